@@ -1,0 +1,165 @@
+//! A snapshot of environment variables, with overlays.
+//!
+//! fnox never writes its own environment (that is undefined behaviour with threads, and it is how
+//! masters leak into children). Whoever needs variables gets an [`Env`]; whoever must see one more
+//! gets an overlay.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+
+use crate::SecretString;
+
+/// Environment variables as they were when fnox started, plus what an overlay added.
+///
+/// `Debug` prints names only: values may be secrets.
+#[derive(Clone, Default)]
+pub struct Env {
+    variables: BTreeMap<OsString, OsString>,
+    overlay: BTreeMap<String, SecretString>,
+}
+
+impl Env {
+    /// A snapshot of this process's environment.
+    #[must_use]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the environment"
+    )]
+    pub fn of_process() -> Self {
+        std::env::vars_os().collect()
+    }
+
+    /// The same variables with `additions` on top.
+    #[must_use]
+    pub fn with_overlay<I>(&self, additions: I) -> Self
+    where
+        I: IntoIterator<Item = (String, SecretString)>,
+    {
+        let mut copy = self.clone();
+        copy.overlay.extend(additions);
+        copy
+    }
+
+    /// A variable's value. Unset, empty and non-UTF-8 variables count as absent.
+    #[must_use]
+    pub fn var(&self, name: &str) -> Option<&str> {
+        let value = match self.overlay.get(name) {
+            Some(value) => value.expose_secret(),
+            None => self.variables.get(OsStr::new(name))?.to_str()?,
+        };
+        (!value.is_empty()).then_some(value)
+    }
+
+    /// A variable's value as a secret.
+    #[must_use]
+    pub fn secret(&self, name: &str) -> Option<SecretString> {
+        self.var(name).map(SecretString::from)
+    }
+
+    /// A variable's raw value, also when it is empty or not UTF-8.
+    #[must_use]
+    pub fn var_os(&self, name: &str) -> Option<&OsStr> {
+        match self.overlay.get(name) {
+            Some(value) => Some(OsStr::new(value.expose_secret())),
+            None => self
+                .variables
+                .get(OsStr::new(name))
+                .map(OsString::as_os_str),
+        }
+    }
+
+    /// The first of several variables that is set, with its name.
+    #[must_use]
+    pub fn first<'a>(&self, names: &[&'a str]) -> Option<(&'a str, &str)> {
+        names
+            .iter()
+            .find_map(|name| self.var(name).map(|value| (*name, value)))
+    }
+
+    /// Whether a switch is on: `1`, `true`, `yes`, `y` or `on`, in any case.
+    #[must_use]
+    pub fn switch(&self, name: &str) -> Option<bool> {
+        let value = self.var(name)?.to_ascii_lowercase();
+        Some(matches!(value.as_str(), "1" | "true" | "yes" | "y" | "on"))
+    }
+
+    /// All variables, overlay included, as a child process should get them.
+    pub fn iter(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        let inherited = self
+            .variables
+            .iter()
+            .filter(|(name, _)| {
+                name.to_str()
+                    .is_none_or(|name| !self.overlay.contains_key(name))
+            })
+            .map(|(name, value)| (name.as_os_str(), value.as_os_str()));
+        let overlay = self
+            .overlay
+            .iter()
+            .map(|(name, value)| (OsStr::new(name), OsStr::new(value.expose_secret())));
+        inherited.chain(overlay)
+    }
+}
+
+impl FromIterator<(OsString, OsString)> for Env {
+    fn from_iter<I: IntoIterator<Item = (OsString, OsString)>>(variables: I) -> Self {
+        Self {
+            variables: variables.into_iter().collect(),
+            overlay: BTreeMap::new(),
+        }
+    }
+}
+
+impl<'a> FromIterator<(&'a str, &'a str)> for Env {
+    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(variables: I) -> Self {
+        variables
+            .into_iter()
+            .map(|(name, value)| (OsString::from(name), OsString::from(value)))
+            .collect()
+    }
+}
+
+impl fmt::Debug for Env {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Env")
+            .field("variables", &self.variables.keys())
+            .field("overlay", &self.overlay.keys())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_overlay_wins_and_leaves_the_original_alone() {
+        let env: Env = [("A", "1"), ("B", "2")].into_iter().collect();
+        let wider = env.with_overlay([("A".to_owned(), SecretString::from("9"))]);
+        assert_eq!(wider.var("A"), Some("9"));
+        assert_eq!(env.var("A"), Some("1"));
+        assert_eq!(wider.iter().filter(|(name, _)| *name == "A").count(), 1);
+    }
+
+    #[test]
+    fn an_empty_variable_counts_as_absent() {
+        let env: Env = [("A", "")].into_iter().collect();
+        assert_eq!(env.var("A"), None);
+        assert_eq!(env.var_os("A"), Some(OsStr::new("")));
+    }
+
+    #[test]
+    fn debug_output_names_variables_without_values() {
+        let env: Env = [("TOKEN", "hunter2")].into_iter().collect();
+        let shown = format!(
+            "{:?}",
+            env.with_overlay([("KEY".to_owned(), "hunter3".into())])
+        );
+        assert!(
+            shown.contains("TOKEN") && shown.contains("KEY") && !shown.contains("hunter"),
+            "{shown}"
+        );
+    }
+}

@@ -1,0 +1,26 @@
+//! The vocabulary of fnox.
+//!
+//! Every word that two parts of fnox must understand alike is a type here: secrets that do not print,
+//! names that are valid, lifetimes, credentials, leases and the moves between their states, the
+//! envelope in which fnox seals what it stores, and age encryption. Nothing here reads a file, a
+//! clock, the environment or the network: those come in as parameters.
+
+pub mod age;
+pub mod clock;
+pub mod credential;
+pub mod duration;
+pub mod env;
+pub mod exit;
+pub mod lease;
+pub mod name;
+pub mod prompt;
+pub mod seal;
+pub mod secret;
+
+pub use clock::{Clock, SystemClock};
+pub use credential::Credential;
+pub use duration::Lifetime;
+pub use env::Env;
+pub use exit::ExitStatus;
+pub use name::{LeaseName, ProfileName, ProviderName, SecretName};
+pub use secret::{SecretBytes, SecretString};

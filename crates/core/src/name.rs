@@ -1,0 +1,167 @@
+//! Names of secrets, profiles, providers and leases, each its own type.
+//!
+//! A [`SecretName`] becomes an environment variable, a shell line and a dotenv line, so its grammar is
+//! strict; that keeps a hostile configuration from smuggling shell code through a name.
+
+use std::fmt;
+
+/// Why a text is not a valid name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidName {
+    /// Secret names become environment variables.
+    #[error(
+        "`{name}` cannot be an environment variable: use letters, digits and `_`, not starting with a digit"
+    )]
+    Secret {
+        /// The text as given, control characters escaped.
+        name: String,
+    },
+    /// Profile names become parts of file names.
+    #[error(
+        "`{name}` is not a profile name: it must not be empty, `.`, `..`, or contain `/`, `\\`, `,` or control characters"
+    )]
+    Profile {
+        /// The text as given, control characters escaped.
+        name: String,
+    },
+    /// Provider and lease names appear in messages and ledger records.
+    #[error("`{name}` is not a name: it must not be empty or contain control characters")]
+    Plain {
+        /// The text as given, control characters escaped.
+        name: String,
+    },
+}
+
+macro_rules! name_type {
+    ($(#[$doc:meta])* $type:ident, $valid:path, $error:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $type(String);
+
+        impl $type {
+            /// Checks a text against the grammar of this kind of name.
+            ///
+            /// # Errors
+            /// [`InvalidName`] with the text, control characters escaped.
+            pub fn parse(text: &str) -> Result<Self, InvalidName> {
+                if $valid(text) {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err(InvalidName::$error { name: text.escape_debug().to_string() })
+                }
+            }
+
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str(&self.0)
+            }
+        }
+
+        impl AsRef<str> for $type {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::borrow::Borrow<str> for $type {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = InvalidName;
+
+            fn from_str(text: &str) -> Result<Self, InvalidName> {
+                Self::parse(text)
+            }
+        }
+    };
+}
+
+name_type!(
+    /// The name of a secret: `[A-Za-z_][A-Za-z0-9_]*`, because it becomes an environment variable.
+    SecretName,
+    is_variable_name,
+    Secret
+);
+name_type!(
+    /// The name of a profile, for example `production`.
+    ProfileName,
+    is_profile_name,
+    Profile
+);
+name_type!(
+    /// The name under which a provider is configured, for example `op`.
+    ProviderName,
+    is_plain_name,
+    Plain
+);
+name_type!(
+    /// The name under which a lease is configured, for example `aws`.
+    LeaseName,
+    is_plain_name,
+    Plain
+);
+
+/// Whether a text can be the name of an environment variable in every shell.
+#[must_use]
+pub fn is_variable_name(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    bytes
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+fn is_profile_name(text: &str) -> bool {
+    !text.is_empty()
+        && text != "."
+        && text != ".."
+        && !text
+            .chars()
+            .any(|c| matches!(c, '/' | '\\' | ',') || c.is_control())
+}
+
+fn is_plain_name(text: &str) -> bool {
+    !text.is_empty() && !text.chars().any(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secret_names_are_environment_variables() {
+        for good in ["A", "_", "_x9", "AWS_ACCESS_KEY_ID", "lower_case"] {
+            assert!(SecretName::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "9A", "A-B", "A B", "A=B", "A\nB", "Ä", "A$(id)"] {
+            assert!(SecretName::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_invalid_name_is_shown_escaped() {
+        let error = SecretName::parse("A\nB").unwrap_err();
+        assert!(
+            error.to_string().starts_with("`A\\nB` cannot be"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn profile_names_cannot_leave_the_folder() {
+        for bad in ["", ".", "..", "a/b", "a\\b", "a,b", "a\0"] {
+            assert!(ProfileName::parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(ProfileName::parse("pre-prod.eu").is_ok());
+    }
+}

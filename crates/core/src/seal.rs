@@ -1,0 +1,300 @@
+//! The envelope in which fnox seals everything secret that it writes.
+//!
+//! XChaCha20-Poly1305 with a random 24-byte nonce (draft-irtf-cfrg-xchacha-03): nonces are long enough
+//! to be drawn at random for the life of a key. The associated data says what the value is and where it
+//! belongs, each part length-prefixed, so that a blob cannot be moved to another place. A failed opening
+//! says nothing about why.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use rand::TryRngCore as _;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::SecretBytes;
+
+/// The only envelope version and algorithm so far.
+const VERSION: u8 = 1;
+const ALGORITHM: &str = "XChaCha20-Poly1305";
+
+/// A 256-bit sealing key and the id under which envelopes name it.
+#[derive(Clone)]
+pub struct SealingKey {
+    id: String,
+    bytes: Zeroizing<[u8; 32]>,
+}
+
+impl SealingKey {
+    /// Wraps existing key bytes.
+    #[must_use]
+    pub fn new(id: String, bytes: Zeroizing<[u8; 32]>) -> Self {
+        Self { id, bytes }
+    }
+
+    /// Draws a new key from the operating system's generator.
+    ///
+    /// # Errors
+    /// [`SealError::Randomness`] if the system has none to give.
+    pub fn generate(id: String) -> Result<Self, SealError> {
+        let mut bytes = Zeroizing::new([0u8; 32]);
+        rand::rngs::OsRng
+            .try_fill_bytes(bytes.as_mut())
+            .map_err(|_| SealError::Randomness)?;
+        Ok(Self { id, bytes })
+    }
+
+    /// The key's id, which is not secret.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The key as base64, for the one place that stores it.
+    #[must_use]
+    pub fn to_base64(&self) -> Zeroizing<String> {
+        Zeroizing::new(BASE64.encode(self.bytes.as_slice()))
+    }
+
+    /// Reads a key that [`Self::to_base64`] wrote.
+    ///
+    /// # Errors
+    /// [`SealError::MalformedKey`] if it is not 32 bytes of base64.
+    pub fn from_base64(id: String, text: &str) -> Result<Self, SealError> {
+        let decoded = Zeroizing::new(
+            BASE64
+                .decode(text.trim())
+                .map_err(|_| SealError::MalformedKey)?,
+        );
+        let bytes: [u8; 32] = decoded
+            .as_slice()
+            .try_into()
+            .map_err(|_| SealError::MalformedKey)?;
+        Ok(Self {
+            id,
+            bytes: Zeroizing::new(bytes),
+        })
+    }
+
+    /// A keyed digest of several parts, as hex. Without the key nobody can test guesses against it.
+    /// Each part is length-prefixed, so that parts cannot run into one another.
+    #[must_use]
+    pub fn digest(&self, purpose: &str, parts: &[&[u8]]) -> String {
+        let key = Zeroizing::new(blake3::derive_key(
+            "fnox 2026 keyed digest v1",
+            self.bytes.as_slice(),
+        ));
+        let mut hasher = blake3::Hasher::new_keyed(&key);
+        hasher.update(&framed(&[purpose.as_bytes()]));
+        hasher.update(&framed(parts));
+        hasher.finalize().to_hex().to_string()
+    }
+
+    /// Seals `plaintext` for the place that `place` describes.
+    ///
+    /// # Errors
+    /// [`SealError::Randomness`]; sealing itself fails only beyond 256 GiB.
+    pub fn seal(&self, place: &[&str], plaintext: &SecretBytes) -> Result<Envelope, SealError> {
+        let mut nonce = [0u8; 24];
+        rand::rngs::OsRng
+            .try_fill_bytes(&mut nonce)
+            .map_err(|_| SealError::Randomness)?;
+        let associated = self.associated_data(place);
+        let payload = Payload {
+            msg: plaintext.expose_secret(),
+            aad: &associated,
+        };
+        let ciphertext = self
+            .cipher()
+            .encrypt(XNonce::from_slice(&nonce), payload)
+            .map_err(|_| SealError::Opaque)?;
+        Ok(Envelope {
+            version: VERSION,
+            key_id: self.id.clone(),
+            algorithm: ALGORITHM.to_owned(),
+            nonce: BASE64.encode(nonce),
+            ciphertext: BASE64.encode(ciphertext),
+        })
+    }
+
+    /// Opens an envelope that was sealed for the same place with this key.
+    ///
+    /// # Errors
+    /// [`SealError::UnknownFormat`] for another version or algorithm, [`SealError::Opaque`] otherwise.
+    pub fn open(&self, place: &[&str], envelope: &Envelope) -> Result<SecretBytes, SealError> {
+        if envelope.version != VERSION || envelope.algorithm != ALGORITHM {
+            return Err(SealError::UnknownFormat {
+                version: envelope.version,
+                algorithm: envelope.algorithm.clone(),
+            });
+        }
+        if envelope.key_id != self.id {
+            return Err(SealError::Opaque);
+        }
+        let nonce = BASE64
+            .decode(&envelope.nonce)
+            .map_err(|_| SealError::Opaque)?;
+        let ciphertext = BASE64
+            .decode(&envelope.ciphertext)
+            .map_err(|_| SealError::Opaque)?;
+        if nonce.len() != 24 {
+            return Err(SealError::Opaque);
+        }
+        let associated = self.associated_data(place);
+        let payload = Payload {
+            msg: &ciphertext,
+            aad: &associated,
+        };
+        let plaintext = self
+            .cipher()
+            .decrypt(XNonce::from_slice(&nonce), payload)
+            .map_err(|_| SealError::Opaque)?;
+        Ok(SecretBytes::new(plaintext))
+    }
+
+    fn cipher(&self) -> XChaCha20Poly1305 {
+        XChaCha20Poly1305::new((&*self.bytes).into())
+    }
+
+    fn associated_data(&self, place: &[&str]) -> Vec<u8> {
+        let mut parts: Vec<&[u8]> = vec![
+            b"fnox envelope",
+            &[VERSION],
+            ALGORITHM.as_bytes(),
+            self.id.as_bytes(),
+        ];
+        parts.extend(place.iter().map(|part| part.as_bytes()));
+        framed(&parts)
+    }
+}
+
+impl std::fmt::Debug for SealingKey {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("SealingKey")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A sealed value as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Envelope {
+    /// Version of this layout.
+    pub version: u8,
+    /// Which key opens it.
+    pub key_id: String,
+    /// Which algorithm sealed it.
+    pub algorithm: String,
+    /// Base64 of the nonce.
+    pub nonce: String,
+    /// Base64 of ciphertext and tag.
+    pub ciphertext: String,
+}
+
+/// Why sealing or opening failed. By intention it says little.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// Wrong key, wrong place or changed data; which of these is nobody's business.
+    #[error("the sealed data could not be opened")]
+    Opaque,
+    /// Written by another version of fnox.
+    #[error(
+        "sealed data of version {version} with algorithm {algorithm} is not known to this fnox"
+    )]
+    UnknownFormat {
+        /// The version that was found.
+        version: u8,
+        /// The algorithm that was found.
+        algorithm: String,
+    },
+    /// Not a key.
+    #[error("the sealing key is not 32 bytes of base64")]
+    MalformedKey,
+    /// The operating system gave no randomness.
+    #[error("the operating system gave no random bytes")]
+    Randomness,
+}
+
+fn framed(parts: &[&[u8]]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(parts.iter().map(|part| part.len() + 8).sum::<usize>() + 8);
+    out.extend_from_slice(&(parts.len() as u64).to_be_bytes());
+    for part in parts {
+        out.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        out.extend_from_slice(part);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key() -> SealingKey {
+        SealingKey::new("k1".to_owned(), Zeroizing::new([7; 32]))
+    }
+
+    #[test]
+    fn opens_only_at_the_place_it_was_sealed_for() {
+        let envelope = key()
+            .seal(&["ledger", "/a"], &SecretBytes::new(b"x".to_vec()))
+            .unwrap();
+        assert_eq!(
+            key()
+                .open(&["ledger", "/a"], &envelope)
+                .unwrap()
+                .expose_secret(),
+            b"x"
+        );
+        for place in [
+            &["ledger", "/b"][..],
+            &["ledger/", "a"],
+            &["ledger"],
+            &["ledger", "/a", ""],
+        ] {
+            assert_eq!(
+                key().open(place, &envelope),
+                Err(SealError::Opaque),
+                "{place:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_key_of_the_same_id_but_other_bytes_opens_nothing() {
+        let envelope = key().seal(&[], &SecretBytes::new(b"x".to_vec())).unwrap();
+        let other = SealingKey::new("k1".to_owned(), Zeroizing::new([8; 32]));
+        assert_eq!(other.open(&[], &envelope), Err(SealError::Opaque));
+    }
+
+    #[test]
+    fn keys_survive_base64() {
+        let key = SealingKey::generate("k".to_owned()).unwrap();
+        let copy = SealingKey::from_base64("k".to_owned(), &key.to_base64()).unwrap();
+        assert_eq!(key.bytes, copy.bytes);
+        assert!(SealingKey::from_base64("k".to_owned(), "c2hvcnQ=").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_changed_byte_is_noticed(text in prop::collection::vec(any::<u8>(), 0..64), at in 0usize..80, bit in 0u8..8) {
+            let envelope = key().seal(&["p"], &SecretBytes::new(text)).unwrap();
+            let mut bytes = BASE64.decode(&envelope.ciphertext).unwrap();
+            let at = at % bytes.len();
+            bytes[at] ^= 1 << bit;
+            let changed = Envelope { ciphertext: BASE64.encode(bytes), ..envelope };
+            prop_assert_eq!(key().open(&["p"], &changed), Err(SealError::Opaque));
+        }
+
+        #[test]
+        fn digests_do_not_confuse_borders(a in ".{0,8}", b in ".{0,8}", c in ".{0,8}", d in ".{0,8}") {
+            let one = key().digest("t", &[a.as_bytes(), b.as_bytes()]);
+            let two = key().digest("t", &[c.as_bytes(), d.as_bytes()]);
+            prop_assert_eq!(one == two, (a, b) == (c, d));
+        }
+    }
+}
