@@ -1,1 +1,20 @@
-//! Placeholder.
+//! Where long-lived secrets live, and how the secrets of a run are resolved.
+//!
+//! - [`Provider`] is the trait; one file per backend under `backend/`, one line each in [`registry`].
+//! - [`resolve`] turns "these secrets" into values: what depends on what, batches, defaults, fall-backs.
+//!
+//! Naming is kept apart from I/O: a backend says as data which references it understands and what it can
+//! do; only its async methods touch anything.
+
+pub mod backend;
+pub mod error;
+pub mod process;
+pub mod provider;
+pub mod registry;
+pub mod resolve;
+pub mod settings;
+
+pub use error::{Attempt, ErrorKind, ProviderError};
+pub use provider::{Context, Provider, Request};
+pub use registry::Registry;
+pub use settings::Settings;

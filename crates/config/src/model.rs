@@ -1,0 +1,261 @@
+//! The typed entries of a configuration.
+
+use std::fmt;
+
+use fnox_core::{LeaseName, Lifetime, ProviderName, SecretName};
+
+use crate::error::ConfigError;
+use crate::fields::Fields;
+use crate::source::Location;
+use crate::spec::{LeaseSpec, ProviderSpec};
+
+/// What to do about a secret without a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfMissing {
+    /// Stop.
+    Error,
+    /// Say so and go on.
+    Warn,
+    /// Go on.
+    Ignore,
+}
+
+impl IfMissing {
+    /// Reads one of the three words.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "error" => Some(Self::Error),
+            "warn" => Some(Self::Warn),
+            "ignore" => Some(Self::Ignore),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn of(fields: &Fields) -> Option<Self> {
+        fields.text("if_missing").and_then(Self::parse)
+    }
+}
+
+impl fmt::Display for IfMissing {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Ignore => "ignore",
+        })
+    }
+}
+
+/// Who gets a secret as a variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EnvMode {
+    /// The shell hook, `export`, `exec` and `get`.
+    Always,
+    /// `exec` and `get`.
+    Exec,
+    /// `get`, and whatever depends on it.
+    Never,
+}
+
+impl EnvMode {
+    pub(crate) fn of(fields: &Fields) -> Option<Self> {
+        match fields.flag("env") {
+            Some(true) => Some(Self::Always),
+            Some(false) => Some(Self::Never),
+            None => fields.text("env").map(|_| Self::Exec),
+        }
+    }
+}
+
+/// An encrypted copy of a value, for use without its provider.
+#[derive(Debug, Clone)]
+pub struct SyncCache {
+    /// The provider that encrypted it.
+    pub provider: ProviderName,
+    /// The ciphertext.
+    pub value: String,
+    /// Whether its source stands in a local file.
+    pub local_source: bool,
+}
+
+/// One secret.
+#[derive(Debug, Clone)]
+pub struct SecretConfig {
+    /// Its name.
+    pub name: SecretName,
+    /// The provider that it names.
+    pub provider: Option<ProviderName>,
+    /// The ciphertext or reference (`value`, or `ref`).
+    pub value: Option<String>,
+    /// What to take out of a JSON document.
+    pub json_path: Option<String>,
+    /// Which line to take, counted from 1.
+    pub line: Option<u64>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Value if the provider has none.
+    pub default: Option<String>,
+    /// What to do if there is no value.
+    pub if_missing: Option<IfMissing>,
+    /// Who gets it; the file's default is already filled in.
+    pub env: EnvMode,
+    /// Whether the program gets a file.
+    pub as_file: bool,
+    /// Whether only the environment provides it.
+    pub env_only: bool,
+    /// Whether each use needs a person's approval.
+    pub require_approval: bool,
+    /// An encrypted copy.
+    pub sync: Option<SyncCache>,
+    /// Where `fnox push` sends it.
+    pub push: Vec<String>,
+    /// Where it stands.
+    pub location: Location,
+    fields: Fields,
+}
+
+impl SecretConfig {
+    pub(crate) fn new(
+        name: SecretName,
+        fields: Fields,
+        file_default: Option<EnvMode>,
+    ) -> Result<Self, ConfigError> {
+        let text = |key: &str| fields.text(key).map(str::to_owned);
+        if fields.contains("value") && fields.contains("ref") {
+            return Err(fields.invalid("ref", "and `value` mean the same: keep one"));
+        }
+        if fields.contains("json_path") && fields.contains("line") {
+            return Err(fields.invalid("line", "and `json_path` cannot both be set"));
+        }
+        if fields.count("line") == Some(0) {
+            return Err(fields.invalid("line", "counts from 1"));
+        }
+        if fields.text("json_path") == Some("") {
+            return Err(fields.invalid("json_path", "must not be empty"));
+        }
+        let provider = provider_name(&fields, "provider")?;
+        let sync = match fields.table("sync") {
+            None => None,
+            Some(copy) => Some(SyncCache {
+                provider: provider_name(copy, "provider")?
+                    .ok_or_else(|| copy.invalid("provider", "must name a provider"))?,
+                value: copy.text("value").unwrap_or_default().to_owned(),
+                local_source: copy.flag("local_source").unwrap_or(false),
+            }),
+        };
+        Ok(Self {
+            provider,
+            value: text("value").or_else(|| text("ref")),
+            json_path: text("json_path"),
+            line: fields.count("line"),
+            description: text("description"),
+            default: text("default"),
+            if_missing: IfMissing::of(&fields),
+            env: EnvMode::of(&fields)
+                .or(file_default)
+                .unwrap_or(EnvMode::Always),
+            as_file: fields.flag("as_file").unwrap_or(false),
+            env_only: fields.flag("env_only").unwrap_or(false),
+            require_approval: fields.flag("require_approval").unwrap_or(false),
+            sync,
+            push: fields.list("push").to_vec(),
+            location: fields.location().clone(),
+            name,
+            fields,
+        })
+    }
+
+    /// Where one of its keys stands.
+    #[must_use]
+    pub fn location_of(&self, key: &str) -> &Location {
+        self.fields.location_of(key)
+    }
+}
+
+/// One provider.
+#[derive(Debug, Clone)]
+pub struct ProviderConfig {
+    /// Its name.
+    pub name: ProviderName,
+    /// Its type.
+    pub spec: &'static ProviderSpec,
+    /// The command that logs in: the configured one, or the type's. `None`: nothing to offer.
+    pub auth_command: Option<String>,
+    /// Whether the variables that opened it stay in the program's environment.
+    pub keep_env: bool,
+    /// Its keys.
+    pub fields: Fields,
+}
+
+impl ProviderConfig {
+    pub(crate) fn new(name: ProviderName, spec: &'static ProviderSpec, fields: Fields) -> Self {
+        let auth_command = match fields.text("auth_command") {
+            Some("") => None,
+            Some(command) => Some(command.to_owned()),
+            None => spec.auth_command.map(str::to_owned),
+        };
+        Self {
+            name,
+            spec,
+            auth_command,
+            keep_env: fields.flag("keep_env").unwrap_or(false),
+            fields,
+        }
+    }
+}
+
+/// One lease.
+#[derive(Debug, Clone)]
+pub struct LeaseConfig {
+    /// Its name.
+    pub name: LeaseName,
+    /// Its type.
+    pub spec: &'static LeaseSpec,
+    /// How long credentials live; 15 minutes unless told otherwise.
+    pub duration: Option<Lifetime>,
+    /// Whether it is an error that nothing is configured for it.
+    pub required: bool,
+    /// Its keys.
+    pub fields: Fields,
+}
+
+impl LeaseConfig {
+    pub(crate) fn new(name: LeaseName, spec: &'static LeaseSpec, fields: Fields) -> Self {
+        Self {
+            name,
+            spec,
+            duration: fields.lifetime("duration"),
+            required: fields.flag("required").unwrap_or(false),
+            fields,
+        }
+    }
+}
+
+/// `[project]`
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// Name on the team server.
+    pub name: String,
+    /// All of its keys.
+    pub fields: Fields,
+}
+
+/// Where the ledger's sealing key is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LedgerKey {
+    /// A 0600 file of the state folder.
+    #[default]
+    File,
+    /// The keychain.
+    Keychain,
+}
+
+fn provider_name(fields: &Fields, key: &str) -> Result<Option<ProviderName>, ConfigError> {
+    match fields.text(key) {
+        None => Ok(None),
+        Some(text) => ProviderName::parse(text)
+            .map(Some)
+            .map_err(|error| fields.invalid(key, format!("is not acceptable: {error}"))),
+    }
+}

@@ -1,0 +1,521 @@
+//! The types of provider and their keys.
+
+use super::{Field, Kind, Section};
+
+/// What a provider can do with a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Capability {
+    /// Encrypts the value into `fnox.toml`.
+    EncryptsInConfig,
+    /// Stores the value elsewhere; `fnox.toml` holds the reference.
+    StoresRemotely,
+    /// Only reads; the value given to `fnox set` is the reference.
+    ReadsOnly,
+}
+
+/// A type of provider.
+#[derive(Debug)]
+pub struct ProviderSpec {
+    /// Its name in `type`.
+    pub name: &'static str,
+    /// Its name in messages.
+    pub label: &'static str,
+    /// What it can do with a value.
+    pub capability: Capability,
+    /// Its own keys.
+    pub fields: &'static [Field],
+    /// The command that logs in, where there is one.
+    pub auth_command: Option<&'static str>,
+    /// Variables that open it. A secret of such a name is resolved first and handed to it, and none of
+    /// them reaches the program. `FNOX_` forms come before the plain ones and win.
+    pub variables: &'static [&'static str],
+}
+
+impl ProviderSpec {
+    /// The type of this name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<&'static Self> {
+        PROVIDERS.iter().find(|spec| spec.name == name)
+    }
+
+    /// One of its own keys.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&'static Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+}
+
+const fn reference(name: &'static str, doc: &'static str) -> Field {
+    Field::optional(name, Kind::Reference, doc)
+}
+
+const fn required(name: &'static str, doc: &'static str) -> Field {
+    Field::required(name, Kind::Reference, doc)
+}
+
+const fn path(name: &'static str, doc: &'static str) -> Field {
+    Field::optional(name, Kind::ReferencePath, doc)
+}
+
+/// `identity` of an age provider.
+static AGE_IDENTITY: Section = Section {
+    heading: "identity = { … }",
+    doc: "Where another provider keeps the age identity.",
+    fields: &[
+        Field::required("provider", Kind::Text, "The provider that keeps it."),
+        Field::required("value", Kind::Text, "Its reference there."),
+    ],
+};
+
+const AWS: [Field; 4] = [
+    required("region", "AWS region."),
+    reference("profile", "Profile of the AWS configuration files."),
+    reference("role_arn", "Role to assume first."),
+    reference("endpoint", "Another endpoint URL."),
+];
+
+const AZURE: [Field; 2] = [
+    reference("auth", "How to log in."),
+    reference("managed_identity_client_id", "Which managed identity."),
+];
+
+use Capability::{EncryptsInConfig, ReadsOnly, StoresRemotely};
+
+/// All types of provider.
+pub static PROVIDERS: &[ProviderSpec] = &[
+    ProviderSpec {
+        name: "age",
+        label: "age",
+        capability: EncryptsInConfig,
+        fields: &[
+            Field::optional(
+                "recipients",
+                Kind::TextList,
+                "Public keys that values are encrypted to. Required, unless `[age] recipients` of the global file has some.",
+            ),
+            path("key_file", "File of identities."),
+            Field::optional(
+                "identity",
+                Kind::Table(&AGE_IDENTITY),
+                "Where another provider keeps the identity.",
+            ),
+            Field::optional(
+                "bind_names",
+                Kind::Flag,
+                "Bind each value to its profile and name, so that values cannot be swapped.",
+            ),
+        ],
+        auth_command: None,
+        variables: &[],
+    },
+    ProviderSpec {
+        name: "plain",
+        label: "plain",
+        capability: EncryptsInConfig,
+        fields: &[
+            path("file", "Read values from this file; needs `format`."),
+            Field::optional(
+                "format",
+                Kind::Choice(&["env", "shell", "json", "yaml", "toml"]),
+                "Format of `file`.",
+            ),
+        ],
+        auth_command: None,
+        variables: &[],
+    },
+    ProviderSpec {
+        name: "aws-kms",
+        label: "AWS KMS",
+        capability: EncryptsInConfig,
+        fields: &[
+            required("key_id", "Key id, ARN or alias."),
+            AWS[0],
+            AWS[1],
+            AWS[2],
+            AWS[3],
+        ],
+        auth_command: Some("aws sso login"),
+        variables: &[],
+    },
+    ProviderSpec {
+        name: "gcp-kms",
+        label: "GCP KMS",
+        capability: EncryptsInConfig,
+        fields: &[
+            required("project", "Project."),
+            required("location", "Location."),
+            required("keyring", "Key ring."),
+            required("key", "Key."),
+        ],
+        auth_command: Some("gcloud auth application-default login"),
+        variables: &[],
+    },
+    ProviderSpec {
+        name: "azure-kms",
+        label: "Azure Key Vault keys",
+        capability: EncryptsInConfig,
+        fields: &[
+            required("vault_url", "URL of the vault."),
+            required("key_name", "Key."),
+            AZURE[0],
+            AZURE[1],
+        ],
+        auth_command: Some("az login"),
+        variables: &[],
+    },
+    ProviderSpec {
+        name: "yubikey",
+        label: "YubiKey",
+        capability: EncryptsInConfig,
+        fields: &[
+            required("challenge", "Hexadecimal challenge."),
+            required("slot", "Slot, `1` or `2`."),
+        ],
+        auth_command: None,
+        variables: &[],
+    },
+    ProviderSpec {
+        name: "fido2",
+        label: "FIDO2",
+        capability: EncryptsInConfig,
+        fields: &[
+            required("credential_id", "Hexadecimal credential id."),
+            required("salt", "Hexadecimal salt of 32 bytes."),
+            required("rp_id", "Relying party id."),
+            reference("pin", "PIN of the key."),
+        ],
+        auth_command: None,
+        variables: &[],
+    },
+    ProviderSpec {
+        name: "keychain",
+        label: "Keychain",
+        capability: StoresRemotely,
+        fields: &[
+            required("service", "Service name of the entries."),
+            reference("prefix", "Put before each entry's name."),
+        ],
+        auth_command: None,
+        variables: &[],
+    },
+    ProviderSpec {
+        name: "password-store",
+        label: "password-store",
+        capability: StoresRemotely,
+        fields: &[
+            reference("prefix", "Put before each entry's name, as it is."),
+            path("store_dir", "Folder of the store."),
+            reference("gpg_opts", "Options for gpg."),
+        ],
+        auth_command: None,
+        variables: &[
+            "FNOX_PASSWORD_STORE_DIR",
+            "PASSWORD_STORE_DIR",
+            "FNOX_PASSWORD_STORE_GPG_OPTS",
+            "PASSWORD_STORE_GPG_OPTS",
+        ],
+    },
+    ProviderSpec {
+        name: "gopass",
+        label: "gopass",
+        capability: StoresRemotely,
+        fields: &[reference("mount", "Mount point of the store.")],
+        auth_command: None,
+        variables: &["GNUPGHOME", "GOPASS_HOMEDIR", "GOPASS_CONFIG_NOWRAP"],
+    },
+    ProviderSpec {
+        name: "keepass",
+        label: "KeePass",
+        capability: StoresRemotely,
+        fields: &[
+            Field::required("database", Kind::ReferencePath, "The database file."),
+            path("keyfile", "Key file."),
+            reference("password", "Password of the database."),
+        ],
+        auth_command: None,
+        variables: &["FNOX_KEEPASS_PASSWORD", "KEEPASS_PASSWORD"],
+    },
+    ProviderSpec {
+        name: "enpass",
+        label: "Enpass",
+        capability: ReadsOnly,
+        fields: &[
+            Field::required("vault", Kind::ReferencePath, "Folder of the vault."),
+            path("keyfile", "Key file."),
+            reference("password", "Password of the vault."),
+        ],
+        auth_command: None,
+        variables: &["FNOX_ENPASS_PASSWORD", "ENPASS_PASSWORD"],
+    },
+    ProviderSpec {
+        name: "1password",
+        label: "1Password",
+        capability: ReadsOnly,
+        fields: &[
+            reference("vault", "Vault of references that name none."),
+            reference("account", "Account."),
+            reference(
+                "token",
+                "Service-account token; better from a secret or the environment.",
+            ),
+        ],
+        auth_command: Some("op signin"),
+        variables: &["FNOX_OP_SERVICE_ACCOUNT_TOKEN", "OP_SERVICE_ACCOUNT_TOKEN"],
+    },
+    ProviderSpec {
+        name: "bitwarden",
+        label: "Bitwarden",
+        capability: ReadsOnly,
+        fields: &[
+            reference("collection", "Collection."),
+            reference("organization_id", "Organisation."),
+            reference("profile", "Folder of the CLI's data."),
+            reference("folder", "Folder of the items."),
+            Field::optional("backend", Kind::Choice(&["bw", "rbw"]), "Which CLI to use."),
+        ],
+        auth_command: Some("bw login"),
+        variables: &["FNOX_BW_SESSION", "BW_SESSION"],
+    },
+    ProviderSpec {
+        name: "bitwarden-sm",
+        label: "Bitwarden Secrets Manager",
+        capability: StoresRemotely,
+        fields: &[
+            reference("project_id", "Project."),
+            reference("profile", "Profile of the CLI."),
+        ],
+        auth_command: None,
+        variables: &[
+            "FNOX_BWS_ACCESS_TOKEN",
+            "BWS_ACCESS_TOKEN",
+            "BWS_PROJECT_ID",
+        ],
+    },
+    ProviderSpec {
+        name: "proton-pass",
+        label: "Proton Pass",
+        capability: ReadsOnly,
+        fields: &[
+            reference("vault", "Vault."),
+            reference("agent_reason", "Reason shown for agents' access."),
+        ],
+        auth_command: Some("pass-cli login"),
+        variables: &[
+            "FNOX_PROTON_PASS_PASSWORD",
+            "PROTON_PASS_PASSWORD",
+            "FNOX_PROTON_PASS_TOTP",
+            "PROTON_PASS_TOTP",
+            "FNOX_PROTON_PASS_EXTRA_PASSWORD",
+            "PROTON_PASS_EXTRA_PASSWORD",
+        ],
+    },
+    ProviderSpec {
+        name: "infisical",
+        label: "Infisical",
+        capability: ReadsOnly,
+        fields: &[
+            reference("project_id", "Project."),
+            reference("environment", "Environment."),
+            reference("path", "Folder."),
+        ],
+        auth_command: Some("infisical login"),
+        variables: &[
+            "FNOX_INFISICAL_TOKEN",
+            "INFISICAL_TOKEN",
+            "FNOX_INFISICAL_CLIENT_ID",
+            "INFISICAL_CLIENT_ID",
+            "FNOX_INFISICAL_CLIENT_SECRET",
+            "INFISICAL_CLIENT_SECRET",
+            "FNOX_INFISICAL_API_URL",
+            "INFISICAL_API_URL",
+        ],
+    },
+    ProviderSpec {
+        name: "doppler",
+        label: "Doppler",
+        capability: ReadsOnly,
+        fields: &[
+            reference("project", "Project."),
+            reference("config", "Config."),
+            reference("token", "Token."),
+        ],
+        auth_command: Some("doppler login"),
+        variables: &["FNOX_DOPPLER_TOKEN", "DOPPLER_TOKEN"],
+    },
+    ProviderSpec {
+        name: "vault",
+        label: "HashiCorp Vault",
+        capability: StoresRemotely,
+        fields: &[
+            reference("address", "URL of the server."),
+            reference("path", "Mount path (default `secret`)."),
+            reference("token", "Token."),
+            reference("namespace", "Namespace."),
+            Field::optional(
+                "credential_command",
+                Kind::Text,
+                "Command that prints a token.",
+            ),
+        ],
+        auth_command: Some("vault login"),
+        variables: &[
+            "FNOX_VAULT_TOKEN",
+            "VAULT_TOKEN",
+            "FNOX_VAULT_ADDR",
+            "VAULT_ADDR",
+            "FNOX_VAULT_NAMESPACE",
+            "VAULT_NAMESPACE",
+        ],
+    },
+    ProviderSpec {
+        name: "passwordstate",
+        label: "Passwordstate",
+        capability: ReadsOnly,
+        fields: &[
+            required("base_url", "URL of the server."),
+            required("password_list_id", "Password list."),
+            reference("api_key", "API key."),
+            reference(
+                "verify_ssl",
+                "Whether to check certificates (default `\"true\"`).",
+            ),
+        ],
+        auth_command: None,
+        variables: &["FNOX_PASSWORDSTATE_API_KEY", "PASSWORDSTATE_API_KEY"],
+    },
+    ProviderSpec {
+        name: "keeper-sm",
+        label: "Keeper Secrets Manager",
+        capability: StoresRemotely,
+        fields: &[
+            path("config_file", "Configuration file."),
+            reference("token", "One-time token."),
+        ],
+        auth_command: None,
+        variables: &[
+            "FNOX_KEEPER_CONFIG",
+            "KSM_CONFIG",
+            "FNOX_KEEPER_TOKEN",
+            "KSM_TOKEN",
+        ],
+    },
+    ProviderSpec {
+        name: "aws-sm",
+        label: "AWS Secrets Manager",
+        capability: StoresRemotely,
+        fields: &[
+            AWS[0],
+            AWS[1],
+            AWS[2],
+            reference("prefix", "Put before each name."),
+            AWS[3],
+        ],
+        auth_command: Some("aws sso login"),
+        variables: &[],
+    },
+    ProviderSpec {
+        name: "aws-ps",
+        label: "AWS Parameter Store",
+        capability: StoresRemotely,
+        fields: &[
+            AWS[0],
+            AWS[1],
+            AWS[2],
+            reference("prefix", "Put before each name."),
+            AWS[3],
+        ],
+        auth_command: Some("aws sso login"),
+        variables: &[],
+    },
+    ProviderSpec {
+        name: "azure-sm",
+        label: "Azure Key Vault secrets",
+        capability: StoresRemotely,
+        fields: &[
+            required("vault_url", "URL of the vault."),
+            reference("prefix", "Put before each name."),
+            AZURE[0],
+            AZURE[1],
+        ],
+        auth_command: Some("az login"),
+        variables: &[],
+    },
+    ProviderSpec {
+        name: "azure-ac",
+        label: "Azure App Configuration",
+        capability: ReadsOnly,
+        fields: &[
+            required("endpoint", "Endpoint URL."),
+            reference("label", "Label."),
+            reference("prefix", "Put before each key."),
+            AZURE[0],
+            AZURE[1],
+        ],
+        auth_command: Some("az login"),
+        variables: &[],
+    },
+    ProviderSpec {
+        name: "gcp-sm",
+        label: "GCP Secret Manager",
+        capability: StoresRemotely,
+        fields: &[
+            required("project", "Project."),
+            reference("prefix", "Put before each name."),
+        ],
+        auth_command: Some("gcloud auth application-default login"),
+        variables: &[],
+    },
+    ProviderSpec {
+        name: "foks",
+        label: "FOKS",
+        capability: StoresRemotely,
+        fields: &[
+            reference("prefix", "Put before each key."),
+            reference("team", "Team."),
+            path("home", "Home folder of the client."),
+            reference("host", "Host."),
+            reference("bot_token", "Bot token."),
+        ],
+        auth_command: Some("foks ctl start"),
+        variables: &[
+            "FNOX_FOKS_BOT_TOKEN",
+            "FOKS_BOT_TOKEN",
+            "FNOX_FOKS_HOME",
+            "FOKS_HOME",
+            "FNOX_FOKS_HOST",
+            "FOKS_HOST",
+        ],
+    },
+    ProviderSpec {
+        name: "kubernetes",
+        label: "Kubernetes Secrets",
+        capability: ReadsOnly,
+        fields: &[
+            reference("context", "Context of the kubeconfig."),
+            reference("namespace", "Namespace."),
+            path("kubeconfig", "The kubeconfig file."),
+            reference("prefix", "Put before each name."),
+        ],
+        auth_command: None,
+        variables: &["FNOX_K8S_CONTEXT", "KUBECONFIG"],
+    },
+    ProviderSpec {
+        name: "lua",
+        label: "Lua plugin",
+        capability: ReadsOnly,
+        fields: &[
+            Field::required("plugin", Kind::Text, "Name or path of the plugin."),
+            Field::optional("options", Kind::Opaque, "Options for the plugin."),
+        ],
+        auth_command: None,
+        variables: &[],
+    },
+    ProviderSpec {
+        name: "fnox-server",
+        label: "team server",
+        capability: StoresRemotely,
+        fields: &[Field::required("url", Kind::Text, "URL of the server.")],
+        auth_command: None,
+        variables: &[],
+    },
+];

@@ -1,0 +1,568 @@
+//! The tables of `fnox.toml` other than provider and lease types.
+
+use super::{Field, Kind, Section};
+
+const IF_MISSING: Kind = Kind::Choice(&["error", "warn", "ignore"]);
+
+/// The top level of a file.
+pub static TOP_LEVEL: Section = Section {
+    heading: "(top level)",
+    doc: "Settings of the whole file, and the tables below.",
+    fields: &[
+        Field::optional(
+            "import",
+            Kind::TextList,
+            "Files merged below this one, relative to it; the first wins over later ones.",
+        ),
+        Field::optional(
+            "root",
+            Kind::Flag,
+            "Stop looking for configuration in parent folders.",
+        ),
+        Field::optional(
+            "default_provider",
+            Kind::Text,
+            "Provider of secrets that name none. With exactly one provider, that one.",
+        ),
+        Field::optional(
+            "if_missing",
+            IF_MISSING,
+            "What to do about a secret without a value: `error`, `warn` (default) or `ignore`.",
+        ),
+        Field::optional("env", Kind::EnvMode, "Default of a secret's `env`."),
+        Field::optional(
+            "prompt_auth",
+            Kind::Flag,
+            "Offer to run a provider's login command on a terminal (default true).",
+        ),
+        Field::optional(
+            "redact_exec",
+            Kind::Flag,
+            "Replace secret values in the output of `fnox exec` where it is not a terminal.",
+        ),
+        Field::optional(
+            "age_key_file",
+            Kind::Path,
+            "Accepted for compatibility, without effect; use `key_file` of the provider.",
+        ),
+        Field::optional(
+            "server_url",
+            Kind::Text,
+            "URL of the team server; only in the global file.",
+        ),
+        Field::optional(
+            "project",
+            Kind::Table(&PROJECT),
+            "Names the project for the team server.",
+        ),
+        Field::optional(
+            "age",
+            Kind::Table(&AGE),
+            "Defaults of every `age` provider; only in the global file.",
+        ),
+        Field::optional(
+            "ledger",
+            Kind::Table(&LEDGER),
+            "How the lease ledger is sealed.",
+        ),
+        Field::optional(
+            "providers",
+            Kind::Opaque,
+            "Where secrets live: `[providers.NAME]`.",
+        ),
+        Field::optional("secrets", Kind::Opaque, "The secrets: `[secrets]`."),
+        Field::optional(
+            "leases",
+            Kind::Opaque,
+            "Short-lived credentials: `[leases.NAME]`.",
+        ),
+        Field::optional(
+            "profiles",
+            Kind::Opaque,
+            "Variants of the configuration: `[profiles.NAME]`.",
+        ),
+        Field::optional(
+            "targets",
+            Kind::Opaque,
+            "Where `fnox push` sends secrets: `[targets.NAME]`.",
+        ),
+        Field::optional(
+            "files",
+            Kind::Opaque,
+            "Whole files kept by a provider; only in the global file.",
+        ),
+        Field::optional("plugins", Kind::TextMap, "Sources of Lua plugins."),
+        Field::optional(
+            "daemon",
+            Kind::Table(&DAEMON),
+            "The background process that keeps values in memory.",
+        ),
+        Field::optional("mcp", Kind::Table(&MCP), "The MCP server for agents."),
+        Field::optional(
+            "proxy",
+            Kind::Table(&PROXY),
+            "The gateway that uses credentials on an agent's behalf.",
+        ),
+        Field::optional(
+            "audit",
+            Kind::Table(&AUDIT),
+            "The local log of secret uses.",
+        ),
+    ],
+};
+
+/// `[project]`
+pub static PROJECT: Section = Section {
+    heading: "[project]",
+    doc: "Names the project for the team server.",
+    fields: &[
+        Field::required(
+            "name",
+            Kind::Text,
+            "Name of the project on the team server.",
+        ),
+        Field::optional("revision", Kind::Text, "Revision of this declaration."),
+        Field::optional(
+            "writers",
+            Kind::TextList,
+            "Keys whose signatures on values are accepted.",
+        ),
+        Field::optional(
+            "min_versions",
+            Kind::Opaque,
+            "Lowest accepted version of each key.",
+        ),
+    ],
+};
+
+/// `[age]`
+pub static AGE: Section = Section {
+    heading: "[age]",
+    doc: "Defaults of every `age` provider.",
+    fields: &[
+        Field::optional("identities_file", Kind::Path, "File of age identities."),
+        Field::optional(
+            "recipients",
+            Kind::TextList,
+            "Recipients of providers that list none.",
+        ),
+    ],
+};
+
+/// `[ledger]`
+pub static LEDGER: Section = Section {
+    heading: "[ledger]",
+    doc: "How the lease ledger is sealed.",
+    fields: &[Field::optional(
+        "key",
+        Kind::Choice(&["file", "keychain"]),
+        "Where the sealing key is kept: a 0600 file of the state folder (default) or the keychain.",
+    )],
+};
+
+/// `[daemon]`
+pub static DAEMON: Section = Section {
+    heading: "[daemon]",
+    doc: "The background process that keeps values in memory.",
+    fields: &[
+        Field::optional("enabled", Kind::Flag, "Whether to use it (default false)."),
+        Field::optional(
+            "idle_timeout",
+            Kind::Lifetime,
+            "Ends after so long without use (default 8h).",
+        ),
+    ],
+};
+
+/// `[audit]`
+pub static AUDIT: Section = Section {
+    heading: "[audit]",
+    doc: "The local log of secret uses.",
+    fields: &[
+        Field::optional(
+            "enabled",
+            Kind::Flag,
+            "Whether to write it (default false).",
+        ),
+        Field::optional("path", Kind::Path, "Where to write it."),
+    ],
+};
+
+/// `[mcp]`
+pub static MCP: Section = Section {
+    heading: "[mcp]",
+    doc: "The MCP server for agents.",
+    fields: &[
+        Field::optional(
+            "tools",
+            Kind::TextList,
+            "Tools offered: `get_secret`, `exec`, `request_secret`.",
+        ),
+        Field::optional(
+            "secrets",
+            Kind::TextList,
+            "Secrets that may be used; all if left out.",
+        ),
+        Field::optional(
+            "exec_timeout_secs",
+            Kind::Count,
+            "Time limit of `exec` in seconds (default 300).",
+        ),
+        Field::optional(
+            "redact_output",
+            Kind::Flag,
+            "Replace secret values in output (default true).",
+        ),
+    ],
+};
+
+/// `[proxy]`
+pub static PROXY: Section = Section {
+    heading: "[proxy]",
+    doc: "The gateway that uses credentials on an agent's behalf.",
+    fields: &[
+        Field::optional(
+            "egress",
+            Kind::Choice(&["strict", "permissive"]),
+            "Whether hosts without a rule are reachable.",
+        ),
+        Field::optional(
+            "audit",
+            Kind::Flag,
+            "Log requests and refusals (default true).",
+        ),
+        Field::optional(
+            "rules",
+            Kind::Tables(&PROXY_RULE),
+            "Which credential goes where.",
+        ),
+        Field::optional(
+            "allow_domains",
+            Kind::TextList,
+            "Hosts reachable without a credential.",
+        ),
+        Field::optional(
+            "allow_private",
+            Kind::TextList,
+            "Private addresses that may be reached.",
+        ),
+        Field::optional("sandbox", Kind::Flag, "Run the program in a sandbox."),
+        Field::optional(
+            "sandbox_allow_write",
+            Kind::TextList,
+            "Paths writable in the sandbox.",
+        ),
+        Field::optional(
+            "sandbox_deny_read",
+            Kind::TextList,
+            "Paths hidden in the sandbox.",
+        ),
+        Field::optional(
+            "sandbox_allow_read",
+            Kind::TextList,
+            "Paths readable in the sandbox after all.",
+        ),
+    ],
+};
+
+/// `[[proxy.rules]]`
+pub static PROXY_RULE: Section = Section {
+    heading: "[[proxy.rules]]",
+    doc: "Which credential goes where.",
+    fields: &[
+        Field::optional("secret", Kind::Text, "The secret to use; or `lease`."),
+        Field::optional("lease", Kind::Text, "The lease to use; or `secret`."),
+        Field::optional("credential", Kind::Text, "Which variable of the lease."),
+        Field::required("domain", Kind::Text, "Host, or `*.` and a host."),
+        Field::optional("env", Kind::Text, "Variable that holds the placeholder."),
+        Field::optional(
+            "header",
+            Kind::Text,
+            "Header to fill (default `authorization`).",
+        ),
+        Field::optional("query", Kind::Text, "Query parameter to fill instead."),
+        Field::optional(
+            "methods",
+            Kind::TextList,
+            "Allowed methods; all if left out.",
+        ),
+        Field::optional(
+            "paths",
+            Kind::TextList,
+            "Allowed paths as globs; all if left out.",
+        ),
+        Field::optional("placeholder", Kind::Text, "The placeholder's text."),
+    ],
+};
+
+/// An entry of `[secrets]`.
+pub static SECRET: Section = Section {
+    heading: "[secrets] NAME = { … }",
+    doc: "One secret. `NAME = {}` declares one that the environment provides.",
+    fields: &[
+        Field::optional(
+            "provider",
+            Kind::Text,
+            "Name of the provider that keeps it.",
+        ),
+        Field::optional(
+            "value",
+            Kind::Text,
+            "The ciphertext, or the reference under which the provider knows it.",
+        ),
+        Field::optional("ref", Kind::Text, "Another word for `value`."),
+        Field::optional(
+            "json_path",
+            Kind::Text,
+            "Takes one value out of a JSON document, for example `db.hosts[0]`.",
+        ),
+        Field::optional(
+            "line",
+            Kind::Count,
+            "Takes one line of the value, counted from 1.",
+        ),
+        Field::optional("description", Kind::Text, "What it is for."),
+        Field::optional(
+            "default",
+            Kind::Text,
+            "Value if the provider has none; `${NAME}` stands for another secret.",
+        ),
+        Field::optional("if_missing", IF_MISSING, "What to do if there is no value."),
+        Field::optional(
+            "env",
+            Kind::EnvMode,
+            "Who gets it as a variable: `true` everything, `\"exec\"` only exec and get, `false` only get, dependents and leases.",
+        ),
+        Field::optional(
+            "as_file",
+            Kind::Flag,
+            "Write the value to a private file and set the variable to its path.",
+        ),
+        Field::optional(
+            "env_only",
+            Kind::Flag,
+            "Only the environment provides it, never the team server.",
+        ),
+        Field::optional(
+            "require_approval",
+            Kind::Flag,
+            "Ask the team server for a person's approval of each use.",
+        ),
+        Field::optional(
+            "sync",
+            Kind::Table(&SYNC),
+            "An encrypted copy for use without the provider.",
+        ),
+        Field::optional(
+            "push",
+            Kind::TextList,
+            "Targets that `fnox push` sends it to.",
+        ),
+        Field::optional(
+            "daemon_cache",
+            Kind::Flag,
+            "Whether the daemon may keep it (default true).",
+        ),
+    ],
+};
+
+/// `sync` of a secret.
+pub static SYNC: Section = Section {
+    heading: "sync = { … }",
+    doc: "An encrypted copy for use without the provider.",
+    fields: &[
+        Field::required("provider", Kind::Text, "Provider that encrypted the copy."),
+        Field::required("value", Kind::Text, "The ciphertext."),
+        Field::optional(
+            "local_source",
+            Kind::Flag,
+            "Whether the copy's source stands in a local file.",
+        ),
+    ],
+};
+
+/// `[profiles.NAME]`
+pub static PROFILE: Section = Section {
+    heading: "[profiles.NAME]",
+    doc: "A variant of the configuration. A key in capitals that holds a table is a secret.",
+    fields: &[
+        Field::optional(
+            "inherits",
+            Kind::TextList,
+            "Profiles that apply before this one.",
+        ),
+        Field::optional(
+            "default_provider",
+            Kind::Text,
+            "Provider of secrets that name none.",
+        ),
+        Field::optional("providers", Kind::Opaque, "Providers of this profile."),
+        Field::optional("secrets", Kind::Opaque, "Secrets of this profile."),
+        Field::optional("leases", Kind::Opaque, "Leases of this profile."),
+        Field::optional("targets", Kind::Opaque, "Push targets of this profile."),
+        Field::optional(
+            "files",
+            Kind::Opaque,
+            "Files of this profile; only in the global file.",
+        ),
+    ],
+};
+
+/// Keys of every provider.
+pub static PROVIDER_COMMON: Section = Section {
+    heading: "[providers.NAME]",
+    doc: "Where secrets live. These keys belong to every type.",
+    fields: &[
+        Field::required("type", Kind::Text, "The type of provider."),
+        Field::optional(
+            "auth_command",
+            Kind::Text,
+            "Command that logs in; `\"\"` turns the offer off.",
+        ),
+        Field::optional(
+            "keep_env",
+            Kind::Flag,
+            "Leave the variables that opened this provider to the program.",
+        ),
+        Field::optional(
+            "daemon_cache",
+            Kind::Flag,
+            "Whether the daemon may keep its values (default true).",
+        ),
+    ],
+};
+
+/// Keys of every lease.
+pub static LEASE_COMMON: Section = Section {
+    heading: "[leases.NAME]",
+    doc: "Short-lived credentials. These keys belong to every type.",
+    fields: &[
+        Field::required("type", Kind::Text, "The type of lease."),
+        Field::optional(
+            "duration",
+            Kind::Lifetime,
+            "How long credentials live (default 15m).",
+        ),
+        Field::optional(
+            "required",
+            Kind::Flag,
+            "Fail instead of skipping the lease when nothing is configured for it.",
+        ),
+    ],
+};
+
+/// An entry of `[files]`.
+pub static FILES: Section = Section {
+    heading: "[files] \"PATH\" = { … }",
+    doc: "A whole file kept by a provider.",
+    fields: &[
+        Field::optional("provider", Kind::Text, "Provider that keeps it."),
+        Field::optional(
+            "value",
+            Kind::Text,
+            "The ciphertext or reference; or `source`.",
+        ),
+        Field::optional(
+            "source",
+            Kind::Text,
+            "File of the configuration folder that holds the ciphertext.",
+        ),
+        Field::optional("description", Kind::Text, "What it is for."),
+        Field::optional(
+            "sync",
+            Kind::Table(&SYNC),
+            "An encrypted copy for use without the provider.",
+        ),
+    ],
+};
+
+/// Keys of every push target.
+pub static TARGET_COMMON: Section = Section {
+    heading: "[targets.NAME]",
+    doc: "Where `fnox push` sends secrets.",
+    fields: &[Field::required("type", Kind::Text, "The type of target.")],
+};
+
+/// A type of push target.
+#[derive(Debug)]
+pub struct TargetSpec {
+    /// Its name in `type`.
+    pub name: &'static str,
+    /// Its own keys.
+    pub fields: &'static [Field],
+}
+
+const fn text(name: &'static str, doc: &'static str) -> Field {
+    Field::optional(name, Kind::Text, doc)
+}
+
+/// All types of push target.
+pub static TARGETS: &[TargetSpec] = &[
+    TargetSpec {
+        name: "github-actions",
+        fields: &[
+            text("repo", "Repository."),
+            text("environment", "Environment."),
+            text("org", "Organisation."),
+            text("visibility", "Who in the organisation may use it."),
+            Field::optional("repos", Kind::TextList, "Repositories of the organisation."),
+            text("app", "Application: actions, codespaces or dependabot."),
+        ],
+    },
+    TargetSpec {
+        name: "gitlab-ci",
+        fields: &[
+            text("repo", "Project."),
+            text("group", "Group."),
+            text("environment", "Environment scope."),
+            Field::optional("masked", Kind::Flag, "Hide it in job logs."),
+            Field::optional("protected", Kind::Flag, "Only for protected branches."),
+            Field::optional("raw", Kind::Flag, "Do not expand references."),
+            text("variable_type", "Variable or file."),
+            text("description", "What it is for."),
+        ],
+    },
+    TargetSpec {
+        name: "vercel",
+        fields: &[
+            Field::optional("environments", Kind::TextList, "Environments."),
+            text("git_branch", "Branch."),
+            Field::optional("sensitive", Kind::Flag, "Cannot be read back."),
+            text("scope", "Team."),
+        ],
+    },
+    TargetSpec {
+        name: "fly",
+        fields: &[
+            text("app", "Application."),
+            Field::optional("stage", Kind::Flag, "Do not deploy yet."),
+        ],
+    },
+    TargetSpec {
+        name: "cloudflare-workers",
+        fields: &[
+            text("worker", "Worker."),
+            text("environment", "Environment."),
+        ],
+    },
+    TargetSpec {
+        name: "forgejo-actions",
+        fields: &[
+            text("url", "Server."),
+            text("repo", "Repository."),
+            text("org", "Organisation."),
+        ],
+    },
+    TargetSpec {
+        name: "hcp-terraform",
+        fields: &[
+            text("url", "Server."),
+            text("organization", "Organisation."),
+            text("workspace", "Workspace."),
+            text("category", "`env` or `terraform`."),
+            Field::optional("sensitive", Kind::Flag, "Cannot be read back."),
+            Field::optional("hcl", Kind::Flag, "The value is HCL."),
+            text("description", "What it is for."),
+        ],
+    },
+];

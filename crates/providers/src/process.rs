@@ -1,0 +1,153 @@
+//! Running a provider's CLI: with a time limit, without a shell, without secrets on the argument list.
+//!
+//! The program gets its own process group; when the time is up the whole group is killed, so that a
+//! CLI that started helpers leaves none behind. Its output is capped and kept as bytes that are overwritten
+//! when dropped.
+
+use std::ffi::OsString;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use fnox_core::{Env, SecretBytes, SecretString};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, Command};
+
+use crate::error::ProviderError;
+
+/// Largest output that is read from a program, in bytes.
+const OUTPUT_LIMIT: u64 = 16 * 1024 * 1024;
+
+/// A program to run.
+#[derive(Debug)]
+pub struct Program<'a> {
+    /// Its name on PATH.
+    pub name: &'a str,
+    /// Its arguments. Never a secret: everybody on the machine can read them.
+    pub arguments: Vec<OsString>,
+    /// Its whole environment.
+    pub env: &'a Env,
+    /// What it reads on stdin; nothing if `None`.
+    pub input: Option<&'a SecretString>,
+    /// When to give up.
+    pub time_limit: Duration,
+    /// What to do if it is not installed.
+    pub install_hint: &'a str,
+}
+
+/// What a program answered.
+#[derive(Debug)]
+pub struct Output {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it printed.
+    pub stdout: SecretBytes,
+    /// What it complained about, as text.
+    pub stderr: String,
+}
+
+impl Program<'_> {
+    /// Runs the program to its end.
+    ///
+    /// # Errors
+    /// `Unavailable` if it is not installed, cannot be started, prints more than 16 MiB or does not end
+    /// within the time limit. A non-zero exit is not an error here: what it means is the backend's business.
+    pub async fn run(self) -> Result<Output, ProviderError> {
+        let mut command = Command::new(self.name);
+        command
+            .args(&self.arguments)
+            .env_clear()
+            .envs(self.env.iter())
+            .stdin(if self.input.is_some() {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        let mut child = command.spawn().map_err(|error| self.not_started(&error))?;
+        let group = child.id();
+        match tokio::time::timeout(self.time_limit, self.converse(&mut child)).await {
+            Ok(result) => result,
+            Err(_) => {
+                kill_group(group);
+                let _ = child.wait().await;
+                Err(ProviderError::unavailable(format!(
+                    "`{}` did not answer within {} s and was ended",
+                    self.name,
+                    self.time_limit.as_secs()
+                ))
+                .with_remedy(format!(
+                    "run `{}` by hand to see what it waits for",
+                    self.name
+                )))
+            }
+        }
+    }
+
+    async fn converse(&self, child: &mut Child) -> Result<Output, ProviderError> {
+        let stdin = child.stdin.take();
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let write = async {
+            if let (Some(mut stdin), Some(input)) = (stdin, self.input) {
+                // A program that does not read its input to the end closes the pipe; its exit code tells.
+                let _ = stdin.write_all(input.expose_secret().as_bytes()).await;
+                let _ = stdin.shutdown().await;
+            }
+        };
+        let mut out = zeroize::Zeroizing::new(Vec::new());
+        let mut err = Vec::new();
+        let read_out = async {
+            if let Some(stdout) = stdout {
+                let _ = stdout.take(OUTPUT_LIMIT + 1).read_to_end(&mut out).await;
+            }
+        };
+        let read_err = async {
+            if let Some(stderr) = stderr {
+                let _ = stderr.take(64 * 1024).read_to_end(&mut err).await;
+            }
+        };
+        let ((), (), ()) = tokio::join!(write, read_out, read_err);
+        if out.len() as u64 > OUTPUT_LIMIT {
+            kill_group(child.id());
+            return Err(ProviderError::unavailable(format!(
+                "`{}` printed more than 16 MiB",
+                self.name
+            )));
+        }
+        let status = child
+            .wait()
+            .await
+            .map_err(|error| self.not_started(&error))?;
+        Ok(Output {
+            status,
+            stdout: SecretBytes::new(std::mem::take(&mut *out)),
+            stderr: String::from_utf8_lossy(&err).trim().to_owned(),
+        })
+    }
+
+    fn not_started(&self, error: &std::io::Error) -> ProviderError {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            return ProviderError::unavailable(format!(
+                "the program `{}` is not on PATH",
+                self.name
+            ))
+            .with_remedy(self.install_hint);
+        }
+        ProviderError::unavailable(format!(
+            "the program `{}` could not be run: {error}",
+            self.name
+        ))
+    }
+}
+
+/// Ends a process group at once.
+pub fn kill_group(leader: Option<u32>) {
+    let pid = leader
+        .and_then(|id| i32::try_from(id).ok())
+        .and_then(rustix::process::Pid::from_raw);
+    if let Some(pid) = pid {
+        let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+    }
+}

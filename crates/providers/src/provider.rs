@@ -1,0 +1,92 @@
+//! The trait that every backend implements.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fnox_config::Folders;
+use fnox_core::prompt::Prompt;
+use fnox_core::{Env, SecretName, SecretString};
+
+use crate::error::ProviderError;
+
+/// One value that is wanted from a provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The secret it is for. Backends that bind values to names check it.
+    pub name: SecretName,
+    /// The ciphertext, or the reference under which the provider knows the value.
+    pub reference: String,
+}
+
+/// What a backend may use of the world around it.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The environment, with the secrets on top that open this provider.
+    pub env: Env,
+    /// fnox's folders.
+    pub folders: Folders,
+    /// The person at the terminal, if there is one.
+    pub prompt: Arc<dyn Prompt>,
+    /// The active profiles as one word; part of what bound values are bound to.
+    pub profile: String,
+    /// Time limit of one call of a provider's CLI or service.
+    pub time_limit: Duration,
+}
+
+/// A place where secrets live.
+///
+/// `get_many` is the primitive: a backend that can answer several requests with one call does so.
+/// Everything that changes something is unsupported unless a backend says otherwise. Values are exact:
+/// no backend trims.
+#[async_trait]
+pub trait Provider: Send + Sync + fmt::Debug {
+    /// Fetches or decrypts values. The answers are in the order of the requests, one each.
+    async fn get_many(&self, requests: &[Request]) -> Vec<Result<SecretString, ProviderError>>;
+
+    /// Whether the provider could answer now: reachable, unlocked, keys at hand. Changes nothing and
+    /// never asks a person.
+    async fn check(&self) -> Result<(), ProviderError>;
+
+    /// Encrypts values into what `fnox.toml` keeps. The answers are in the order of `values`.
+    async fn encrypt(
+        &self,
+        values: &[(SecretName, SecretString)],
+    ) -> Result<Vec<String>, ProviderError> {
+        let _ = values;
+        Err(ProviderError::unsupported("encrypt values into fnox.toml"))
+    }
+
+    /// Stores a value under a reference and returns the reference to keep in `fnox.toml`.
+    async fn put(&self, reference: &str, value: &SecretString) -> Result<String, ProviderError> {
+        let _ = (reference, value);
+        Err(ProviderError::unsupported("store values"))
+    }
+
+    /// Deletes the value under a reference.
+    async fn delete(&self, reference: &str) -> Result<(), ProviderError> {
+        let _ = reference;
+        Err(ProviderError::unsupported("delete values"))
+    }
+
+    /// Whether a stored value is already encrypted to what the configuration says today.
+    ///
+    /// `None`: this provider cannot tell. Used by `reencrypt --check`.
+    fn is_current(&self, stored: &str) -> Option<bool> {
+        let _ = stored;
+        None
+    }
+}
+
+/// One value, by the primitive.
+///
+/// # Errors
+/// What the backend answered.
+pub async fn get(provider: &dyn Provider, request: Request) -> Result<SecretString, ProviderError> {
+    let mut answers = provider.get_many(std::slice::from_ref(&request)).await;
+    // invariant: one answer per request; a backend that breaks it has no value for us.
+    answers
+        .pop()
+        .unwrap_or_else(|| Err(ProviderError::not_found(&request.reference)))
+}

@@ -1,0 +1,43 @@
+//! Which types of provider are built, one line each.
+
+use fnox_config::spec::ProviderSpec;
+
+use crate::error::ProviderError;
+use crate::provider::{Context, Provider};
+use crate::settings::Settings;
+
+type Build = fn(&Settings, &Context) -> Result<Box<dyn Provider>, ProviderError>;
+
+/// The types of provider that this binary can open.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Registry;
+
+const BUILT: &[(&str, Build)] = &[];
+
+impl Registry {
+    /// Whether a type is built.
+    #[must_use]
+    pub fn has(self, spec: &ProviderSpec) -> bool {
+        BUILT.iter().any(|(name, _)| *name == spec.name)
+    }
+
+    /// Opens a provider. Nothing is contacted yet.
+    ///
+    /// # Errors
+    /// `Misconfigured` if the type is not built yet or its keys are wrong.
+    pub fn open(
+        self,
+        settings: &Settings,
+        context: &Context,
+    ) -> Result<Box<dyn Provider>, ProviderError> {
+        let spec = settings.config.spec;
+        match BUILT.iter().find(|(name, _)| *name == spec.name) {
+            Some((_, build)) => build(settings, context),
+            None => Err(ProviderError::misconfigured(format!(
+                "providers of type `{}` cannot be opened by this version of fnox",
+                spec.name
+            ))
+            .with_remedy("`fnox doctor` lists the types that this version can open")),
+        }
+    }
+}
