@@ -1,1 +1,247 @@
-//! (to come)
+//! Changing one entry of a file and leaving every other byte alone.
+//!
+//! An edit never re-serialises the file. It parses the text for the places of things, replaces just the
+//! bytes of the entry, and parses the result again before anything is written. So comments, order, quoting and
+//! line ends of everything else survive by construction. Saving writes a temporary file beside the original,
+//! syncs it and renames it; a lock on the folder keeps two fnox processes from losing one another's edits.
+
+mod place;
+mod splice;
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use fnox_core::ProfileName;
+use toml_edit::Value;
+
+use crate::error::ConfigError;
+use crate::file::FileConfig;
+use crate::source::{FileKind, SourceFile};
+use crate::trust;
+
+/// What happens to one key of an entry.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// The key gets this value.
+    Set(Value),
+    /// The key goes away.
+    Remove,
+}
+
+impl Change {
+    /// The key gets a text.
+    #[must_use]
+    pub fn text(text: &str) -> Self {
+        Self::Set(Value::from(text))
+    }
+}
+
+/// A file that is being edited, locked against other editors until it is dropped.
+#[derive(Debug)]
+pub struct Editor {
+    path: PathBuf,
+    text: String,
+    kind: FileKind,
+    mode: Option<std::fs::Permissions>,
+    _lock: Option<File>,
+}
+
+impl Editor {
+    /// Opens a file for editing; one that does not exist counts as empty.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the file or its folder cannot be read, or somebody else holds the lock.
+    pub fn open(path: &Path, kind: FileKind) -> Result<Self, ConfigError> {
+        // The target of a link is edited, not the link.
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let io = |action, source| ConfigError::Io {
+            action,
+            path: path.clone(),
+            source,
+        };
+        std::fs::create_dir_all(folder).map_err(|source| io("write", source))?;
+        let lock = lock_folder(folder).map_err(|source| io("write", source))?;
+        let (text, mode) = if path.exists() {
+            (
+                trust::read(&path)?,
+                path.metadata().ok().map(|metadata| metadata.permissions()),
+            )
+        } else {
+            (String::new(), None)
+        };
+        let editor = Self {
+            path,
+            text,
+            kind,
+            mode,
+            _lock: lock,
+        };
+        editor.parsed(&editor.text)?;
+        Ok(editor)
+    }
+
+    /// The text as it is now.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Changes keys of an entry such as `["secrets"]` / `API_KEY`; creates entry and table if need be.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the result would not be a valid configuration; the text is then as before.
+    pub fn set(
+        &mut self,
+        table: &[&str],
+        entry: &str,
+        changes: &[(&str, Change)],
+    ) -> Result<(), ConfigError> {
+        let next =
+            splice::set(&self.text, table, entry, changes).map_err(|reason| self.syntax(reason))?;
+        self.replace(next)
+    }
+
+    /// Removes an entry. `false`: there was none.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the result would not be a valid configuration; the text is then as before.
+    pub fn remove(&mut self, table: &[&str], entry: &str) -> Result<bool, ConfigError> {
+        match splice::remove(&self.text, table, entry).map_err(|reason| self.syntax(reason))? {
+            None => Ok(false),
+            Some(next) => self.replace(next).map(|()| true),
+        }
+    }
+
+    /// Sets a key of a table itself, for example `default_provider` of the top level (`&[]`).
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the result would not be a valid configuration; the text is then as before.
+    pub fn set_key(&mut self, table: &[&str], key: &str, value: &Value) -> Result<(), ConfigError> {
+        let next =
+            splice::set_key(&self.text, table, key, value).map_err(|reason| self.syntax(reason))?;
+        self.replace(next)
+    }
+
+    /// Whether a table has an entry.
+    #[must_use]
+    pub fn has(&self, table: &[&str], entry: &str) -> bool {
+        place::entry_exists(&self.text, table, entry)
+    }
+
+    /// Where a profile's secrets stand in this file: `[profiles.P]` itself if the entry is there, else
+    /// `[profiles.P.secrets]`; in the profile's own file and for the base, `[secrets]`.
+    #[must_use]
+    pub fn secrets_table(&self, profile: Option<&ProfileName>, entry: &str) -> Vec<String> {
+        let own = |name: &str| vec![name.to_owned()];
+        let Some(profile) =
+            profile.filter(|profile| self.kind != FileKind::Profile((*profile).clone()))
+        else {
+            let direct = ["profiles", "default"];
+            if !self.has(&["secrets"], entry) && self.has(&direct, entry) {
+                return direct.iter().map(ToString::to_string).collect();
+            }
+            return own("secrets");
+        };
+        let direct = ["profiles", profile.as_str()];
+        let mut path: Vec<String> = direct.iter().map(ToString::to_string).collect();
+        if !self.has(&direct, entry) {
+            path.push("secrets".to_owned());
+        }
+        path
+    }
+
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// [`ConfigError::Io`]; the file is then as before.
+    pub fn save(self) -> Result<(), ConfigError> {
+        write_atomically(&self.path, self.text.as_bytes(), self.mode.clone()).map_err(|source| {
+            ConfigError::Io {
+                action: "write",
+                path: self.path.clone(),
+                source,
+            }
+        })
+    }
+
+    fn replace(&mut self, next: String) -> Result<(), ConfigError> {
+        self.parsed(&next)?;
+        self.text = next;
+        Ok(())
+    }
+
+    fn parsed(&self, text: &str) -> Result<FileConfig, ConfigError> {
+        FileConfig::parse(self.source(text.to_owned()))
+    }
+
+    fn source(&self, text: String) -> Arc<SourceFile> {
+        Arc::new(SourceFile {
+            path: self.path.clone(),
+            text,
+            kind: self.kind.clone(),
+            imported_by: None,
+        })
+    }
+
+    fn syntax(&self, reason: String) -> ConfigError {
+        ConfigError::Syntax {
+            location: crate::source::Location {
+                file: self.source(self.text.clone()),
+                span: 0..0,
+            },
+            reason,
+        }
+    }
+}
+
+/// Replaces a file as a whole or not at all: temporary file in the same folder, sync, rename.
+///
+/// # Errors
+/// What the system says; the old file is then untouched.
+pub fn write_atomically(
+    path: &Path,
+    bytes: &[u8],
+    mode: Option<std::fs::Permissions>,
+) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".fnox-");
+    #[cfg(unix)]
+    if mode.is_none() {
+        // What a text editor would give a new file; the umask still applies.
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    }
+    let mut temporary = builder.tempfile_in(folder)?;
+    temporary.write_all(bytes)?;
+    if let Some(mode) = mode {
+        temporary.as_file().set_permissions(mode)?;
+    }
+    temporary.as_file().sync_all()?;
+    temporary.persist(path)?;
+    File::open(folder)?.sync_all()
+}
+
+fn lock_folder(folder: &Path) -> std::io::Result<Option<File>> {
+    const TRIES: u32 = 100;
+    let Ok(file) = File::open(folder) else {
+        return Ok(None);
+    };
+    for attempt in 0..TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            Err(std::fs::TryLockError::WouldBlock) if attempt + 1 < TRIES => {
+                std::thread::park_timeout(std::time::Duration::from_millis(50));
+            }
+            Err(std::fs::TryLockError::WouldBlock) => break,
+            // Some network file systems have no locks.
+            Err(std::fs::TryLockError::Error(_)) => return Ok(None),
+        }
+    }
+    Err(std::io::Error::new(
+        std::io::ErrorKind::WouldBlock,
+        "another fnox process has been editing a file of this folder for 5 s",
+    ))
+}

@@ -71,22 +71,44 @@ pub struct Settings {
 }
 
 impl Config {
-    /// The provider that a secret uses: its own, else the default one, else the only one.
+    /// The provider that a secret uses: its own, else the default one.
+    ///
+    /// In a project that has a name on the team server, the server keeps whatever names no provider,
+    /// value or default and is not `env_only`.
     #[must_use]
     pub fn provider_of(&self, secret: &SecretConfig) -> Option<ProviderName> {
-        secret
-            .provider
-            .clone()
-            .or_else(|| self.default_provider().cloned())
+        if let Some(provider) = &secret.provider {
+            return Some(provider.clone());
+        }
+        let on_server = self.settings.project.is_some()
+            && secret.value.is_none()
+            && secret.default.is_none()
+            && !secret.env_only;
+        match (on_server, self.server()) {
+            (true, Some(server)) => Some(server.clone()),
+            _ => self.default_provider().cloned(),
+        }
     }
 
-    /// The default provider: the configured one, or the only one there is.
+    /// The team server that `server_url` declares.
+    #[must_use]
+    pub fn server(&self) -> Option<&ProviderName> {
+        self.settings.server_url.as_ref()?;
+        self.providers.get_key_value("server").map(|(name, _)| name)
+    }
+
+    /// The default provider: the configured one, or the only one there is. The team server is never the
+    /// default by being alone.
     #[must_use]
     pub fn default_provider(&self) -> Option<&ProviderName> {
-        match &self.settings.default_provider {
-            Some((name, _)) => Some(name),
-            None if self.providers.len() == 1 => self.providers.keys().next(),
-            None => None,
+        if let Some((name, _)) = &self.settings.default_provider {
+            return Some(name);
+        }
+        let server = self.server();
+        let mut names = self.providers.keys().filter(|name| Some(*name) != server);
+        match (names.next(), names.next()) {
+            (Some(only), None) => Some(only),
+            _ => None,
         }
     }
 

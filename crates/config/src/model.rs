@@ -116,11 +116,7 @@ pub struct SecretConfig {
 }
 
 impl SecretConfig {
-    pub(crate) fn new(
-        name: SecretName,
-        fields: Fields,
-        file_default: Option<EnvMode>,
-    ) -> Result<Self, ConfigError> {
+    pub(crate) fn new(name: SecretName, fields: Fields) -> Result<Self, ConfigError> {
         let text = |key: &str| fields.text(key).map(str::to_owned);
         if fields.contains("value") && fields.contains("ref") {
             return Err(fields.invalid("ref", "and `value` mean the same: keep one"));
@@ -152,9 +148,7 @@ impl SecretConfig {
             description: text("description"),
             default: text("default"),
             if_missing: IfMissing::of(&fields),
-            env: EnvMode::of(&fields)
-                .or(file_default)
-                .unwrap_or(EnvMode::Always),
+            env: EnvMode::of(&fields).unwrap_or(EnvMode::Always),
             as_file: fields.flag("as_file").unwrap_or(false),
             env_only: fields.flag("env_only").unwrap_or(false),
             require_approval: fields.flag("require_approval").unwrap_or(false),
@@ -164,6 +158,13 @@ impl SecretConfig {
             name,
             fields,
         })
+    }
+
+    /// Fills in the configuration's default for who gets it, where the secret says nothing itself.
+    pub(crate) fn stamp_env(&mut self, default: Option<EnvMode>) {
+        if let (false, Some(default)) = (self.fields.contains("env"), default) {
+            self.env = default;
+        }
     }
 
     /// Where one of its keys stands.

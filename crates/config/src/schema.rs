@@ -1,1 +1,129 @@
-//! (to come)
+//! The JSON Schema of `fnox.toml`, made from [`spec`](crate::spec).
+//!
+//! Draft 2020-12. Editors use it for completion; the parser does not use it, both come from the same data.
+
+use serde_json::{Map, Value, json};
+
+use crate::spec::{self, Field, Kind, Section};
+
+/// The whole schema.
+#[must_use]
+pub fn json_schema() -> Value {
+    let mut root = object(spec::TOP_LEVEL.doc, &[spec::TOP_LEVEL.fields]);
+    let extra = [
+        (
+            "$schema",
+            json!("https://json-schema.org/draft/2020-12/schema"),
+        ),
+        ("title", json!("fnox.toml")),
+        (
+            "description",
+            json!("Secrets, where they live, and the short-lived credentials made from them."),
+        ),
+    ];
+    for (key, value) in extra {
+        root[key] = value;
+    }
+    for (key, reference) in ENTRIES {
+        root["properties"][key] = table_of(reference);
+    }
+    root["properties"]["profiles"] = table_of("profile");
+    root["$defs"] = json!({
+        "secret": object(spec::SECRET.doc, &[spec::SECRET.fields]),
+        "provider": one_of(spec::PROVIDERS.iter().map(|s| (s.name, s.fields)), spec::PROVIDER_COMMON.fields),
+        "lease": one_of(spec::LEASES.iter().map(|s| (s.name, s.fields)), spec::LEASE_COMMON.fields),
+        "target": one_of(spec::TARGETS.iter().map(|s| (s.name, s.fields)), spec::TARGET_COMMON.fields),
+        "file": object(spec::FILES.doc, &[spec::FILES.fields]),
+        "profile": profile(),
+        "secretReference": {
+            "type": "object",
+            "properties": { "secret": { "type": "string", "description": "The secret whose value it is." } },
+            "required": ["secret"],
+            "additionalProperties": false,
+        },
+    });
+    root
+}
+
+/// Tables of named entries, and the definition of an entry.
+const ENTRIES: [(&str, &str); 5] = [
+    ("providers", "provider"),
+    ("secrets", "secret"),
+    ("leases", "lease"),
+    ("targets", "target"),
+    ("files", "file"),
+];
+
+fn profile() -> Value {
+    let mut profile = object(spec::PROFILE.doc, &[spec::PROFILE.fields]);
+    for (key, reference) in ENTRIES {
+        profile["properties"][key] = table_of(reference);
+    }
+    profile["patternProperties"] = json!({ "^[A-Z_][A-Z0-9_]*$": { "$ref": "#/$defs/secret" } });
+    profile
+}
+
+fn table_of(definition: &str) -> Value {
+    json!({ "type": "object", "additionalProperties": { "$ref": format!("#/$defs/{definition}") } })
+}
+
+fn one_of<'a, I>(types: I, common: &'static [Field]) -> Value
+where
+    I: Iterator<Item = (&'a str, &'static [Field])>,
+{
+    let variants: Vec<Value> = types
+        .map(|(name, fields)| {
+            let mut variant = object("", &[common, fields]);
+            variant["properties"]["type"] = json!({ "const": name });
+            variant
+        })
+        .collect();
+    json!({ "oneOf": variants })
+}
+
+fn object(doc: &str, fields: &[&'static [Field]]) -> Value {
+    let all = || fields.iter().flat_map(|list| list.iter());
+    let properties: Map<String, Value> = all()
+        .map(|field| (field.name.to_owned(), property(field)))
+        .collect();
+    let required: Vec<&str> = all()
+        .filter(|field| field.required)
+        .map(|field| field.name)
+        .collect();
+    let mut out =
+        json!({ "type": "object", "properties": properties, "additionalProperties": false });
+    if !doc.is_empty() {
+        out["description"] = json!(doc);
+    }
+    if !required.is_empty() {
+        out["required"] = json!(required);
+    }
+    out
+}
+
+fn property(field: &Field) -> Value {
+    let mut out = match field.kind {
+        Kind::Text | Kind::Path => json!({ "type": "string" }),
+        Kind::Reference | Kind::ReferencePath => {
+            json!({ "oneOf": [{ "type": "string" }, { "$ref": "#/$defs/secretReference" }] })
+        }
+        Kind::Flag => json!({ "type": "boolean" }),
+        Kind::Count => json!({ "type": "integer", "minimum": 0 }),
+        Kind::Lifetime => {
+            json!({ "type": "string", "pattern": "^([0-9]+[smhd])*[0-9]*$", "examples": ["15m"] })
+        }
+        Kind::TextList => json!({ "type": "array", "items": { "type": "string" } }),
+        Kind::TextMap => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
+        Kind::Choice(words) => json!({ "enum": words }),
+        Kind::EnvMode => json!({ "enum": [true, false, "exec"] }),
+        Kind::Table(section) => section_object(section),
+        Kind::Tables(section) => json!({ "type": "array", "items": section_object(section) }),
+        Kind::Opaque => json!({}),
+    };
+    out["description"] = json!(field.doc);
+    out
+}
+
+fn section_object(section: &'static Section) -> Value {
+    object(section.doc, &[section.fields])
+}

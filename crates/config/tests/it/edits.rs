@@ -1,0 +1,231 @@
+//! Edits touch the edited entry and nothing else.
+
+use fnox_config::FileKind;
+use fnox_config::edit::{Change, Editor};
+use proptest::prelude::*;
+
+fn edited(text: &str, edit: impl FnOnce(&mut Editor)) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fnox.toml");
+    std::fs::write(&path, text).unwrap();
+    let mut editor = Editor::open(&path, FileKind::Project).unwrap();
+    edit(&mut editor);
+    editor.save().unwrap();
+    std::fs::read_to_string(&path).unwrap()
+}
+
+const FILE: &str = r#"# A comment at the top
+root   =  true   # why not
+
+[providers] # providers
+plain = { type = "plain" }   # simple
+
+# Secrets, in an order of our own
+[secrets]
+B  = { value = "b",   provider = "plain" } # bee
+'A' = {
+    # multi-line needs TOML 1.1
+    value = "a",
+}
+C.value = "c"
+
+[secrets.D]
+value = """
+d
+"""
+description = "dee" # keep
+
+[leases.x]
+type = "command"
+create_command = "true"
+"#;
+
+#[test]
+fn replaces_a_value_in_place() {
+    let out = edited(FILE, |editor| {
+        editor
+            .set(&["secrets"], "B", &[("value", Change::text("new"))])
+            .unwrap();
+    });
+    assert_eq!(out, FILE.replace("\"b\"", "\"new\""));
+}
+
+#[test]
+fn adds_a_key_to_an_inline_table_over_several_lines() {
+    let out = edited(FILE, |editor| {
+        editor
+            .set(&["secrets"], "A", &[("description", Change::text("first"))])
+            .unwrap();
+    });
+    assert_eq!(
+        out,
+        FILE.replace("value = \"a\",", "value = \"a\", description = \"first\",")
+    );
+}
+
+#[test]
+fn adds_a_key_to_dotted_lines_and_to_a_table_of_its_own() {
+    let out = edited(FILE, |editor| {
+        editor
+            .set(&["secrets"], "C", &[("line", Change::Set(1.into()))])
+            .unwrap();
+        editor
+            .set(&["secrets"], "D", &[("as_file", Change::Set(true.into()))])
+            .unwrap();
+    });
+    let wanted = FILE
+        .replace("C.value = \"c\"\n", "C.value = \"c\"\nC.line = 1\n")
+        .replace("\"dee\" # keep\n", "\"dee\" # keep\nas_file = true\n");
+    assert_eq!(out, wanted);
+}
+
+#[test]
+fn a_new_secret_goes_behind_the_last_one_of_its_table() {
+    let out = edited(FILE, |editor| {
+        editor
+            .set(&["secrets"], "E", &[("value", Change::text("e"))])
+            .unwrap();
+    });
+    assert_eq!(
+        out,
+        FILE.replace(
+            "C.value = \"c\"\n",
+            "C.value = \"c\"\nE = { value = \"e\" }\n"
+        )
+    );
+}
+
+#[test]
+fn a_new_table_goes_to_the_end() {
+    let out = edited(FILE, |editor| {
+        editor
+            .set(
+                &["profiles", "p.q", "secrets"],
+                "E",
+                &[("value", Change::text("e"))],
+            )
+            .unwrap();
+    });
+    assert_eq!(
+        out,
+        format!("{FILE}\n[profiles.\"p.q\".secrets]\nE = {{ value = \"e\" }}\n")
+    );
+}
+
+#[test]
+fn removes_each_way_an_entry_can_be_written() {
+    for (name, gone) in [
+        (
+            "B",
+            "B  = { value = \"b\",   provider = \"plain\" } # bee\n",
+        ),
+        (
+            "A",
+            "'A' = {\n    # multi-line needs TOML 1.1\n    value = \"a\",\n}\n",
+        ),
+        ("C", "C.value = \"c\"\n"),
+        (
+            "D",
+            "[secrets.D]\nvalue = \"\"\"\nd\n\"\"\"\ndescription = \"dee\" # keep\n",
+        ),
+    ] {
+        let out = edited(FILE, |editor| {
+            assert!(editor.remove(&["secrets"], name).unwrap());
+        });
+        assert_eq!(out, FILE.replace(gone, ""), "{name}");
+    }
+}
+
+#[test]
+fn removing_what_is_not_there_changes_nothing() {
+    assert_eq!(
+        edited(FILE, |editor| assert!(
+            !editor.remove(&["secrets"], "Z").unwrap()
+        )),
+        FILE
+    );
+}
+
+#[test]
+fn removes_keys_from_inline_tables_with_their_comma() {
+    let text = "[secrets]\nA = { value = \"v\", line = 1, description = \"d\" }\n";
+    for (key, wanted) in [
+        ("value", "A = { line = 1, description = \"d\" }"),
+        ("line", "A = { value = \"v\", description = \"d\" }"),
+        ("description", "A = { value = \"v\", line = 1 }"),
+    ] {
+        let out = edited(text, |editor| {
+            editor
+                .set(&["secrets"], "A", &[(key, Change::Remove)])
+                .unwrap();
+        });
+        assert_eq!(out, format!("[secrets]\n{wanted}\n"));
+    }
+}
+
+#[test]
+fn an_edit_that_would_break_the_file_is_refused_and_nothing_changes() {
+    let out = edited(FILE, |editor| {
+        editor
+            .set(&["secrets"], "B", &[("colour", Change::text("red"))])
+            .unwrap_err();
+    });
+    assert_eq!(out, FILE);
+}
+
+#[test]
+fn windows_line_ends_stay() {
+    let text = "[secrets]\r\nA = { value = \"a\" }\r\n\r\n[providers]\r\n";
+    let out = edited(text, |editor| {
+        editor
+            .set(&["secrets"], "B", &[("value", Change::text("b"))])
+            .unwrap();
+    });
+    assert_eq!(
+        out,
+        text.replace("\"a\" }\r\n", "\"a\" }\r\nB = { value = \"b\" }\r\n")
+    );
+}
+
+#[test]
+fn a_top_level_key_goes_above_the_first_table_and_its_comment() {
+    let out = edited("# about\n[secrets]\n", |editor| {
+        editor
+            .set_key(&[], "default_provider", &"age".into())
+            .unwrap();
+    });
+    assert_eq!(out, "default_provider = \"age\"\n\n# about\n[secrets]\n");
+}
+
+#[test]
+fn file_mode_and_link_survive() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let (file, link) = (
+        folder.path().join("real.toml"),
+        folder.path().join("fnox.toml"),
+    );
+    std::fs::write(&file, "[secrets]\n").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    let mut editor = Editor::open(&link, FileKind::Project).unwrap();
+    editor
+        .set(&["secrets"], "A", &[("value", Change::text("a"))])
+        .unwrap();
+    editor.save().unwrap();
+    assert!(link.symlink_metadata().unwrap().is_symlink());
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+    assert!(std::fs::read_to_string(&file).unwrap().contains("A = "));
+}
+
+proptest! {
+    /// Setting any value and taking it away again gives the file back, byte for byte.
+    #[test]
+    fn set_and_remove_cancel_out(value in ".{0,60}", name in "[A-Z_][A-Z0-9_]{3,12}") {
+        let out = edited(FILE, |editor| {
+            editor.set(&["secrets"], &name, &[("value", Change::text(&value))]).unwrap();
+            assert!(editor.remove(&["secrets"], &name).unwrap());
+        });
+        prop_assert_eq!(out, FILE);
+    }
+}

@@ -1,0 +1,6 @@
+//! Tests of configuration files as a whole.
+
+#[cfg(test)]
+mod edits;
+#[cfg(test)]
+mod layering;
