@@ -68,22 +68,20 @@ impl Program<'_> {
             .kill_on_drop(true);
         let mut child = command.spawn().map_err(|error| self.not_started(&error))?;
         let group = child.id();
-        match tokio::time::timeout(self.time_limit, self.converse(&mut child)).await {
-            Ok(result) => result,
-            Err(_) => {
-                kill_group(group);
-                let _ = child.wait().await;
-                Err(ProviderError::unavailable(format!(
-                    "`{}` did not answer within {} s and was ended",
-                    self.name,
-                    self.time_limit.as_secs()
-                ))
-                .with_remedy(format!(
-                    "run `{}` by hand to see what it waits for",
-                    self.name
-                )))
-            }
+        if let Ok(result) = tokio::time::timeout(self.time_limit, self.converse(&mut child)).await {
+            return result;
         }
+        kill_group(group);
+        let _ = child.wait().await;
+        let seconds = self.time_limit.as_secs();
+        let message = format!(
+            "`{}` did not answer within {seconds} s and was ended",
+            self.name
+        );
+        Err(ProviderError::unavailable(message).with_remedy(format!(
+            "run `{}` by hand to see what it waits for",
+            self.name
+        )))
     }
 
     async fn converse(&self, child: &mut Child) -> Result<Output, ProviderError> {

@@ -33,6 +33,12 @@ pub struct Context {
     pub profile: String,
     /// Time limit of one call of a provider's CLI or service.
     pub time_limit: Duration,
+    /// `[age] identities_file` of the global file.
+    pub age_identities_file: Option<std::path::PathBuf>,
+    /// `[age] recipients` of the global file, for providers that list none.
+    pub age_recipients: Vec<String>,
+    /// The identity that another provider keeps for this one, fetched already.
+    pub age_identity: Option<SecretString>,
 }
 
 /// A place where secrets live.

@@ -1,1 +1,150 @@
-//! (to come)
+//! From "these secrets" to values.
+//!
+//! A [`Resolver`] first makes a plan: which other secrets the wanted ones need (for a provider's keys, for
+//! the variables that open it, for `${NAME}` in a default), and in which order. Secrets of one level that
+//! share a provider are fetched as one batch, at most ten providers at a time. For each secret the order
+//! of sources is: provider, `default`, the environment variable of the same name. What happens when all of
+//! them have nothing is [`Policy`]'s business.
+//!
+//! Nothing that the plan does not need is touched, and the process's own environment is never written:
+//! providers get an overlay.
+
+mod batch;
+mod error;
+mod interpolate;
+mod open;
+mod plan;
+mod policy;
+mod value;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fnox_config::{Config, Folders};
+use fnox_core::prompt::Prompt;
+use fnox_core::{Env, SecretName, SecretString};
+use indexmap::IndexMap;
+
+pub use self::error::ResolveError;
+pub use self::interpolate::references as default_references;
+pub use self::open::Opened;
+pub use self::policy::Policy;
+
+/// What a run brings along for resolving.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The environment at start.
+    pub env: Env,
+    /// fnox's folders.
+    pub folders: Folders,
+    /// The person at the terminal, if there is one.
+    pub prompt: Arc<dyn Prompt>,
+    /// `--if-missing`.
+    pub if_missing: Option<fnox_config::IfMissing>,
+    /// Whether a provider's login command may be offered.
+    pub prompt_auth: bool,
+    /// Time limit of one call of a provider.
+    pub time_limit: Duration,
+    /// Treat a provider's failure as final, whatever `if_missing` says: for a single value that was
+    /// asked for by name.
+    pub failures_are_final: bool,
+}
+
+/// Resolves secrets of one configuration. Providers are opened once and reused.
+#[derive(Debug)]
+pub struct Resolver<'a> {
+    config: &'a Config,
+    options: Options,
+    opened: tokio::sync::Mutex<BTreeMap<String, Arc<Opened>>>,
+    opening: Opening,
+}
+
+/// Variables and secrets that were used to open providers.
+#[derive(Debug, Default)]
+struct Opening {
+    variables: std::sync::Mutex<BTreeSet<String>>,
+}
+
+/// Something worth telling that did not stop the run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// The secret it is about.
+    pub secret: SecretName,
+    /// The whole message.
+    pub message: String,
+}
+
+/// What came of resolving.
+#[derive(Debug, Default)]
+pub struct Resolution {
+    /// Values in the order of the configuration; dependencies included.
+    pub values: IndexMap<SecretName, SecretString>,
+    /// Secrets without a value.
+    pub missing: Vec<SecretName>,
+    /// What to tell the person.
+    pub notices: Vec<Notice>,
+}
+
+impl<'a> Resolver<'a> {
+    /// A resolver for a configuration.
+    #[must_use]
+    pub fn new(config: &'a Config, options: Options) -> Self {
+        Self {
+            config,
+            options,
+            opened: tokio::sync::Mutex::new(BTreeMap::new()),
+            opening: Opening::default(),
+        }
+    }
+
+    /// Resolves secrets and whatever they depend on.
+    ///
+    /// # Errors
+    /// [`ResolveError`] for the first secret that stops the run.
+    pub async fn resolve(&self, wanted: &[SecretName]) -> Result<Resolution, ResolveError> {
+        let levels = plan::levels(self.config, wanted)?;
+        let mut resolution = Resolution::default();
+        for level in levels {
+            self.resolve_level(&level, &mut resolution).await?;
+        }
+        let position = |name: &SecretName| self.config.secrets.get_index_of(name);
+        resolution
+            .values
+            .sort_by(|one, _, two, _| position(one).cmp(&position(two)));
+        Ok(resolution)
+    }
+
+    /// Opens a provider, with whatever secrets that takes.
+    ///
+    /// # Errors
+    /// [`ResolveError`] if a secret that opens it has no value, or its configuration is wrong.
+    pub async fn open(&self, name: &str) -> Result<Arc<Opened>, ResolveError> {
+        let provider = self.config.provider(name, None)?;
+        let needed = plan::needs_of_provider(self.config, provider);
+        let resolution = self.resolve(&needed).await?;
+        self.open_with(provider, &resolution.values, None).await
+    }
+
+    /// The credentials with which providers were opened so far, as names of variables. None of them may
+    /// reach the program, unless their provider says `keep_env`.
+    #[must_use]
+    pub fn opened_with(&self) -> BTreeSet<String> {
+        self.opening
+            .variables
+            .lock()
+            .map(|names| names.clone())
+            .unwrap_or_default()
+    }
+
+    /// Names of all secrets that resolving `wanted` touches, `wanted` included.
+    ///
+    /// # Errors
+    /// [`ResolveError`] for an unknown name or a cycle.
+    pub fn closure(&self, wanted: &[SecretName]) -> Result<BTreeSet<SecretName>, ResolveError> {
+        Ok(plan::levels(self.config, wanted)?
+            .into_iter()
+            .flatten()
+            .collect())
+    }
+}

@@ -38,12 +38,42 @@ impl ProviderSpec {
         PROVIDERS.iter().find(|spec| spec.name == name)
     }
 
+    /// Those of its variables that hold a credential, and so must not reach the program. The others say
+    /// where a store is, not how to open it.
+    pub fn credentials(&self) -> impl Iterator<Item = &'static str> {
+        self.variables.iter().copied().filter(|name| !PLACES.contains(name))
+    }
+
     /// One of its own keys.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.name == name)
     }
 }
+
+/// Variables that say where a store is.
+const PLACES: &[&str] = &[
+    "BWS_PROJECT_ID",
+    "FNOX_FOKS_HOME",
+    "FNOX_FOKS_HOST",
+    "FNOX_INFISICAL_API_URL",
+    "FNOX_K8S_CONTEXT",
+    "FNOX_PASSWORD_STORE_DIR",
+    "FNOX_PASSWORD_STORE_GPG_OPTS",
+    "FNOX_VAULT_ADDR",
+    "FNOX_VAULT_NAMESPACE",
+    "FOKS_HOME",
+    "FOKS_HOST",
+    "GNUPGHOME",
+    "GOPASS_CONFIG_NOWRAP",
+    "GOPASS_HOMEDIR",
+    "INFISICAL_API_URL",
+    "KUBECONFIG",
+    "PASSWORD_STORE_DIR",
+    "PASSWORD_STORE_GPG_OPTS",
+    "VAULT_ADDR",
+    "VAULT_NAMESPACE",
+];
 
 const fn reference(name: &'static str, doc: &'static str) -> Field {
     Field::optional(name, Kind::Reference, doc)

@@ -1,0 +1,157 @@
+//! Opening providers with what they need.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fnox_config::{ProviderConfig, TextOrSecret, Value};
+use fnox_core::{SecretName, SecretString};
+use indexmap::IndexMap;
+
+use super::error::ResolveError;
+use super::{Resolver, interpolate};
+use crate::error::ProviderError;
+use crate::provider::{Context, Provider, Request, get};
+use crate::registry::Registry;
+use crate::settings::Settings;
+
+/// A provider that is ready for use, with its configuration.
+#[derive(Debug)]
+pub struct Opened {
+    /// How it is configured.
+    pub config: ProviderConfig,
+    /// The backend.
+    pub provider: Box<dyn Provider>,
+}
+
+impl Resolver<'_> {
+    /// Opens a provider with the values resolved so far, once.
+    pub(super) async fn open_with(
+        &self,
+        provider: &ProviderConfig,
+        values: &IndexMap<SecretName, SecretString>,
+        for_identity_of: Option<&str>,
+    ) -> Result<Arc<Opened>, ResolveError> {
+        if let Some(opened) = self.opened.lock().await.get(provider.name.as_str()) {
+            return Ok(Arc::clone(opened));
+        }
+        let unusable = |error| ResolveError::ProviderUnusable {
+            provider: provider.name.to_string(),
+            error,
+            location: provider.fields.location().clone(),
+        };
+        if for_identity_of == Some(provider.name.as_str()) {
+            let error = ProviderError::misconfigured("its own identity would come from itself")
+                .at_key("identity");
+            return Err(unusable(error));
+        }
+        let settings = self.settings(provider, values).map_err(unusable)?;
+        let identity = self.identity(provider, values).await.map_err(unusable)?;
+        let context = self.context(provider, values, identity);
+        let backend = Registry.open(&settings, &context).map_err(unusable)?;
+        self.remember_variables(provider);
+        let opened = Arc::new(Opened {
+            config: provider.clone(),
+            provider: backend,
+        });
+        self.opened
+            .lock()
+            .await
+            .insert(provider.name.to_string(), Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    fn settings(
+        &self,
+        provider: &ProviderConfig,
+        values: &IndexMap<SecretName, SecretString>,
+    ) -> Result<Settings, ProviderError> {
+        // A name that no secret has may be an environment variable.
+        let mut secrets: BTreeMap<SecretName, SecretString> = BTreeMap::new();
+        for (_, value) in provider.fields.iter() {
+            if let Value::Text(TextOrSecret::Secret(name)) = value {
+                let found = values
+                    .get(name)
+                    .cloned()
+                    .or_else(|| self.options.env.secret(name.as_str()));
+                secrets.extend(found.map(|value| (name.clone(), value)));
+            }
+        }
+        let render = |text: &str| interpolate::render(text, self.config);
+        Settings::new(provider.clone(), &secrets, &self.options.folders, render)
+    }
+
+    /// The age identity that another provider keeps.
+    async fn identity(
+        &self,
+        provider: &ProviderConfig,
+        values: &IndexMap<SecretName, SecretString>,
+    ) -> Result<Option<SecretString>, ProviderError> {
+        let Some(identity) = provider.fields.table("identity") else {
+            return Ok(None);
+        };
+        let (Some(keeper), Some(reference)) = (identity.text("provider"), identity.text("value"))
+        else {
+            return Ok(None);
+        };
+        let at_key = |error: ProviderError| error.at_key("identity");
+        let keeper = self
+            .config
+            .provider(keeper, Some(identity.location_of("provider")))
+            .map_err(|error| at_key(ProviderError::misconfigured(error.to_string())))?;
+        let opened = Box::pin(self.open_with(keeper, values, Some(provider.name.as_str())))
+            .await
+            .map_err(|error| match error {
+                ResolveError::ProviderUnusable { error, .. } => at_key(error),
+                error => at_key(ProviderError::misconfigured(error.to_string())),
+            })?;
+        // invariant: a fixed, valid name; only error messages show it.
+        let Ok(name) = SecretName::parse("AGE_IDENTITY") else {
+            return Ok(None);
+        };
+        let request = Request {
+            name,
+            reference: reference.to_owned(),
+        };
+        get(opened.provider.as_ref(), request)
+            .await
+            .map(Some)
+            .map_err(at_key)
+    }
+
+    fn context(
+        &self,
+        provider: &ProviderConfig,
+        values: &IndexMap<SecretName, SecretString>,
+        identity: Option<SecretString>,
+    ) -> Context {
+        let overlay = provider.spec.variables.iter().filter_map(|variable| {
+            values
+                .get(*variable)
+                .map(|value| ((*variable).to_owned(), value.clone()))
+        });
+        Context {
+            env: self.options.env.with_overlay(overlay),
+            folders: self.options.folders.clone(),
+            prompt: Arc::clone(&self.options.prompt),
+            profile: self.config.profile_label(),
+            time_limit: self.options.time_limit,
+            age_identities_file: self.config.settings.age_identities_file.clone(),
+            age_recipients: self.config.settings.age_recipients.clone(),
+            age_identity: identity,
+        }
+    }
+
+    fn remember_variables(&self, provider: &ProviderConfig) {
+        if provider.keep_env {
+            return;
+        }
+        if let Ok(mut names) = self.opening.variables.lock() {
+            names.extend(provider.spec.credentials().map(str::to_owned));
+            for (_, value) in provider.fields.iter() {
+                if let Value::Text(TextOrSecret::Secret(name)) = value {
+                    names.insert(name.to_string());
+                }
+            }
+        }
+    }
+}
