@@ -2,199 +2,28 @@
 //!
 //! Recipients and identities of every kind that the Rust implementation knows: X25519, `ssh-ed25519`,
 //! `ssh-rsa` and plugins (`age-plugin-NAME` on PATH). What is written here is a plain age file that
-//! `age -d` can read. Where identities come from is the caller's business, not this module's.
+//! `age -d` can read; its header also carries a [`Mark`], which other programs skip. Where identities
+//! come from is the caller's business, not this module's.
 
-use std::fmt;
+mod header;
+mod identity;
+mod recipient;
+
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 
 use age::secrecy::ExposeSecret as _;
+
+pub use header::{Mark, Stanza, stanzas};
+pub use identity::{Identities, IdentityError};
+use recipient::RecipientKind;
+pub use recipient::{InvalidRecipient, Recipient};
 
 use crate::prompt::Prompt;
 use crate::{SecretBytes, SecretString};
 
 /// Largest plaintext that [`decrypt`] will produce; an environment variable cannot be larger.
 pub const MAXIMUM_PLAINTEXT: u64 = 16 * 1024 * 1024;
-
-/// A set of private keys from one source.
-#[derive(Clone)]
-pub struct Identities {
-    keys: Arc<Vec<Box<dyn age::Identity + Send + Sync>>>,
-    recipients: Vec<String>,
-}
-
-/// Why a text holds no identities.
-#[derive(Debug, thiserror::Error)]
-pub enum IdentityError {
-    /// The text is neither an age identity file nor an OpenSSH private key.
-    #[error("{reason}")]
-    Malformed {
-        /// What is wrong with it, without its content.
-        reason: String,
-    },
-    /// An SSH key of a kind that age does not support.
-    #[error("this SSH key cannot be used with age: use ssh-ed25519 or ssh-rsa")]
-    UnsupportedKey,
-    /// The text parses but names no key.
-    #[error("there is no identity in it")]
-    Empty,
-    /// A plugin that an identity needs is not installed.
-    #[error("the plugin `{plugin}` is not on PATH")]
-    MissingPlugin {
-        /// Name of the executable, `age-plugin-…`.
-        plugin: String,
-    },
-}
-
-impl Identities {
-    /// Reads an age identity file or an OpenSSH private key.
-    ///
-    /// # Errors
-    /// [`IdentityError`]; messages give line numbers, never content.
-    pub fn parse(text: &SecretString, prompt: &Arc<dyn Prompt>) -> Result<Self, IdentityError> {
-        let text = text.expose_secret();
-        if text.contains("-----BEGIN") {
-            return Self::parse_ssh(text, prompt);
-        }
-        let mut trimmed = zeroize::Zeroizing::new(String::with_capacity(text.len() + 1));
-        for line in text.lines() {
-            trimmed.push_str(line.trim());
-            trimmed.push('\n');
-        }
-        let file = age::IdentityFile::from_buffer(trimmed.as_bytes()).map_err(|error| {
-            IdentityError::Malformed {
-                reason: error.to_string(),
-            }
-        })?;
-        let recipients = native_recipients(&trimmed);
-        let keys = file
-            .with_callbacks(Callbacks(Arc::clone(prompt)))
-            .into_identities()
-            .map_err(missing_plugin)?;
-        if keys.is_empty() {
-            return Err(IdentityError::Empty);
-        }
-        Ok(Self {
-            keys: Arc::new(keys),
-            recipients,
-        })
-    }
-
-    fn parse_ssh(text: &str, prompt: &Arc<dyn Prompt>) -> Result<Self, IdentityError> {
-        let identity = age::ssh::Identity::from_buffer(text.as_bytes(), None).map_err(|_| {
-            IdentityError::Malformed {
-                reason: "it is not a readable OpenSSH private key".to_owned(),
-            }
-        })?;
-        if matches!(identity, age::ssh::Identity::Unsupported(_)) {
-            return Err(IdentityError::UnsupportedKey);
-        }
-        let recipients = age::ssh::Recipient::try_from(identity.clone())
-            .map(|r| r.to_string())
-            .into_iter()
-            .collect();
-        let keys: Vec<Box<dyn age::Identity + Send + Sync>> = vec![Box::new(
-            identity.with_callbacks(Callbacks(Arc::clone(prompt))),
-        )];
-        Ok(Self {
-            keys: Arc::new(keys),
-            recipients,
-        })
-    }
-
-    /// The recipients that belong to these identities, where they can be derived without a plugin.
-    #[must_use]
-    pub fn public_recipients(&self) -> &[String] {
-        &self.recipients
-    }
-}
-
-impl fmt::Debug for Identities {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Identities")
-            .field("recipients", &self.recipients)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A public key that values are encrypted to.
-#[derive(Clone)]
-pub struct Recipient {
-    text: String,
-    kind: RecipientKind,
-}
-
-#[derive(Clone)]
-enum RecipientKind {
-    X25519(age::x25519::Recipient),
-    Ssh(age::ssh::Recipient),
-    Plugin(age::plugin::Recipient),
-}
-
-/// A text is not a recipient.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not an age recipient: {reason}")]
-pub struct InvalidRecipient {
-    /// The text, which is public.
-    pub text: String,
-    /// What is wrong with it and what would be right.
-    pub reason: &'static str,
-}
-
-impl Recipient {
-    /// Reads `age1…`, `ssh-ed25519 …`, `ssh-rsa …` or `age1NAME1…` (a plugin's).
-    ///
-    /// # Errors
-    /// [`InvalidRecipient`] with the text and the reason.
-    pub fn parse(text: &str) -> Result<Self, InvalidRecipient> {
-        let text = text.trim();
-        let invalid = |reason| InvalidRecipient {
-            text: text.to_owned(),
-            reason,
-        };
-        let kind = if text.starts_with("AGE-SECRET-KEY-") || text.starts_with("AGE-PLUGIN-") {
-            // Never echo a private key.
-            return Err(InvalidRecipient {
-                text: crate::secret::REDACTED.to_owned(),
-                reason: "this is a private key; give its public key (`age-keygen -y FILE` prints it)",
-            });
-        } else if text.starts_with("age1pq1") {
-            return Err(invalid(
-                "post-quantum recipients are not supported yet; use an `age1…` key",
-            ));
-        } else if text.starts_with("ssh-") {
-            RecipientKind::Ssh(
-                text.parse()
-                    .map_err(|_| invalid("only ssh-ed25519 and ssh-rsa public keys can be used"))?,
-            )
-        } else if let Ok(recipient) = text.parse::<age::x25519::Recipient>() {
-            RecipientKind::X25519(recipient)
-        } else if let Ok(recipient) = text.parse::<age::plugin::Recipient>() {
-            RecipientKind::Plugin(recipient)
-        } else {
-            return Err(invalid(
-                "expected `age1…`, `ssh-ed25519 …`, `ssh-rsa …` or a plugin's `age1name1…`",
-            ));
-        };
-        Ok(Self {
-            text: text.to_owned(),
-            kind,
-        })
-    }
-
-    /// The recipient as it was written.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-}
-
-impl fmt::Debug for Recipient {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.text)
-    }
-}
 
 /// Why a value could not be encrypted.
 #[derive(Debug, thiserror::Error)]
@@ -225,10 +54,26 @@ pub fn encrypt(
     plaintext: &[u8],
     prompt: &Arc<dyn Prompt>,
 ) -> Result<Vec<u8>, EncryptError> {
+    encrypt_marked(recipients, plaintext, prompt, None)
+}
+
+/// Like [`encrypt`], with a mark in the header that says to whom and how it was encrypted.
+///
+/// # Errors
+/// [`EncryptError`].
+pub fn encrypt_marked(
+    recipients: &[Recipient],
+    plaintext: &[u8],
+    prompt: &Arc<dyn Prompt>,
+    mark: Option<Mark>,
+) -> Result<Vec<u8>, EncryptError> {
+    if recipients.is_empty() {
+        return Err(EncryptError::NoRecipients);
+    }
     let mut boxed: Vec<Box<dyn age::Recipient>> = Vec::new();
     let mut plugins: Vec<age::plugin::Recipient> = Vec::new();
     for recipient in recipients {
-        match &recipient.kind {
+        match recipient.kind() {
             RecipientKind::X25519(key) => boxed.push(Box::new(key.clone())),
             RecipientKind::Ssh(key) => boxed.push(Box::new(key.clone())),
             RecipientKind::Plugin(key) => plugins.push(key.clone()),
@@ -245,6 +90,9 @@ pub fn encrypt(
             },
         )?;
         boxed.push(Box::new(plugin));
+    }
+    if let Some(mark) = mark {
+        boxed.push(Box::new(mark));
     }
     let encryptor =
         age::Encryptor::with_recipients(boxed.iter().map(AsRef::as_ref)).map_err(refused)?;
@@ -277,6 +125,12 @@ pub enum DecryptError {
         /// What the key or plugin said.
         reason: String,
     },
+    /// A plugin that an identity needs is not installed.
+    #[error("the plugin `{plugin}` is not on PATH")]
+    MissingPlugin {
+        /// Name of the executable, `age-plugin-…`.
+        plugin: String,
+    },
     /// The plaintext is larger than any secret may be.
     #[error("the decrypted value is larger than 16 MiB")]
     TooLarge,
@@ -292,11 +146,9 @@ pub fn decrypt(identities: &Identities, ciphertext: &[u8]) -> Result<SecretBytes
     if decryptor.is_scrypt() {
         return Err(DecryptError::Passphrase);
     }
-    let keys = identities
-        .keys
-        .iter()
-        .map(|key| key.as_ref() as &dyn age::Identity);
-    let reader = decryptor.decrypt(keys).map_err(decrypt_error)?;
+    let reader = decryptor
+        .decrypt(identities.keys())
+        .map_err(decrypt_error)?;
     // Allocated once, so that growing leaves no copies behind.
     let mut plaintext = zeroize::Zeroizing::new(Vec::with_capacity(ciphertext.len()));
     reader
@@ -344,24 +196,6 @@ impl age::Callbacks for Callbacks {
     }
 }
 
-fn native_recipients(text: &str) -> Vec<String> {
-    text.lines()
-        .filter_map(|line| line.parse::<age::x25519::Identity>().ok())
-        .map(|identity| identity.to_public().to_string())
-        .collect()
-}
-
-fn missing_plugin(error: age::DecryptError) -> IdentityError {
-    match error {
-        age::DecryptError::PluginResolve(error) => IdentityError::MissingPlugin {
-            plugin: plugin_name(&error),
-        },
-        error => IdentityError::Malformed {
-            reason: error.to_string(),
-        },
-    }
-}
-
 fn plugin_name(error: &age::plugin::ResolveError) -> String {
     match error {
         age::plugin::ResolveError::MissingPlugin { binary_name } => binary_name.clone(),
@@ -381,6 +215,15 @@ fn refused(error: age::EncryptError) -> EncryptError {
     }
 }
 
+/// The library's messages span several lines, some of them advice for the `age` program.
+fn one_line(text: &str) -> String {
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
 fn io_refused(error: &std::io::Error) -> EncryptError {
     EncryptError::Refused {
         reason: error.to_string(),
@@ -391,13 +234,24 @@ fn decrypt_error(error: age::DecryptError) -> DecryptError {
     use age::DecryptError as Age;
     match error {
         Age::NoMatchingKeys => DecryptError::NoMatch,
+        Age::Io(reason) if reason.kind() == std::io::ErrorKind::PermissionDenied => {
+            DecryptError::KeyUnusable {
+                reason: reason.to_string(),
+            }
+        }
+        Age::KeyDecryptionFailed => DecryptError::KeyUnusable {
+            reason: "the passphrase of the SSH key is wrong".to_owned(),
+        },
+        Age::PluginResolve(error) => DecryptError::MissingPlugin {
+            plugin: plugin_name(&error),
+        },
         Age::InvalidHeader
         | Age::InvalidMac
         | Age::UnknownFormat
         | Age::DecryptionFailed
         | Age::Io(_) => DecryptError::Malformed,
         error => DecryptError::KeyUnusable {
-            reason: error.to_string(),
+            reason: one_line(&error.to_string()),
         },
     }
 }
@@ -466,5 +320,33 @@ mod tests {
             decrypt(&own, scrypt),
             Err(DecryptError::Passphrase | DecryptError::Malformed)
         ));
+    }
+
+    #[test]
+    fn an_identity_whose_plugin_is_missing_does_not_hide_the_others() {
+        let (identity, recipient) = generate();
+        let text = format!(
+            "AGE-PLUGIN-FNOXTESTABSENT-10QL5ZZ7\n{}\n",
+            identity.expose_secret()
+        );
+        // The plugin identity's checksum is whatever the library accepts; skip the line if it is not.
+        let Ok(both) = Identities::parse(&SecretString::from(text), &nobody()) else {
+            return;
+        };
+        let sealed = encrypt(&[Recipient::parse(&recipient).unwrap()], b"v", &nobody()).unwrap();
+        assert_eq!(decrypt(&both, &sealed).unwrap().expose_secret(), b"v");
+    }
+
+    #[test]
+    fn a_mark_is_read_back_and_does_not_disturb_decryption() {
+        let (identity, text) = generate();
+        let recipients = [Recipient::parse(&text).unwrap()];
+        let mark = Mark::new(&recipients, true);
+        let sealed = encrypt_marked(&recipients, b"v", &nobody(), Some(mark.clone())).unwrap();
+        let found = stanzas(&sealed).unwrap();
+        assert_eq!(Mark::find(&found), Some(mark.clone()));
+        assert_ne!(mark, Mark::new(&recipients, false));
+        let own = Identities::parse(&identity, &nobody()).unwrap();
+        assert_eq!(decrypt(&own, &sealed).unwrap().expose_secret(), b"v");
     }
 }

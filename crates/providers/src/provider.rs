@@ -1,6 +1,7 @@
 //! The trait that every backend implements.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,16 +30,48 @@ pub struct Context {
     pub folders: Folders,
     /// The person at the terminal, if there is one.
     pub prompt: Arc<dyn Prompt>,
-    /// The active profiles as one word; part of what bound values are bound to.
+    /// The active profiles as one word. New bound values are bound to it, so whoever writes a value
+    /// passes the profile whose table it goes to; `default` is the base.
     pub profile: String,
+    /// Every profile that takes part, inherited ones too: values bound to one of them are accepted.
+    pub profile_stack: Vec<String>,
     /// Time limit of one call of a provider's CLI or service.
     pub time_limit: Duration,
     /// `[age] identities_file` of the global file.
-    pub age_identities_file: Option<std::path::PathBuf>,
+    pub age_identities_file: Option<PathBuf>,
     /// `[age] recipients` of the global file, for providers that list none.
     pub age_recipients: Vec<String>,
     /// The identity that another provider keeps for this one, fetched already.
     pub age_identity: Option<SecretString>,
+}
+
+impl Context {
+    /// A context of the base profile, with a time limit of 30 s and without defaults for `age`.
+    #[must_use]
+    pub fn new(env: Env, folders: Folders, prompt: Arc<dyn Prompt>) -> Self {
+        Self {
+            env,
+            folders,
+            prompt,
+            profile: "default".to_owned(),
+            profile_stack: Vec::new(),
+            time_limit: Duration::from_secs(30),
+            age_identities_file: None,
+            age_recipients: Vec::new(),
+            age_identity: None,
+        }
+    }
+
+    /// The time limit of a call in which a person may have to type or touch something: two minutes if
+    /// there is a person, else the ordinary one.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        if self.prompt.is_interactive() {
+            self.time_limit.max(Duration::from_mins(2))
+        } else {
+            self.time_limit
+        }
+    }
 }
 
 /// A place where secrets live.
@@ -50,6 +83,16 @@ pub struct Context {
 pub trait Provider: Send + Sync + fmt::Debug {
     /// Fetches or decrypts values. The answers are in the order of the requests, one each.
     async fn get_many(&self, requests: &[Request]) -> Vec<Result<SecretString, ProviderError>>;
+
+    /// Like [`Self::get_many`], but also reads stored forms that the configuration no longer accepts and
+    /// that encrypting again puts right, such as values from before `bind_names = true`. Only for
+    /// `reencrypt`.
+    async fn get_to_reencrypt(
+        &self,
+        requests: &[Request],
+    ) -> Vec<Result<SecretString, ProviderError>> {
+        self.get_many(requests).await
+    }
 
     /// Whether the provider could answer now: reachable, unlocked, keys at hand. Changes nothing and
     /// never asks a person.

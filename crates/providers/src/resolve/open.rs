@@ -134,6 +134,12 @@ impl Resolver<'_> {
             folders: self.options.folders.clone(),
             prompt: Arc::clone(&self.options.prompt),
             profile: self.config.profile_label(),
+            profile_stack: self
+                .config
+                .profiles
+                .iter()
+                .map(|profile| profile.as_str().to_owned())
+                .collect(),
             time_limit: self.options.time_limit,
             age_identities_file: self.config.settings.age_identities_file.clone(),
             age_recipients: self.config.settings.age_recipients.clone(),
