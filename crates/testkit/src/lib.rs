@@ -1,1 +1,22 @@
-//! For tests.
+//! What fnox's own tests share. Never part of the program.
+//!
+//! - [`Sandbox`] runs the real binary in a home folder and an environment of its own.
+//! - [`services`] finds real services and starts them: moto, the AWS CLI, a D-Bus session with a keyring.
+//! - [`stand_in`] speaks real wire protocols on loopback and is stricter than the real thing.
+//! - [`canary`] looks for a value in everything that a run left behind.
+//! - [`FakeClock`] and [`wait`] keep tests from depending on time.
+//!
+//! Everything here panics where it cannot do what a test asked for: a test that needs a service must
+//! fail without it, never pass in silence.
+
+pub mod canary;
+pub mod clock;
+pub mod filters;
+pub mod sandbox;
+pub mod services;
+pub mod stand_in;
+pub mod wait;
+
+pub use canary::Canary;
+pub use clock::FakeClock;
+pub use sandbox::{Invocation, Run, Running, Sandbox};

@@ -1,0 +1,238 @@
+//! HTTP on loopback for the stand-in.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use fnox_core::Clock;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use super::answer::{self, Refusal};
+use super::sigv4::{Authorization, SignedParts};
+use super::{Behaviour, Call, State, lock};
+
+/// More than any request of the actions can have.
+const BODY_LIMIT: usize = 128 * 1024;
+
+/// A thread that serves until this is dropped.
+#[derive(Debug)]
+pub(super) struct Server {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<Infallible>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    pub(super) fn start(state: Arc<Mutex<State>>, clock: Arc<dyn Clock>) -> Self {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        listener.set_nonblocking(true).expect("a listening socket");
+        let address = listener.local_addr().expect("the socket's address");
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
+            runtime.block_on(async {
+                tokio::select! {
+                    () = accept(listener, state, clock) => {}
+                    // The sender is only ever dropped.
+                    _ = stopped => {}
+                }
+            });
+        });
+        Self {
+            address,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+async fn accept(listener: std::net::TcpListener, state: Arc<Mutex<State>>, clock: Arc<dyn Clock>) {
+    let listener = TcpListener::from_std(listener).expect("a listening socket");
+    while let Ok((stream, _)) = listener.accept().await {
+        let (state, clock) = (Arc::clone(&state), Arc::clone(&clock));
+        let service = service_fn(move |request| {
+            let (state, clock) = (Arc::clone(&state), Arc::clone(&clock));
+            async move { serve(request, &state, clock.as_ref()).await }
+        });
+        let connection = hyper::server::conn::http1::Builder::new()
+            .serve_connection(TokioIo::new(stream), service);
+        // How a client ends a connection is its own business.
+        tokio::spawn(async move { drop(connection.await) });
+    }
+}
+
+/// An error closes the connection.
+async fn serve(
+    request: Request<Incoming>,
+    state: &Mutex<State>,
+    clock: &dyn Clock,
+) -> io::Result<Response<Full<Bytes>>> {
+    let (head, body) = request.into_parts();
+    let body = Limited::new(body, BODY_LIMIT).collect().await;
+    let body = body.map_err(io::Error::other)?.to_bytes();
+    let headers: Vec<(String, String)> = head
+        .headers
+        .iter()
+        .map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            (name.as_str().to_owned(), value)
+        })
+        .collect();
+    let request = SignedParts {
+        method: head.method.as_str(),
+        path: head.uri.path(),
+        query: head.uri.query().unwrap_or_default(),
+        headers: &headers,
+        body: &body,
+    };
+    let (behaviour, reply) = decide(&request, state, clock);
+    match behaviour {
+        Behaviour::Silence => std::future::pending::<()>().await,
+        Behaviour::HangUp => return Err(io::ErrorKind::ConnectionAborted.into()),
+        Behaviour::AnswerAfter(pause) => tokio::time::sleep(pause).await,
+        _ => {}
+    }
+    let mut response = Response::builder()
+        .status(reply.status)
+        .header("content-type", "text/xml");
+    if let Some(location) = reply.location {
+        response = response.header("location", location);
+    }
+    response
+        .body(Full::from(reply.body))
+        .map_err(io::Error::other)
+}
+
+#[derive(Debug)]
+struct Reply {
+    status: u16,
+    location: Option<&'static str>,
+    error: Option<&'static str>,
+    body: String,
+}
+
+impl Reply {
+    fn ok(body: impl Into<String>) -> Self {
+        Self {
+            status: 200,
+            location: None,
+            error: None,
+            body: body.into(),
+        }
+    }
+
+    fn refusal(refusal: &Refusal) -> Self {
+        Self {
+            status: refusal.status,
+            location: None,
+            error: Some(refusal.code),
+            body: refusal.to_xml(),
+        }
+    }
+}
+
+/// Decides at once, under one lock, so that concurrent requests are counted right.
+fn decide(
+    request: &SignedParts<'_>,
+    state: &Mutex<State>,
+    clock: &dyn Clock,
+) -> (Behaviour, Reply) {
+    let mut state = lock(state);
+    let behaviour = state.behaviour;
+    let decoded = answer::decode(request);
+    let pairs = decoded.as_deref().unwrap_or_default().to_vec();
+    let reply = match (&decoded, behaviour) {
+        (Err(refusal), _) => Reply::refusal(refusal),
+        (Ok(pairs), _) => misbehave(behaviour).unwrap_or_else(|| {
+            let lifetime = match behaviour {
+                Behaviour::AnswerWithLifetime(seconds) => Some(seconds),
+                _ => None,
+            };
+            let now = clock.now();
+            match answer::answer(request, pairs, &mut state.account, now, lifetime) {
+                Ok(xml) => Reply::ok(xml),
+                Err(refusal) => Reply::refusal(&refusal),
+            }
+        }),
+    };
+    let answered = !matches!(behaviour, Behaviour::Silence | Behaviour::HangUp);
+    state.calls.push(Call {
+        status: answered.then_some(reply.status),
+        error: reply.error.filter(|_| answered).map(str::to_owned),
+        ..record(request, pairs)
+    });
+    (behaviour, reply)
+}
+
+/// The canned replies; `None` where the request decides.
+fn misbehave(behaviour: Behaviour) -> Option<Reply> {
+    Some(match behaviour {
+        Behaviour::Answer | Behaviour::AnswerAfter(_) | Behaviour::AnswerWithLifetime(_) => {
+            return None;
+        }
+        Behaviour::AccessDenied => Reply::refusal(&Refusal::new(
+            403,
+            "AccessDenied",
+            "not authorized to perform: sts:AssumeRole",
+        )),
+        Behaviour::InternalFailure => Reply::refusal(&Refusal::new(
+            500,
+            "InternalFailure",
+            "the request processing has failed because of an unknown error",
+        )),
+        Behaviour::Garbage => Reply::ok("\u{0}\u{1}}{ this is no XML <<<"),
+        Behaviour::EmptyAnswer => Reply::ok(
+            "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
+             <AssumeRoleResult></AssumeRoleResult></AssumeRoleResponse>",
+        ),
+        Behaviour::Redirect => Reply {
+            status: 302,
+            // A port that nothing listens on: a client that follows fails differently.
+            location: Some("http://127.0.0.1:9/"),
+            error: None,
+            body: String::new(),
+        },
+        Behaviour::Silence | Behaviour::HangUp => Reply::ok(""),
+    })
+}
+
+fn record(request: &SignedParts<'_>, pairs: Vec<(String, String)>) -> Call {
+    let action = pairs.iter().find(|(name, _)| name == "Action");
+    let authorization = request.header("authorization");
+    Call {
+        action: action.map_or_else(String::new, |(_, value)| value.clone()),
+        parameters: pairs
+            .into_iter()
+            .filter(|(name, _)| !matches!(&**name, "Action" | "Version" | "WebIdentityToken"))
+            .collect(),
+        access_key_id: authorization
+            .and_then(|header| Authorization::parse(&header).ok())
+            .map(|authorization| authorization.access_key_id),
+        status: None,
+        error: None,
+    }
+}

@@ -1,0 +1,4 @@
+//! The stand-ins and launchers, tried with clients that others wrote.
+
+#[cfg(test)]
+mod sts;
