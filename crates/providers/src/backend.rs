@@ -1,1 +1,4 @@
 //! One file per backend.
+
+pub mod age;
+pub mod plain;

@@ -7,12 +7,15 @@
 //! do; only its async methods touch anything.
 
 pub mod backend;
+pub mod dotenv;
 pub mod error;
+pub mod flat;
 pub mod process;
 pub mod provider;
 pub mod registry;
 pub mod resolve;
 pub mod settings;
+pub mod shell;
 
 pub use error::{Attempt, ErrorKind, ProviderError};
 pub use provider::{Context, Provider, Request};

@@ -67,11 +67,12 @@ impl Program<'_> {
             .process_group(0)
             .kill_on_drop(true);
         let mut child = command.spawn().map_err(|error| self.not_started(&error))?;
-        let group = child.id();
+        let group = Group::led_by(child.id());
         if let Ok(result) = tokio::time::timeout(self.time_limit, self.converse(&mut child)).await {
+            group.leave();
             return result;
         }
-        kill_group(group);
+        drop(group);
         let _ = child.wait().await;
         let seconds = self.time_limit.as_secs();
         let message = format!(
@@ -94,7 +95,8 @@ impl Program<'_> {
                 let _ = stdin.shutdown().await;
             }
         };
-        let mut out = zeroize::Zeroizing::new(Vec::new());
+        // Room for most answers, so that growing leaves few copies behind.
+        let mut out = zeroize::Zeroizing::new(Vec::with_capacity(64 * 1024));
         let mut err = Vec::new();
         let read_out = async {
             if let Some(stdout) = stdout {
@@ -137,6 +139,55 @@ impl Program<'_> {
             "the program `{}` could not be run: {error}",
             self.name
         ))
+    }
+}
+
+/// What a command line tool said, made fit for an error message: the first lines of it, without control
+/// characters and without the secrets that it was given.
+#[must_use]
+pub fn complaint(stderr: &str, secrets: &[&SecretString]) -> String {
+    let mut text = stderr
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .take(4)
+        .collect::<Vec<_>>()
+        .join("; ");
+    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+        text = text.replace(secret.expose_secret(), fnox_core::secret::REDACTED);
+    }
+    let mut text: String = text
+        .chars()
+        .filter(|character| !character.is_control())
+        .collect();
+    if let Some((end, _)) = text.char_indices().nth(400) {
+        text.truncate(end);
+        text.push('…');
+    }
+    if text.is_empty() {
+        text.push_str("it gave no reason");
+    }
+    text
+}
+
+/// A running program and what it started. Dropped before its end, for example because the run was
+/// interrupted, it ends them all.
+#[derive(Debug)]
+struct Group(Option<u32>);
+
+impl Group {
+    fn led_by(leader: Option<u32>) -> Self {
+        Self(leader)
+    }
+
+    fn leave(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        kill_group(self.0);
     }
 }
 
