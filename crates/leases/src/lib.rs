@@ -1,1 +1,30 @@
-//! Placeholder.
+//! Mints of short-lived credentials, and the sealed ledger that remembers them.
+//!
+//! - [`mint::Mint`] is the trait; one file per type under `mint/`, one line each in [`registry`].
+//! - [`ledger`] keeps, per project folder and sealed, what was issued: an intent before the issuer is
+//!   called, the credential after it, so that a crash leaves a record that [`Manager::cleanup`] finds.
+//! - [`principal`] computes, without asking anyone, which masters a credential was minted from. A
+//!   credential is reused only for the same configuration and the same principal.
+//! - [`Manager`] puts them together for `exec` and the `lease` commands.
+//!
+//! Masters reach a mint as an overlay of the environment that only the mint sees. The process's own
+//! environment is never written.
+
+pub mod error;
+pub mod ledger;
+pub mod manager;
+pub mod mint;
+pub mod principal;
+pub mod registry;
+#[cfg(test)]
+mod testing;
+mod wiped;
+
+pub use error::LeaseError;
+pub use ledger::{Ledger, LedgerError};
+pub use manager::{
+    Acquire, Acquired, CleanupReport, Held, LeaseSummary, Manager, ManagerOptions, MasterError,
+    MasterSource, Revocation, RevocationOutcome, Skip, TimeLimits,
+};
+pub use mint::{Mint, MintContext, MintError, MintErrorKind, Prerequisite, PromptField};
+pub use registry::Registry;

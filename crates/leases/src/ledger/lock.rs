@@ -1,0 +1,167 @@
+//! Locks between processes: with a time limit, and with a holder who can be named.
+//!
+//! An advisory lock on an open file (flock) dies with its holder, so a crash leaves no stale lock. The
+//! file's text says who holds it and is only ever used for messages. Lock files are not removed: two
+//! processes could then hold locks on two files of the same name.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::error::LedgerError;
+
+/// Waiting begins with the first of these and doubles up to the second.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// A held lock. Dropping it releases it.
+#[derive(Debug)]
+#[must_use]
+pub struct Lock {
+    // Closing the file releases the lock.
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock, waiting at most `limit`. `holder` is what others are told while it is held.
+    ///
+    /// # Errors
+    /// [`LedgerError::Locked`] names the holder; [`LedgerError::Io`] if the file cannot be opened.
+    pub async fn acquire(path: &Path, limit: Duration, holder: &str) -> Result<Self, LedgerError> {
+        let file = open(path)?;
+        let mut waited = Duration::ZERO;
+        let mut pause = SHORTEST_PAUSE;
+        loop {
+            if try_lock(&file, path)? {
+                return Ok(Self::held(file, holder));
+            }
+            if waited >= limit {
+                return Err(LedgerError::Locked {
+                    path: path.to_owned(),
+                    holder: holder_of(path),
+                    waited: limit,
+                });
+            }
+            tokio::time::sleep(pause).await;
+            waited += pause;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Takes the lock if nobody holds it.
+    ///
+    /// # Errors
+    /// [`LedgerError::Io`] if the file cannot be opened.
+    pub fn try_acquire(path: &Path, holder: &str) -> Result<Option<Self>, LedgerError> {
+        let file = open(path)?;
+        Ok(try_lock(&file, path)?.then(|| Self::held(file, holder)))
+    }
+
+    fn held(mut file: File, holder: &str) -> Self {
+        // Only a courtesy to those who wait; a full disk must not keep the lock from being taken.
+        let _ = file
+            .set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| write!(file, "{holder}"));
+        Self { _file: file }
+    }
+}
+
+/// How this process introduces itself to those who wait for its locks.
+#[must_use]
+pub fn introduction(command: &str) -> String {
+    format!(
+        "process {} ({})",
+        std::process::id(),
+        command.escape_debug()
+    )
+}
+
+/// Who holds a lock, in words.
+#[must_use]
+pub fn holder_of(path: &Path) -> String {
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(200).read_to_string(&mut text));
+    match read {
+        Ok(_) if !text.trim().is_empty() => text.trim().escape_debug().to_string(),
+        _ => "another process".to_owned(),
+    }
+}
+
+fn open(path: &Path) -> Result<File, LedgerError> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(nofollow())
+        .open(path)
+        .map_err(|source| LedgerError::io("open the lock", path, source))
+}
+
+fn try_lock(file: &File, path: &Path) -> Result<bool, LedgerError> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(source)) => Err(LedgerError::io(
+            "take the lock",
+            PathBuf::from(path),
+            source,
+        )),
+    }
+}
+
+/// `O_NOFOLLOW` as the standard library wants it.
+pub(super) fn nofollow() -> i32 {
+    rustix::fs::OFlags::NOFOLLOW.bits().cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap()
+    }
+
+    #[test]
+    fn the_second_one_waits_and_is_told_who_holds_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.lock");
+        runtime().block_on(async {
+            let first = Lock::acquire(&path, Duration::ZERO, "process 7 (fnox exec)")
+                .await
+                .unwrap();
+            let error = Lock::acquire(&path, Duration::from_millis(5), "me")
+                .await
+                .unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains("process 7 (fnox exec)"), "{text}");
+            assert!(Lock::try_acquire(&path, "me").unwrap().is_none());
+            drop(first);
+            assert!(Lock::try_acquire(&path, "me").unwrap().is_some());
+        });
+    }
+
+    #[test]
+    fn whoever_waits_gets_it_when_it_is_released() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.lock");
+        runtime().block_on(async {
+            let first = Lock::acquire(&path, Duration::ZERO, "a").await.unwrap();
+            let second = Lock::acquire(&path, Duration::from_mins(1), "b");
+            let release = async {
+                tokio::task::yield_now().await;
+                drop(first);
+            };
+            let (second, ()) = tokio::join!(second, release);
+            assert!(second.is_ok());
+        });
+    }
+}

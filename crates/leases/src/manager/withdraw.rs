@@ -1,0 +1,359 @@
+//! Withdrawing leases and settling what crashes left behind.
+//!
+//! A withdrawal is noted before the issuer is called: from then on the credential is not handed out any
+//! more. If the issuer refuses, the lease stays unrevoked, with the reason, and can be tried again.
+
+use fnox_config::LeaseConfig;
+use fnox_core::LeaseName;
+use fnox_core::lease::LeaseState;
+use jiff::Timestamp;
+
+use super::Manager;
+use crate::error::LeaseError;
+use crate::ledger::entry::{Entry, RevocationKind};
+use crate::ledger::lock::Lock;
+use crate::mint::{Mint, Prerequisite, RevokeRequest};
+
+/// What came of withdrawing one lease.
+#[derive(Debug)]
+pub struct Revocation {
+    /// The issuer's handle.
+    pub lease_id: String,
+    /// Name of the lease in the configuration.
+    pub lease: String,
+    /// What came of it.
+    pub outcome: RevocationOutcome,
+}
+
+/// What came of withdrawing one lease.
+#[derive(Debug)]
+pub enum RevocationOutcome {
+    /// The issuer withdrew it.
+    Revoked,
+    /// fnox forgot it. Its issuer cannot withdraw it: it works until this moment.
+    ExpiresOnly {
+        /// When it stops working. `None`: never.
+        expires_at: Option<Timestamp>,
+    },
+    /// It was withdrawn before.
+    AlreadyRevoked,
+    /// It is being created right now, so it was left alone.
+    InProgress {
+        /// Who creates it.
+        holder: String,
+    },
+    /// It could not be withdrawn and stays as it was.
+    Failed(LeaseError),
+}
+
+/// What `cleanup` did.
+#[derive(Debug, Default)]
+pub struct CleanupReport {
+    /// Expired leases, open intents and failed withdrawals, and what came of each.
+    pub settled: Vec<Revocation>,
+}
+
+impl CleanupReport {
+    /// The first failure, if one of them failed.
+    #[must_use]
+    pub fn failure(&self) -> Option<&LeaseError> {
+        self.settled.iter().find_map(Revocation::failure)
+    }
+}
+
+impl Revocation {
+    /// Why it failed, if it did.
+    #[must_use]
+    pub fn failure(&self) -> Option<&LeaseError> {
+        match &self.outcome {
+            RevocationOutcome::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl Manager<'_> {
+    /// Withdraws the leases that `target` names: an id, else the name of a lease (its active ones), else
+    /// the unique beginning of an id, as `lease list` shows it. None of a lease is active: an empty answer.
+    ///
+    /// # Errors
+    /// [`LeaseError::UnknownTarget`] or [`LeaseError::AmbiguousTarget`]. What the issuer refused is a part of
+    /// the answer.
+    pub async fn revoke(&self, target: &str) -> Result<Vec<Revocation>, LeaseError> {
+        let now = self.options.clock.now();
+        let entries = self.ledger.open().await?.entries;
+        let is_configured = self.options.config.leases.contains_key(target);
+        let chosen = choose(&entries, target, is_configured, now)?;
+        self.withdraw(chosen).await
+    }
+
+    /// Withdraws every lease that is not over.
+    ///
+    /// # Errors
+    /// [`LeaseError::Ledger`]
+    pub async fn revoke_all(&self) -> Result<Vec<Revocation>, LeaseError> {
+        let now = self.options.clock.now();
+        let entries = self.ledger.open().await?.entries;
+        let alive = entries.into_iter().filter(|entry| is_alive(entry, now));
+        self.withdraw(alive.collect()).await
+    }
+
+    /// Settles expired leases, intents whose process is gone, and withdrawals that failed.
+    ///
+    /// # Errors
+    /// [`LeaseError::Ledger`]
+    pub async fn cleanup(&self) -> Result<CleanupReport, LeaseError> {
+        let now = self.options.clock.now();
+        let entries = self.ledger.open().await?.entries;
+        let open: Vec<Entry> = entries
+            .into_iter()
+            .filter(|entry| {
+                matches!(
+                    entry.state_at(now),
+                    LeaseState::Expired | LeaseState::Exhausted | LeaseState::Pending
+                ) || (entry.state != LeaseState::Revoked && entry.revocation_failure.is_some())
+            })
+            .collect();
+        let mut settled = self.withdraw(open).await?;
+        // A lease that is being created is nobody's leftover.
+        settled.retain(|one| !matches!(one.outcome, RevocationOutcome::InProgress { .. }));
+        Ok(CleanupReport { settled })
+    }
+
+    async fn withdraw(&self, entries: Vec<Entry>) -> Result<Vec<Revocation>, LeaseError> {
+        let mut done = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let outcome = self.withdraw_one(&entry).await?;
+            done.push(Revocation {
+                lease_id: entry.lease_id,
+                lease: entry.lease,
+                outcome,
+            });
+        }
+        Ok(done)
+    }
+
+    async fn withdraw_one(&self, entry: &Entry) -> Result<RevocationOutcome, LeaseError> {
+        if entry.state == LeaseState::Revoked {
+            return Ok(RevocationOutcome::AlreadyRevoked);
+        }
+        // The lock of the lease tells a living minter from a dead one; it dies with its process.
+        let mut guard: Option<Lock> = None;
+        if entry.state == LeaseState::Pending {
+            match self.ledger.try_lock_lease(&entry.lease)? {
+                Ok(lock) => guard = Some(lock),
+                Err(holder) => return Ok(RevocationOutcome::InProgress { holder }),
+            }
+            if !self.is_still_pending(entry).await? {
+                return Ok(RevocationOutcome::InProgress {
+                    holder: "another process".to_owned(),
+                });
+            }
+        }
+        let outcome = match self.revoker(entry)? {
+            Revoker::Nobody => self.forget(entry).await?,
+            Revoker::Gone => RevocationOutcome::Failed(LeaseError::NotConfigured {
+                lease: entry.lease.clone(),
+                lease_id: entry.lease_id.clone(),
+            }),
+            Revoker::Mint(lease, mint) => self.withdraw_with(entry, lease, mint.as_ref()).await?,
+        };
+        drop(guard);
+        Ok(outcome)
+    }
+
+    async fn is_still_pending(&self, entry: &Entry) -> Result<bool, LeaseError> {
+        let entries = self.ledger.open().await?.entries;
+        Ok(entries
+            .iter()
+            .any(|current| current.record == entry.record && current.state == LeaseState::Pending))
+    }
+
+    fn revoker(&self, entry: &Entry) -> Result<Revoker<'_>, LeaseError> {
+        let lease = self.options.config.leases.get(entry.lease.as_str());
+        // Records taken over from a plain ledger do not know their type.
+        let lease = lease.filter(|lease| entry.kind.is_empty() || entry.kind == lease.spec.name);
+        if let Some(lease) = lease {
+            let mint = self.mint(lease)?;
+            return Ok(match mint.revocation() {
+                RevocationKind::Supported => Revoker::Mint(lease, mint),
+                RevocationKind::ExpiresOnly => Revoker::Nobody,
+            });
+        }
+        Ok(match entry.revocation {
+            RevocationKind::Supported if !entry.kind.is_empty() => Revoker::Gone,
+            _ => Revoker::Nobody,
+        })
+    }
+
+    async fn forget(&self, entry: &Entry) -> Result<RevocationOutcome, LeaseError> {
+        self.change(entry, Entry::revoke).await?;
+        Ok(RevocationOutcome::ExpiresOnly {
+            expires_at: entry.expires_at,
+        })
+    }
+
+    async fn withdraw_with(
+        &self,
+        entry: &Entry,
+        lease: &LeaseConfig,
+        mint: &dyn Mint,
+    ) -> Result<RevocationOutcome, LeaseError> {
+        self.change(entry, |entry, _| {
+            entry.revocation_failure.get_or_insert_default();
+        })
+        .await?;
+        match self.call_issuer(entry, lease, mint).await {
+            Ok(()) => {
+                self.change(entry, Entry::revoke).await?;
+                Ok(RevocationOutcome::Revoked)
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                self.change(entry, |entry, _| entry.revocation_failure = Some(reason))
+                    .await?;
+                Ok(RevocationOutcome::Failed(error))
+            }
+        }
+    }
+
+    async fn call_issuer(
+        &self,
+        entry: &Entry,
+        lease: &LeaseConfig,
+        mint: &dyn Mint,
+    ) -> Result<(), LeaseError> {
+        let name: &LeaseName = &lease.name;
+        let context = self.context(name, &self.master_names(mint)).await?;
+        if let Prerequisite::Missing { message, .. } = mint.prerequisites(&context) {
+            return Err(LeaseError::PrerequisitesMissing {
+                lease: name.clone(),
+                message,
+                hint: format!("the masters of lease `{name}` are needed to revoke it"),
+            });
+        }
+        let request = RevokeRequest {
+            lease_id: entry.lease_id.clone(),
+            label: entry.label.clone(),
+            credential: entry.credential(),
+        };
+        mint.revoke(&context, &request)
+            .await
+            .map_err(|source| LeaseError::Mint {
+                lease: name.clone(),
+                location: source.key.map(|key| lease.fields.location_of(key).clone()),
+                source,
+            })
+    }
+
+    async fn change<F>(&self, entry: &Entry, change: F) -> Result<(), LeaseError>
+    where
+        F: FnOnce(&mut Entry, Timestamp),
+    {
+        let now = self.options.clock.now();
+        let record = entry.record.clone();
+        self.ledger
+            .update(now, |entries| {
+                if let Some(entry) = entries.iter_mut().find(|entry| entry.record == record) {
+                    change(entry, now);
+                }
+            })
+            .await?;
+        Ok(())
+    }
+}
+
+/// Who can withdraw a lease.
+enum Revoker<'c> {
+    /// The issuer has no way to.
+    Nobody,
+    /// The issuer, through this mint.
+    Mint(&'c LeaseConfig, Box<dyn Mint>),
+    /// The issuer, but the configuration does not say how any more.
+    Gone,
+}
+
+fn is_alive(entry: &Entry, now: Timestamp) -> bool {
+    matches!(
+        entry.state_at(now),
+        LeaseState::Active | LeaseState::Pending
+    )
+}
+
+fn choose(
+    entries: &[Entry],
+    target: &str,
+    is_configured: bool,
+    now: Timestamp,
+) -> Result<Vec<Entry>, LeaseError> {
+    if let Some(entry) = entries.iter().find(|entry| entry.lease_id == target) {
+        return Ok(vec![entry.clone()]);
+    }
+    let of_lease: Vec<&Entry> = entries.iter().filter(|e| e.lease == target).collect();
+    if is_configured || !of_lease.is_empty() {
+        let alive = of_lease.into_iter().filter(|entry| is_alive(entry, now));
+        return Ok(alive.cloned().collect());
+    }
+    let beginning = target.trim_end_matches("...");
+    let matches: Vec<&Entry> = entries
+        .iter()
+        .filter(|entry| !beginning.is_empty() && entry.lease_id.starts_with(beginning))
+        .collect();
+    match matches.as_slice() {
+        [] => Err(LeaseError::UnknownTarget {
+            target: target.escape_debug().to_string(),
+        }),
+        [entry] => Ok(vec![(*entry).clone()]),
+        several => Err(LeaseError::AmbiguousTarget {
+            target: target.escape_debug().to_string(),
+            matches: several.iter().map(|entry| entry.lease_id.clone()).collect(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::entry::tests::{at, credential, pending};
+
+    fn entries() -> Vec<Entry> {
+        ["AROA:one-1", "AROA:one-2", "AROA:two-1", "aws"]
+            .into_iter()
+            .map(|id| {
+                let mut entry = pending(id);
+                entry.complete(&credential(Some(at(60))), at(0)).unwrap();
+                entry.lease_id = id.to_owned();
+                entry.lease = if id == "aws" { "other" } else { "aws" }.to_owned();
+                entry
+            })
+            .collect()
+    }
+
+    fn chosen(target: &str, second: i64) -> Result<Vec<String>, LeaseError> {
+        let chosen = choose(&entries(), target, false, at(second))?;
+        Ok(chosen.into_iter().map(|entry| entry.lease_id).collect())
+    }
+
+    #[test]
+    fn an_id_wins_over_a_name_over_a_beginning() {
+        assert_eq!(chosen("AROA:one-1", 1).unwrap(), ["AROA:one-1"]);
+        assert_eq!(chosen("aws", 1).unwrap(), ["aws"]);
+        assert_eq!(chosen("other", 1).unwrap(), ["aws"]);
+        assert_eq!(chosen("other", 60).unwrap(), Vec::<String>::new());
+        assert_eq!(chosen("AROA:two", 1).unwrap(), ["AROA:two-1"]);
+        assert_eq!(chosen("AROA:t...", 60).unwrap(), ["AROA:two-1"]);
+    }
+
+    #[test]
+    fn what_matches_nothing_or_several_is_an_error_that_lists_them() {
+        let text = chosen("AROA:one", 1).unwrap_err().to_string();
+        assert!(
+            text.contains("2 leases") && text.contains("AROA:one-2"),
+            "{text}"
+        );
+        for target in ["", "...", "nothing"] {
+            let error = chosen(target, 1).unwrap_err();
+            assert_eq!(error.code(), "lease::unknown", "{target}");
+        }
+    }
+}

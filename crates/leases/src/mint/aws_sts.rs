@@ -1,0 +1,235 @@
+//! `aws-sts`: a session of an AWS role.
+//!
+//! `AssumeRole` from whatever AWS credentials there are, or `AssumeRoleWithWebIdentity` from an OIDC token
+//! of a file, a variable or a CI. Sessions cannot be withdrawn: AWS has no call for it, they only expire.
+//! Clients are built when a session is asked for and not before.
+//!
+//! Facts about the API are from the AWS STS API reference, version 2011-06-15.
+
+mod base;
+mod call;
+mod errors;
+mod files;
+mod http;
+mod settings;
+mod source;
+mod token;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use fnox_config::LeaseConfig;
+use fnox_core::{Credential, Lifetime};
+
+use self::settings::Settings;
+use self::source::Source;
+pub(crate) use self::source::firmware_vendor;
+use super::{
+    Consumes, CreateRequest, Limits, Mint, MintContext, MintError, Prerequisite, PromptField,
+    RevocationKind,
+};
+use crate::error::LeaseError;
+
+/// What the program gets.
+const PRODUCES: [&str; 3] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+];
+
+/// What can be, or lead to, the long-lived credentials; a program with a session must not have it.
+const WITHHELD: [&str; 14] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_CREDENTIAL_EXPIRATION",
+];
+
+/// What else decides whose session it is and who issues it.
+const DECISIVE: [&str; 7] = [
+    "AWS_SSO_SESSION",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_ENDPOINT_URL_STS",
+    "AWS_ENDPOINT_URL",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+    "AWS_EC2_METADATA_DISABLED",
+];
+
+const MISSING: &str = "AWS credentials not found. Run 'aws sso login' or set \
+                       AWS_ACCESS_KEY_ID/AWS_SECRET_ACCESS_KEY.";
+
+#[derive(Debug)]
+struct AwsSts {
+    settings: Settings,
+}
+
+/// Makes the mint of a configured lease.
+///
+/// # Errors
+/// [`LeaseError::Config`] for a value that STS would refuse.
+pub(crate) fn open(lease: &LeaseConfig, home: Option<&Path>) -> Result<Box<dyn Mint>, LeaseError> {
+    Ok(Box::new(AwsSts {
+        settings: Settings::read(&lease.fields, home)?,
+    }))
+}
+
+#[async_trait]
+impl Mint for AwsSts {
+    fn limits(&self) -> Limits {
+        Limits {
+            minimum: Lifetime::from_secs(900),
+            maximum: Lifetime::from_secs(12 * 3600),
+        }
+    }
+
+    fn produces(&self) -> Vec<String> {
+        PRODUCES.map(str::to_owned).to_vec()
+    }
+
+    fn consumes(&self) -> Consumes {
+        let names = WITHHELD
+            .iter()
+            .chain(&DECISIVE)
+            .map(|name| (*name).to_owned());
+        Consumes::Names(names.chain(self.settings.token_variable.clone()).collect())
+    }
+
+    fn withholds(&self, present: &dyn Fn(&str) -> bool) -> Vec<String> {
+        let mut names: Vec<String> = WITHHELD.map(str::to_owned).to_vec();
+        names.extend(self.settings.token_variable.clone());
+        if Source::named(&self.settings, present) == Some(Source::GitHubActions) {
+            names.extend(source::GITHUB_ACTIONS.map(str::to_owned));
+        }
+        names
+    }
+
+    fn revocation(&self) -> RevocationKind {
+        RevocationKind::ExpiresOnly
+    }
+
+    fn prerequisites(&self, context: &MintContext) -> Prerequisite {
+        if Source::find(&self.settings, context).is_some() {
+            return Prerequisite::Present;
+        }
+        let field = |variable: &str, description: &str, secret, optional| PromptField {
+            variable: variable.to_owned(),
+            description: description.to_owned(),
+            secret,
+            optional,
+        };
+        Prerequisite::Missing {
+            message: MISSING.to_owned(),
+            prompts: vec![
+                field("AWS_ACCESS_KEY_ID", "AWS access key", false, false),
+                field("AWS_SECRET_ACCESS_KEY", "AWS secret key", true, false),
+                field(
+                    "AWS_SESSION_TOKEN",
+                    "AWS session token (optional)",
+                    true,
+                    true,
+                ),
+            ],
+        }
+    }
+
+    async fn create(
+        &self,
+        context: &MintContext,
+        request: &CreateRequest,
+    ) -> Result<Credential, MintError> {
+        let source = Source::find(&self.settings, context)
+            .ok_or_else(|| MintError::authentication(MISSING.trim_end_matches('.')))?;
+        call::create(&self.settings, &source, context, request).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    pub(super) use crate::testing::context;
+
+    pub(super) fn settings(toml: &str) -> Settings {
+        let lease = testing::lease(&format!(
+            "type = 'aws-sts'\nregion = 'eu-west-1'\nrole_arn = 'arn:aws:iam::123456789012:role/dev'\n{toml}"
+        ));
+        Settings::read(&lease.fields, None).unwrap()
+    }
+
+    fn open_with(toml: &str) -> Result<Box<dyn Mint>, LeaseError> {
+        open(&testing::lease(&format!("type = 'aws-sts'\n{toml}")), None)
+    }
+
+    const ROLE: &str = "role_arn = 'arn:aws:iam::123456789012:role/dev'";
+
+    #[test]
+    fn what_sts_would_refuse_is_an_error_with_a_line() {
+        let many = ["'arn:aws:iam::aws:policy/x'"; 11].join(",");
+        for (wrong, wanted) in [
+            ("region = 'eu.west'".to_owned(), "`region` must be"),
+            ("session_name = 'a b'".to_owned(), "`session_name` may only"),
+            ("session_name = 'a'".to_owned(), "2 to 64"),
+            ("external_id = 'x'".to_owned(), "2 to 1224"),
+            ("session_policy = '{'".to_owned(), "is not JSON"),
+            (format!("policy_arns = [{many}]"), "more than 10"),
+            ("endpoint = 'sts.local'".to_owned(), "https://"),
+        ] {
+            let region = if wrong.starts_with("region") {
+                ""
+            } else {
+                "region = 'x'"
+            };
+            let error = open_with(&format!("{region}\n{ROLE}\n{wrong}")).unwrap_err();
+            assert!(error.to_string().contains(wanted), "{wrong}: {error}");
+            assert!(error.location().is_some_and(|location| location.line() > 1));
+            assert_eq!(error.exit_status().code(), 3);
+        }
+        let error =
+            open_with("region = 'x'\nrole_arn = 'dev-role-with-enough-characters'").unwrap_err();
+        assert!(error.to_string().contains("must be an ARN"), "{error}");
+    }
+
+    #[test]
+    fn missing_credentials_are_told_in_the_agreed_words() {
+        let mint = open_with(&format!("region = 'x'\n{ROLE}")).unwrap();
+        let Prerequisite::Missing { message, prompts } = mint.prerequisites(&context(&[])) else {
+            panic!("something was found");
+        };
+        assert_eq!(
+            message,
+            "AWS credentials not found. Run 'aws sso login' or set AWS_ACCESS_KEY_ID/AWS_SECRET_ACCESS_KEY."
+        );
+        let secret: Vec<bool> = prompts.iter().map(|prompt| prompt.secret).collect();
+        assert_eq!(secret, [false, true, true]);
+    }
+
+    #[test]
+    fn a_job_token_is_withheld_only_if_it_is_the_master() {
+        let mint = open_with(&format!("region = 'x'\n{ROLE}")).unwrap();
+        let in_job = |name: &str| name.starts_with("ACTIONS_");
+        assert!(
+            mint.withholds(&in_job)
+                .iter()
+                .any(|name| name.starts_with("ACTIONS_"))
+        );
+        let with_keys = |name: &str| name.starts_with("ACTIONS_") || name.starts_with("AWS_");
+        assert!(
+            !mint
+                .withholds(&with_keys)
+                .iter()
+                .any(|name| name.starts_with("ACTIONS_"))
+        );
+    }
+}
