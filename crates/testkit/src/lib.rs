@@ -12,6 +12,7 @@
 pub mod canary;
 pub mod clock;
 pub mod filters;
+pub mod run;
 pub mod sandbox;
 pub mod services;
 pub mod stand_in;
@@ -19,4 +20,5 @@ pub mod wait;
 
 pub use canary::Canary;
 pub use clock::FakeClock;
-pub use sandbox::{Invocation, Run, Running, Sandbox};
+pub use run::{Invocation, Run, Running};
+pub use sandbox::Sandbox;

@@ -80,7 +80,7 @@ sts = boto3.client('sts')
 print(sts.get_caller_identity()['Arn'])
 answer = sts.assume_role(
     RoleArn=role, RoleSessionName='me@example.com', DurationSeconds=900, ExternalId='a/b:c',
-    Tags=[{'Key': 'Team', 'Value': 'Blue & Green'}], TransitiveTagKeys=['Team'],
+    Tags=[{'Key': 'Team', 'Value': 'Grün + b'}], TransitiveTagKeys=['Team'],
     PolicyArns=[{'arn': 'arn:aws:iam::aws:policy/ReadOnlyAccess'}],
     Policy='{"Version": "2012-10-17", "Statement": []}')
 issued = answer['Credentials']
