@@ -1,4 +1,5 @@
 //! One file per backend.
 
 pub mod age;
+pub mod password_store;
 pub mod plain;

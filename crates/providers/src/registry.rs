@@ -2,7 +2,7 @@
 
 use fnox_config::spec::ProviderSpec;
 
-use crate::backend::{age, plain};
+use crate::backend::{age, password_store, plain};
 use crate::error::ProviderError;
 use crate::provider::{Context, Provider};
 use crate::settings::Settings;
@@ -13,7 +13,11 @@ type Build = fn(&Settings, &Context) -> Result<Box<dyn Provider>, ProviderError>
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Registry;
 
-const BUILT: &[(&str, Build)] = &[("age", age::open), ("plain", plain::open)];
+const BUILT: &[(&str, Build)] = &[
+    ("age", age::open),
+    ("password-store", password_store::open),
+    ("plain", plain::open),
+];
 
 impl Registry {
     /// Whether a type is built.
