@@ -1,5 +1,6 @@
 //! One file per backend.
 
 pub mod age;
+pub mod onepassword;
 pub mod password_store;
 pub mod plain;

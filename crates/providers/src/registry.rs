@@ -2,7 +2,7 @@
 
 use fnox_config::spec::ProviderSpec;
 
-use crate::backend::{age, password_store, plain};
+use crate::backend::{age, onepassword, password_store, plain};
 use crate::error::ProviderError;
 use crate::provider::{Context, Provider};
 use crate::settings::Settings;
@@ -14,6 +14,7 @@ type Build = fn(&Settings, &Context) -> Result<Box<dyn Provider>, ProviderError>
 pub struct Registry;
 
 const BUILT: &[(&str, Build)] = &[
+    ("1password", onepassword::open),
     ("age", age::open),
     ("password-store", password_store::open),
     ("plain", plain::open),
