@@ -1,6 +1,7 @@
 //! One file per backend.
 
 pub mod age;
+pub mod keychain;
 pub mod onepassword;
 pub mod password_store;
 pub mod plain;

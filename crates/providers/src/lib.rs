@@ -10,6 +10,7 @@ pub mod backend;
 pub mod dotenv;
 pub mod error;
 pub mod flat;
+pub mod keychain;
 pub mod process;
 pub mod provider;
 pub mod registry;
