@@ -248,12 +248,14 @@ impl<'a> Manager<'a> {
         let overlay = values
             .into_iter()
             .map(|(name, value)| (name.to_string(), value));
-        Ok(self.context_with(self.options.env.with_overlay(overlay)))
+        Ok(self.context_with(overlay.collect()))
     }
 
-    fn context_with(&self, env: Env) -> MintContext {
+    /// The environment with masters on top.
+    fn context_with(&self, masters: Vec<(String, SecretString)>) -> MintContext {
         MintContext {
-            env,
+            masters: masters.iter().map(|(_, value)| value.clone()).collect(),
+            env: self.options.env.with_overlay(masters),
             folders: self.options.folders.clone(),
             prompt: Arc::clone(&self.options.prompt),
             clock: Arc::clone(&self.options.clock),

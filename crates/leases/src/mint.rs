@@ -15,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fnox_config::Folders;
 use fnox_core::prompt::Prompt;
-use fnox_core::{Clock, Credential, Env, ExitStatus, Lifetime};
+use fnox_core::{Clock, Credential, Env, ExitStatus, Lifetime, SecretString};
 
 pub use crate::ledger::entry::RevocationKind;
 
@@ -42,6 +42,8 @@ pub enum Consumes {
 pub struct MintContext {
     /// The environment, with the resolved masters on top.
     pub env: Env,
+    /// The values of the resolved masters, to be kept out of messages.
+    pub masters: Vec<SecretString>,
     /// fnox's folders.
     pub folders: Folders,
     /// The person at the terminal, if there is one.

@@ -51,6 +51,7 @@ pub(crate) fn context(variables: &[(&str, &str)]) -> MintContext {
     MintContext {
         folders: Folders::from_env(&env),
         env,
+        masters: Vec::new(),
         prompt: Arc::new(NoPrompt),
         clock: Arc::new(SystemClock),
         connect_limit: Duration::from_secs(2),

@@ -171,7 +171,7 @@ impl Manager<'_> {
         let masters = self.master_names(plan.mint.as_ref());
         if masters.is_empty() && !request.interactive {
             // Nothing has to be resolved to see that there is nothing: no lock, no file is needed.
-            let context = self.context_with(self.options.env.clone());
+            let context = self.context_with(Vec::new());
             self.prepared(&plan, &request, context)?;
         }
         // Whoever can do with a cached credential waits for the one who is minting it, before anybody
@@ -264,7 +264,10 @@ impl Manager<'_> {
             let answers = self
                 .ask(&context, &message, &prompts)
                 .ok_or_else(|| missing(message))?;
-            let context = self.context_with(context.env.with_overlay(answers));
+            let mut context = context;
+            let values = answers.iter().map(|(_, value)| value.clone());
+            context.masters.extend(values);
+            context.env = context.env.with_overlay(answers);
             return match plan.mint.prerequisites(&context) {
                 Prerequisite::Present => Ok(context),
                 Prerequisite::Missing { message, .. } => Err(missing(message).into()),

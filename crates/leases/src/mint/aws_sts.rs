@@ -56,7 +56,10 @@ const WITHHELD: [&str; 14] = [
 ];
 
 /// What else decides whose session it is and who issues it.
-const DECISIVE: [&str; 7] = [
+const DECISIVE: [&str; 9] = [
+    // Another job of the same runner is somebody else.
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+    "ACTIONS_ID_TOKEN_REQUEST_URL",
     "AWS_SSO_SESSION",
     "AWS_CONFIG_FILE",
     "AWS_SHARED_CREDENTIALS_FILE",

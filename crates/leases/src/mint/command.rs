@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use fnox_config::LeaseConfig;
 use fnox_core::name::is_variable_name;
 use fnox_core::{Credential, Env, Lifetime, SecretString};
-use fnox_providers::process::{Output, Program};
+use fnox_providers::process::{Output, Program, complaint};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -33,9 +33,6 @@ const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// Largest output that is read as a credential.
 const OUTPUT_LIMIT: usize = 1024 * 1024;
-
-/// Most of a failed command's complaint that is repeated.
-const COMPLAINT_LIMIT: usize = 2000;
 
 #[derive(Debug)]
 struct Command {
@@ -158,7 +155,7 @@ impl Mint for Command {
             .run(&self.create, &env)
             .await
             .map_err(MintError::maybe_issued)?;
-        self.require_success("create_command", &output, &env)?;
+        self.require_success("create_command", &output, context)?;
         self.read(&output, request, context.clock.now())
             .map_err(MintError::maybe_issued)
     }
@@ -182,7 +179,7 @@ impl Mint for Command {
             ],
         );
         let output = self.run(command, &env).await?;
-        self.require_success("revoke_command", &output, &env)
+        self.require_success("revoke_command", &output, context)
     }
 }
 
@@ -244,45 +241,34 @@ impl Command {
         })
     }
 
+    fn masters(&self, context: &MintContext) -> Vec<SecretString> {
+        let consumed = self.consumes.iter().flatten();
+        let inherited = consumed.filter_map(|name| context.env.secret(name));
+        context.masters.iter().cloned().chain(inherited).collect()
+    }
+
     fn require_success(
         &self,
         key: &'static str,
         output: &Output,
-        env: &Env,
+        context: &MintContext,
     ) -> Result<(), MintError> {
         if output.status.success() {
             return Ok(());
         }
-        let complaint = self.without_masters(&output.stderr, env);
         let how = match output.status.code() {
             Some(code) => format!("ended with exit code {code}"),
             None => "was killed by a signal".to_owned(),
         };
-        let mut message = format!("`{key}` {how}");
-        if !complaint.is_empty() {
-            message.push_str(": ");
-            message.push_str(&complaint);
-        }
+        let masters = self.masters(context);
+        let masters: Vec<&SecretString> = masters.iter().collect();
+        let said = complaint(&output.stderr, &masters);
+        let message = format!("`{key}` {how}: {said}");
         let error = MintError::unavailable(message);
         Err(match output.status.code() {
             Some(_) => error,
             None => error.maybe_issued(),
         })
-    }
-
-    /// A command's complaint, printable and without the values of its masters.
-    fn without_masters(&self, complaint: &str, env: &Env) -> String {
-        let mut text = complaint.to_owned();
-        for name in self.consumes.iter().flatten() {
-            if let Some(value) = env.var(name).filter(|value| value.len() >= 4) {
-                text = text.replace(value, fnox_core::secret::REDACTED);
-            }
-        }
-        let end = text.floor_char_boundary(COMPLAINT_LIMIT);
-        text.truncate(end);
-        text.chars()
-            .filter(|character| !character.is_control() || *character == '\n')
-            .collect()
     }
 
     fn read(

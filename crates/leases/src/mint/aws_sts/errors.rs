@@ -45,18 +45,16 @@ where
                 error.maybe_issued()
             }
         }
-        SdkError::ResponseError(answer) => MintError::unavailable(format!(
-            "STS answered with status {} and something that is not its XML",
-            answer.raw().status().as_u16()
-        ))
-        .with_remedy("is `endpoint` (or AWS_ENDPOINT_URL) really an STS endpoint?")
-        .maybe_issued(),
+        SdkError::ResponseError(answer) => not_sts(answer.raw().status().as_u16()),
         _ => MintError::new(MintErrorKind::Misconfigured, chain(error)),
     }
 }
 
 fn refusal(status: u16, code: Option<&str>, message: Option<&str>, facts: &Facts<'_>) -> MintError {
     let said = said(status, code, message);
+    if status < 400 {
+        return not_sts(status);
+    }
     if status >= 500 {
         return MintError::unavailable(format!("STS failed: {said}")).maybe_issued();
     }
@@ -101,6 +99,14 @@ fn refusal(status: u16, code: Option<&str>, message: Option<&str>, facts: &Facts
         },
         None => error,
     }
+}
+
+fn not_sts(status: u16) -> MintError {
+    MintError::unavailable(format!(
+        "STS answered with status {status} and something that is not its XML"
+    ))
+    .with_remedy("is `endpoint` (or AWS_ENDPOINT_URL) really an STS endpoint?")
+    .maybe_issued()
 }
 
 fn said(status: u16, code: Option<&str>, message: Option<&str>) -> String {
