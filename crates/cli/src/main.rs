@@ -1,2 +1,7 @@
-//! The binary.
-fn main() {}
+//! The binary `fnox`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    fnox_cli::main()
+}

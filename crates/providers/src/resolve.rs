@@ -148,3 +148,6 @@ impl<'a> Resolver<'a> {
             .collect())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! The command line as it is written. No rules here: [`crate::app`] turns it into settings.
+
+mod data;
+mod lease;
+mod provider;
+mod run;
+mod value;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub(crate) use self::data::{
+    AgeCommand, CheckArgs, CompletionArgs, ConfigFilesArgs, DoctorArgs, ExportArgs, ExportFormat,
+    ImportArgs, ImportFormat, InitArgs, ProfilesArgs, ReencryptArgs, TrustArgs, VersionArgs,
+};
+pub(crate) use self::lease::{CreateArgs, LeaseCommand, LeaseFormat, LeaseListArgs, RevokeArgs};
+pub(crate) use self::provider::{ProviderAddArgs, ProviderArgs, ProviderCommand, ProviderTestArgs};
+pub(crate) use self::run::{ExecArgs, RunArgs};
+pub(crate) use self::value::{GetArgs, ListArgs, RemoveArgs, SetArgs};
+
+/// Short-lived credentials for programs.
+///
+/// fnox takes long-lived secrets from where they live, mints short-lived credentials from them, and gives
+/// only those to the program: `fnox exec -- your-program`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "fnox",
+    version,
+    disable_help_subcommand = true,
+    max_term_width = 100,
+    after_help = "Start with `fnox init`, or read https://github.com/fnox-project/fnox#readme"
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags that stand before or after the subcommand.
+#[derive(Debug, Clone, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
+pub(crate) struct GlobalArgs {
+    /// Configuration file; `fnox.toml` searches the folders upwards
+    #[arg(short, long, global = true, value_name = "PATH", default_value = "fnox.toml", value_hint = clap::ValueHint::FilePath)]
+    pub config: PathBuf,
+    /// Profile to use; repeat or separate by commas, later ones win [env: `FNOX_PROFILE`]
+    #[arg(short = 'P', long, global = true, value_name = "NAME", add = crate::completion::profiles())]
+    pub profile: Vec<String>,
+    /// Profile that writing commands write to
+    #[arg(long, global = true, value_name = "NAME", add = crate::completion::profiles())]
+    pub write_profile: Option<String>,
+    /// What to do about a secret without a value: error, warn or ignore [env: `FNOX_IF_MISSING`]
+    #[arg(long, global = true, value_name = "ACTION")]
+    pub if_missing: Option<String>,
+    /// Leave out the base's secrets when a profile is active [env: `FNOX_NO_DEFAULTS`]
+    #[arg(long, global = true)]
+    pub no_defaults: bool,
+    /// Never ask anything [env: `FNOX_NON_INTERACTIVE`]
+    #[arg(long, global = true)]
+    pub non_interactive: bool,
+    /// Resolve without the background process
+    #[arg(long, global = true)]
+    pub no_daemon: bool,
+    /// No colours [env: `NO_COLOR`]
+    #[arg(long, global = true)]
+    pub no_color: bool,
+    /// Only data and errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say what is being done
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// File of age identities
+    #[arg(long, global = true, value_name = "PATH", hide = true)]
+    pub age_key_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a program with secrets and short-lived credentials
+    #[command(visible_alias = "x")]
+    Exec(ExecArgs),
+    /// Like exec, but every secret and every lease must be there
+    Run(RunArgs),
+    /// Print one secret's value
+    Get(GetArgs),
+    /// Store a secret
+    #[command(visible_alias = "s")]
+    Set(SetArgs),
+    /// List secrets
+    #[command(visible_alias = "ls", alias = "secrets")]
+    List(ListArgs),
+    /// Remove a secret from the configuration
+    #[command(visible_alias = "rm", alias = "delete")]
+    Remove(RemoveArgs),
+    /// Print secrets as env, shell, json, yaml or toml
+    #[command(visible_alias = "ex")]
+    Export(ExportArgs),
+    /// Take secrets over from an env, json, yaml or toml file
+    #[command(visible_alias = "im")]
+    Import(ImportArgs),
+    /// Make a configuration file
+    #[command(visible_alias = "i")]
+    Init(InitArgs),
+    /// Check the configuration and the secrets it requires
+    #[command(visible_alias = "c")]
+    Check(CheckArgs),
+    /// Test everything that fnox depends on here
+    #[command(visible_alias = "dr")]
+    Doctor(DoctorArgs),
+    /// Encrypt stored values anew, for changed recipients
+    Reencrypt(ReencryptArgs),
+    /// Allow a configuration file that others could have written
+    Trust(TrustArgs),
+    /// Manage the places where secrets live
+    Provider(ProviderArgs),
+    /// List profiles
+    #[command(alias = "profile")]
+    Profiles(ProfilesArgs),
+    /// Manage short-lived credentials
+    #[command(subcommand)]
+    Lease(LeaseCommand),
+    /// age keys
+    #[command(subcommand)]
+    Age(AgeCommand),
+    /// List the configuration files in use
+    ConfigFiles(ConfigFilesArgs),
+    /// Print a shell's completion script
+    #[command(alias = "complete", alias = "completions")]
+    Completion(CompletionArgs),
+    /// Print the JSON Schema of fnox.toml
+    Schema,
+    /// Print the version
+    #[command(visible_alias = "v")]
+    Version(VersionArgs),
+}

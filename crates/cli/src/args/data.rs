@@ -1,0 +1,192 @@
+//! Commands that inspect, convert or set up.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+/// Formats of `export`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    Env,
+    Shell,
+    Json,
+    Yaml,
+    Toml,
+}
+
+/// Formats of `import`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ImportFormat {
+    Env,
+    Json,
+    Yaml,
+    Toml,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ExportArgs {
+    /// Only these secrets
+    #[arg(value_name = "KEY", add = crate::completion::secrets())]
+    pub keys: Vec<String>,
+    /// Format of the output
+    #[arg(short, long, value_enum, default_value = "env")]
+    pub format: ExportFormat,
+    /// Only say what would be written
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Write to a private file instead of stdout
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+    /// Secrets of every `env` mode
+    #[arg(long)]
+    pub all: bool,
+    /// Begin with comments that say where it comes from
+    #[arg(long)]
+    pub header: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ImportArgs {
+    /// Format of the input
+    #[arg(value_enum, default_value = "env")]
+    pub format: ImportFormat,
+    /// File to read instead of stdin
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub input: Option<PathBuf>,
+    /// Provider that encrypts the values
+    #[arg(short, long, value_name = "NAME", required = true, add = crate::completion::providers())]
+    pub provider: String,
+    /// Do not ask
+    #[arg(short, long)]
+    pub force: bool,
+    /// Only say what would be taken over
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Write to the global file
+    #[arg(short, long)]
+    pub global: bool,
+    /// Only names that match this regular expression
+    #[arg(long, value_name = "REGEX")]
+    pub filter: Option<String>,
+    /// Put before each name
+    #[arg(long, value_name = "TEXT")]
+    pub prefix: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct InitArgs {
+    /// Replace an existing file
+    #[arg(short, long)]
+    pub force: bool,
+    /// Make the global file
+    #[arg(short, long)]
+    pub global: bool,
+    /// Ask nothing and write a minimal file
+    #[arg(long)]
+    pub skip_wizard: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CheckArgs {
+    /// Resolve every secret, not only the required ones
+    #[arg(short, long)]
+    pub all: bool,
+    /// Print a JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DoctorArgs {
+    /// Print a JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ReencryptArgs {
+    /// Only these secrets
+    #[arg(value_name = "KEY", add = crate::completion::secrets())]
+    pub keys: Vec<String>,
+    /// Do not ask
+    #[arg(short, long)]
+    pub force: bool,
+    /// Only say what would be encrypted anew
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Fail if a value is not encrypted to today's recipients; change nothing
+    #[arg(long)]
+    pub check: bool,
+    /// Only secrets of this provider
+    #[arg(short, long, value_name = "NAME", add = crate::completion::providers())]
+    pub provider: Option<String>,
+    /// Only names that match this regular expression
+    #[arg(long, value_name = "REGEX")]
+    pub filter: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct TrustArgs {
+    /// The configuration file, as it is now
+    #[arg(value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
+    pub path: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ProfilesArgs {
+    /// Print a JSON document
+    #[arg(long)]
+    pub json: bool,
+    /// Only the names, one a line
+    #[arg(long, hide = true)]
+    pub complete: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ConfigFilesArgs {
+    /// Print a JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct VersionArgs {
+    /// Print a JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Add it to your shell's start-up file, for example:\n  source <(fnox completion bash)"
+)]
+pub(crate) struct CompletionArgs {
+    /// The shell
+    #[arg(value_parser = ["bash", "zsh", "fish", "elvish", "powershell", "pwsh"])]
+    pub shell: String,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum AgeCommand {
+    /// Make a new identity and print its recipient
+    Keygen {
+        /// File to write; by default age.txt of the config folder
+        #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+        output: Option<PathBuf>,
+        /// Print a JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Add a recipient to a provider, or to the global file's `[age]`
+    AddRecipient {
+        /// `age1…`, `ssh-ed25519 …`, `ssh-rsa …` or a plugin's recipient
+        #[arg(value_name = "RECIPIENT")]
+        recipient: String,
+        /// The provider; by default the only age provider
+        #[arg(short, long, value_name = "NAME", add = crate::completion::providers())]
+        provider: Option<String>,
+        /// Add it to `[age] recipients` of the global file
+        #[arg(short, long)]
+        global: bool,
+    },
+}

@@ -1,0 +1,49 @@
+//! `exec` and `run`.
+
+use std::ffi::OsString;
+
+use clap::Args;
+
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  fnox exec -- npm start\n  fnox exec --only 'DB_*' -- ./migrate\n  fnox exec -P production -- aws s3 ls"
+)]
+pub(crate) struct ExecArgs {
+    #[command(flatten)]
+    pub common: RunArgs,
+    /// Fail if nothing is configured for a lease, instead of leaving it out
+    #[arg(long)]
+    pub require_leases: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
+pub(crate) struct RunArgs {
+    /// Only these secrets (globs; repeat or separate by commas); leaves `command` leases out
+    #[arg(long, value_name = "NAME", value_delimiter = ',', add = crate::completion::secrets())]
+    pub only: Vec<String>,
+    /// All but these secrets (globs; repeat or separate by commas)
+    #[arg(long, value_name = "NAME", value_delimiter = ',', add = crate::completion::secrets())]
+    pub except: Vec<String>,
+    /// Replace secret values in the program's output, where it is not a terminal [env: `FNOX_EXEC_REDACT`]
+    #[arg(long, overrides_with = "no_redact")]
+    pub redact: bool,
+    /// Leave the program's output as it is
+    #[arg(long, overrides_with = "redact")]
+    pub no_redact: bool,
+    /// Become the program instead of staying its parent
+    #[arg(long)]
+    pub replace: bool,
+    /// Leave this credential variable to the program although fnox used it (repeat or separate by commas)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub keep: Vec<String>,
+    /// Fetch these secrets anew
+    #[arg(long, value_name = "KEY", value_delimiter = ',', hide = true)]
+    pub refresh: Vec<String>,
+    /// The program and its arguments
+    #[arg(last = true, value_name = "COMMAND", required = true, value_hint = clap::ValueHint::CommandWithArguments)]
+    pub command: Vec<OsString>,
+}

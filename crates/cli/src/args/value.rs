@@ -1,0 +1,98 @@
+//! `get`, `set`, `list`, `remove`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct GetArgs {
+    /// Name of the secret, or of a variable that a lease produces
+    #[arg(value_name = "KEY", add = crate::completion::secrets())]
+    pub key: String,
+    /// The stored value is base64: print what it decodes to
+    #[arg(long)]
+    pub base64_decode: bool,
+    /// Print a JSON document with name and value
+    #[arg(long)]
+    pub json: bool,
+    /// Fetch it anew
+    #[arg(long, hide = true)]
+    pub refresh: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "The value is taken from the argument, from --from-file, from a pipe, or asked for.\nAn argument is visible to other users while the command runs; a pipe is not."
+)]
+pub(crate) struct SetArgs {
+    /// Name of the secret
+    #[arg(value_name = "KEY", add = crate::completion::secrets())]
+    pub key: String,
+    /// The value; for a provider that only reads, the reference
+    #[arg(
+        value_name = "VALUE",
+        conflicts_with = "from_file",
+        allow_hyphen_values = true
+    )]
+    pub value: Option<String>,
+    /// What the secret is for
+    #[arg(short, long, value_name = "TEXT")]
+    pub description: Option<String>,
+    /// Write to the global file
+    #[arg(short, long)]
+    pub global: bool,
+    /// Name under which the provider keeps it
+    #[arg(short, long, value_name = "NAME")]
+    pub key_name: Option<String>,
+    /// Only say what would be written
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Provider that keeps it
+    #[arg(short, long, value_name = "NAME", add = crate::completion::providers())]
+    pub provider: Option<String>,
+    /// Store the base64 form of the value
+    #[arg(long)]
+    pub base64_encode: bool,
+    /// Value if the provider has none
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
+    pub default: Option<String>,
+    /// Read the value from a file, exactly as it is
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub from_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
+pub(crate) struct ListArgs {
+    /// Do not shorten anything
+    #[arg(short, long)]
+    pub full: bool,
+    /// Show the file that defines each secret
+    #[arg(short, long)]
+    pub sources: bool,
+    /// Resolve and show the values
+    #[arg(short = 'V', long)]
+    pub values: bool,
+    /// Print a JSON document
+    #[arg(long)]
+    pub json: bool,
+    /// Only the names, one a line
+    #[arg(long, hide = true)]
+    pub complete: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RemoveArgs {
+    /// Name of the secret
+    #[arg(value_name = "KEY", add = crate::completion::secrets())]
+    pub key: String,
+    /// Remove it from the global file
+    #[arg(short, long)]
+    pub global: bool,
+    /// Only say what would be removed
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+}

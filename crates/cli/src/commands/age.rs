@@ -1,0 +1,336 @@
+//! `fnox age`: new identities, and whom values are encrypted to.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use fnox_config::edit::{Change, Editor};
+use fnox_config::{Config, ConfigError, FileKind, ProviderConfig, trust};
+use fnox_core::Clock as _;
+use fnox_core::age::{self, Recipient};
+use toml_edit::{Array, DocumentMut, TableLike, Value};
+use zeroize::Zeroizing;
+
+use crate::app::App;
+use crate::args::AgeCommand;
+use crate::commands::definition::{Definition, Section};
+use crate::error::CliError;
+use crate::output::documents::AgeKey;
+
+pub(crate) fn run(app: &App, command: AgeCommand) -> Result<(), CliError> {
+    match command {
+        AgeCommand::Keygen { output, json } => keygen(app, output, json),
+        AgeCommand::AddRecipient {
+            recipient,
+            provider,
+            global,
+        } => add_recipient(app, &recipient, provider.as_deref(), global),
+    }
+}
+
+fn keygen(app: &App, output: Option<PathBuf>, json: bool) -> Result<(), CliError> {
+    let path = output.map_or_else(|| usual_file(app), |path| app.cwd.join(path));
+    let recipient = create_identity(app, &path)?;
+    app.printer
+        .done(&format!("Wrote a new age identity to {}", path.display()));
+    if json {
+        return app.printer.json(&AgeKey {
+            path: path.display().to_string(),
+            recipient,
+        });
+    }
+    app.printer.line(&recipient)
+}
+
+/// Where a person's identity usually is.
+pub(super) fn usual_file(app: &App) -> PathBuf {
+    app.folders.config.join("age.txt")
+}
+
+/// Writes a new identity in the form of `age-keygen` and returns its recipient. An existing file is never
+/// replaced: values may be encrypted to what is in it.
+pub(super) fn create_identity(app: &App, path: &Path) -> Result<String, CliError> {
+    let failed = |source| CliError::File {
+        action: "create",
+        path: path.to_owned(),
+        source,
+    };
+    let exists = || {
+        let reason =
+            "it exists already, and an identity is never replaced: choose another file with `-o`";
+        failed(std::io::Error::new(
+            std::io::ErrorKind::AlreadyExists,
+            reason,
+        ))
+    };
+    if path.symlink_metadata().is_ok() {
+        return Err(exists());
+    }
+    let (identity, recipient) = age::generate();
+    let created = app.clock.now();
+    let created = created.round(jiff::Unit::Second).unwrap_or(created);
+    let mut text = Zeroizing::new(String::with_capacity(256));
+    for part in [
+        "# created: ",
+        &created.to_string(),
+        "\n# public key: ",
+        &recipient,
+        "\n",
+    ] {
+        text.push_str(part);
+    }
+    text.push_str(identity.expose_secret());
+    text.push('\n');
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let write = || -> std::io::Result<()> {
+        trust::create_private_folder(folder)?;
+        // A temporary file is 0600 from the start.
+        let mut temporary = tempfile::Builder::new()
+            .prefix(".fnox-")
+            .tempfile_in(folder)?;
+        temporary.write_all(text.as_bytes())?;
+        temporary.as_file().sync_all()?;
+        temporary.persist_noclobber(path)?;
+        std::fs::File::open(folder)?.sync_all()
+    };
+    write().map_err(|error| {
+        if error.kind() == std::io::ErrorKind::AlreadyExists {
+            exists()
+        } else {
+            failed(error)
+        }
+    })?;
+    Ok(recipient)
+}
+
+fn add_recipient(
+    app: &App,
+    text: &str,
+    provider: Option<&str>,
+    global: bool,
+) -> Result<(), CliError> {
+    let recipient = Recipient::parse(text).map_err(|error| CliError::usage(error.to_string()))?;
+    if global && provider.is_some() {
+        return Err(CliError::usage(
+            "`--global` means the list that providers share: leave `--provider` away",
+        ));
+    }
+    let (target, list) = if global {
+        global_list(app)?
+    } else {
+        provider_list(app, provider)?
+    };
+    let added = list.add(&recipient)?;
+    if !added {
+        app.printer
+            .note(&format!("{target} encrypts to this recipient already."));
+        return Ok(());
+    }
+    app.printer
+        .done(&format!("Added the recipient to {target}"));
+    app.printer
+        .note("Values that are stored already do not open with it yet: run `fnox reencrypt`.");
+    Ok(())
+}
+
+fn global_list(app: &App) -> Result<(String, List), CliError> {
+    let path = app.folders.global_file();
+    trust::create_private_folder(&app.folders.config).map_err(|source| CliError::File {
+        action: "create",
+        path: app.folders.config.clone(),
+        source,
+    })?;
+    let target = format!("`[age] recipients` of {}", path.display());
+    Ok((
+        target,
+        List {
+            path,
+            kind: FileKind::Global,
+            table: Vec::new(),
+            entry: "age".to_owned(),
+        },
+    ))
+}
+
+fn provider_list(app: &App, name: Option<&str>) -> Result<(String, List), CliError> {
+    let config = app.load()?;
+    let provider = age_provider(&config, name)?;
+    let inherits = provider.fields.list("recipients").is_empty();
+    if inherits && !config.settings.age_recipients.is_empty() {
+        return Err(CliError::Usage {
+            message: format!(
+                "the provider `{}` lists no recipients: it uses those of the global file",
+                provider.name
+            ),
+            help: Some(
+                "add it there with `--global`, or list recipients in the provider itself"
+                    .to_owned(),
+            ),
+        });
+    }
+    let place = Definition::find(
+        provider.fields.location(),
+        Section::Providers,
+        provider.name.as_str(),
+    )
+    .ok_or_else(|| CliError::usage(format!("the provider `{}` is in no file", provider.name)))?;
+    let list = List {
+        path: place.file,
+        kind: place.kind,
+        table: place.table,
+        entry: provider.name.to_string(),
+    };
+    Ok((format!("the provider `{}`", provider.name), list))
+}
+
+/// The named provider, or the only one of type `age`.
+fn age_provider<'a>(
+    config: &'a Config,
+    name: Option<&str>,
+) -> Result<&'a ProviderConfig, CliError> {
+    if let Some(name) = name {
+        let provider = config.provider(name, None)?;
+        if provider.spec.name != "age" {
+            let kind = provider.spec.name;
+            return Err(CliError::usage(format!(
+                "the provider `{name}` is of type `{kind}` and has no recipients"
+            )));
+        }
+        return Ok(provider);
+    }
+    let all: Vec<&ProviderConfig> = config
+        .providers
+        .values()
+        .filter(|provider| provider.spec.name == "age")
+        .collect();
+    match all.as_slice() {
+        [only] => Ok(only),
+        [] => Err(CliError::Usage {
+            message: "there is no provider of type `age`".to_owned(),
+            help: Some("add one with `fnox provider add age age --field recipients=age1…`, or use `--global`".to_owned()),
+        }),
+        several => {
+            let names: Vec<&str> = several.iter().map(|provider| provider.name.as_str()).collect();
+            Err(CliError::Usage {
+                message: format!("there are several providers of type `age`: {}", names.join(", ")),
+                help: Some("name one with `--provider`".to_owned()),
+            })
+        }
+    }
+}
+
+/// A list of recipients in a file.
+struct List {
+    path: PathBuf,
+    kind: FileKind,
+    table: Vec<String>,
+    /// The table that has `recipients`.
+    entry: String,
+}
+
+impl List {
+    /// Adds a recipient, in the style in which the list is written. `false`: it is there already.
+    fn add(&self, recipient: &Recipient) -> Result<bool, CliError> {
+        let mut editor = Editor::open(&self.path, self.kind.clone())?;
+        let mut list = self.present(editor.text());
+        if list
+            .iter()
+            .filter_map(Value::as_str)
+            .any(|text| is_same(text, recipient))
+        {
+            return Ok(false);
+        }
+        append(&mut list, recipient.as_str());
+        let value = Value::Array(list);
+        if self.table.is_empty() {
+            editor.set_key(&[&self.entry], "recipients", &value)?;
+        } else {
+            let table: Vec<&str> = self.table.iter().map(String::as_str).collect();
+            editor.set(&table, &self.entry, &[("recipients", Change::Set(value))])?;
+        }
+        editor.save()?;
+        Ok(true)
+    }
+
+    fn present(&self, text: &str) -> Array {
+        let Ok(document) = text.parse::<DocumentMut>() else {
+            return Array::new();
+        };
+        let root: &dyn TableLike = document.as_table();
+        let path = self.table.iter().chain(std::iter::once(&self.entry));
+        let entry = path
+            .into_iter()
+            .try_fold(root, |table, key| table.get(key)?.as_table_like());
+        let list = entry
+            .and_then(|entry| entry.get("recipients"))
+            .and_then(toml_edit::Item::as_array);
+        list.cloned().unwrap_or_default()
+    }
+}
+
+/// An SSH key is the same under another comment.
+fn is_same(text: &str, recipient: &Recipient) -> bool {
+    Recipient::parse(text).is_ok_and(|other| other.canonical() == recipient.canonical())
+}
+
+/// A list over several lines gets one more line.
+fn append(list: &mut Array, text: &str) {
+    let prefix = list
+        .iter()
+        .last()
+        .and_then(|last| last.decor().prefix()?.as_str())
+        .map(str::to_owned);
+    match prefix.filter(|prefix| prefix.contains('\n')) {
+        Some(prefix) => {
+            // A comment above the last one is not about the new one.
+            let indent = prefix.rsplit('\n').next().unwrap_or_default();
+            let newline = if prefix.contains("\r\n") {
+                "\r\n"
+            } else {
+                "\n"
+            };
+            let mut value = Value::from(text);
+            value.decor_mut().set_prefix(format!("{newline}{indent}"));
+            list.push_formatted(value);
+        }
+        None => list.push(text),
+    }
+}
+
+/// The error for a file that must not be replaced.
+pub(super) fn exists_already(path: &Path, hint: &str) -> CliError {
+    let reason = format!("it exists already: {hint}");
+    ConfigError::Io {
+        action: "write",
+        path: path.to_owned(),
+        source: std::io::Error::new(std::io::ErrorKind::AlreadyExists, reason),
+    }
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn appended(text: &str) -> String {
+        let mut document: DocumentMut = text.parse().unwrap();
+        append(document["recipients"].as_array_mut().unwrap(), "new");
+        document.to_string()
+    }
+
+    #[test]
+    fn a_list_keeps_its_style() {
+        assert_eq!(appended("recipients = []\n"), "recipients = [\"new\"]\n");
+        assert_eq!(
+            appended("recipients = [\"a\"]\n"),
+            "recipients = [\"a\", \"new\"]\n"
+        );
+        assert_eq!(
+            appended("recipients = [\n  \"a\", # Anna\n  # the build machine\n  \"b\",\n]\n"),
+            "recipients = [\n  \"a\", # Anna\n  # the build machine\n  \"b\",\n  \"new\",\n]\n"
+        );
+        assert_eq!(
+            appended("recipients = [\n  \"a\"\n]\n"),
+            "recipients = [\n  \"a\",\n  \"new\"\n]\n"
+        );
+    }
+}

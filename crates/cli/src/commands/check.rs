@@ -1,0 +1,139 @@
+//! `fnox check`: what is wrong with the configuration, all of it, and whether required secrets resolve.
+//!
+//! First everything that can be judged without asking a provider ([`fixed`]), then the secrets that must
+//! have a value, in one batch ([`values`]). A secret with an error of the first kind is not resolved.
+
+mod fixed;
+mod values;
+
+use fnox_config::{Config, Location};
+
+use super::export::plural;
+use crate::app::App;
+use crate::args::CheckArgs;
+use crate::error::CliError;
+use crate::output::documents::{CheckReport, Finding};
+
+/// What was found so far.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    errors: Vec<Finding>,
+    warnings: Vec<Finding>,
+}
+
+impl Findings {
+    fn error(
+        &mut self,
+        message: impl Into<String>,
+        help: Option<String>,
+        location: Option<&Location>,
+    ) {
+        self.errors.push(finding(message.into(), help, location));
+    }
+
+    fn warn(
+        &mut self,
+        message: impl Into<String>,
+        help: Option<String>,
+        location: Option<&Location>,
+    ) {
+        self.warnings.push(finding(message.into(), help, location));
+    }
+
+    fn fault(&mut self, error: &CliError) {
+        self.error(error.to_string(), error.help(), error.location());
+    }
+}
+
+fn finding(message: String, help: Option<String>, location: Option<&Location>) -> Finding {
+    let location = location.filter(|location| !location.file.text.is_empty());
+    Finding {
+        message,
+        help,
+        file: location.map(|location| location.file.path.display().to_string()),
+        line: location.map(Location::line),
+    }
+}
+
+pub(crate) fn run(app: &App, args: &CheckArgs) -> Result<(), CliError> {
+    let config = app.load()?;
+    let mut findings = Findings::default();
+    let sound = fixed::examine(app, &config, &mut findings);
+    values::examine(app, &config, &sound, args.all, &mut findings)?;
+    let report = report(&config, findings);
+    let errors = report.errors.len();
+    if args.json {
+        app.printer.json(&report)?;
+    } else {
+        print(app, &report)?;
+    }
+    if errors > 0 {
+        return Err(CliError::failed(format!(
+            "the configuration has {errors} error{}",
+            plural(errors)
+        )));
+    }
+    Ok(())
+}
+
+fn report(config: &Config, findings: Findings) -> CheckReport {
+    let mut profiles: Vec<String> = config.profiles.iter().map(ToString::to_string).collect();
+    if profiles.is_empty() {
+        profiles.push("default".to_owned());
+    }
+    CheckReport {
+        healthy: findings.errors.is_empty(),
+        profiles,
+        secrets: config.secrets.len(),
+        providers: config.providers.len(),
+        leases: config.leases.len(),
+        errors: findings.errors,
+        warnings: findings.warnings,
+    }
+}
+
+fn print(app: &App, report: &CheckReport) -> Result<(), CliError> {
+    let several = plural(report.profiles.len());
+    app.printer
+        .line(&format!("Profile{several}: {}", report.profiles.join(", ")))?;
+    app.printer.line(&format!("Secrets: {}", report.secrets))?;
+    app.printer
+        .line(&format!("Providers: {}", report.providers))?;
+    if report.leases > 0 {
+        app.printer.line(&format!("Leases: {}", report.leases))?;
+    }
+    for (word, list) in [("error", &report.errors), ("warning", &report.warnings)] {
+        if !list.is_empty() {
+            let count = list.len();
+            let entries: Vec<String> = list.iter().map(entry).collect();
+            // Also with `--quiet`: it is what the command was run for.
+            app.printer.say(&format!(
+                "{count} {word}{}:\n{}",
+                plural(count),
+                entries.join("\n")
+            ));
+        }
+    }
+    match (report.healthy, report.warnings.is_empty()) {
+        (true, true) => app.printer.done("The configuration is healthy"),
+        (true, false) => app.printer.done("The configuration is OK, with warnings"),
+        (false, _) => {}
+    }
+    Ok(())
+}
+
+fn entry(finding: &Finding) -> String {
+    let place = match (&finding.file, finding.line) {
+        (Some(file), Some(line)) => format!(" ({file}:{line})"),
+        _ => String::new(),
+    };
+    let help = finding
+        .help
+        .as_ref()
+        .map(|help| format!("\n    help: {}", help.replace('\n', "\n    ")));
+    format!(
+        "  - {}{place}{}",
+        finding.message.replace('\n', "\n    "),
+        help.unwrap_or_default()
+    )
+}

@@ -1,0 +1,127 @@
+//! Whether secrets have values now.
+
+use fnox_config::{Config, IfMissing, SecretConfig};
+use fnox_core::SecretName;
+use fnox_providers::resolve::{Notice, Policy, Resolution, ResolveError, Resolver};
+
+use super::Findings;
+use crate::app::{App, block_on};
+use crate::error::CliError;
+
+/// Resolves the secrets that must have a value, or all, and says which have none.
+pub(super) fn examine(
+    app: &App,
+    config: &Config,
+    sound: &[SecretName],
+    all: bool,
+    findings: &mut Findings,
+) -> Result<(), CliError> {
+    let secrets: Vec<&SecretConfig> = sound
+        .iter()
+        .filter_map(|name| config.secrets.get(name))
+        .collect();
+    let required = |secret: &SecretConfig| {
+        Policy::of(secret, config, app.if_missing, &app.env).action == IfMissing::Error
+    };
+    let (wanted, others): (Vec<&SecretConfig>, Vec<&SecretConfig>) = secrets
+        .into_iter()
+        .partition(|secret| all || required(secret));
+    for secret in others {
+        if let Some(message) = without_source(app, config, secret) {
+            findings.warn(message, None, Some(&secret.location));
+        }
+    }
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<SecretName> = wanted.iter().map(|secret| secret.name.clone()).collect();
+    let resolution = block_on(resolve(app, config, names, findings))?;
+    for secret in wanted {
+        if !resolution.missing.contains(&secret.name) {
+            continue;
+        }
+        let why = reason(&resolution.notices, &secret.name);
+        let help = Some(format!(
+            "set it with `fnox set {}`, or export it in the environment",
+            secret.name
+        ));
+        let message = format!("the secret `{}` cannot be resolved: {why}", secret.name);
+        if required(secret) {
+            findings.error(message, help, Some(&secret.location));
+        } else {
+            findings.warn(message, help, Some(&secret.location));
+        }
+    }
+    for notice in resolution
+        .notices
+        .iter()
+        .filter(|notice| !resolution.missing.contains(&notice.secret))
+    {
+        let location = config
+            .secrets
+            .get(&notice.secret)
+            .map(|secret| &secret.location);
+        findings.warn(notice.message.clone(), None, location);
+    }
+    Ok(())
+}
+
+/// Resolves as if everything might be missing, so that one failure does not hide the others. What stops
+/// even that is put on record, and the rest is tried without it.
+async fn resolve(
+    app: &App,
+    config: &Config,
+    mut names: Vec<SecretName>,
+    findings: &mut Findings,
+) -> Resolution {
+    let mut options = app.resolver_options(config);
+    options.if_missing = Some(IfMissing::Warn);
+    let resolver = Resolver::new(config, options);
+    while !names.is_empty() {
+        let error = match resolver.resolve(&names).await {
+            Ok(resolution) => return resolution,
+            Err(error) => error,
+        };
+        let culprit = match &error {
+            ResolveError::Unfit { name, .. }
+            | ResolveError::Missing { name, .. }
+            | ResolveError::Provider { name, .. } => Some(name.clone()),
+            _ => None,
+        };
+        findings.fault(&error.into());
+        let Some(culprit) = culprit else { break };
+        let before = names.len();
+        names.retain(|name| {
+            let needs = resolver.closure(std::slice::from_ref(name));
+            !needs.is_ok_and(|needs| needs.contains(&culprit))
+        });
+        if names.len() == before {
+            break;
+        }
+    }
+    Resolution::default()
+}
+
+fn reason(notices: &[Notice], name: &SecretName) -> String {
+    let notice = notices.iter().find(|notice| notice.secret == *name);
+    let message = notice.map_or("it has no value", |notice| notice.message.as_str());
+    let head = format!("the secret `{name}` is left out: ");
+    message.strip_prefix(&head).unwrap_or(message).to_owned()
+}
+
+/// A secret that neither a provider nor a default nor the environment has.
+fn without_source(app: &App, config: &Config, secret: &SecretConfig) -> Option<String> {
+    let on_server =
+        config.provider_of(secret).as_ref() == config.server() && config.server().is_some();
+    let has_source = secret.sync.is_some()
+        || (secret.value.is_some() && config.provider_of(secret).is_some())
+        || secret.default.is_some()
+        || on_server
+        || app.env.var(secret.name.as_str()).is_some();
+    (!has_source).then(|| {
+        format!(
+            "the secret `{}` has no source: no provider, no default, and the variable is not set",
+            secret.name
+        )
+    })
+}

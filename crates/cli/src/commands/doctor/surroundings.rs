@@ -1,0 +1,161 @@
+//! Folders, file modes and the clock.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use fnox_config::Config;
+use fnox_core::Clock as _;
+use jiff::{SignedDuration, Timestamp};
+use rustix::fs::{Access, access};
+
+use super::Examinations;
+use crate::app::App;
+use crate::output::documents::Outcome;
+
+/// fnox did not exist before 2026-01-01T00:00:00Z.
+const FIRST_SECOND: i64 = 1_767_225_600;
+
+/// How far in the future a file may have been written before the clock is in doubt.
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
+
+pub(super) fn examine(app: &App, config: Option<&Config>, found: &mut Examinations) {
+    folders(app, found);
+    modes(app, found);
+    clock(app, config, found);
+}
+
+fn folders(app: &App, found: &mut Examinations) {
+    let folders = &app.folders;
+    let all = [
+        (
+            "config",
+            &folders.config,
+            Outcome::Warning,
+            "FNOX_CONFIG_DIR",
+        ),
+        ("state", &folders.state, Outcome::Failure, "FNOX_STATE_DIR"),
+        (
+            "runtime",
+            &folders.runtime,
+            Outcome::Warning,
+            "XDG_RUNTIME_DIR",
+        ),
+    ];
+    for (name, path, outcome, variable) in all {
+        match writable(path) {
+            Ok(()) => found.add("folders", name, Outcome::Ok, path.display().to_string()),
+            Err(error) => {
+                found.add(
+                    "folders",
+                    name,
+                    outcome,
+                    format!("{} cannot be written: {error}", path.display()),
+                );
+                found.remedy(Some(format!(
+                    "mend its owner and mode, or choose another one with {variable}"
+                )));
+            }
+        }
+    }
+}
+
+/// Whether a folder can be written, or made where it does not exist yet.
+fn writable(path: &Path) -> std::io::Result<()> {
+    let existing = path
+        .ancestors()
+        .find(|path| path.symlink_metadata().is_ok());
+    let existing = existing.unwrap_or(Path::new("/"));
+    if !existing.is_dir() {
+        return Err(std::io::ErrorKind::NotADirectory.into());
+    }
+    Ok(access(existing, Access::WRITE_OK | Access::EXEC_OK)?)
+}
+
+/// Files that nobody else should read, as far as they exist.
+fn modes(app: &App, found: &mut Examinations) {
+    let leases = app.folders.state.join("leases");
+    let mut private: Vec<PathBuf> = vec![
+        super::super::age::usual_file(app),
+        app.folders.config.join("age/identities.txt"),
+        app.folders.state.join("trusted.json"),
+        leases.clone(),
+    ];
+    if let Ok(entries) = std::fs::read_dir(&leases) {
+        private.extend(
+            entries
+                .filter_map(Result::ok)
+                .map(|entry| entry.path())
+                .filter(|path| {
+                    path.extension()
+                        .is_some_and(|extension| extension == "toml" || extension == "key")
+                }),
+        );
+    }
+    let mut all_private = true;
+    for path in private {
+        let Ok(metadata) = path.metadata() else {
+            continue;
+        };
+        let mode = metadata.permissions().mode() & 0o7777;
+        if mode & 0o077 != 0 {
+            all_private = false;
+            found.add(
+                "files",
+                path.display().to_string(),
+                Outcome::Warning,
+                format!("other users may use it (mode {mode:04o})"),
+            );
+            found.remedy(Some(format!("chmod go= {}", path.display())));
+        }
+    }
+    if all_private {
+        found.add(
+            "files",
+            "modes",
+            Outcome::Ok,
+            "what is private is for this user only",
+        );
+    }
+}
+
+/// Expiry is judged by this machine's clock.
+fn clock(app: &App, config: Option<&Config>, found: &mut Examinations) {
+    let now = app.clock.now();
+    let remedy = || Some("set the clock: short-lived credentials are judged by it".to_owned());
+    if now.as_second() < FIRST_SECOND {
+        found.add(
+            "clock",
+            "time",
+            Outcome::Failure,
+            format!("{now} has long passed"),
+        );
+        found.remedy(remedy());
+        return;
+    }
+    let files = config
+        .into_iter()
+        .flat_map(|config| &config.files)
+        .map(|file| file.path.as_path());
+    let newest = files
+        .filter_map(|path| Some((path, written(path)?)))
+        .max_by_key(|(_, written)| *written)
+        .filter(|(_, written)| written.duration_since(now) > CLOCK_TOLERANCE);
+    match newest {
+        Some((path, written)) => {
+            let detail = format!(
+                "it is {now}, but {} was written at {written}",
+                path.display()
+            );
+            found.add("clock", "time", Outcome::Warning, detail);
+            found.remedy(remedy());
+        }
+        None => {
+            let rounded = now.round(jiff::Unit::Second).unwrap_or(now);
+            found.add("clock", "time", Outcome::Ok, rounded.to_string());
+        }
+    }
+}
+
+fn written(path: &Path) -> Option<Timestamp> {
+    Timestamp::try_from(path.metadata().ok()?.modified().ok()?).ok()
+}

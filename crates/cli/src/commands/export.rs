@@ -1,0 +1,137 @@
+//! `fnox export`
+//!
+//! The output is for programs to read: each format is quoted so that its readers get back exactly the
+//! values, whatever is in them, and so that a shell that sources it evaluates nothing.
+
+pub(super) mod format;
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use fnox_config::{Config, EnvMode, edit};
+use fnox_core::{Clock as _, SecretName, SecretString};
+use zeroize::Zeroizing;
+
+use self::format::Export;
+use crate::app::{App, block_on};
+use crate::args::{ExportArgs, ExportFormat};
+use crate::commands::selection;
+use crate::error::CliError;
+use crate::exec::files;
+
+pub(crate) fn run(app: &App, args: &ExportArgs) -> Result<(), CliError> {
+    let config = app.load()?;
+    let wanted = wanted(&config, args)?;
+    let output = args.output.as_ref().map(|path| app.cwd.join(path));
+    if args.dry_run {
+        return dry_run(app, args, &wanted, output.as_deref());
+    }
+    let export = Export {
+        values: resolve(app, &config, &wanted)?,
+        profile: config.profile_label(),
+        exported_at: app
+            .clock
+            .now()
+            .round(jiff::Unit::Second)
+            .unwrap_or_else(|_| app.clock.now()),
+        header: args.header,
+    };
+    let text = export.render(args.format)?;
+    let Some(path) = output else {
+        return app.printer.raw(&text);
+    };
+    write(&path, &text)?;
+    let count = export.values.len();
+    app.printer.done(&format!(
+        "Exported {count} secret{} to {}",
+        plural(count),
+        path.display()
+    ));
+    Ok(())
+}
+
+/// The named ones whatever their mode, else those that every program may have, or all.
+fn wanted(config: &Config, args: &ExportArgs) -> Result<Vec<SecretName>, CliError> {
+    if args.keys.is_empty() {
+        let secrets = config.secrets.values();
+        let chosen = secrets.filter(|secret| args.all || secret.env == EnvMode::Always);
+        return Ok(chosen.map(|secret| secret.name.clone()).collect());
+    }
+    let mut names = selection::named(config, &args.keys)?;
+    let mut seen = std::collections::BTreeSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    Ok(names)
+}
+
+/// The values of the wanted secrets, without what they only depend on. Files are written for those that
+/// programs get as a file, and their paths exported.
+fn resolve(
+    app: &App,
+    config: &Config,
+    wanted: &[SecretName],
+) -> Result<Vec<(String, SecretString)>, CliError> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut resolution = block_on(app.resolver(config).resolve(wanted))??;
+    app.tell(&resolution.notices);
+    let mut values = Vec::with_capacity(wanted.len());
+    for name in wanted {
+        let Some(value) = resolution.values.swap_remove(name) else {
+            continue;
+        };
+        let as_file = config
+            .secrets
+            .get(name)
+            .is_some_and(|secret| secret.as_file);
+        let value = if as_file {
+            let path = files::write_persistent(&app.folders, name.as_str(), &value)?;
+            SecretString::from(path.to_string_lossy().as_ref())
+        } else {
+            value
+        };
+        values.push((name.to_string(), value));
+    }
+    Ok(values)
+}
+
+fn dry_run(
+    app: &App,
+    args: &ExportArgs,
+    wanted: &[SecretName],
+    output: Option<&Path>,
+) -> Result<(), CliError> {
+    let target = output.map_or_else(|| "stdout".to_owned(), |path| path.display().to_string());
+    let count = wanted.len();
+    let format = name_of(args.format);
+    app.printer.line(&format!(
+        "[dry-run] would export {count} secret{} as {format} to {target}",
+        plural(count)
+    ))?;
+    wanted
+        .iter()
+        .try_for_each(|name| app.printer.line(&format!("  {name}")))
+}
+
+fn write(path: &PathBuf, text: &Zeroizing<String>) -> Result<(), CliError> {
+    let private = std::fs::Permissions::from_mode(0o600);
+    edit::write_atomically(path, text.as_bytes(), Some(private)).map_err(|source| CliError::File {
+        action: "write",
+        path: path.clone(),
+        source,
+    })
+}
+
+fn name_of(format: ExportFormat) -> &'static str {
+    match format {
+        ExportFormat::Env => "env",
+        ExportFormat::Shell => "shell",
+        ExportFormat::Json => "json",
+        ExportFormat::Yaml => "yaml",
+        ExportFormat::Toml => "toml",
+    }
+}
+
+pub(super) fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}

@@ -1,0 +1,69 @@
+//! `fnox get`
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use fnox_config::Config;
+use fnox_core::{SecretBytes, SecretString};
+
+use crate::app::{App, block_on};
+use crate::args::GetArgs;
+use crate::commands::masters::{lease_of_variable, mint_variable};
+use crate::error::CliError;
+use crate::exec::files;
+use crate::output::documents::SecretValue;
+
+pub(crate) fn run(app: &App, args: &GetArgs) -> Result<(), CliError> {
+    let config = app.load()?;
+    let value = match lease_of_variable(app, &config, &args.key)? {
+        Some(lease) => Some(mint_variable(app, &config, &lease, &args.key)?),
+        None => resolve(app, &config, &args.key)?,
+    };
+    let Some(value) = value else { return Ok(()) };
+    let value = if args.base64_decode {
+        decode(&args.key, &value)?
+    } else {
+        value
+    };
+    let as_file = config
+        .secrets
+        .get(args.key.as_str())
+        .is_some_and(|secret| secret.as_file);
+    if as_file {
+        let path = files::write_persistent(&app.folders, &args.key, &value)?;
+        return app.printer.line(&path.display().to_string());
+    }
+    if args.json {
+        let document = SecretValue {
+            name: &args.key,
+            value: value.expose_secret(),
+        };
+        return app.printer.json(&document);
+    }
+    app.printer.line(value.expose_secret())
+}
+
+/// The value, `None` if it may be missing and is. A failing provider is always an error here: a value was
+/// asked for by name.
+fn resolve(app: &App, config: &Config, key: &str) -> Result<Option<SecretString>, CliError> {
+    let secret = config.secret(key)?;
+    let mut options = app.resolver_options(config);
+    options.failures_are_final = true;
+    let resolver = fnox_providers::resolve::Resolver::new(config, options);
+    let mut resolution = block_on(resolver.resolve(std::slice::from_ref(&secret.name)))??;
+    app.tell(&resolution.notices);
+    Ok(resolution.values.swap_remove(&secret.name))
+}
+
+fn decode(key: &str, value: &SecretString) -> Result<SecretString, CliError> {
+    let unfit = |reason: &str| CliError::Input {
+        what: format!("the value of `{key}`"),
+        reason: reason.to_owned(),
+        help: Some("leave `--base64-decode` away to see what is stored".to_owned()),
+    };
+    let bytes = BASE64
+        .decode(value.expose_secret().trim_end())
+        .map_err(|_| unfit("it is not base64"))?;
+    SecretBytes::new(bytes)
+        .into_string()
+        .map_err(|_| unfit("what it decodes to is not UTF-8"))
+}

@@ -1,0 +1,285 @@
+//! `fnox import`
+//!
+//! All or nothing: the input is read, its names checked and its values encrypted in one batch before the
+//! file is touched, and the file is written once.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use fnox_config::edit::{Change, Editor};
+use fnox_config::spec::Capability;
+use fnox_config::{Config, FileKind, ProviderConfig};
+use fnox_core::{ProfileName, SecretBytes, SecretName, SecretString};
+use fnox_providers::flat::{self, Syntax};
+use fnox_providers::{ProviderError, dotenv};
+use indexmap::IndexMap;
+use regex::Regex;
+use zeroize::Zeroizing;
+
+use super::export::plural;
+use crate::app::{App, block_on};
+use crate::args::{ImportArgs, ImportFormat};
+use crate::error::CliError;
+
+/// Largest input that is read.
+const INPUT_LIMIT: u64 = 16 * 1024 * 1024;
+
+/// How many names the question shows.
+const NAMES_SHOWN: usize = 10;
+
+type Values = IndexMap<SecretName, SecretString>;
+
+pub(crate) fn run(app: &App, args: &ImportArgs) -> Result<(), CliError> {
+    if args.input.is_none() && !args.force && !args.dry_run {
+        return Err(CliError::Usage {
+            message: "stdin brings the secrets, so it cannot answer a question too".to_owned(),
+            help: Some(
+                "add `--force` to import without asking, or `-n` to see what would be imported"
+                    .to_owned(),
+            ),
+        });
+    }
+    let (config, profile) = app.load_for_writing()?;
+    let provider = encrypting_provider(&config, &args.provider)?;
+    let values = chosen(args, read(app, args)?)?;
+    if values.is_empty() {
+        app.printer.note("There is nothing to import.");
+        return Ok(());
+    }
+    let (path, kind) = app.file_to_write(args.global, profile.as_ref());
+    let what = format!(
+        "{} secret{} into profile {}",
+        values.len(),
+        plural(values.len()),
+        profile.as_ref().map_or("default", ProfileName::as_str)
+    );
+    if args.dry_run {
+        let file = path.display();
+        app.printer.line(&format!(
+            "[dry-run] would import {what}, encrypted by {}, in {file}",
+            provider.name
+        ))?;
+        return values
+            .keys()
+            .try_for_each(|name| app.printer.line(&format!("  {name}")));
+    }
+    if !args.force && !confirmed(app, &what, &values)? {
+        app.printer.note("Import cancelled.");
+        return Ok(());
+    }
+    let stored = encrypt(app, &config, provider, &values)?;
+    write(&config, provider, profile.as_ref(), (&path, kind), &stored)?;
+    let global = if args.global { " (global)" } else { "" };
+    app.printer.done(&format!(
+        "Imported {what} using provider {}{global}",
+        provider.name
+    ));
+    Ok(())
+}
+
+fn encrypting_provider<'a>(config: &'a Config, name: &str) -> Result<&'a ProviderConfig, CliError> {
+    let provider = config.provider(name, None)?;
+    let reads_a_file = provider.spec.name == "plain" && provider.fields.contains("file");
+    if provider.spec.capability == Capability::EncryptsInConfig && !reads_a_file {
+        return Ok(provider);
+    }
+    Err(CliError::Usage {
+        message: format!(
+            "the provider `{name}` ({}) does not encrypt values into fnox.toml, so nothing can be imported with it",
+            provider.spec.label
+        ),
+        help: Some("name a provider that does, such as one of type `age`".to_owned()),
+    })
+}
+
+/// The input's pairs in their order.
+fn read(app: &App, args: &ImportArgs) -> Result<Vec<(String, SecretString)>, CliError> {
+    let (what, bytes) = match &args.input {
+        Some(path) => {
+            let path = app.cwd.join(path);
+            let bytes = std::fs::File::open(&path).and_then(limited);
+            let failed = |source| CliError::File {
+                action: "read",
+                path: path.clone(),
+                source,
+            };
+            (path.display().to_string(), bytes.map_err(failed)?)
+        }
+        None => {
+            let failed = |source| CliError::File {
+                action: "read",
+                path: "/dev/stdin".into(),
+                source,
+            };
+            (
+                "stdin".to_owned(),
+                limited(std::io::stdin().lock()).map_err(failed)?,
+            )
+        }
+    };
+    let unreadable = |reason: String| CliError::Input {
+        what: what.clone(),
+        reason,
+        help: None,
+    };
+    let text = bytes
+        .into_string()
+        .map_err(|error| unreadable(error.to_string()))?;
+    let text = text.expose_secret();
+    let flat = |syntax| flat::parse(text, syntax).map_err(|error| unreadable(error.to_string()));
+    match args.format {
+        ImportFormat::Env => dotenv::parse(text).map_err(|error| unreadable(error.to_string())),
+        ImportFormat::Json => flat(Syntax::Json),
+        ImportFormat::Yaml => flat(Syntax::Yaml),
+        ImportFormat::Toml => flat(Syntax::Toml),
+    }
+}
+
+fn limited(input: impl std::io::Read) -> std::io::Result<SecretBytes> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    input.take(INPUT_LIMIT + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > INPUT_LIMIT {
+        return Err(std::io::Error::other("it is larger than 16 MiB"));
+    }
+    Ok(SecretBytes::new(std::mem::take(&mut *bytes)))
+}
+
+/// Filter, prefix, and names that can be environment variables. A name that comes twice has its last value.
+fn chosen(args: &ImportArgs, pairs: Vec<(String, SecretString)>) -> Result<Values, CliError> {
+    let filter = args.filter.as_deref().map(pattern).transpose()?;
+    let prefix = args.prefix.as_deref().unwrap_or_default();
+    let mut values = Values::new();
+    let mut refused = Vec::new();
+    for (name, value) in pairs {
+        if filter
+            .as_ref()
+            .is_some_and(|filter| !filter.is_match(&name))
+        {
+            continue;
+        }
+        let name = format!("{prefix}{name}");
+        match SecretName::parse(&name) {
+            Ok(name) => {
+                values.insert(name, value);
+            }
+            Err(_) => refused.push(format!("`{}`", name.escape_debug())),
+        }
+    }
+    if refused.is_empty() {
+        return Ok(values);
+    }
+    Err(CliError::Input {
+        what: "the input".to_owned(),
+        reason: format!("these names cannot be environment variables: {}", refused.join(", ")),
+        help: Some(
+            "names have letters, digits and `_`, and begin with no digit; `--filter` leaves others out".to_owned(),
+        ),
+    })
+}
+
+/// The regular expression of `--filter`.
+pub(super) fn pattern(text: &str) -> Result<Regex, CliError> {
+    Regex::new(text).map_err(|error| {
+        let reason = error.to_string();
+        let reason = reason
+            .lines()
+            .last()
+            .unwrap_or_default()
+            .trim_start_matches("error: ")
+            .to_owned();
+        CliError::usage(format!(
+            "`{}` is not a regular expression: {reason}",
+            text.escape_debug()
+        ))
+    })
+}
+
+fn confirmed(app: &App, what: &str, values: &Values) -> Result<bool, CliError> {
+    if !app.prompt.is_interactive() {
+        return Err(CliError::Usage {
+            message: "nobody can be asked whether to import".to_owned(),
+            help: Some("add `--force` to import without asking".to_owned()),
+        });
+    }
+    let mut lines: Vec<String> = values
+        .keys()
+        .take(NAMES_SHOWN)
+        .map(|name| format!("  {name}"))
+        .collect();
+    if let Some(more) = values
+        .len()
+        .checked_sub(NAMES_SHOWN)
+        .filter(|more| *more > 0)
+    {
+        lines.push(format!("  … and {more} more"));
+    }
+    app.prompt.message(&lines.join("\n"));
+    Ok(app
+        .prompt
+        .confirm(&format!("Import {what}?"), "yes", Some("no"))
+        == Some(true))
+}
+
+fn encrypt(
+    app: &App,
+    config: &Config,
+    provider: &ProviderConfig,
+    values: &Values,
+) -> Result<Vec<(SecretName, String)>, CliError> {
+    let failed = |error| CliError::Provider {
+        provider: provider.name.to_string(),
+        action: "encrypt the values",
+        error,
+    };
+    let batch: Vec<(SecretName, SecretString)> = values
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    let work = async {
+        let opened = app.resolver(config).open(provider.name.as_str()).await?;
+        let stored = opened.provider.encrypt(&batch).await.map_err(failed)?;
+        if stored.len() != batch.len() {
+            return Err(failed(ProviderError::unavailable(
+                "it did not answer for every value",
+            )));
+        }
+        Ok::<_, CliError>(stored)
+    };
+    let stored = block_on(work)??;
+    Ok(batch
+        .into_iter()
+        .map(|(name, _)| name)
+        .zip(stored)
+        .collect())
+}
+
+fn write(
+    config: &Config,
+    provider: &ProviderConfig,
+    profile: Option<&ProfileName>,
+    (path, kind): (&Path, FileKind),
+    stored: &[(SecretName, String)],
+) -> Result<(), CliError> {
+    let mut editor = Editor::open(path, kind)?;
+    for (name, value) in stored {
+        let table = editor.secrets_table(profile, name.as_str());
+        let mut table: Vec<&str> = table.iter().map(String::as_str).collect();
+        let is_new_here = !editor.has(&table, name.as_str());
+        table.push(name.as_str());
+        let (uses_ref, has_copy) = (editor.has(&table, "ref"), editor.has(&table, "sync"));
+        table.pop();
+        let mut changes = vec![
+            ("provider", Change::text(provider.name.as_str())),
+            (if uses_ref { "ref" } else { "value" }, Change::text(value)),
+        ];
+        if is_new_here {
+            changes.extend(super::set::inherited(config.secrets.get(name)));
+        }
+        if has_copy {
+            // The copy is of the old value.
+            changes.push(("sync", Change::Remove));
+        }
+        editor.set(&table, name.as_str(), &changes)?;
+    }
+    Ok(editor.save()?)
+}

@@ -1,0 +1,178 @@
+//! The questions of `fnox init`.
+
+use fnox_config::spec::{Capability, PROVIDERS, ProviderSpec};
+use fnox_core::ProviderName;
+use fnox_core::SecretString;
+use fnox_core::age::Identities;
+use fnox_core::prompt::{NoPrompt, Prompt};
+use fnox_providers::Registry;
+use indexmap::IndexMap;
+use inquire::Select;
+use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, Value};
+
+use crate::app::{App, block_on};
+use crate::args::SetArgs;
+use crate::commands::age::{create_identity, usual_file};
+use crate::commands::provider::{ask_required, probe};
+use crate::error::CliError;
+
+/// The first provider.
+pub(super) struct Answers {
+    pub(super) name: ProviderName,
+    kind: &'static str,
+    keys: IndexMap<&'static str, Value>,
+}
+
+impl Answers {
+    pub(super) fn render(&self) -> String {
+        let mut provider = InlineTable::new();
+        provider.insert("type", self.kind.into());
+        for (key, value) in &self.keys {
+            provider.insert(*key, value.clone());
+        }
+        let mut providers = Table::new();
+        providers.insert(self.name.as_str(), toml_edit::value(provider));
+        let mut document = DocumentMut::new();
+        document.insert("default_provider", toml_edit::value(self.name.as_str()));
+        document.insert("providers", Item::Table(providers));
+        document.to_string()
+    }
+}
+
+/// `None`: no provider now.
+pub(super) fn ask(app: &App) -> Result<Option<Answers>, CliError> {
+    let prompt = app.prompt.as_ref();
+    if prompt.confirm("Set up a place where secrets live?", "yes", Some("no")) != Some(true) {
+        return Ok(None);
+    }
+    let Some(spec) = choose_type()? else {
+        return Ok(None);
+    };
+    let Some(name) = ask_name(prompt, spec) else {
+        return Ok(None);
+    };
+    let mut keys = IndexMap::new();
+    if spec.name == "age" {
+        keys.extend(age_recipients(app)?.map(|recipients| ("recipients", recipients)));
+    }
+    ask_required(app, spec, &mut keys)?;
+    Ok(Some(Answers {
+        name,
+        kind: spec.name,
+        keys,
+    }))
+}
+
+fn choose_type() -> Result<Option<&'static ProviderSpec>, CliError> {
+    let built: Vec<&'static ProviderSpec> =
+        PROVIDERS.iter().filter(|spec| Registry.has(spec)).collect();
+    let lines: Vec<String> = built
+        .iter()
+        .map(|spec| format!("{}: {}", spec.label, purpose(spec)))
+        .collect();
+    match Select::new("Where?", lines).raw_prompt_skippable() {
+        Ok(chosen) => Ok(chosen.and_then(|chosen| built.get(chosen.index).copied())),
+        Err(inquire::InquireError::OperationInterrupted) => {
+            Err(CliError::usage("interrupted; nothing was written"))
+        }
+        Err(error) => Err(CliError::Input {
+            what: "the answer".to_owned(),
+            reason: error.to_string(),
+            help: None,
+        }),
+    }
+}
+
+fn purpose(spec: &ProviderSpec) -> &'static str {
+    match (spec.name, spec.capability) {
+        ("plain", _) => "values in clear text, for what is no secret",
+        (_, Capability::EncryptsInConfig) => "values encrypted in fnox.toml",
+        (_, Capability::StoresRemotely) => "values stored there, references in fnox.toml",
+        (_, Capability::ReadsOnly) => "values read from there, references in fnox.toml",
+    }
+}
+
+fn ask_name(prompt: &dyn Prompt, spec: &ProviderSpec) -> Option<ProviderName> {
+    loop {
+        let answer = prompt.text(&format!("Its name (empty: {})", spec.name))?;
+        let answer = answer.trim();
+        match ProviderName::parse(if answer.is_empty() { spec.name } else { answer }) {
+            Ok(name) => return Some(name),
+            Err(error) => prompt.message(&error.to_string()),
+        }
+    }
+}
+
+/// The recipients of this person's identity, which is made if there is none. `None`: ask for others.
+fn age_recipients(app: &App) -> Result<Option<Value>, CliError> {
+    let path = usual_file(app);
+    let shown = path.display();
+    let recipients = if path.is_file() {
+        let found = std::fs::read_to_string(&path)
+            .ok()
+            .map(SecretString::new)
+            .and_then(|text| Identities::parse(&text, &(std::sync::Arc::new(NoPrompt) as _)).ok())
+            .map(|identities| identities.public_recipients().to_vec())
+            .unwrap_or_default();
+        let question = format!("Encrypt to the identity in {shown}?");
+        if found.is_empty() || app.prompt.confirm(&question, "yes", Some("no")) != Some(true) {
+            return Ok(None);
+        }
+        found
+    } else {
+        let question = format!("Make a new age identity in {shown}?");
+        if app.prompt.confirm(&question, "yes", Some("no")) != Some(true) {
+            return Ok(None);
+        }
+        vec![create_identity(app, &path)?]
+    };
+    Ok(Some(Value::Array(
+        recipients.into_iter().collect::<Array>(),
+    )))
+}
+
+/// Whether the provider answers. A failure is worth a warning, not more: the file is right, the world may
+/// not be yet.
+pub(super) fn try_out(app: &App, name: &ProviderName) {
+    let outcome = app.load().and_then(|config| {
+        let resolver = app.resolver(&config);
+        block_on(probe(app, &resolver, name))?
+    });
+    match outcome {
+        Ok(()) => app.printer.done(&format!("The provider {name} works")),
+        Err(error) => app.printer.warn(&error.to_string()),
+    }
+}
+
+pub(super) fn offer_example(
+    app: &App,
+    provider: &ProviderName,
+    global: bool,
+) -> Result<(), CliError> {
+    if app.prompt.confirm("Add a first secret?", "yes", Some("no")) != Some(true) {
+        return Ok(());
+    }
+    let Some(name) = app.prompt.text("Name of the secret, for example API_KEY") else {
+        return Ok(());
+    };
+    let set = SetArgs {
+        key: name.trim().to_owned(),
+        value: None,
+        description: None,
+        global,
+        key_name: None,
+        dry_run: false,
+        provider: Some(provider.to_string()),
+        base64_encode: false,
+        default: None,
+        from_file: None,
+    };
+    match crate::commands::set::run(app, &set) {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            // The file is made; the secret can be set later.
+            app.printer.warn(&error.to_string());
+            Ok(())
+        }
+    }
+}

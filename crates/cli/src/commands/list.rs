@@ -1,0 +1,127 @@
+//! `fnox list`
+
+use fnox_config::{Config, SecretConfig};
+use fnox_core::SecretName;
+
+use crate::app::{App, block_on};
+use crate::args::ListArgs;
+use crate::error::CliError;
+use crate::output::Table;
+use crate::output::documents::{ListedSecret, env_mode};
+
+pub(crate) fn run(app: &App, args: &ListArgs) -> Result<(), CliError> {
+    let config = app.load()?;
+    if args.complete {
+        return config
+            .secrets
+            .keys()
+            .try_for_each(|name| app.printer.line(name.as_str()));
+    }
+    let values = if args.values {
+        Some(resolve(app, &config)?)
+    } else {
+        None
+    };
+    let value_of = |name: &SecretName| values.as_ref().and_then(|values| values.get(name));
+    if args.json {
+        let listed: Vec<ListedSecret> = config
+            .secrets
+            .values()
+            .map(|secret| ListedSecret {
+                name: secret.name.to_string(),
+                kind: kind(&config, secret).0,
+                provider: config
+                    .provider_of(secret)
+                    .filter(|_| secret.value.is_some())
+                    .map(|name| name.to_string()),
+                reference: reference(&config, secret),
+                description: secret.description.clone(),
+                env: env_mode(secret.env),
+                as_file: secret.as_file,
+                source: secret.location.file.path.display().to_string(),
+                value: value_of(&secret.name).map(|value| value.expose_secret().to_owned()),
+            })
+            .collect();
+        return app.printer.json(&listed);
+    }
+    if config.secrets.is_empty() {
+        app.printer.note(&format!(
+            "No secrets in profile {}.",
+            config.profile_label()
+        ));
+        return Ok(());
+    }
+    let mut headings = vec!["Key", "Type"];
+    if args.sources {
+        headings.push("Source File");
+    }
+    headings.extend(["Provider Key", "Description"]);
+    if args.values {
+        headings.push("Value");
+    }
+    let mut table = Table::new(&headings, args.full);
+    for secret in config.secrets.values() {
+        let mut cells = vec![secret.name.to_string(), kind(&config, secret).1];
+        if args.sources {
+            cells.push(secret.location.file.path.display().to_string());
+        }
+        cells.push(shortened(
+            &reference(&config, secret).unwrap_or_default(),
+            args.full,
+        ));
+        cells.push(secret.description.clone().unwrap_or_default());
+        if args.values {
+            cells.push(value_of(&secret.name).map_or_else(
+                || "<not available>".to_owned(),
+                |value| value.expose_secret().to_owned(),
+            ));
+        }
+        table.row(cells);
+    }
+    app.printer.line(&table.render())
+}
+
+fn resolve(
+    app: &App,
+    config: &Config,
+) -> Result<indexmap::IndexMap<SecretName, fnox_core::SecretString>, CliError> {
+    let wanted: Vec<SecretName> = config.secrets.keys().cloned().collect();
+    let resolution = block_on(app.resolver(config).resolve(&wanted))??;
+    app.tell(&resolution.notices);
+    Ok(resolution.values)
+}
+
+/// Where the value comes from: a word for programs and one for people.
+fn kind(config: &Config, secret: &SecretConfig) -> (&'static str, String) {
+    let (word, mut shown) = match (&secret.value, config.provider_of(secret), &secret.default) {
+        (Some(_), Some(provider), _) => ("provider", format!("provider ({provider})")),
+        (Some(_), None, _) => ("stored value", "stored value".to_owned()),
+        (None, _, Some(_)) => ("default value", "default value".to_owned()),
+        (None, Some(provider), None) if Some(&provider) == config.server() => {
+            ("provider", format!("provider ({provider})"))
+        }
+        (None, _, None) => ("env var", "env var".to_owned()),
+    };
+    if secret.as_file {
+        shown.push_str(" [file]");
+    }
+    (word, shown)
+}
+
+/// The reference under which the provider knows it. A plain value is a value, not a reference.
+fn reference(config: &Config, secret: &SecretConfig) -> Option<String> {
+    let provider = config.provider_of(secret)?;
+    let spec = config.providers.get(&provider)?.spec;
+    match (&secret.value, spec.name) {
+        (Some(_), "plain") => Some("(plain value)".to_owned()),
+        (value, _) => value.clone(),
+    }
+}
+
+/// Cut to 40 characters.
+fn shortened(text: &str, full: bool) -> String {
+    if full || text.chars().count() <= 40 {
+        return text.to_owned();
+    }
+    text.chars().take(37).chain("...".chars()).collect()
+}

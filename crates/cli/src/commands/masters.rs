@@ -1,0 +1,170 @@
+//! Between leases and secrets: who fetches a lease's masters, and which lease makes a variable.
+
+use async_trait::async_trait;
+use fnox_config::{Config, LeaseConfig};
+use fnox_core::{LeaseName, SecretName, SecretString};
+use fnox_leases::{
+    Acquire, Acquired, LeaseError, Manager, ManagerOptions, MasterError, MasterSource, Registry,
+    TimeLimits,
+};
+use fnox_providers::resolve::Resolver;
+
+use crate::app::{App, block_on};
+use crate::error::CliError;
+use crate::exec::files::PrivateFolder;
+
+/// Fetches masters with the run's resolver, so that providers are opened once for all purposes.
+#[derive(Debug)]
+pub(crate) struct Masters<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) config: &'a Config,
+    pub(crate) resolver: &'a Resolver<'a>,
+    /// Where masters that must be files are put; gone when this is dropped.
+    pub(crate) files: tokio::sync::Mutex<Option<PrivateFolder>>,
+}
+
+impl<'a> Masters<'a> {
+    pub(crate) fn new(app: &'a App, config: &'a Config, resolver: &'a Resolver<'a>) -> Self {
+        Self {
+            app,
+            config,
+            resolver,
+            files: tokio::sync::Mutex::new(None),
+        }
+    }
+
+    /// The manager of this configuration's leases.
+    pub(crate) fn manager(&'a self) -> Manager<'a> {
+        Manager::new(ManagerOptions {
+            config: self.config,
+            folders: &self.app.folders,
+            env: &self.app.env,
+            clock: std::sync::Arc::new(self.app.clock),
+            prompt: std::sync::Arc::clone(&self.app.prompt),
+            masters: self,
+            command_name: "fnox",
+            limits: TimeLimits::default(),
+        })
+    }
+
+    async fn file(
+        &self,
+        name: &SecretName,
+        value: &SecretString,
+    ) -> Result<SecretString, MasterError> {
+        let failed = |error: std::io::Error| {
+            master_error(CliError::File {
+                action: "write",
+                path: self.app.folders.runtime.clone(),
+                source: error,
+            })
+        };
+        let mut folder = self.files.lock().await;
+        let folder = match folder.as_mut() {
+            Some(folder) => folder,
+            None => folder.insert(PrivateFolder::create(&self.app.folders).map_err(failed)?),
+        };
+        let path = folder.write(name.as_str(), value).map_err(failed)?;
+        Ok(SecretString::new(path.to_string_lossy().into_owned()))
+    }
+}
+
+#[async_trait]
+impl MasterSource for Masters<'_> {
+    async fn resolve(
+        &self,
+        names: &[SecretName],
+    ) -> Result<Vec<(SecretName, SecretString)>, MasterError> {
+        let resolution = self
+            .resolver
+            .resolve(names)
+            .await
+            .map_err(|error| master_error(error.into()))?;
+        self.app.tell(&resolution.notices);
+        let mut out = Vec::new();
+        for name in names {
+            let Some(value) = resolution.values.get(name) else {
+                continue;
+            };
+            let as_file = self
+                .config
+                .secrets
+                .get(name)
+                .is_some_and(|secret| secret.as_file);
+            let value = if as_file {
+                self.file(name, value).await?
+            } else {
+                value.clone()
+            };
+            out.push((name.clone(), value));
+        }
+        Ok(out)
+    }
+}
+
+fn master_error(error: CliError) -> MasterError {
+    MasterError {
+        exit_status: error.status(),
+        help: error.help(),
+        source: Box::new(error),
+    }
+}
+
+/// The variables that a lease makes, as far as they are known beforehand; none for a type that this
+/// version cannot mint, which is an error only where the lease is used.
+pub(crate) fn produced(app: &App, lease: &LeaseConfig) -> Result<Vec<String>, CliError> {
+    match Registry.open(lease, app.folders.home()) {
+        Ok(mint) => Ok(mint.produces()),
+        Err(LeaseError::NotBuilt { .. }) => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The lease whose variables, known beforehand, include `variable`; the last such lease wins.
+pub(crate) fn lease_of_variable(
+    app: &App,
+    config: &Config,
+    variable: &str,
+) -> Result<Option<LeaseName>, CliError> {
+    for lease in config.leases.values().rev() {
+        if produced(app, lease)?.iter().any(|name| name == variable) {
+            return Ok(Some(lease.name.clone()));
+        }
+    }
+    Ok(None)
+}
+
+/// One variable of a lease, minted if need be.
+pub(crate) fn mint_variable(
+    app: &App,
+    config: &Config,
+    lease: &LeaseName,
+    variable: &str,
+) -> Result<SecretString, CliError> {
+    let resolver = app.resolver(config);
+    let masters = Masters::new(app, config, &resolver);
+    let request = Acquire {
+        label: format!("fnox-get-{lease}"),
+        require: true,
+        ..Acquire::for_exec(lease)
+    };
+    let acquired = block_on(masters.manager().acquire(lease, request))??;
+    let missing = || CliError::Input {
+        what: format!("the variable `{variable}`"),
+        reason: format!("the lease `{lease}` issued a credential without it"),
+        help: Some(format!(
+            "`fnox lease create {lease} -f json` shows what it issues"
+        )),
+    };
+    match acquired {
+        Acquired::Cached(held) | Acquired::Minted(held) => held
+            .credential
+            .variable(variable)
+            .cloned()
+            .ok_or_else(missing),
+        Acquired::Skipped(skip) => Err(CliError::Usage {
+            message: skip.message,
+            help: Some(skip.hint),
+        }),
+    }
+}

@@ -1,0 +1,48 @@
+//! `fnox remove`
+
+use fnox_config::edit::Editor;
+
+use crate::app::App;
+use crate::args::RemoveArgs;
+use crate::error::CliError;
+
+pub(crate) fn run(app: &App, args: &RemoveArgs) -> Result<(), CliError> {
+    let profile = app.write_target()?;
+    let (path, kind) = app.file_to_write(args.global, profile.as_ref());
+    if !path.is_file() {
+        return Err(fnox_config::ConfigError::NotFound {
+            start: app.cwd.clone(),
+        }
+        .into());
+    }
+    let mut editor = Editor::open(&path, kind)?;
+    let table = editor.secrets_table(profile.as_ref(), &args.key);
+    let table: Vec<&str> = table.iter().map(String::as_str).collect();
+    if !editor.remove(&table, &args.key)? {
+        let config = app.load()?;
+        // Either there is none, or it stands in another file; the error says which.
+        let secret = config.secret(&args.key)?;
+        let path = secret.location.file.path.display().to_string();
+        return Err(CliError::Usage {
+            message: format!(
+                "the secret `{}` is not defined in {}",
+                args.key,
+                app.file_to_write(args.global, profile.as_ref()).0.display()
+            ),
+            help: Some(format!(
+                "it stands in {path}: change to that folder, or name the file with `-c`"
+            )),
+        });
+    }
+    let suffix = super::set::suffix(profile.as_ref(), args.global);
+    if args.dry_run {
+        return app.printer.line(&format!(
+            "[dry-run] would remove {}{suffix} from {}",
+            args.key,
+            path.display()
+        ));
+    }
+    editor.save()?;
+    app.printer.done(&format!("Removed {}{suffix}", args.key));
+    Ok(())
+}

@@ -1,0 +1,372 @@
+//! `fnox set`
+
+use std::io::{IsTerminal as _, Read as _};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use fnox_config::edit::{Change, Editor};
+use fnox_config::spec::Capability;
+use fnox_config::{Config, FileKind, ProviderConfig, SecretConfig};
+use fnox_core::{ProfileName, SecretBytes, SecretName, SecretString};
+
+use crate::app::{App, block_on};
+use crate::args::SetArgs;
+use crate::error::CliError;
+
+/// Where a new value ended up.
+struct Stored {
+    provider: Option<String>,
+    value: String,
+}
+
+pub(crate) fn run(app: &App, args: &SetArgs) -> Result<(), CliError> {
+    let name = SecretName::parse(&args.key).map_err(|error| CliError::usage(error.to_string()))?;
+    let (config, profile) = match app.load_for_writing() {
+        Ok((config, profile)) => (Some(config), profile),
+        // The first `set` in an empty folder makes the file.
+        Err(CliError::Config(fnox_config::ConfigError::NotFound { .. })) => {
+            (None, app.write_target()?)
+        }
+        Err(error) => return Err(error),
+    };
+    let (path, kind) = app.file_to_write(args.global, profile.as_ref());
+    let existing = config.as_ref().and_then(|config| config.secrets.get(&name));
+    let value = value(app, args, &name)?;
+    let provider = provider(config.as_ref(), args, existing)?;
+    if args.dry_run {
+        return dry_run(app, args, profile.as_ref(), provider, value.as_ref(), &path);
+    }
+    let stored = match &value {
+        None => None,
+        Some(value) => Some(store(
+            app,
+            config.as_ref(),
+            args,
+            &name,
+            existing,
+            provider,
+            value,
+        )?),
+    };
+    write(
+        app,
+        args,
+        &name,
+        profile.as_ref(),
+        (&path, kind),
+        existing,
+        stored,
+    )?;
+    app.printer.done(&format!(
+        "Set {name}{}",
+        suffix(profile.as_ref(), args.global)
+    ));
+    Ok(())
+}
+
+/// ` (profile p) (global)`, as far as it applies.
+pub(crate) fn suffix(profile: Option<&ProfileName>, global: bool) -> String {
+    let profile = profile
+        .map(|profile| format!(" (profile {profile})"))
+        .unwrap_or_default();
+    let global = if global { " (global)" } else { "" };
+    profile + global
+}
+
+/// The value, `None` if only other keys are to change.
+fn value(app: &App, args: &SetArgs, name: &SecretName) -> Result<Option<SecretString>, CliError> {
+    let only_metadata = args.key_name.is_none()
+        && (args.description.is_some() || args.default.is_some() || app.if_missing.is_some());
+    let value = if let Some(path) = &args.from_file {
+        let bytes = std::fs::read(path).map_err(|source| CliError::File {
+            action: "read",
+            path: path.clone(),
+            source,
+        })?;
+        Some(text(SecretBytes::new(bytes), &path.display().to_string())?)
+    } else if let Some(value) = &args.value {
+        Some(SecretString::from(value.as_str()))
+    } else if !std::io::stdin().is_terminal() {
+        piped()?.filter(|value| !(only_metadata && value.is_empty()))
+    } else if only_metadata {
+        None
+    } else {
+        Some(
+            app.prompt
+                .secret(&format!("Value of {name}"))
+                .ok_or_else(|| CliError::Usage {
+                    message: format!("there is no value for `{name}`"),
+                    help: Some(
+                        "give it as an argument, with --from-file, or through a pipe".to_owned(),
+                    ),
+                })?,
+        )
+    };
+    let value = match value {
+        Some(value) if value.is_empty() && !only_metadata && args.value.is_none() => {
+            return Err(CliError::Usage {
+                message: format!("the value for `{name}` is empty"),
+                help: Some(
+                    "to store an empty text on purpose, give `\"\"` as the argument".to_owned(),
+                ),
+            });
+        }
+        value => value,
+    };
+    Ok(value.map(|value| {
+        if args.base64_encode {
+            SecretString::new(BASE64.encode(value.expose_secret()))
+        } else {
+            value
+        }
+    }))
+}
+
+/// What a pipe brings, without white space at both ends, as the established CLI takes it: `echo x |` means
+/// `x`. `--from-file /dev/stdin` takes it exactly.
+fn piped() -> Result<Option<SecretString>, CliError> {
+    let mut bytes = zeroize::Zeroizing::new(Vec::new());
+    match std::io::stdin().lock().read_to_end(&mut bytes) {
+        Ok(_) => {}
+        // A closed stdin brings nothing.
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::BADF.raw_os_error()) => {
+            return Ok(None);
+        }
+        Err(source) => {
+            return Err(CliError::File {
+                action: "read",
+                path: "/dev/stdin".into(),
+                source,
+            });
+        }
+    }
+    let value = text(SecretBytes::new(std::mem::take(&mut *bytes)), "stdin")?;
+    Ok(Some(SecretString::from(value.expose_secret().trim())))
+}
+
+fn text(bytes: SecretBytes, what: &str) -> Result<SecretString, CliError> {
+    bytes.into_string().map_err(|error| CliError::Input {
+        what: what.to_owned(),
+        reason: error.to_string(),
+        help: Some("encode binary data first, for example with `base64`, and read it with `fnox get --base64-decode`".to_owned()),
+    })
+}
+
+/// `--provider`, the secret's present one, the default one, none.
+fn provider<'a>(
+    config: Option<&'a Config>,
+    args: &SetArgs,
+    existing: Option<&SecretConfig>,
+) -> Result<Option<&'a ProviderConfig>, CliError> {
+    let Some(config) = config else {
+        return match &args.provider {
+            None => Ok(None),
+            Some(name) => Err(CliError::usage(format!(
+                "there is no provider `{name}`, because there is no configuration yet"
+            ))),
+        };
+    };
+    let name = match (
+        &args.provider,
+        existing.and_then(|secret| secret.provider.as_ref()),
+    ) {
+        (Some(name), _) => Some(name.as_str()),
+        (None, Some(name)) => Some(name.as_str()),
+        (None, None) => config.default_provider().map(AsRef::as_ref),
+    };
+    match name {
+        Some(name) => Ok(Some(config.provider(name, None)?)),
+        None => Ok(None),
+    }
+}
+
+fn store(
+    app: &App,
+    config: Option<&Config>,
+    args: &SetArgs,
+    name: &SecretName,
+    existing: Option<&SecretConfig>,
+    provider: Option<&ProviderConfig>,
+    value: &SecretString,
+) -> Result<Stored, CliError> {
+    let (Some(config), Some(provider)) = (config, provider) else {
+        app.printer.warn(&format!(
+            "`{name}` is stored as plain text, because there is no provider; add one with `fnox provider add`"
+        ));
+        return Ok(Stored {
+            provider: None,
+            value: value.expose_secret().to_owned(),
+        });
+    };
+    let stored = match provider.spec.capability {
+        // The value that was given is the reference.
+        Capability::ReadsOnly => value.expose_secret().to_owned(),
+        Capability::EncryptsInConfig => {
+            let failed = |error| CliError::Provider {
+                provider: provider.name.to_string(),
+                action: "encrypt the value",
+                error,
+            };
+            let work = async {
+                let opened = app.resolver(config).open(provider.name.as_str()).await?;
+                let mut stored = opened
+                    .provider
+                    .encrypt(&[(name.clone(), value.clone())])
+                    .await
+                    .map_err(failed)?;
+                stored.pop().ok_or_else(|| {
+                    failed(fnox_providers::ProviderError::unavailable(
+                        "it answered nothing",
+                    ))
+                })
+            };
+            block_on(work)??
+        }
+        Capability::StoresRemotely => {
+            let same = existing
+                .filter(|secret| config.provider_of(secret).as_ref() == Some(&provider.name));
+            let reference = args
+                .key_name
+                .clone()
+                .or_else(|| same.and_then(|secret| secret.value.clone()))
+                .unwrap_or_else(|| name.to_string());
+            let failed = |error| CliError::Provider {
+                provider: provider.name.to_string(),
+                action: "store the value",
+                error,
+            };
+            let work = async {
+                let opened = app.resolver(config).open(provider.name.as_str()).await?;
+                opened.provider.put(&reference, value).await.map_err(failed)
+            };
+            block_on(work)??
+        }
+    };
+    Ok(Stored {
+        provider: Some(provider.name.to_string()),
+        value: stored,
+    })
+}
+
+fn write(
+    app: &App,
+    args: &SetArgs,
+    name: &SecretName,
+    profile: Option<&ProfileName>,
+    (path, kind): (&std::path::Path, FileKind),
+    existing: Option<&SecretConfig>,
+    stored: Option<Stored>,
+) -> Result<(), CliError> {
+    let mut editor = Editor::open(path, kind)?;
+    let table = editor.secrets_table(profile, name.as_str());
+    let table: Vec<&str> = table.iter().map(String::as_str).collect();
+    let mut changes: Vec<(&str, Change)> = Vec::new();
+    let is_new_here = !editor.has(&table, name.as_str());
+    if let Some(stored) = &stored {
+        if let Some(provider) = &stored.provider {
+            changes.push(("provider", Change::text(provider)));
+        }
+        // An entry that says `ref` keeps saying it.
+        let uses_ref = !is_new_here
+            && existing.is_some_and(|secret| secret.location_of("ref") != &secret.location);
+        changes.push((
+            if uses_ref { "ref" } else { "value" },
+            Change::text(&stored.value),
+        ));
+        if stored.provider.is_none() {
+            changes.push(("default", Change::text(&stored.value)));
+        }
+    }
+    if is_new_here {
+        changes.extend(inherited(existing));
+    }
+    if let Some(text) = &args.description {
+        changes.push(("description", Change::text(text)));
+    }
+    if let Some(text) = &args.default {
+        changes.push(("default", Change::text(text)));
+    }
+    if let Some(action) = app.if_missing {
+        changes.push(("if_missing", Change::text(&action.to_string())));
+    }
+    if stored.is_some() && existing.is_some_and(|secret| secret.sync.is_some()) && !is_new_here {
+        // The copy is of the old value.
+        changes.push(("sync", Change::Remove));
+    }
+    editor.set(&table, name.as_str(), &changes)?;
+    Ok(editor.save()?)
+}
+
+/// What an override of an inherited secret takes over from it, beside its value.
+pub(crate) fn inherited(existing: Option<&SecretConfig>) -> Vec<(&'static str, Change)> {
+    let Some(secret) = existing else {
+        return Vec::new();
+    };
+    let mut out = Vec::new();
+    let mut text = |key: &'static str, value: Option<&str>| {
+        if let Some(value) = value {
+            out.push((key, Change::text(value)));
+        }
+    };
+    text("json_path", secret.json_path.as_deref());
+    text("description", secret.description.as_deref());
+    text(
+        "if_missing",
+        secret
+            .if_missing
+            .map(|action| action.to_string())
+            .as_deref(),
+    );
+    if secret.as_file {
+        out.push(("as_file", Change::Set(true.into())));
+    }
+    match secret.env {
+        fnox_config::EnvMode::Always => {}
+        fnox_config::EnvMode::Exec => out.push(("env", Change::text("exec"))),
+        fnox_config::EnvMode::Never => out.push(("env", Change::Set(false.into()))),
+    }
+    out
+}
+
+fn dry_run(
+    app: &App,
+    args: &SetArgs,
+    profile: Option<&ProfileName>,
+    provider: Option<&ProviderConfig>,
+    value: Option<&SecretString>,
+    path: &std::path::Path,
+) -> Result<(), CliError> {
+    let mut text = format!(
+        "[dry-run] would set {}{} in {}",
+        args.key,
+        suffix(profile, args.global),
+        path.display()
+    );
+    let mut add = |key: &str, value: &str| text.push_str(&["\n  ", key, ": ", value].concat());
+    if let Some(provider) = provider {
+        add("provider", provider.name.as_str());
+    }
+    if let Some(value) = value {
+        match provider.map(|provider| provider.spec.capability) {
+            Some(Capability::ReadsOnly) => add(
+                "value",
+                &value.expose_secret().chars().take(50).collect::<String>(),
+            ),
+            Some(Capability::StoresRemotely) => add("value", "<stored by the provider>"),
+            Some(Capability::EncryptsInConfig) => add("value", "<encrypted>"),
+            None => add("value", "<plain text>"),
+        }
+    }
+    for (key, value) in [
+        ("description", &args.description),
+        ("default", &args.default),
+    ] {
+        if let Some(value) = value {
+            add(key, value);
+        }
+    }
+    if let Some(action) = app.if_missing {
+        add("if_missing", &action.to_string());
+    }
+    app.printer.line(&text)
+}

@@ -1,0 +1,153 @@
+//! Every environment variable that fnox reads or sets. `docs/reference/environment.md` is generated from
+//! this table.
+
+/// One variable.
+#[derive(Debug, Clone, Copy)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does, one sentence.
+    pub doc: &'static str,
+    /// Whether fnox sets it for programs that it starts.
+    pub set_by_fnox: bool,
+}
+
+const fn read(name: &'static str, doc: &'static str) -> Variable {
+    Variable {
+        name,
+        doc,
+        set_by_fnox: false,
+    }
+}
+
+const fn set(name: &'static str, doc: &'static str) -> Variable {
+    Variable {
+        name,
+        doc,
+        set_by_fnox: true,
+    }
+}
+
+/// Profiles to use, separated by commas.
+pub const PROFILE: &str = "FNOX_PROFILE";
+/// `--if-missing`
+pub const IF_MISSING: &str = "FNOX_IF_MISSING";
+/// `--non-interactive`
+pub const NON_INTERACTIVE: &str = "FNOX_NON_INTERACTIVE";
+/// `--no-defaults`
+pub const NO_DEFAULTS: &str = "FNOX_NO_DEFAULTS";
+/// Whether login commands are offered.
+pub const PROMPT_AUTH: &str = "FNOX_PROMPT_AUTH";
+/// `exec --redact`
+pub const EXEC_REDACT: &str = "FNOX_EXEC_REDACT";
+/// An age identity.
+pub const AGE_KEY: &str = "FNOX_AGE_KEY";
+/// A file of age identities.
+pub const AGE_KEY_FILE: &str = "FNOX_AGE_KEY_FILE";
+/// Time limit of one call of a provider.
+pub const PROVIDER_TIMEOUT: &str = "FNOX_PROVIDER_TIMEOUT";
+
+/// All of them, in the order of the reference page.
+pub const VARIABLES: &[Variable] = &[
+    read(
+        PROFILE,
+        "Profiles to use, separated by commas; `--profile` wins.",
+    ),
+    read(
+        "FNOX_CONFIG_DIR",
+        "Folder of the global file `config.toml`; must be absolute. Default: `$XDG_CONFIG_HOME/fnox`, `~/.config/fnox`.",
+    ),
+    read(
+        "FNOX_STATE_DIR",
+        "Folder of the lease ledger; must be absolute. Default: `$XDG_STATE_HOME/fnox`, `~/.local/state/fnox`.",
+    ),
+    read(
+        "FNOX_DATA_DIR",
+        "Folder of data; must be absolute. Default: `$XDG_DATA_HOME/fnox`, `~/.local/share/fnox`.",
+    ),
+    read(
+        NO_DEFAULTS,
+        "`1`, `true`, `yes`, `y` or `on`: leave out the base's secrets when a profile is active.",
+    ),
+    read(
+        IF_MISSING,
+        "`error`, `warn` or `ignore`: what to do about a secret without a value; beats the configuration.",
+    ),
+    read(
+        "FNOX_IF_MISSING_DEFAULT",
+        "The same, but the configuration beats it.",
+    ),
+    read(NON_INTERACTIVE, "Never ask anything."),
+    read(
+        PROMPT_AUTH,
+        "Whether to offer a provider's login command on a terminal.",
+    ),
+    read(
+        EXEC_REDACT,
+        "Replace secret values in the output of programs that `fnox exec` runs, where it is not a terminal.",
+    ),
+    read(AGE_KEY, "An age identity. Never reaches the program."),
+    read(
+        AGE_KEY_FILE,
+        "A file of age identities. Never reaches the program.",
+    ),
+    read(
+        "FNOX_SERVER_URL",
+        "URL of the team server; beats `server_url` of the global file.",
+    ),
+    read(
+        PROVIDER_TIMEOUT,
+        "Time limit of one call of a provider, for example `30s` (default 60s).",
+    ),
+    read(
+        "FNOX_HTTP_TIMEOUT",
+        "Time limit of one HTTP request, for example `10s` (default 30s).",
+    ),
+    read("NO_COLOR", "No colours when set to anything."),
+    read(
+        "RUST_LOG",
+        "Filter of debug messages, for example `fnox=debug`.",
+    ),
+    read(
+        "XDG_RUNTIME_DIR",
+        "Where the files of `as_file` secrets are put, in `fnox/`.",
+    ),
+    read(
+        "FNOX_OP_SERVICE_ACCOUNT_TOKEN",
+        "1Password service-account token; beats `OP_SERVICE_ACCOUNT_TOKEN`. Neither reaches the program.",
+    ),
+    read(
+        "FNOX_PASSWORD_STORE_DIR",
+        "Folder of the password store; beats `PASSWORD_STORE_DIR`.",
+    ),
+    read(
+        "FNOX_PASSWORD_STORE_GPG_OPTS",
+        "Options for gpg; beats `PASSWORD_STORE_GPG_OPTS`.",
+    ),
+    set(
+        "FNOX_LEASE_DURATION",
+        "For the commands of a `command` lease: wanted lifetime in seconds.",
+    ),
+    set(
+        "FNOX_LEASE_LABEL",
+        "For the commands of a `command` lease: what the credential is for.",
+    ),
+    set(
+        "FNOX_LEASE_ID",
+        "For `revoke_command`: which credential to revoke.",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::VARIABLES;
+
+    #[test]
+    fn each_variable_stands_once() {
+        let mut names: Vec<&str> = VARIABLES.iter().map(|variable| variable.name).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}

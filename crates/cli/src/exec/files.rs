@@ -1,0 +1,244 @@
+//! Secrets that a program gets as files.
+//!
+//! Each run has a folder of its own, 0700 and with an unpredictable name, below the run-time folder; the
+//! files in it are 0600 from their first byte and are never written through a link. The folder goes away with
+//! the run. If fnox is killed, a small helper removes it at once ([`super::guard`]); if that was killed too,
+//! the next run finds the folder's lock free and sweeps it.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use fnox_config::Folders;
+use fnox_core::SecretString;
+
+use super::guard::Guard;
+
+/// Folder of the runs' folders.
+pub(super) const RUNS: &str = "exec";
+/// Held by the run that a folder belongs to.
+pub(super) const LOCK: &str = ".lock";
+
+/// A run's folder. Removed when dropped.
+#[derive(Debug)]
+pub(crate) struct PrivateFolder {
+    path: PathBuf,
+    _lock: File,
+    guard: Option<Guard>,
+}
+
+impl PrivateFolder {
+    /// Makes a folder that this process alone looks after.
+    pub(crate) fn create(folders: &Folders) -> io::Result<Self> {
+        let base = base(folders, RUNS)?;
+        // Whoever sweeps holds this lock alone, so a folder is never seen before its own lock is taken.
+        let nobody_sweeps = File::open(&base)?;
+        nobody_sweeps.lock_shared()?;
+        let path = tempfile::Builder::new()
+            .prefix("")
+            .rand_bytes(24)
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
+            .tempdir_in(&base)?
+            .keep();
+        let lock = create_private(&path.join(LOCK))?;
+        lock.lock()?;
+        Ok(Self {
+            path,
+            _lock: lock,
+            guard: None,
+        })
+    }
+
+    /// Makes a folder that goes away even if this process is killed.
+    pub(crate) fn guarded(folders: &Folders) -> io::Result<Self> {
+        let mut folder = Self::create(folders)?;
+        folder.guard = Some(Guard::start(&folder.path)?);
+        Ok(folder)
+    }
+
+    /// Writes a file and answers its path.
+    pub(crate) fn write(&mut self, name: &str, value: &SecretString) -> io::Result<PathBuf> {
+        let path = self.path.join(name);
+        create_private(&path)?.write_all(value.expose_secret().as_bytes())?;
+        Ok(path)
+    }
+}
+
+impl Drop for PrivateFolder {
+    fn drop(&mut self) {
+        // If this fails the guard, or the next run, tries again.
+        let _ = fs::remove_dir_all(&self.path);
+        drop(self.guard.take());
+    }
+}
+
+/// Writes a private file that stays after this process, for `get` and `export`, which have no end of
+/// their own to remove it at. Its folder is below the run-time folder, which a log-out empties.
+pub(crate) fn write_persistent(
+    folders: &Folders,
+    name: &str,
+    value: &SecretString,
+) -> io::Result<PathBuf> {
+    let base = base(folders, "files")?;
+    let folder = tempfile::Builder::new()
+        .prefix(&format!("{name}-"))
+        .rand_bytes(16)
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
+        .tempdir_in(&base)?
+        .keep();
+    let path = folder.join(name);
+    create_private(&path)?.write_all(value.expose_secret().as_bytes())?;
+    Ok(path)
+}
+
+/// Removes folders of runs that are dead. Costs one look if there is none.
+pub(crate) fn sweep(folders: &Folders) {
+    for root in roots(folders) {
+        let base = root.join(RUNS);
+        let Ok(entries) = fs::read_dir(&base) else {
+            continue;
+        };
+        let mut entries = entries.flatten().peekable();
+        if entries.peek().is_none() {
+            continue;
+        }
+        let Ok(alone) = File::open(&base) else {
+            continue;
+        };
+        if alone.try_lock().is_err() {
+            continue;
+        }
+        for entry in entries {
+            let path = entry.path();
+            let is_dead = match File::open(path.join(LOCK)) {
+                Ok(lock) => lock.try_lock().is_ok(),
+                Err(error) => error.kind() == io::ErrorKind::NotFound,
+            };
+            if is_dead && is_private_folder(&path) {
+                let _ = fs::remove_dir_all(&path);
+            }
+        }
+    }
+}
+
+/// Whether a path is a folder, not a link, that belongs to this user alone.
+pub(super) fn is_private_folder(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|metadata| {
+        metadata.is_dir()
+            && metadata.uid() == rustix::process::geteuid().as_raw()
+            && metadata.mode() & 0o077 == 0
+    })
+}
+
+fn create_private(path: &Path) -> io::Result<File> {
+    // `create_new` is O_EXCL, which follows no link (open(2)).
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+}
+
+/// The run-time folder; the state folder where there is none to write to, as after `su`.
+fn roots(folders: &Folders) -> [PathBuf; 2] {
+    [folders.runtime.clone(), folders.state.join("run")]
+}
+
+fn base(folders: &Folders, name: &str) -> io::Result<PathBuf> {
+    let mut last = None;
+    for root in roots(folders) {
+        match private_subfolder(&root, name) {
+            Ok(path) => return Ok(path),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
+}
+
+fn private_subfolder(root: &Path, name: &str) -> io::Result<PathBuf> {
+    fnox_config::trust::create_private_folder(root)?;
+    let path = root.join(name);
+    match DirBuilder::new().mode(0o700).create(&path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    for folder in [root, &path] {
+        if !is_private_folder(folder) {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                format!(
+                    "{} is not a folder of this user alone (mode 0700)",
+                    folder.display()
+                ),
+            ));
+        }
+    }
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use fnox_core::Env;
+
+    use super::*;
+
+    fn folders(root: &Path) -> Folders {
+        let env: Env = [("HOME", root.to_str().unwrap())].into_iter().collect();
+        Folders::from_env(&env)
+    }
+
+    #[test]
+    fn files_are_private_and_go_with_their_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let folders = folders(root.path());
+        let mut folder = PrivateFolder::create(&folders).unwrap();
+        let path = folder.write("KEY", &"content".into()).unwrap();
+        assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
+        assert_eq!(
+            path.parent().unwrap().metadata().unwrap().mode() & 0o777,
+            0o700
+        );
+        assert_eq!(fs::read_to_string(&path).unwrap(), "content");
+        sweep(&folders);
+        assert!(path.exists(), "a living run's folder is not swept");
+        drop(folder);
+        assert!(!path.parent().unwrap().exists());
+    }
+
+    #[test]
+    fn a_dead_runs_folder_is_swept() {
+        let root = tempfile::tempdir().unwrap();
+        let folders = folders(root.path());
+        let stale = folders.runtime.join(RUNS).join("stale");
+        fs::create_dir_all(&stale).unwrap();
+        fs::write(stale.join(LOCK), "").unwrap();
+        fs::write(stale.join("KEY"), "content").unwrap();
+        fs::set_permissions(&stale, fs::Permissions::from_mode(0o700)).unwrap();
+        sweep(&folders);
+        assert!(!stale.exists());
+    }
+
+    #[test]
+    fn a_folder_that_others_can_enter_is_not_used() {
+        let root = tempfile::tempdir().unwrap();
+        let folders = folders(root.path());
+        fs::create_dir_all(&folders.runtime).unwrap();
+        fs::set_permissions(&folders.runtime, fs::Permissions::from_mode(0o755)).unwrap();
+        let error = PrivateFolder::create(&folders).unwrap_err();
+        assert!(error.to_string().contains("0700"), "{error}");
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_folder_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let folders = folders(root.path());
+        let elsewhere = root.path().join("elsewhere");
+        fnox_config::trust::create_private_folder(&elsewhere).unwrap();
+        fnox_config::trust::create_private_folder(&folders.runtime).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, folders.runtime.join(RUNS)).unwrap();
+        assert!(PrivateFolder::create(&folders).is_err());
+    }
+}

@@ -1,0 +1,56 @@
+//! The command line of fnox: arguments become settings, settings an operation, its outcome output and an
+//! exit code. The rules live in the other crates; this one wires them.
+//!
+//! It is a library only so that its parts can be tested and `cargo xtask gen` can read the command line's
+//! definition; it promises no stable interface.
+
+mod app;
+pub mod args;
+mod commands;
+pub mod completion;
+pub mod environment;
+mod error;
+pub mod exec;
+pub mod output;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+use fnox_core::{Env, ExitStatus};
+
+pub use self::error::CODES;
+
+/// Runs fnox with the process's own arguments and environment.
+#[must_use]
+pub fn main() -> ExitCode {
+    let env = Env::of_process();
+    let arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    if let Some(status) = exec::guard::run_if_requested(&arguments) {
+        return status.into();
+    }
+    exec::hardening::refuse_core_dumps();
+    if completion::answer(&env, &arguments) {
+        return ExitStatus::Success.into();
+    }
+    let cli = match args::Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to stdout with 0, everything else to stderr with 2.
+            let _ = error.print();
+            return if error.use_stderr() {
+                ExitStatus::Usage
+            } else {
+                ExitStatus::Success
+            }
+            .into();
+        }
+    };
+    commands::run(cli, env).into()
+}
+
+/// The definition of the command line, for generated pages.
+#[must_use]
+pub fn command() -> clap::Command {
+    args::Cli::command()
+}

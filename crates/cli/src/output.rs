@@ -1,0 +1,92 @@
+//! Everything that fnox prints. Data goes to stdout, everything else to stderr.
+
+mod diagnostic;
+pub mod documents;
+mod table;
+
+use std::io::{IsTerminal as _, Write as _};
+
+use serde::Serialize;
+
+use crate::error::CliError;
+
+pub(crate) use self::diagnostic::report;
+pub(crate) use self::table::Table;
+
+/// Where and how to print.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Printer {
+    quiet: bool,
+    colour: bool,
+}
+
+impl Printer {
+    /// `no_colour`: by flag or `NO_COLOR`. Colours are only for terminals.
+    pub(crate) fn new(quiet: bool, no_colour: bool) -> Self {
+        Self {
+            quiet,
+            colour: !no_colour && std::io::stderr().is_terminal(),
+        }
+    }
+
+    pub(crate) fn colour(self) -> bool {
+        self.colour
+    }
+
+    /// Prints data with a line end.
+    pub(crate) fn line(self, text: &str) -> Result<(), CliError> {
+        let mut stdout = std::io::stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        stdout.write_all(b"\n")?;
+        stdout.flush()?;
+        Ok(())
+    }
+
+    /// Prints data as it is.
+    pub(crate) fn raw(self, text: &str) -> Result<(), CliError> {
+        let mut stdout = std::io::stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        stdout.flush()?;
+        Ok(())
+    }
+
+    /// Prints one JSON document.
+    pub(crate) fn json<T: Serialize>(self, document: &T) -> Result<(), CliError> {
+        let text = serde_json::to_string_pretty(document).map_err(std::io::Error::from)?;
+        self.line(&text)
+    }
+
+    /// Tells the person that something was done. Not with `--quiet`.
+    pub(crate) fn done(self, message: &str) {
+        if !self.quiet {
+            self.to_stderr("✓ ", "32", message);
+        }
+    }
+
+    /// Tells the person something. Not with `--quiet`.
+    pub(crate) fn note(self, message: &str) {
+        if !self.quiet {
+            self.to_stderr("", "", message);
+        }
+    }
+
+    /// Tells the person something, also with `--quiet`.
+    pub(crate) fn say(self, message: &str) {
+        self.to_stderr("", "", message);
+    }
+
+    /// Warns, also with `--quiet`.
+    pub(crate) fn warn(self, message: &str) {
+        self.to_stderr("warning: ", "33", message);
+    }
+
+    fn to_stderr(self, mark: &str, colour: &str, message: &str) {
+        let mut stderr = std::io::stderr().lock();
+        // Nobody is left to tell if stderr is gone.
+        let _ = if self.colour && !mark.is_empty() {
+            writeln!(stderr, "\u{1b}[{colour}m{mark}\u{1b}[0m{message}")
+        } else {
+            writeln!(stderr, "{mark}{message}")
+        };
+    }
+}

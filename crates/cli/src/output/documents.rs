@@ -1,0 +1,260 @@
+//! The JSON documents that commands print. Their schemas are committed under `docs/reference/schemas/`.
+
+use fnox_config::EnvMode;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// `fnox get --json`
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SecretValue<'a> {
+    /// The secret's name.
+    pub name: &'a str,
+    /// Its value.
+    pub value: &'a str,
+}
+
+/// One element of `fnox list --json`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ListedSecret {
+    /// The secret's name.
+    pub name: String,
+    /// `provider`, `stored value`, `default value` or `env var`.
+    pub kind: &'static str,
+    /// The provider that keeps it.
+    pub provider: Option<String>,
+    /// The ciphertext or reference.
+    pub reference: Option<String>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Who gets it: `always`, `exec` or `never`.
+    pub env: &'static str,
+    /// Whether programs get a file.
+    pub as_file: bool,
+    /// The file that defines it.
+    pub source: String,
+    /// The value, with `--values`, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+}
+
+/// The word for a secret's `env`.
+#[must_use]
+pub fn env_mode(mode: EnvMode) -> &'static str {
+    match mode {
+        EnvMode::Always => "always",
+        EnvMode::Exec => "exec",
+        EnvMode::Never => "never",
+    }
+}
+
+/// `fnox lease create -f json`
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct CreatedLease<'a> {
+    /// The lease's name in the configuration.
+    pub backend: String,
+    /// The credential, variable by variable.
+    #[serde(flatten)]
+    pub variables: indexmap::IndexMap<&'a str, &'a str>,
+    /// When it stops working (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+    /// The issuer's handle.
+    pub lease_id: String,
+}
+
+/// One element of `fnox lease list --json`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ListedLease {
+    /// The issuer's handle.
+    pub lease_id: String,
+    /// The lease's name in the configuration.
+    pub backend: String,
+    /// What it was made for.
+    pub label: String,
+    /// `pending`, `active`, `expired` or `revoked`.
+    pub status: String,
+    /// When it was issued (RFC 3339).
+    pub created_at: String,
+    /// When it stops working (RFC 3339).
+    pub expires_at: Option<String>,
+}
+
+/// One element of `fnox lease cleanup --json`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SettledLease {
+    /// The issuer's handle.
+    pub lease_id: String,
+    /// The lease's name in the configuration.
+    pub backend: String,
+    /// What came of it, in words.
+    pub outcome: String,
+}
+
+/// One element of `fnox provider list --json`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ListedProvider {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The type's name in words.
+    pub label: &'static str,
+    /// `encrypts`, `stores` or `reads`.
+    pub capability: &'static str,
+    /// Whether this version can open it.
+    pub built: bool,
+    /// Whether secrets that name no provider use it.
+    pub default: bool,
+    /// The file that defines it.
+    pub source: String,
+}
+
+/// One element of `fnox provider test --json`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ProviderTest {
+    /// The provider.
+    pub name: String,
+    /// Whether it answered.
+    pub ok: bool,
+    /// What it answered instead.
+    pub error: Option<String>,
+    /// What to do about it.
+    pub remedy: Option<String>,
+}
+
+/// One element of `fnox profiles --json`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ListedProfile {
+    /// Its name; `default` is the base.
+    pub name: String,
+    /// How many secrets there are when it is the active one.
+    pub secrets: usize,
+    /// Whether it is active now.
+    pub active: bool,
+}
+
+/// One element of `fnox config-files --json`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ConfigFile {
+    /// Absolute path.
+    pub path: String,
+    /// `global`, `project`, `profile`, `local` or `explicit`.
+    pub kind: &'static str,
+    /// The file that imports it, if one does.
+    pub imported_by: Option<String>,
+}
+
+/// `fnox version --json`
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct VersionDocument {
+    /// `fnox`
+    pub name: &'static str,
+    /// The version.
+    pub version: &'static str,
+}
+
+/// `fnox age keygen --json`
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct AgeKey {
+    /// The file that holds the identity.
+    pub path: String,
+    /// Its public key.
+    pub recipient: String,
+}
+
+/// `fnox export --format json`
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Exported<'a> {
+    /// Values by name.
+    pub secrets: indexmap::IndexMap<&'a str, &'a str>,
+    /// Where they come from.
+    pub metadata: ExportMetadata,
+}
+
+/// About an export.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ExportMetadata {
+    /// The active profiles.
+    pub profile: String,
+    /// When, RFC 3339.
+    pub exported_at: String,
+    /// How many secrets there are.
+    pub total_secrets: usize,
+}
+
+/// `fnox check --json`
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct CheckReport {
+    /// Whether there are no errors.
+    pub healthy: bool,
+    /// The profiles that were checked.
+    pub profiles: Vec<String>,
+    /// Number of secrets.
+    pub secrets: usize,
+    /// Number of providers.
+    pub providers: usize,
+    /// Number of leases.
+    pub leases: usize,
+    /// What must be mended.
+    pub errors: Vec<Finding>,
+    /// What should be looked at.
+    pub warnings: Vec<Finding>,
+}
+
+/// One thing that `fnox check` found.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Finding {
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+    /// The file it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The line there, counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+}
+
+/// `fnox doctor --json`
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct DoctorReport {
+    /// Whether nothing failed.
+    pub healthy: bool,
+    /// fnox's version.
+    pub version: &'static str,
+    /// What was looked at, in order.
+    pub examinations: Vec<Examination>,
+}
+
+/// One thing that `fnox doctor` looked at.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Examination {
+    /// What it belongs to, for example `providers`.
+    pub group: &'static str,
+    /// What was looked at.
+    pub name: String,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// What was found.
+    pub detail: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+/// What came of an examination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// It works.
+    Ok,
+    /// It works, but should be looked at.
+    Warning,
+    /// It does not work.
+    Failure,
+    /// Nothing to judge.
+    Information,
+}
