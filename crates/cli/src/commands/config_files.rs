@@ -14,7 +14,7 @@ use crate::error::CliError;
 use crate::output::documents::ConfigFile;
 
 pub(crate) fn run(app: &App, args: &ConfigFilesArgs) -> Result<(), CliError> {
-    let files = nearest_first(app.loader().files()?);
+    let files = nearest_first(&app.loader().files()?);
     if args.json {
         let documents: Vec<ConfigFile> = files.iter().map(|file| document(file)).collect();
         return app.printer.json(&documents);
@@ -42,10 +42,10 @@ fn document(file: &SourceFile) -> ConfigFile {
 }
 
 /// The layers come lowest priority first, imports before their importer.
-fn nearest_first(layers: Vec<Arc<SourceFile>>) -> Vec<Arc<SourceFile>> {
+fn nearest_first(layers: &[Arc<SourceFile>]) -> Vec<Arc<SourceFile>> {
     let mut folders: Vec<(Option<&Path>, Vec<Arc<SourceFile>>)> = Vec::new();
     let mut imports = Vec::new();
-    for file in &layers {
+    for file in layers {
         if file.imported_by.is_some() {
             imports.push(Arc::clone(file));
             continue;
@@ -101,7 +101,7 @@ mod tests {
             file("/a/b/.config/fnox.toml", FileKind::Project, None),
             file("/a/b/fnox.local.toml", FileKind::Local, None),
         ];
-        let paths: Vec<String> = nearest_first(layers)
+        let paths: Vec<String> = nearest_first(&layers)
             .iter()
             .map(|file| file.path.display().to_string())
             .collect();

@@ -6,7 +6,7 @@
 pub(super) mod format;
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fnox_config::{Config, EnvMode, edit};
 use fnox_core::{Clock as _, SecretName, SecretString};
@@ -113,11 +113,11 @@ fn dry_run(
         .try_for_each(|name| app.printer.line(&format!("  {name}")))
 }
 
-fn write(path: &PathBuf, text: &Zeroizing<String>) -> Result<(), CliError> {
+fn write(path: &Path, text: &Zeroizing<String>) -> Result<(), CliError> {
     let private = std::fs::Permissions::from_mode(0o600);
     edit::write_atomically(path, text.as_bytes(), Some(private)).map_err(|source| CliError::File {
         action: "write",
-        path: path.clone(),
+        path: path.to_owned(),
         source,
     })
 }

@@ -94,29 +94,19 @@ fn encrypting_provider<'a>(config: &'a Config, name: &str) -> Result<&'a Provide
 
 /// The input's pairs in their order.
 fn read(app: &App, args: &ImportArgs) -> Result<Vec<(String, SecretString)>, CliError> {
-    let (what, bytes) = match &args.input {
-        Some(path) => {
-            let path = app.cwd.join(path);
-            let bytes = std::fs::File::open(&path).and_then(limited);
-            let failed = |source| CliError::File {
-                action: "read",
-                path: path.clone(),
-                source,
-            };
-            (path.display().to_string(), bytes.map_err(failed)?)
-        }
-        None => {
-            let failed = |source| CliError::File {
-                action: "read",
-                path: "/dev/stdin".into(),
-                source,
-            };
-            (
-                "stdin".to_owned(),
-                limited(std::io::stdin().lock()).map_err(failed)?,
-            )
-        }
+    let file = args.input.as_ref().map(|path| app.cwd.join(path));
+    let bytes = match &file {
+        Some(path) => std::fs::File::open(path).and_then(limited),
+        None => limited(std::io::stdin().lock()),
     };
+    let what = file
+        .as_ref()
+        .map_or_else(|| "stdin".to_owned(), |path| path.display().to_string());
+    let bytes = bytes.map_err(|source| CliError::File {
+        action: "read",
+        path: file.unwrap_or_else(|| "/dev/stdin".into()),
+        source,
+    })?;
     let unreadable = |reason: String| CliError::Input {
         what: what.clone(),
         reason,

@@ -66,7 +66,7 @@ pub(crate) fn run(app: &App, args: &InitArgs) -> Result<(), CliError> {
     write(&path, &kind, &text, app)?;
     if let Some(answers) = &answers {
         wizard::try_out(app, &answers.name);
-        wizard::offer_example(app, &answers.name, args.global)?;
+        wizard::offer_example(app, &answers.name, args.global);
     }
     finish(app, &path);
     Ok(())

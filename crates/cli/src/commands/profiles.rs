@@ -29,6 +29,9 @@ pub(crate) fn run(app: &App, args: &ProfilesArgs) -> Result<(), CliError> {
     })
 }
 
+/// Exactly so: files have these names in lower case.
+const FILE_ENDING: &str = ".toml";
+
 /// All profiles by name. A profile's number of secrets is what `-P NAME` shows.
 fn profiles(app: &App) -> Result<Vec<ListedProfile>, CliError> {
     let mut loader = app.loader();
@@ -92,9 +95,9 @@ fn with_files_of_their_own(file: &SourceFile) -> Vec<ProfileName> {
         let name = entry.ok()?.file_name();
         let name = name.to_str()?;
         let name = name.strip_prefix('.').unwrap_or(name);
-        let profile = name.strip_prefix("fnox.")?.strip_suffix(".toml")?;
+        let profile = name.strip_prefix("fnox.")?.strip_suffix(FILE_ENDING)?;
         // `fnox.local.toml` and `fnox.prod.local.toml` are no profiles.
-        let is_local = profile == "local" || profile.ends_with(".local");
+        let is_local = profile.split('.').next_back() == Some("local");
         (!is_local)
             .then(|| ProfileName::parse(profile).ok())
             .flatten()

@@ -106,7 +106,7 @@ fn candidates<'a>(
         }
         match candidate(config, secret) {
             Ok(found) if !is_named && has_another_provider(config, &found) => {
-                left_out.push(found.secret.name.as_str())
+                left_out.push(found.secret.name.as_str());
             }
             Ok(found) if has_another_provider(config, &found) => {
                 return Err(not_eligible(&secret.name, ANOTHER_PROVIDER));

@@ -183,7 +183,7 @@ fn identity(report: SourceReport, found: &mut Examinations) {
                 && report.path.is_none()
                 && report.source.starts_with("`identity`") => {}
         Err(reason) if report.is_set => {
-            found.add(IDENTITIES, report.source, Outcome::Failure, reason)
+            found.add(IDENTITIES, report.source, Outcome::Failure, reason);
         }
         Err(_) => {}
     }

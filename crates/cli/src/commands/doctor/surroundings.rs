@@ -140,19 +140,14 @@ fn clock(app: &App, config: Option<&Config>, found: &mut Examinations) {
         .filter_map(|path| Some((path, written(path)?)))
         .max_by_key(|(_, written)| *written)
         .filter(|(_, written)| written.duration_since(now) > CLOCK_TOLERANCE);
-    match newest {
-        Some((path, written)) => {
-            let detail = format!(
-                "it is {now}, but {} was written at {written}",
-                path.display()
-            );
-            found.add("clock", "time", Outcome::Warning, detail);
-            found.remedy(remedy());
-        }
-        None => {
-            let rounded = now.round(jiff::Unit::Second).unwrap_or(now);
-            found.add("clock", "time", Outcome::Ok, rounded.to_string());
-        }
+    if let Some((path, written)) = newest {
+        let path = path.display();
+        let detail = format!("it is {now}, but {path} was written at {written}");
+        found.add("clock", "time", Outcome::Warning, detail);
+        found.remedy(remedy());
+    } else {
+        let rounded = now.round(jiff::Unit::Second).unwrap_or(now);
+        found.add("clock", "time", Outcome::Ok, rounded.to_string());
     }
 }
 

@@ -144,16 +144,13 @@ pub(super) fn try_out(app: &App, name: &ProviderName) {
     }
 }
 
-pub(super) fn offer_example(
-    app: &App,
-    provider: &ProviderName,
-    global: bool,
-) -> Result<(), CliError> {
+/// Stores a first secret, if that is wanted.
+pub(super) fn offer_example(app: &App, provider: &ProviderName, global: bool) {
     if app.prompt.confirm("Add a first secret?", "yes", Some("no")) != Some(true) {
-        return Ok(());
+        return;
     }
     let Some(name) = app.prompt.text("Name of the secret, for example API_KEY") else {
-        return Ok(());
+        return;
     };
     let set = SetArgs {
         key: name.trim().to_owned(),
@@ -167,12 +164,8 @@ pub(super) fn offer_example(
         default: None,
         from_file: None,
     };
-    match crate::commands::set::run(app, &set) {
-        Ok(()) => Ok(()),
-        Err(error) => {
-            // The file is made; the secret can be set later.
-            app.printer.warn(&error.to_string());
-            Ok(())
-        }
+    if let Err(error) = crate::commands::set::run(app, &set) {
+        // The file is made; the secret can be set later.
+        app.printer.warn(&error.to_string());
     }
 }
