@@ -21,7 +21,7 @@ pub use self::acquire::{Acquire, Acquired, Held, Skip};
 pub use self::withdraw::{CleanupReport, Revocation, RevocationOutcome};
 use crate::error::LeaseError;
 use crate::ledger::key::KeyStore;
-use crate::ledger::keychain::Keychain;
+use crate::ledger::keychain::KeychainKey;
 use crate::ledger::lock::introduction;
 use crate::ledger::{Ledger, LedgerOptions};
 use crate::mint::{Consumes, Mint, MintContext, aws_sts};
@@ -137,7 +137,8 @@ impl<'a> Manager<'a> {
     /// Nothing is read or contacted yet.
     #[must_use]
     pub fn new(options: ManagerOptions<'a>) -> Self {
-        let keychain = Box::new(Keychain::new(options.env.clone()));
+        let interactive = options.prompt.is_interactive();
+        let keychain = Box::new(KeychainKey::new(options.env, interactive));
         Self::with_keychain(options, keychain)
     }
 

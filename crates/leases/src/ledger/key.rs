@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fnox_config::LedgerKey;
+use fnox_core::SecretString;
 use fnox_core::seal::SealingKey;
-use zeroize::Zeroizing;
 
 use super::error::LedgerError;
 use super::file;
@@ -30,13 +30,13 @@ pub trait KeyStore: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// [`LedgerError::KeyUnavailable`] or [`LedgerError::Unsafe`].
-    async fn load(&self) -> Result<Option<Zeroizing<String>>, LedgerError>;
+    async fn load(&self) -> Result<Option<SecretString>, LedgerError>;
 
     /// Keeps the text, unless there is one already.
     ///
     /// # Errors
     /// [`LedgerError::KeyUnavailable`] or [`LedgerError::Io`].
-    async fn create(&self, text: &str) -> Result<(), LedgerError>;
+    async fn create(&self, text: &SecretString) -> Result<(), LedgerError>;
 }
 
 /// The key in `ledger.key` of the ledger folder.
@@ -59,16 +59,16 @@ impl KeyStore for KeyFile {
         self.path.display().to_string()
     }
 
-    async fn load(&self) -> Result<Option<Zeroizing<String>>, LedgerError> {
+    async fn load(&self) -> Result<Option<SecretString>, LedgerError> {
         let text = file::read(&self.path)?;
         if text.is_some() {
             file::require_private(&self.path)?;
         }
-        Ok(text)
+        Ok(text.map(|text| SecretString::from(text.as_str())))
     }
 
-    async fn create(&self, text: &str) -> Result<(), LedgerError> {
-        file::create(&self.path, text).map(|_| ())
+    async fn create(&self, text: &SecretString) -> Result<(), LedgerError> {
+        file::create(&self.path, text.expose_secret()).map(|_| ())
     }
 }
 
@@ -149,7 +149,7 @@ impl Keys {
         }
     }
 
-    fn parse(&self, text: &str) -> Result<SealingKey, LedgerError> {
+    fn parse(&self, text: &SecretString) -> Result<SealingKey, LedgerError> {
         parse(text).ok_or_else(|| self.unavailable("it holds no key"))
     }
 
@@ -162,21 +162,21 @@ impl Keys {
     }
 }
 
-fn generate() -> Result<Zeroizing<String>, LedgerError> {
+fn generate() -> Result<SecretString, LedgerError> {
     let id = crate::ledger::random_hex();
     let key =
         SealingKey::generate(id).map_err(|source| LedgerError::seal(Path::new(""), source))?;
     let text = key.to_base64();
-    let mut line = Zeroizing::new(String::with_capacity(key.id().len() + text.len() + 2));
+    let mut line = String::with_capacity(key.id().len() + text.len() + 2);
     line.push_str(key.id());
     line.push(' ');
     line.push_str(&text);
     line.push('\n');
-    Ok(line)
+    Ok(SecretString::from(line))
 }
 
-fn parse(text: &str) -> Option<SealingKey> {
-    let (id, key) = text.trim().split_once(' ')?;
+fn parse(text: &SecretString) -> Option<SealingKey> {
+    let (id, key) = text.expose_secret().trim().split_once(' ')?;
     SealingKey::from_base64(id.to_owned(), key).ok()
 }
 
@@ -189,6 +189,6 @@ mod tests {
         let line = generate().unwrap();
         let key = parse(&line).unwrap();
         assert_eq!(key.id().len(), 16);
-        assert!(parse("no key").is_none() && parse("").is_none());
+        assert!(parse(&"no key".into()).is_none() && parse(&"".into()).is_none());
     }
 }

@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::error::LedgerError;
 
@@ -31,13 +31,13 @@ impl Lock {
     /// [`LedgerError::Locked`] names the holder; [`LedgerError::Io`] if the file cannot be opened.
     pub async fn acquire(path: &Path, limit: Duration, holder: &str) -> Result<Self, LedgerError> {
         let file = open(path)?;
-        let mut waited = Duration::ZERO;
+        let begun = Instant::now();
         let mut pause = SHORTEST_PAUSE;
         loop {
             if try_lock(&file, path)? {
                 return Ok(Self::held(file, holder));
             }
-            if waited >= limit {
+            if begun.elapsed() >= limit {
                 return Err(LedgerError::Locked {
                     path: path.to_owned(),
                     holder: holder_of(path),
@@ -45,7 +45,6 @@ impl Lock {
                 });
             }
             tokio::time::sleep(pause).await;
-            waited += pause;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use fnox_core::Env;
 use fnox_core::lease::LeaseState;
+use fnox_testkit::stand_in::Sts;
+use fnox_testkit::stand_in::sts::Behaviour;
 
 use crate::child;
-use crate::support::Project;
+use crate::support::{Project, aws_lease, borrowed, keys_of, minted};
 
 fn rounds() -> u32 {
     Env::of_process()
@@ -83,6 +85,27 @@ async fn a_killed_writer_loses_track_of_nothing() {
         let name = file.unwrap().file_name().to_string_lossy().into_owned();
         assert!(!name.contains(".toml."), "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_process_killed_while_the_issuer_thinks_leaves_an_intent_and_no_lock() {
+    let sts = Sts::start();
+    sts.behave(Behaviour::Silence);
+    let keys = keys_of(&sts, "alice");
+    let project = Project::with_env(&aws_lease(&sts, ""), &borrowed(&keys));
+    let mut child = child::start("acquire", &project.root, &borrowed(&keys));
+    fnox_testkit::wait::until("the call", Duration::from_secs(20), || {
+        sts.count("AssumeRole") > 0
+    });
+    let manager = project.manager();
+    let records = manager.list().await.unwrap();
+    assert_eq!(records[0].state, LeaseState::Pending);
+    assert_eq!(manager.cleanup().await.unwrap().settled.len(), 0);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(manager.cleanup().await.unwrap().settled.len(), 1);
+    sts.behave(Behaviour::Answer);
+    minted(project.exec("aws").await.unwrap());
 }
 
 #[tokio::test]

@@ -4,10 +4,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use fnox_core::ExitStatus;
+use fnox_core::{ExitStatus, SecretString};
 use fnox_leases::ledger::key::KeyStore;
 use fnox_leases::{LedgerError, Manager};
-use zeroize::Zeroizing;
 
 use crate::child::intent;
 use crate::support::Project;
@@ -15,7 +14,7 @@ use crate::support::Project;
 /// A keychain in memory that can be locked.
 #[derive(Debug, Clone, Default)]
 struct Keychain {
-    text: Arc<Mutex<Option<String>>>,
+    text: Arc<Mutex<Option<SecretString>>>,
     locked: Arc<Mutex<bool>>,
 }
 
@@ -25,7 +24,7 @@ impl KeyStore for Keychain {
         "the keychain".to_owned()
     }
 
-    async fn load(&self) -> Result<Option<Zeroizing<String>>, LedgerError> {
+    async fn load(&self) -> Result<Option<SecretString>, LedgerError> {
         if *self.locked.lock().unwrap() {
             return Err(LedgerError::KeyUnavailable {
                 origin: self.origin(),
@@ -33,11 +32,11 @@ impl KeyStore for Keychain {
                 ledger: None,
             });
         }
-        Ok(self.text.lock().unwrap().clone().map(Zeroizing::new))
+        Ok(self.text.lock().unwrap().clone())
     }
 
-    async fn create(&self, text: &str) -> Result<(), LedgerError> {
-        self.text.lock().unwrap().get_or_insert(text.to_owned());
+    async fn create(&self, text: &SecretString) -> Result<(), LedgerError> {
+        self.text.lock().unwrap().get_or_insert(text.clone());
         Ok(())
     }
 }
@@ -220,4 +219,32 @@ async fn many_first_writers_agree_on_one_key() {
         result.unwrap();
     }
     assert_eq!(count(&project.manager()).await, 32);
+}
+
+#[tokio::test]
+async fn a_headless_machine_is_told_what_is_missing() {
+    let project = Project::new("[ledger]\nkey = 'keychain'\n");
+    let error = add(&project.manager(), "a").await.unwrap_err();
+    assert_eq!(error.exit_status(), ExitStatus::AuthenticationNeeded);
+    let text = error.to_string();
+    assert!(
+        text.contains("fnox-ledger") && text.contains("session bus"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs dbus-daemon and gnome-keyring-daemon"]
+async fn a_real_keyring_keeps_the_key() {
+    let session = fnox_testkit::services::Session::with_keyring();
+    let variables = session.variables();
+    let variables: Vec<(&str, &str)> = variables
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let project = Project::with_env("[ledger]\nkey = 'keychain'\n", &variables);
+    add(&project.manager(), "a").await.unwrap();
+    add(&project.manager(), "b").await.unwrap();
+    assert_eq!(count(&project.manager()).await, 2);
+    assert!(!project.leases_folder().join("ledger.key").exists());
 }
