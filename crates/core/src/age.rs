@@ -141,7 +141,14 @@ pub enum DecryptError {
 /// # Errors
 /// [`DecryptError`].
 pub fn decrypt(identities: &Identities, ciphertext: &[u8]) -> Result<SecretBytes, DecryptError> {
-    let reader = age::armor::ArmoredReader::new(ciphertext);
+    // Armour may have white space around it; the library's reader takes that for a binary file.
+    let trimmed = ciphertext.trim_ascii();
+    let file = if trimmed.starts_with(b"-----BEGIN AGE ENCRYPTED FILE-----") {
+        trimmed
+    } else {
+        ciphertext
+    };
+    let reader = age::armor::ArmoredReader::new(file);
     let decryptor = age::Decryptor::new_buffered(reader).map_err(|_| DecryptError::Malformed)?;
     if decryptor.is_scrypt() {
         return Err(DecryptError::Passphrase);
@@ -332,7 +339,10 @@ mod tests {
         assert_eq!(decrypt(&both, &sealed).unwrap().expose_secret(), b"v");
         let alone = Identities::parse(&SecretString::from(absent.to_string()), &nobody()).unwrap();
         let error = decrypt(&alone, &sealed).unwrap_err().to_string();
-        assert_eq!(error, "the plugin `age-plugin-fnoxtestabsent` is not on PATH");
+        assert_eq!(
+            error,
+            "the plugin `age-plugin-fnoxtestabsent` is not on PATH"
+        );
     }
 
     #[test]
