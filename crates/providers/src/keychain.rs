@@ -156,3 +156,28 @@ struct Call<'a> {
     /// Set while a person is asked to unlock, so that running out of time is explained rightly.
     asking: std::sync::Arc<AtomicBool>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_seconds_are_the_end_however_patient_the_caller_is() {
+        let env = Env::default();
+        let hour = Duration::from_hours(1);
+        assert_eq!(Keychain::new(&env, true, hour).time_limit, TIME_LIMIT);
+        let second = Duration::from_secs(1);
+        assert_eq!(Keychain::new(&env, true, second).time_limit, second);
+    }
+
+    #[test]
+    fn the_bus_of_the_run_time_folder_is_used_where_no_address_is_set() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder_text = folder.path().to_str().unwrap();
+        let env: Env = [("XDG_RUNTIME_DIR", folder_text)].into_iter().collect();
+        let address = |env: &Env| Keychain::new(env, false, TIME_LIMIT).address;
+        assert_eq!(address(&env), None);
+        std::fs::write(folder.path().join("bus"), "").unwrap();
+        assert_eq!(address(&env), Some(format!("unix:path={folder_text}/bus")));
+    }
+}

@@ -1,0 +1,151 @@
+//! What every backend must do alike, by what it says it can do.
+//!
+//! Each backend's tests call [`check`] with a provider that is at work.
+
+use fnox_config::spec::{Capability, ProviderSpec};
+use fnox_core::{SecretName, SecretString};
+use fnox_providers::{ErrorKind, Provider, Request};
+
+use crate::world::{named, pair};
+
+/// A backend at work.
+pub(crate) struct Backend<'a> {
+    /// The type's name.
+    pub(crate) kind: &'a str,
+    pub(crate) provider: &'a dyn Provider,
+    /// References that exist already, with their values. Needed where nothing can be stored.
+    pub(crate) existing: Vec<(String, String)>,
+    /// Everything the backend could have changed.
+    pub(crate) state: &'a dyn Fn() -> Vec<u8>,
+}
+
+/// Values that come back exactly or not at all.
+pub(crate) fn values() -> Vec<String> {
+    let mut values: Vec<String> = [
+        "plain",
+        "ünïcödé 🔑",
+        "two\nlines",
+        "several\nlines\nwith an end\n",
+        "\n\n leading and trailing \t ",
+        "a=b#c 'd' \"e\" $F ${G} `h` \\i {{ op://x }} %s",
+        "x\r\ny",
+    ]
+    .map(str::to_owned)
+    .into();
+    values.push("0123456789abcdef\n".repeat(4096));
+    values
+}
+
+/// Runs everything that fits the backend's capability.
+pub(crate) async fn check(backend: &Backend<'_>) {
+    let capability = ProviderSpec::find(backend.kind).unwrap().capability;
+    let provider = backend.provider;
+    assert!(provider.get_many(&[]).await.is_empty(), "nothing asked");
+    changes_nothing(backend).await;
+    match capability {
+        Capability::EncryptsInConfig => encrypts(provider).await,
+        Capability::StoresRemotely => stores(provider).await,
+        Capability::ReadsOnly => {
+            assert!(!backend.existing.is_empty(), "something to read");
+            let value = SecretString::from("v");
+            unsupported(provider.put("a", &value).await.unwrap_err().kind);
+            unsupported(provider.delete("a").await.unwrap_err().kind);
+        }
+    }
+    if capability != Capability::EncryptsInConfig {
+        unsupported(provider.encrypt(&[pair("A", "v")]).await.unwrap_err().kind);
+        reads_in_order(provider, &backend.existing).await;
+    }
+}
+
+fn unsupported(kind: ErrorKind) {
+    assert_eq!(kind, ErrorKind::Misconfigured);
+}
+
+async fn changes_nothing(backend: &Backend<'_>) {
+    let before = (backend.state)();
+    backend.provider.check().await.unwrap();
+    assert_eq!((backend.state)(), before, "check changes nothing");
+}
+
+async fn encrypts(provider: &dyn Provider) {
+    let pairs: Vec<(SecretName, SecretString)> = values()
+        .iter()
+        .enumerate()
+        .map(|(index, value)| pair(&format!("S{index}"), value))
+        .collect();
+    let stored = provider.encrypt(&pairs).await.unwrap();
+    assert_eq!(stored.len(), pairs.len());
+    let mut requests: Vec<(Request, &SecretString)> = pairs
+        .iter()
+        .zip(&stored)
+        .map(|((name, value), stored)| (named(name.as_str(), stored), value))
+        .collect();
+    requests.reverse();
+    let questions: Vec<Request> = requests
+        .iter()
+        .map(|(request, _)| request.clone())
+        .collect();
+    let answers = provider.get_many(&questions).await;
+    assert_eq!(answers.len(), questions.len());
+    for ((_, value), answer) in requests.iter().zip(answers) {
+        assert_eq!(
+            answer.unwrap().expose_secret(),
+            value.expose_secret(),
+            "exactly"
+        );
+    }
+    for stored in &stored {
+        assert_ne!(provider.is_current(stored), Some(false), "just encrypted");
+    }
+    assert!(provider.encrypt(&[]).await.unwrap().is_empty());
+    let value = SecretString::from("v");
+    unsupported(provider.put("a", &value).await.unwrap_err().kind);
+    unsupported(provider.delete("a").await.unwrap_err().kind);
+}
+
+async fn stores(provider: &dyn Provider) {
+    let mut kept = Vec::new();
+    for (index, value) in values().into_iter().enumerate() {
+        let reference = format!("conformance/{index} x");
+        let secret = SecretString::from(value.as_str());
+        kept.push((provider.put(&reference, &secret).await.unwrap(), value));
+    }
+    reads_in_order(provider, &kept).await;
+    let (reference, _) = &kept[0];
+    let other = SecretString::from("another");
+    assert_eq!(&provider.put(reference, &other).await.unwrap(), reference);
+    kept[0].1 = "another".to_owned();
+    reads_in_order(provider, &kept[..1]).await;
+    for (reference, _) in &kept {
+        provider.delete(reference).await.unwrap();
+        let error = provider.delete(reference).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::NotFound, "{error}");
+        let answers = provider.get_many(&[named("A", reference)]).await;
+        assert_eq!(answers[0].as_ref().unwrap_err().kind, ErrorKind::NotFound);
+    }
+}
+
+/// Backwards, twice, and with one that is not there in the middle.
+async fn reads_in_order(provider: &dyn Provider, kept: &[(String, String)]) {
+    let mut wanted: Vec<(String, Option<&str>)> = kept
+        .iter()
+        .rev()
+        .chain(kept)
+        .map(|(reference, value)| (reference.clone(), Some(value.as_str())))
+        .collect();
+    wanted.insert(wanted.len() / 2, ("absent-entry".to_owned(), None));
+    let requests: Vec<Request> = wanted
+        .iter()
+        .map(|(reference, _)| named("A", reference))
+        .collect();
+    let answers = provider.get_many(&requests).await;
+    assert_eq!(answers.len(), requests.len());
+    for ((reference, value), answer) in wanted.iter().zip(answers) {
+        match (value, answer) {
+            (Some(value), Ok(answer)) => assert_eq!(answer.expose_secret(), *value, "{reference}"),
+            (None, Err(error)) => assert_eq!(error.kind, ErrorKind::NotFound, "{error}"),
+            (_, outcome) => panic!("{reference}: {outcome:?}"),
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The backends, each against what it stands for.
+
+#[cfg(test)]
+mod age;
+#[cfg(test)]
+mod age_interop;
+#[cfg(test)]
+mod age_plugin;
+#[cfg(test)]
+mod age_vectors;
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod keychain;
+#[cfg(test)]
+mod onepassword;
+#[cfg(test)]
+mod password_store;
+#[cfg(test)]
+mod plain;
+#[cfg(test)]
+mod world;
