@@ -1,6 +1,8 @@
 //! The parts of one `fnox exec` in process: loading a configuration, and resolving age secrets. Whole
 //! processes are timed by `scripts/bench-exec`.
 
+#![expect(clippy::expect_used, reason = "a benchmark fails by panicking")]
+
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,9 +31,15 @@ impl Project {
             let value = format!("value {number}");
             let sealed = age::encrypt(&recipients, value.as_bytes(), &nobody).expect("encryption");
             let sealed = base64(&sealed);
-            text.push_str(&format!(
-                "S{number} = {{ provider = \"age\", value = \"{sealed}\" }}\n"
-            ));
+            text += &[
+                "S",
+                &number.to_string(),
+                " = { provider = \"age\", value = \"",
+                &sealed,
+                "\" }
+",
+            ]
+            .concat();
         }
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(folder.path().join("fnox.toml"), text).expect("writing");

@@ -6,6 +6,7 @@
 
 mod app;
 pub mod args;
+pub mod codes;
 mod commands;
 pub mod completion;
 pub mod environment;
@@ -18,8 +19,6 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 use fnox_core::{Env, ExitStatus};
-
-pub use self::error::CODES;
 
 /// Runs fnox with the process's own arguments and environment.
 #[must_use]

@@ -20,6 +20,10 @@ pub(crate) struct Printer {
     colour: bool,
 }
 
+#[expect(
+    clippy::unused_self,
+    reason = "all output goes through the printer, also what needs no setting of it"
+)]
 impl Printer {
     /// `no_colour`: by flag or `NO_COLOR`. Colours are only for terminals.
     pub(crate) fn new(quiet: bool, no_colour: bool) -> Self {

@@ -17,10 +17,6 @@ pub(crate) struct ExecArgs {
 }
 
 #[derive(Debug, Clone, Args)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a flag of the command line"
-)]
 pub(crate) struct RunArgs {
     /// Only these secrets (globs; repeat or separate by commas); leaves `command` leases out
     #[arg(long, value_name = "NAME", value_delimiter = ',', add = crate::completion::secrets())]

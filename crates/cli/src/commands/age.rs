@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use fnox_config::edit::{Change, Editor};
-use fnox_config::{Config, ConfigError, FileKind, ProviderConfig, trust};
+use fnox_config::{Config, FileKind, ProviderConfig, trust};
 use fnox_core::Clock as _;
 use fnox_core::age::{self, Recipient};
 use toml_edit::{Array, DocumentMut, TableLike, Value};
@@ -54,14 +54,8 @@ pub(super) fn create_identity(app: &App, path: &Path) -> Result<String, CliError
         path: path.to_owned(),
         source,
     };
-    let exists = || {
-        let reason =
-            "it exists already, and an identity is never replaced: choose another file with `-o`";
-        failed(std::io::Error::new(
-            std::io::ErrorKind::AlreadyExists,
-            reason,
-        ))
-    };
+    let hint = ", and an identity is never replaced: choose another file with `-o`";
+    let exists = || exists_already(path, hint);
     if path.symlink_metadata().is_ok() {
         return Err(exists());
     }
@@ -298,13 +292,12 @@ fn append(list: &mut Array, text: &str) {
 
 /// The error for a file that must not be replaced.
 pub(super) fn exists_already(path: &Path, hint: &str) -> CliError {
-    let reason = format!("it exists already: {hint}");
-    ConfigError::Io {
-        action: "write",
+    let reason = format!("it exists already{hint}");
+    CliError::File {
+        action: "create",
         path: path.to_owned(),
         source: std::io::Error::new(std::io::ErrorKind::AlreadyExists, reason),
     }
-    .into()
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ const EXAMPLES: &str = r#"
 pub(crate) fn run(app: &App, args: &InitArgs) -> Result<(), CliError> {
     let (path, kind) = target(app, args.global);
     if path.symlink_metadata().is_ok() && !args.force {
-        return Err(super::age::exists_already(&path, "`--force` replaces it"));
+        return Err(super::age::exists_already(&path, ": `--force` replaces it"));
     }
     let header = if args.global {
         GLOBAL_HEADER

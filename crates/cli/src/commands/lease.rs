@@ -61,7 +61,7 @@ fn create(app: &App, args: &CreateArgs) -> Result<(), CliError> {
     for (name, answer) in names.iter().zip(answers) {
         match answer {
             Ok(Acquired::Minted(held) | Acquired::Cached(held)) => {
-                print_created(app, &held, args.format)?
+                print_created(app, &held, args.format)?;
             }
             Ok(Acquired::Skipped(skip)) => failed.push(format!("✗ {name}: {}", skip.message)),
             Err(error) if names.len() == 1 => return Err(error.into()),
@@ -74,7 +74,9 @@ fn create(app: &App, args: &CreateArgs) -> Result<(), CliError> {
     if failed.is_empty() {
         return Ok(());
     }
-    failed.iter().for_each(|line| app.printer.say(line));
+    for line in &failed {
+        app.printer.say(line);
+    }
     match first {
         Some(error) => Err(error.into()),
         None => Err(CliError::failed(format!(

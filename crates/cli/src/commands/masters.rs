@@ -1,5 +1,7 @@
 //! Between leases and secrets: who fetches a lease's masters, and which lease makes a variable.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use fnox_config::{Config, LeaseConfig};
 use fnox_core::{LeaseName, SecretName, SecretString};
@@ -21,6 +23,9 @@ pub(crate) struct Masters<'a> {
     pub(crate) resolver: &'a Resolver<'a>,
     /// Where masters that must be files are put; gone when this is dropped.
     pub(crate) files: tokio::sync::Mutex<Option<PrivateFolder>>,
+    /// What was fetched so far. Held while fetching, so that leases with the same masters ask for them
+    /// once.
+    fetched: tokio::sync::Mutex<BTreeMap<SecretName, Option<SecretString>>>,
 }
 
 impl<'a> Masters<'a> {
@@ -30,6 +35,7 @@ impl<'a> Masters<'a> {
             config,
             resolver,
             files: tokio::sync::Mutex::new(None),
+            fetched: tokio::sync::Mutex::default(),
         }
     }
 
@@ -45,6 +51,13 @@ impl<'a> Masters<'a> {
             command_name: "fnox",
             limits: TimeLimits::default(),
         })
+    }
+
+    fn is_file(&self, name: &SecretName) -> bool {
+        self.config
+            .secrets
+            .get(name)
+            .is_some_and(|secret| secret.as_file)
     }
 
     async fn file(
@@ -75,30 +88,29 @@ impl MasterSource for Masters<'_> {
         &self,
         names: &[SecretName],
     ) -> Result<Vec<(SecretName, SecretString)>, MasterError> {
-        let resolution = self
-            .resolver
-            .resolve(names)
-            .await
-            .map_err(|error| master_error(error.into()))?;
-        self.app.tell(&resolution.notices);
-        let mut out = Vec::new();
-        for name in names {
-            let Some(value) = resolution.values.get(name) else {
-                continue;
-            };
-            let as_file = self
-                .config
-                .secrets
-                .get(name)
-                .is_some_and(|secret| secret.as_file);
-            let value = if as_file {
-                self.file(name, value).await?
-            } else {
-                value.clone()
-            };
-            out.push((name.clone(), value));
+        let mut fetched = self.fetched.lock().await;
+        let new: Vec<SecretName> = names
+            .iter()
+            .filter(|name| !fetched.contains_key(*name))
+            .cloned()
+            .collect();
+        if !new.is_empty() {
+            let resolution = self
+                .resolver
+                .resolve(&new)
+                .await
+                .map_err(|error| master_error(error.into()))?;
+            self.app.tell(&resolution.notices);
+            for name in new {
+                let value = match resolution.values.get(&name) {
+                    Some(value) if self.is_file(&name) => Some(self.file(&name, value).await?),
+                    value => value.cloned(),
+                };
+                fetched.insert(name, value);
+            }
         }
-        Ok(out)
+        let known = |name: &SecretName| Some((name.clone(), fetched.get(name)?.clone()?));
+        Ok(names.iter().filter_map(known).collect())
     }
 }
 

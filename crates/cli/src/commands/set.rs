@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use fnox_config::edit::{Change, Editor};
 use fnox_config::spec::Capability;
-use fnox_config::{Config, FileKind, ProviderConfig, SecretConfig};
+use fnox_config::{Config, ProviderConfig, SecretConfig};
 use fnox_core::{ProfileName, SecretBytes, SecretName, SecretString};
 
 use crate::app::{App, block_on};
@@ -19,47 +19,51 @@ struct Stored {
     value: String,
 }
 
+/// One `fnox set`.
+struct Setting<'a> {
+    app: &'a App,
+    args: &'a SetArgs,
+    name: SecretName,
+    /// `None`: the first `set` in a folder makes the file.
+    config: Option<&'a Config>,
+    profile: Option<&'a ProfileName>,
+    existing: Option<&'a SecretConfig>,
+    provider: Option<&'a ProviderConfig>,
+}
+
 pub(crate) fn run(app: &App, args: &SetArgs) -> Result<(), CliError> {
     let name = SecretName::parse(&args.key).map_err(|error| CliError::usage(error.to_string()))?;
     let (config, profile) = match app.load_for_writing() {
         Ok((config, profile)) => (Some(config), profile),
-        // The first `set` in an empty folder makes the file.
         Err(CliError::Config(fnox_config::ConfigError::NotFound { .. })) => {
             (None, app.write_target()?)
         }
         Err(error) => return Err(error),
     };
-    let (path, kind) = app.file_to_write(args.global, profile.as_ref());
     let existing = config.as_ref().and_then(|config| config.secrets.get(&name));
-    let value = value(app, args, &name)?;
     let provider = provider(config.as_ref(), args, existing)?;
+    let value = value(app, args, &name)?;
+    let setting = Setting {
+        app,
+        args,
+        name,
+        config: config.as_ref(),
+        profile: profile.as_ref(),
+        existing,
+        provider,
+    };
     if args.dry_run {
-        return dry_run(app, args, profile.as_ref(), provider, value.as_ref(), &path);
+        return setting.dry_run(value.as_ref());
     }
     let stored = match &value {
         None => None,
-        Some(value) => Some(store(
-            app,
-            config.as_ref(),
-            args,
-            &name,
-            existing,
-            provider,
-            value,
-        )?),
+        Some(value) => Some(setting.store(value)?),
     };
-    write(
-        app,
-        args,
-        &name,
-        profile.as_ref(),
-        (&path, kind),
-        existing,
-        stored,
-    )?;
+    setting.write(stored.as_ref())?;
     app.printer.done(&format!(
-        "Set {name}{}",
-        suffix(profile.as_ref(), args.global)
+        "Set {}{}",
+        setting.name,
+        suffix(setting.profile, args.global)
     ));
     Ok(())
 }
@@ -180,121 +184,167 @@ fn provider<'a>(
     }
 }
 
-fn store(
-    app: &App,
-    config: Option<&Config>,
-    args: &SetArgs,
-    name: &SecretName,
-    existing: Option<&SecretConfig>,
-    provider: Option<&ProviderConfig>,
-    value: &SecretString,
-) -> Result<Stored, CliError> {
-    let (Some(config), Some(provider)) = (config, provider) else {
-        app.printer.warn(&format!(
-            "`{name}` is stored as plain text, because there is no provider; add one with `fnox provider add`"
+impl Setting<'_> {
+    fn store(&self, value: &SecretString) -> Result<Stored, CliError> {
+        let (Some(config), Some(provider)) = (self.config, self.provider) else {
+            self.app.printer.warn(&format!(
+            "`{}` is stored as plain text, because there is no provider; add one with `fnox provider add`",
+            self.name
         ));
-        return Ok(Stored {
-            provider: None,
-            value: value.expose_secret().to_owned(),
-        });
-    };
-    let stored = match provider.spec.capability {
-        // The value that was given is the reference.
-        Capability::ReadsOnly => value.expose_secret().to_owned(),
-        Capability::EncryptsInConfig => {
-            let failed = |error| CliError::Provider {
-                provider: provider.name.to_string(),
-                action: "encrypt the value",
-                error,
-            };
-            let work = async {
-                let opened = app.resolver(config).open(provider.name.as_str()).await?;
-                let mut stored = opened
-                    .provider
-                    .encrypt(&[(name.clone(), value.clone())])
-                    .await
-                    .map_err(failed)?;
-                stored.pop().ok_or_else(|| {
-                    failed(fnox_providers::ProviderError::unavailable(
-                        "it answered nothing",
-                    ))
-                })
-            };
-            block_on(work)??
+            return Ok(Stored {
+                provider: None,
+                value: value.expose_secret().to_owned(),
+            });
+        };
+        let stored = match provider.spec.capability {
+            // The value that was given is the reference.
+            Capability::ReadsOnly => value.expose_secret().to_owned(),
+            Capability::EncryptsInConfig => {
+                let failed = |error| CliError::Provider {
+                    provider: provider.name.to_string(),
+                    action: "encrypt the value",
+                    error,
+                };
+                let work = async {
+                    let opened = self
+                        .app
+                        .resolver(config)
+                        .open(provider.name.as_str())
+                        .await?;
+                    let mut stored = opened
+                        .provider
+                        .encrypt(&[(self.name.clone(), value.clone())])
+                        .await
+                        .map_err(failed)?;
+                    stored.pop().ok_or_else(|| {
+                        failed(fnox_providers::ProviderError::unavailable(
+                            "it answered nothing",
+                        ))
+                    })
+                };
+                block_on(work)??
+            }
+            Capability::StoresRemotely => {
+                let same = self
+                    .existing
+                    .filter(|secret| config.provider_of(secret).as_ref() == Some(&provider.name));
+                let reference = self
+                    .args
+                    .key_name
+                    .clone()
+                    .or_else(|| same.and_then(|secret| secret.value.clone()))
+                    .unwrap_or_else(|| self.name.to_string());
+                let failed = |error| CliError::Provider {
+                    provider: provider.name.to_string(),
+                    action: "store the value",
+                    error,
+                };
+                let work = async {
+                    let opened = self
+                        .app
+                        .resolver(config)
+                        .open(provider.name.as_str())
+                        .await?;
+                    opened.provider.put(&reference, value).await.map_err(failed)
+                };
+                block_on(work)??
+            }
+        };
+        Ok(Stored {
+            provider: Some(provider.name.to_string()),
+            value: stored,
+        })
+    }
+
+    fn write(&self, stored: Option<&Stored>) -> Result<(), CliError> {
+        let (path, kind) = self.app.file_to_write(self.args.global, self.profile);
+        let mut editor = Editor::open(&path, kind)?;
+        let table = editor.secrets_table(self.profile, self.name.as_str());
+        let table: Vec<&str> = table.iter().map(String::as_str).collect();
+        let mut changes: Vec<(&str, Change)> = Vec::new();
+        let is_new_here = !editor.has(&table, self.name.as_str());
+        if let Some(stored) = stored {
+            if let Some(provider) = &stored.provider {
+                changes.push(("provider", Change::text(provider)));
+            }
+            // An entry that says `ref` keeps saying it.
+            let uses_ref = !is_new_here
+                && self
+                    .existing
+                    .is_some_and(|secret| secret.location_of("ref") != &secret.location);
+            changes.push((
+                if uses_ref { "ref" } else { "value" },
+                Change::text(&stored.value),
+            ));
+            if stored.provider.is_none() {
+                changes.push(("default", Change::text(&stored.value)));
+            }
         }
-        Capability::StoresRemotely => {
-            let same = existing
-                .filter(|secret| config.provider_of(secret).as_ref() == Some(&provider.name));
-            let reference = args
-                .key_name
-                .clone()
-                .or_else(|| same.and_then(|secret| secret.value.clone()))
-                .unwrap_or_else(|| name.to_string());
-            let failed = |error| CliError::Provider {
-                provider: provider.name.to_string(),
-                action: "store the value",
-                error,
-            };
-            let work = async {
-                let opened = app.resolver(config).open(provider.name.as_str()).await?;
-                opened.provider.put(&reference, value).await.map_err(failed)
-            };
-            block_on(work)??
+        if is_new_here {
+            changes.extend(inherited(self.existing));
         }
-    };
-    Ok(Stored {
-        provider: Some(provider.name.to_string()),
-        value: stored,
-    })
+        if let Some(text) = &self.args.description {
+            changes.push(("description", Change::text(text)));
+        }
+        if let Some(text) = &self.args.default {
+            changes.push(("default", Change::text(text)));
+        }
+        if let Some(action) = self.app.if_missing {
+            changes.push(("if_missing", Change::text(&action.to_string())));
+        }
+        if stored.is_some()
+            && self.existing.is_some_and(|secret| secret.sync.is_some())
+            && !is_new_here
+        {
+            // The copy is of the old value.
+            changes.push(("sync", Change::Remove));
+        }
+        editor.set(&table, self.name.as_str(), &last_of_each(changes))?;
+        Ok(editor.save()?)
+    }
+
+    fn dry_run(&self, value: Option<&SecretString>) -> Result<(), CliError> {
+        let (path, _) = self.app.file_to_write(self.args.global, self.profile);
+        let mut text = format!(
+            "[dry-run] would set {}{} in {}",
+            self.name,
+            suffix(self.profile, self.args.global),
+            path.display()
+        );
+        let mut add = |key: &str, value: &str| text.push_str(&["\n  ", key, ": ", value].concat());
+        if let Some(provider) = self.provider {
+            add("provider", provider.name.as_str());
+        }
+        if let Some(value) = value {
+            match self.provider.map(|provider| provider.spec.capability) {
+                Some(Capability::ReadsOnly) => add(
+                    "value",
+                    &value.expose_secret().chars().take(50).collect::<String>(),
+                ),
+                Some(Capability::StoresRemotely) => add("value", "<stored by the provider>"),
+                Some(Capability::EncryptsInConfig) => add("value", "<encrypted>"),
+                None => add("value", "<plain text>"),
+            }
+        }
+        for (key, value) in [
+            ("description", &self.args.description),
+            ("default", &self.args.default),
+        ] {
+            if let Some(value) = value {
+                add(key, value);
+            }
+        }
+        if let Some(action) = self.app.if_missing {
+            add("if_missing", &action.to_string());
+        }
+        self.app.printer.line(&text)
+    }
 }
 
-fn write(
-    app: &App,
-    args: &SetArgs,
-    name: &SecretName,
-    profile: Option<&ProfileName>,
-    (path, kind): (&std::path::Path, FileKind),
-    existing: Option<&SecretConfig>,
-    stored: Option<Stored>,
-) -> Result<(), CliError> {
-    let mut editor = Editor::open(path, kind)?;
-    let table = editor.secrets_table(profile, name.as_str());
-    let table: Vec<&str> = table.iter().map(String::as_str).collect();
-    let mut changes: Vec<(&str, Change)> = Vec::new();
-    let is_new_here = !editor.has(&table, name.as_str());
-    if let Some(stored) = &stored {
-        if let Some(provider) = &stored.provider {
-            changes.push(("provider", Change::text(provider)));
-        }
-        // An entry that says `ref` keeps saying it.
-        let uses_ref = !is_new_here
-            && existing.is_some_and(|secret| secret.location_of("ref") != &secret.location);
-        changes.push((
-            if uses_ref { "ref" } else { "value" },
-            Change::text(&stored.value),
-        ));
-        if stored.provider.is_none() {
-            changes.push(("default", Change::text(&stored.value)));
-        }
-    }
-    if is_new_here {
-        changes.extend(inherited(existing));
-    }
-    if let Some(text) = &args.description {
-        changes.push(("description", Change::text(text)));
-    }
-    if let Some(text) = &args.default {
-        changes.push(("default", Change::text(text)));
-    }
-    if let Some(action) = app.if_missing {
-        changes.push(("if_missing", Change::text(&action.to_string())));
-    }
-    if stored.is_some() && existing.is_some_and(|secret| secret.sync.is_some()) && !is_new_here {
-        // The copy is of the old value.
-        changes.push(("sync", Change::Remove));
-    }
-    editor.set(&table, name.as_str(), &changes)?;
-    Ok(editor.save()?)
+/// Of several changes to one key the last counts.
+fn last_of_each(changes: Vec<(&str, Change)>) -> Vec<(&str, Change)> {
+    let by_key: indexmap::IndexMap<&str, Change> = changes.into_iter().collect();
+    by_key.into_iter().collect()
 }
 
 /// What an override of an inherited secret takes over from it, beside its value.
@@ -326,47 +376,4 @@ pub(crate) fn inherited(existing: Option<&SecretConfig>) -> Vec<(&'static str, C
         fnox_config::EnvMode::Never => out.push(("env", Change::Set(false.into()))),
     }
     out
-}
-
-fn dry_run(
-    app: &App,
-    args: &SetArgs,
-    profile: Option<&ProfileName>,
-    provider: Option<&ProviderConfig>,
-    value: Option<&SecretString>,
-    path: &std::path::Path,
-) -> Result<(), CliError> {
-    let mut text = format!(
-        "[dry-run] would set {}{} in {}",
-        args.key,
-        suffix(profile, args.global),
-        path.display()
-    );
-    let mut add = |key: &str, value: &str| text.push_str(&["\n  ", key, ": ", value].concat());
-    if let Some(provider) = provider {
-        add("provider", provider.name.as_str());
-    }
-    if let Some(value) = value {
-        match provider.map(|provider| provider.spec.capability) {
-            Some(Capability::ReadsOnly) => add(
-                "value",
-                &value.expose_secret().chars().take(50).collect::<String>(),
-            ),
-            Some(Capability::StoresRemotely) => add("value", "<stored by the provider>"),
-            Some(Capability::EncryptsInConfig) => add("value", "<encrypted>"),
-            None => add("value", "<plain text>"),
-        }
-    }
-    for (key, value) in [
-        ("description", &args.description),
-        ("default", &args.default),
-    ] {
-        if let Some(value) = value {
-            add(key, value);
-        }
-    }
-    if let Some(action) = app.if_missing {
-        add("if_missing", &action.to_string());
-    }
-    app.printer.line(&text)
 }

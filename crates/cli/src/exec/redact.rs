@@ -173,18 +173,14 @@ impl Stream<'_> {
             } else {
                 self.first_beginning(rest)
             };
-            match automaton.find(rest).filter(|found| found.start() < held) {
-                Some(found) => {
-                    out.extend_from_slice(&rest[..found.start()]);
-                    out.extend_from_slice(REPLACEMENT);
-                    at += found.end();
-                }
-                None => {
-                    out.extend_from_slice(&rest[..held]);
-                    at += held;
-                    break;
-                }
-            }
+            let Some(found) = automaton.find(rest).filter(|found| found.start() < held) else {
+                out.extend_from_slice(&rest[..held]);
+                at += held;
+                break;
+            };
+            out.extend_from_slice(&rest[..found.start()]);
+            out.extend_from_slice(REPLACEMENT);
+            at += found.end();
         }
         let left = Zeroizing::new(self.pending[at..].to_vec());
         self.pending = left;

@@ -1,7 +1,7 @@
 //! The JSON documents that commands print. Their schemas are committed under `docs/reference/schemas/`.
 
 use fnox_config::EnvMode;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, schema_for};
 use serde::Serialize;
 
 /// `fnox get --json`
@@ -35,6 +35,27 @@ pub struct ListedSecret {
     /// The value, with `--values`, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
+}
+
+/// The schema of every document, by the name of its file.
+#[must_use]
+pub fn schemas() -> Vec<(&'static str, Schema)> {
+    vec![
+        ("get", schema_for!(SecretValue)),
+        ("list", schema_for!(Vec<ListedSecret>)),
+        ("lease-create", schema_for!(CreatedLease)),
+        ("lease-list", schema_for!(Vec<ListedLease>)),
+        ("lease-cleanup", schema_for!(Vec<SettledLease>)),
+        ("provider-list", schema_for!(Vec<ListedProvider>)),
+        ("provider-test", schema_for!(Vec<ProviderTest>)),
+        ("profiles", schema_for!(Vec<ListedProfile>)),
+        ("config-files", schema_for!(Vec<ConfigFile>)),
+        ("version", schema_for!(VersionDocument)),
+        ("age-keygen", schema_for!(AgeKey)),
+        ("export", schema_for!(Exported)),
+        ("check", schema_for!(CheckReport)),
+        ("doctor", schema_for!(DoctorReport)),
+    ]
 }
 
 /// The word for a secret's `env`.

@@ -41,7 +41,10 @@ impl ProviderSpec {
     /// Those of its variables that hold a credential, and so must not reach the program. The others say
     /// where a store is, not how to open it.
     pub fn credentials(&self) -> impl Iterator<Item = &'static str> {
-        self.variables.iter().copied().filter(|name| !PLACES.contains(name))
+        self.variables
+            .iter()
+            .copied()
+            .filter(|name| !PLACES.contains(name))
     }
 
     /// One of its own keys.

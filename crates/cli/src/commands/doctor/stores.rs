@@ -26,11 +26,13 @@ pub(super) async fn examine(app: &App, config: Option<&Config>, found: &mut Exam
         options.prompt_auth = false;
         let resolver = Resolver::new(config, options);
         providers(app, config, &resolver, found).await;
+        types(found);
         leases(config, found);
         let masters = Masters::new(app, config, &resolver);
         ledger(&masters, found).await;
+    } else {
+        types(found);
     }
-    types(found);
     identities(app, config, found);
     keychain(app, config, found).await;
 }

@@ -1,0 +1,321 @@
+//! The stable codes of errors. `docs/reference/errors.md` is generated from this table.
+
+use fnox_core::ExitStatus;
+
+/// One code.
+pub type Code = (&'static str, ExitStatus, &'static str, &'static str);
+
+/// Every code: its name, the exit status, what it means, what to do.
+pub const CODES: &[Code] = &[
+    (
+        "config::not_found",
+        ExitStatus::Configuration,
+        "No `fnox.toml` in this folder or any above it.",
+        "Run `fnox init`, change the folder, or name a file with `-c PATH`.",
+    ),
+    (
+        "config::io",
+        ExitStatus::Configuration,
+        "A configuration file cannot be read or written.",
+        "Look at the file's and its folder's permissions and at the free space.",
+    ),
+    (
+        "config::too_large",
+        ExitStatus::Configuration,
+        "A configuration file has more than 4 MiB.",
+        "Keep large values in a provider.",
+    ),
+    (
+        "config::syntax",
+        ExitStatus::Configuration,
+        "A configuration file is not valid TOML 1.1.",
+        "Mend the underlined place.",
+    ),
+    (
+        "config::unknown_key",
+        ExitStatus::Configuration,
+        "A table has a key that fnox does not know.",
+        "Correct the key; the message names the nearest known one. See [configuration](configuration.md).",
+    ),
+    (
+        "config::missing_key",
+        ExitStatus::Configuration,
+        "A table lacks a key that it needs.",
+        "Add the key.",
+    ),
+    (
+        "config::invalid_value",
+        ExitStatus::Configuration,
+        "A key has a value that it cannot have.",
+        "Correct the underlined value.",
+    ),
+    (
+        "config::unknown_name",
+        ExitStatus::Configuration,
+        "A provider, profile, secret, lease or type of that name does not exist.",
+        "Correct the name; the message gives the nearest one or all of them.",
+    ),
+    (
+        "config::already_exists",
+        ExitStatus::Configuration,
+        "The name is taken.",
+        "Choose another one or remove the existing entry first.",
+    ),
+    (
+        "config::cycle",
+        ExitStatus::Configuration,
+        "Profiles inherit from one another in a circle.",
+        "Remove one of the links that the message prints.",
+    ),
+    (
+        "config::missing_import",
+        ExitStatus::Configuration,
+        "A file in `import` does not exist.",
+        "Create it or remove it from the list.",
+    ),
+    (
+        "config::untrusted",
+        ExitStatus::Configuration,
+        "A configuration file belongs to another user, or everybody may write to it. It could run commands as you.",
+        "Read it, then allow its present content with `fnox trust PATH`, or mend owner and mode.",
+    ),
+    (
+        "config::ambiguous_profile",
+        ExitStatus::Configuration,
+        "Several profiles are active and the command writes.",
+        "Name one with `--write-profile`.",
+    ),
+    (
+        "secret::missing",
+        ExitStatus::SecretMissing,
+        "A secret has no value in its provider, no default, and no environment variable of its name.",
+        "Set it with `fnox set`, or allow it to be missing with `if_missing`.",
+    ),
+    (
+        "secret::cycle",
+        ExitStatus::Configuration,
+        "Secrets need one another in a circle.",
+        "Take one of them from another provider.",
+    ),
+    (
+        "secret::unfit",
+        ExitStatus::Configuration,
+        "`json_path`, `line` or `${NAME}` does not fit the value.",
+        "Correct the key, or the stored value.",
+    ),
+    (
+        "secret::not_injectable",
+        ExitStatus::Configuration,
+        "A value cannot be an environment variable: it contains a NUL byte, or its `env` mode keeps it from programs.",
+        "Use `as_file = true`, or change `env`.",
+    ),
+    (
+        "provider::not_found",
+        ExitStatus::SecretMissing,
+        "The provider works, but has nothing under this reference.",
+        "Correct the reference, or store the value with `fnox set`.",
+    ),
+    (
+        "provider::authentication_needed",
+        ExitStatus::AuthenticationNeeded,
+        "Somebody must log in, unlock the store or present a key. The message lists what was tried.",
+        "Do what the message says; on a terminal fnox offers to run the login command.",
+    ),
+    (
+        "provider::unavailable",
+        ExitStatus::Unavailable,
+        "A provider did not answer in time, or its program is not installed.",
+        "Install or start it, or look at the network. `fnox doctor` tests all of them.",
+    ),
+    (
+        "provider::misconfigured",
+        ExitStatus::Configuration,
+        "A provider's configuration is wrong, or this version cannot open its type.",
+        "Correct the named key.",
+    ),
+    (
+        "lease::misconfigured",
+        ExitStatus::Configuration,
+        "A key of a lease is wrong.",
+        "Correct the key that the message names.",
+    ),
+    (
+        "lease::not_built",
+        ExitStatus::Configuration,
+        "The type of lease is known, but this version cannot mint it.",
+        "`fnox doctor` lists the types that it can.",
+    ),
+    (
+        "lease::not_configured",
+        ExitStatus::Configuration,
+        "A record belongs to a lease that is not in the configuration any more, so nothing can withdraw it.",
+        "Put the lease back, revoke it, then remove it again.",
+    ),
+    (
+        "lease::duration_out_of_range",
+        ExitStatus::Configuration,
+        "The lease would live shorter or longer than its type allows.",
+        "Change `duration`, or `--duration`; the message names the limits.",
+    ),
+    (
+        "lease::prerequisites_missing",
+        ExitStatus::AuthenticationNeeded,
+        "Nothing is configured or present to mint with, and the lease must be there (`required`, `--require-leases`, `fnox run`).",
+        "Configure its master, or run `fnox lease create NAME -i`.",
+    ),
+    (
+        "lease::masters",
+        ExitStatus::AuthenticationNeeded,
+        "A master is configured and could not be had. The exit code is that of the master's own failure.",
+        "The message says what failed and what to do.",
+    ),
+    (
+        "lease::authentication_needed",
+        ExitStatus::AuthenticationNeeded,
+        "The issuer does not accept the masters: missing, wrong or expired.",
+        "Log in again, or set the masters anew.",
+    ),
+    (
+        "lease::denied",
+        ExitStatus::Denied,
+        "The issuer refuses to mint for this master.",
+        "Have the permission granted that the message names.",
+    ),
+    (
+        "lease::unavailable",
+        ExitStatus::Unavailable,
+        "The issuer did not answer, or not with a credential. The program was not started.",
+        "Try again; look at the network and at the issuer.",
+    ),
+    (
+        "lease::not_recorded",
+        ExitStatus::Failure,
+        "A credential was issued, could not be put on record, and is therefore not used.",
+        "Mend what the message names, then run `fnox lease cleanup`.",
+    ),
+    (
+        "lease::unknown",
+        ExitStatus::Failure,
+        "No lease has this id, prefix or name.",
+        "Look at `fnox lease list`.",
+    ),
+    (
+        "lease::ambiguous",
+        ExitStatus::Failure,
+        "Several leases begin with this prefix.",
+        "Give more of the id, or the whole of it.",
+    ),
+    (
+        "ledger::io",
+        ExitStatus::Failure,
+        "The lease ledger cannot be read or written. The old one is as it was.",
+        "Look at the state folder's permissions and free space.",
+    ),
+    (
+        "ledger::locked",
+        ExitStatus::Unavailable,
+        "Another process holds a lock of the ledger, or mints the same lease, for too long.",
+        "Wait for the process that the message names, or end it.",
+    ),
+    (
+        "ledger::key_unavailable",
+        ExitStatus::AuthenticationNeeded,
+        "The key that opens the ledger is gone or locked. The ledger is left as it is.",
+        "Restore or unlock the key.",
+    ),
+    (
+        "ledger::malformed",
+        ExitStatus::Failure,
+        "The ledger is not one.",
+        "Remove it: its leases are forgotten and only expire.",
+    ),
+    (
+        "ledger::sealed",
+        ExitStatus::Failure,
+        "The ledger does not open: it was changed, or belongs to another folder or key.",
+        "Remove it: its leases are forgotten and only expire.",
+    ),
+    (
+        "ledger::unsafe",
+        ExitStatus::AuthenticationNeeded,
+        "Others could have read or written the ledger's files.",
+        "Mend owner and mode as the message says.",
+    ),
+    (
+        "cli::usage",
+        ExitStatus::Usage,
+        "The command line asks for something that makes no sense.",
+        "See `fnox COMMAND --help`.",
+    ),
+    (
+        "cli::file",
+        ExitStatus::Failure,
+        "A file that the command line names cannot be read or written.",
+        "Look at its path and permissions.",
+    ),
+    (
+        "cli::input",
+        ExitStatus::Failure,
+        "An input is not what it should be.",
+        "Correct the named line.",
+    ),
+    (
+        "cli::not_started",
+        ExitStatus::CommandNotFound,
+        "The program does not exist (127) or cannot be run (126).",
+        "Check its name and PATH.",
+    ),
+    (
+        "cli::check_failed",
+        ExitStatus::Failure,
+        "`fnox check`, `doctor`, `provider test` or `reencrypt --check` found something.",
+        "See what it printed.",
+    ),
+    (
+        "cli::output",
+        ExitStatus::Failure,
+        "The output cannot be written.",
+        "Look at the free space, or at whoever reads the output.",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::CODES;
+
+    /// Collects `"area::reason"` from every source file.
+    fn in_sources(folder: &Path, found: &mut BTreeSet<String>) {
+        let pattern =
+            regex::Regex::new(r#""((?:config|secret|provider|lease|ledger|cli)::[a-z_]+)""#)
+                .unwrap();
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                in_sources(&path, found);
+            } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("codes.rs")
+            {
+                let text = std::fs::read_to_string(&path).unwrap();
+                found.extend(
+                    pattern
+                        .captures_iter(&text)
+                        .map(|captures| captures[1].to_owned()),
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_code_that_the_sources_name_is_documented_and_no_other() {
+        let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let mut found = BTreeSet::new();
+        for name in ["config", "providers", "leases", "cli"] {
+            in_sources(&crates.join(name).join("src"), &mut found);
+        }
+        let documented: BTreeSet<String> = CODES.iter().map(|code| code.0.to_owned()).collect();
+        assert_eq!(documented, found);
+        assert_eq!(documented.len(), CODES.len(), "a code stands twice");
+    }
+}

@@ -1,0 +1,122 @@
+//! `fnox check`
+
+use insta::assert_snapshot;
+
+use crate::support::{fails, json, ok, sandbox, shown, with_age};
+
+#[test]
+fn a_healthy_configuration_is_called_healthy() {
+    let sandbox = with_age();
+    sandbox.run(["set", "TOKEN"]).stdin("x").finish().succeeds();
+    let run = sandbox.run(["check", "--all"]).finish().succeeds();
+    assert_snapshot!(shown(&sandbox, &run), @r"
+    Profile: default
+    Secrets: 1
+    Providers: 1
+    ----
+    ✓ The configuration is healthy
+    ");
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_once() {
+    let sandbox = sandbox();
+    let text = r#"
+[providers]
+files = { type = "plain" }
+cloud = { type = "vault", token = { secret = "VAULT_TOKE" } }
+
+[secrets]
+A = { default = "${B}" }
+B = { default = "${A}" }
+C = { default = "${GONE}" }
+D = { provider = "filse", value = "x" }
+E = { provider = "files", value = "clear" }
+F = { if_missing = "error" }
+VAULT_TOKEN = { description = "from the environment" }
+
+[leases.db]
+type = "command"
+create_command = "true"
+
+[leases.later]
+type = "tailscale"
+"#;
+    sandbox.write("fnox.toml", text);
+    let run = sandbox.run(["check"]).finish().exits_with(1);
+    assert_snapshot!(shown(&sandbox, &run), @r"
+    Profile: default
+    Secrets: 7
+    Providers: 2
+    Leases: 2
+    ----
+    ");
+}
+
+#[test]
+fn secrets_that_may_be_missing_are_resolved_only_with_all() {
+    let sandbox = sandbox();
+    sandbox.write_program(
+        "op",
+        "#!/bin/sh\necho \"$@\" >> \"$HOME/asked\"\necho 'no account' >&2\nexit 1\n",
+    );
+    let text = "[providers]\nop = { type = \"1password\", vault = \"v\" }\n[secrets]\nA = { value = \"item/field\" }\n";
+    sandbox.write("fnox.toml", text);
+    ok(&sandbox, &["check"]);
+    assert!(
+        !sandbox.home().join("asked").exists(),
+        "nothing requires the secret"
+    );
+    let run = sandbox.run(["check", "--all"]).finish().succeeds();
+    assert!(
+        run.stderr.contains("1 warning:") && run.stderr.contains("`A` cannot be resolved"),
+        "{run}"
+    );
+    sandbox.write("fnox.toml", format!("if_missing = \"error\"\n{text}"));
+    let error = fails(&sandbox, 1, &["check"]);
+    assert!(
+        error.contains("1 error:") && error.contains("`A` cannot be resolved"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_document_says_the_same() {
+    let sandbox = sandbox();
+    sandbox.write(
+        "fnox.toml",
+        "[secrets]\nA = { if_missing = \"error\" }\nB = { default = \"${NO}\" }\n",
+    );
+    let run = sandbox.run(["check", "--json"]).finish().exits_with(1);
+    let document = json(&run.stdout);
+    assert_eq!(document["healthy"], false);
+    assert_eq!(document["secrets"], 2);
+    assert_eq!(document["profiles"], serde_json::json!(["default"]));
+    let errors = document["errors"].as_array().unwrap();
+    assert_eq!(errors.len(), 2, "{run}");
+    assert_eq!(errors[0]["line"], 3);
+}
+
+#[test]
+fn one_value_that_does_not_fit_does_not_hide_the_others() {
+    let sandbox = with_age();
+    sandbox
+        .run(["set", "A"])
+        .stdin("not json")
+        .finish()
+        .succeeds();
+    let text = sandbox.read("fnox.toml").replace(
+        "value =",
+        "json_path = \"a.b\", if_missing = \"error\", value =",
+    );
+    sandbox.write(
+        "fnox.toml",
+        format!("{text}Z = {{ if_missing = \"error\" }}\n"),
+    );
+    let error = fails(&sandbox, 1, &["check"]);
+    assert!(
+        error.contains("2 errors:") && error.contains("`A`") && error.contains("`Z`"),
+        "{error}"
+    );
+    assert!(!error.contains("not json"), "{error}");
+}

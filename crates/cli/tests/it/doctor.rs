@@ -1,0 +1,126 @@
+//! `fnox doctor`
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use insta::assert_snapshot;
+
+use crate::support::{json, sandbox, shown, with_age};
+
+#[test]
+fn everything_works_in_order() {
+    let sandbox = with_age();
+    let run = sandbox.run(["doctor"]).finish().succeeds();
+    assert_snapshot!(shown(&sandbox, &run), @r"");
+}
+
+#[test]
+fn what_does_not_work_is_told_with_its_remedy() {
+    let sandbox = sandbox();
+    sandbox.write(
+        "fnox.toml",
+        "[providers]\nage = { type = \"age\", recipients = [\"age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg\"], key_file = \"gone.txt\" }\nlater = { type = \"vault\", address = \"https://v.example\" }\n",
+    );
+    let run = sandbox.run(["doctor", "--json"]).finish().exits_with(1);
+    let document = json(&run.stdout);
+    assert_eq!(document["healthy"], false);
+    let examinations = document["examinations"].as_array().unwrap();
+    let of = |group: &str, name: &str| {
+        let found = examinations
+            .iter()
+            .find(|one| one["group"] == group && one["name"].as_str().unwrap().contains(name));
+        found
+            .unwrap_or_else(|| panic!("no {group}/{name} in {run}"))
+            .clone()
+    };
+    assert_eq!(of("providers", "age")["outcome"], "failure");
+    assert!(
+        of("providers", "age")["remedy"]
+            .as_str()
+            .unwrap()
+            .contains("fnox age keygen"),
+        "{run}"
+    );
+    assert_eq!(of("providers", "later")["outcome"], "warning");
+    assert_eq!(of("age identities", "key_file")["outcome"], "failure");
+    assert!(
+        of("providers", "not built")["detail"]
+            .as_str()
+            .unwrap()
+            .contains("aws-kms")
+    );
+    assert_eq!(of("leases", "ledger")["outcome"], "ok");
+    assert_eq!(of("clock", "time")["outcome"], "ok");
+}
+
+#[test]
+fn an_identity_that_others_may_read_is_warned_of() {
+    let sandbox = with_age();
+    let path = sandbox.config_folder().join("age.txt");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let run = sandbox.run(["doctor"]).finish().succeeds();
+    assert!(
+        run.stdout.contains("other users may use it (mode 0644)"),
+        "{run}"
+    );
+    assert!(
+        run.stdout
+            .contains(&format!("chmod go= {}", path.display())),
+        "{run}"
+    );
+}
+
+#[test]
+fn a_clock_that_was_set_back_is_noticed() {
+    let sandbox = with_age();
+    let tomorrow = std::time::Duration::from_secs(24 * 3600);
+    let file = std::fs::File::options()
+        .append(true)
+        .open(sandbox.project().join("fnox.toml"))
+        .unwrap();
+    let written = file.metadata().unwrap().modified().unwrap();
+    file.set_modified(written + tomorrow).unwrap();
+    let run = sandbox.run(["doctor"]).finish().succeeds();
+    assert!(
+        run.stdout.contains("! time: it is ") && run.stdout.contains("was written at"),
+        "{run}"
+    );
+}
+
+#[test]
+fn a_wrong_configuration_does_not_stop_the_rest() {
+    let sandbox = sandbox();
+    sandbox.write("fnox.toml", "[secretz]\n");
+    let run = sandbox.run(["doctor"]).finish().exits_with(1);
+    assert!(
+        run.stdout.contains("✗ files: unknown key `secretz`"),
+        "{run}"
+    );
+    assert!(
+        run.stdout.contains("did you mean `secrets`?") && run.stdout.contains("✓ time:"),
+        "{run}"
+    );
+    let run = sandbox
+        .run(["doctor"])
+        .within(sandbox.home())
+        .finish()
+        .succeeds();
+    assert!(
+        run.stdout.contains("! files: no configuration found"),
+        "{run}"
+    );
+}
+
+#[test]
+fn a_ledger_that_does_not_open_is_a_failure() {
+    let sandbox = with_age();
+    let leases = sandbox.state_folder().join("leases");
+    std::fs::create_dir_all(&leases).unwrap();
+    // Every path may be the project's; the name is a hash.
+    let run = sandbox.run(["lease", "list"]).finish().succeeds();
+    assert!(run.stderr.len() < 2000);
+    let run = sandbox.run(["doctor"]).finish().succeeds();
+    assert!(
+        run.stdout.contains("ledger: 0 on record, 0 active"),
+        "{run}"
+    );
+}

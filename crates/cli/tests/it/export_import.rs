@@ -1,0 +1,263 @@
+//! `fnox export` and `fnox import`
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use fnox_testkit::Sandbox;
+use insta::assert_snapshot;
+
+use crate::support::{fails, json, ok, sandbox, shown, with_age};
+
+const AWKWARD: &str = r#"{"secrets": {
+  "Z": "plain",
+  "QUOTES": "it's \"quoted\" \\ and `$(id)` $HOME ${X} !!",
+  "LINES": "-----BEGIN-----\r\n a\tb \n\n-----END-----\n",
+  "UNICODE": "häßlich € 😀 \u2028",
+  "EMPTY": "",
+  "SPACES": "  both ends  ",
+  "HASH": "a #b"
+}}"#;
+
+fn imported() -> Sandbox {
+    let sandbox = with_age();
+    sandbox.write("in.json", AWKWARD);
+    ok(
+        &sandbox,
+        &["import", "json", "-i", "in.json", "-p", "age", "--force"],
+    );
+    sandbox
+}
+
+#[test]
+fn values_survive_every_format_and_keep_their_order() {
+    let sandbox = imported();
+    let original = json(AWKWARD)["secrets"].clone();
+    let names: Vec<&String> = original.as_object().unwrap().keys().collect();
+    for format in ["env", "json", "yaml", "toml"] {
+        let file = format!("out.{format}");
+        ok(&sandbox, &["export", "-f", format, "-o", &file]);
+        let other = with_age();
+        let input = sandbox.project().join(&file);
+        ok(
+            &other,
+            &[
+                "import",
+                format,
+                "-i",
+                input.to_str().unwrap(),
+                "-p",
+                "age",
+                "-f",
+            ],
+        );
+        let back = json(&ok(&other, &["export", "-f", "json"]))["secrets"].clone();
+        assert_eq!(back, original, "{format}");
+        assert_eq!(
+            back.as_object().unwrap().keys().collect::<Vec<_>>(),
+            names,
+            "{format}"
+        );
+    }
+}
+
+#[test]
+fn a_shell_that_evaluates_the_output_has_every_value() {
+    let sandbox = imported();
+    let text = ok(&sandbox, &["export", "-f", "shell"]);
+    let script = "eval \"$1\"\nfor name in Z QUOTES LINES UNICODE EMPTY SPACES HASH; do eval \"printf '%s\\\\0' \\\"\\$$name\\\"\"; done";
+    let run = sandbox
+        .run_program("sh", ["-c", script, "sh", &text])
+        .finish()
+        .succeeds();
+    let values: Vec<&str> = run.stdout.split_terminator('\0').collect();
+    let original = json(AWKWARD)["secrets"].clone();
+    let expected: Vec<&str> = original
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|value| value.as_str().unwrap())
+        .collect();
+    assert_eq!(values, expected);
+}
+
+#[test]
+fn a_file_is_private_and_a_dry_run_resolves_nothing() {
+    let sandbox = imported();
+    ok(&sandbox, &["export", "-o", "secrets.env"]);
+    let path = sandbox.project().join("secrets.env");
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    std::fs::remove_file(sandbox.config_folder().join("age.txt")).unwrap();
+    let run = sandbox
+        .run(["export", "-n", "-o", "other.env", "Z", "EMPTY"])
+        .finish()
+        .succeeds();
+    assert_snapshot!(shown(&sandbox, &run), @r"
+    [dry-run] would export 2 secrets as env to [project]/other.env
+      Z
+      EMPTY
+    ----
+    ");
+    assert!(!sandbox.project().join("other.env").exists());
+}
+
+#[test]
+fn modes_names_and_headers_choose_what_is_written() {
+    let sandbox = sandbox();
+    let text = "[secrets]\nA = { default = \"1\" }\nB = { default = \"${A}2\", env = \"exec\" }\nC = { default = \"3\", env = false }\n";
+    sandbox.write("fnox.toml", text);
+    assert_eq!(ok(&sandbox, &["export"]), "A=1\n");
+    assert_eq!(ok(&sandbox, &["export", "--all"]), "A=1\nB=12\nC=3\n");
+    assert_eq!(
+        ok(&sandbox, &["export", "B"]),
+        "B=12\n",
+        "what it only depends on is left out"
+    );
+    let run = sandbox.run(["export", "--header"]).finish().succeeds();
+    assert_snapshot!(shown(&sandbox, &run), @r"
+    # Exported from profile: default
+    # Exported at: [time]
+    # Total secrets: 1
+
+    A=1
+    ----
+    ");
+    let error = fails(&sandbox, 3, &["export", "AA"]);
+    assert!(error.contains("did you mean `A`?"), "{error}");
+}
+
+#[test]
+fn secrets_that_are_files_are_exported_as_paths() {
+    let sandbox = sandbox();
+    sandbox.write(
+        "fnox.toml",
+        "[secrets]\nKEY = { default = \"inside\", as_file = true }\n",
+    );
+    let document = json(&ok(&sandbox, &["export", "-f", "json"]));
+    let path = std::path::PathBuf::from(document["secrets"]["KEY"].as_str().unwrap());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "inside");
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_bad_input_changes_nothing_and_is_named() {
+    let sandbox = with_age();
+    let before = sandbox.read("fnox.toml");
+    sandbox.write("bad.env", "GOOD=1\nbad-name=2\nÄ=3\n");
+    let error = fails(&sandbox, 1, &["import", "-i", "bad.env", "-p", "age", "-f"]);
+    assert!(
+        error.contains("`bad-name`") && error.contains("`Ä`"),
+        "{error}"
+    );
+    sandbox.write("broken.json", "{\"A\": \"hunter2\",}");
+    let error = fails(
+        &sandbox,
+        1,
+        &["import", "json", "-i", "broken.json", "-p", "age", "-f"],
+    );
+    assert!(
+        error.contains("not valid JSON") && !error.contains("hunter2"),
+        "{error}"
+    );
+    sandbox.write("binary.env", [b'A', b'=', 0xff]);
+    fails(
+        &sandbox,
+        1,
+        &["import", "-i", "binary.env", "-p", "age", "-f"],
+    );
+    fails(
+        &sandbox,
+        1,
+        &["import", "-i", "gone.env", "-p", "age", "-f"],
+    );
+    fails(&sandbox, 2, &["import", "-i", "bad.env", "-p", "age"]);
+    let error = fails(&sandbox, 2, &["import", "-p", "age"]);
+    assert!(error.contains("--force"), "{error}");
+    fails(
+        &sandbox,
+        2,
+        &[
+            "import", "-i", "bad.env", "-p", "age", "-f", "--filter", "(",
+        ],
+    );
+    let error = fails(
+        &sandbox,
+        3,
+        &["import", "-i", "bad.env", "-p", "agee", "-f"],
+    );
+    assert!(error.contains("did you mean `age`?"), "{error}");
+    assert_eq!(sandbox.read("fnox.toml"), before);
+    ok(
+        &sandbox,
+        &[
+            "import", "-i", "bad.env", "-p", "age", "-f", "--filter", "^NONE$",
+        ],
+    );
+    assert_eq!(sandbox.read("fnox.toml"), before);
+}
+
+#[test]
+fn only_providers_that_encrypt_can_be_imported_with() {
+    let sandbox = sandbox();
+    sandbox.write("values.env", "A=1\n");
+    sandbox.write(
+        "fnox.toml",
+        "[providers]\nop = { type = \"1password\", vault = \"v\" }\nfile = { type = \"plain\", file = \"values.env\", format = \"env\" }\n",
+    );
+    for provider in ["op", "file"] {
+        let error = fails(
+            &sandbox,
+            2,
+            &["import", "-i", "values.env", "-p", provider, "-f"],
+        );
+        assert!(error.contains("does not encrypt"), "{error}");
+    }
+}
+
+#[test]
+fn existing_entries_keep_their_other_keys_and_the_file_its_bytes() {
+    let sandbox = with_age();
+    let head = sandbox.read("fnox.toml");
+    let entry = "A = { description = \"first\", if_missing = \"error\" } # mine\n";
+    sandbox.write("fnox.toml", format!("{head}\n[secrets]\n{entry}"));
+    let input = "B=2\nA=1\n";
+    sandbox
+        .run(["import", "-p", "age", "-f", "--prefix", ""])
+        .stdin(input)
+        .finish()
+        .succeeds();
+    let text = sandbox.read("fnox.toml");
+    assert!(text.starts_with(&head), "{text}");
+    assert!(
+        text.contains(
+            "A = { description = \"first\", if_missing = \"error\", provider = \"age\", value = "
+        ),
+        "{text}"
+    );
+    assert!(text.contains(" # mine\nB = { provider = \"age\""), "{text}");
+    assert_eq!(ok(&sandbox, &["export"]), "A=1\nB=2\n");
+    sandbox.assert_no_leak("unlikely-canary", &[]);
+}
+
+#[test]
+fn an_import_can_go_to_a_profile_that_it_creates_or_to_the_global_file() {
+    let sandbox = with_age();
+    sandbox.write("in.env", "A=1\n");
+    let run = sandbox
+        .run(["import", "-i", "in.env", "-p", "age", "-f", "-P", "new"])
+        .finish()
+        .succeeds();
+    assert!(run.stderr.contains("into profile new"), "{run}");
+    assert!(
+        sandbox
+            .read("fnox.toml")
+            .contains("[profiles.new.secrets]\nA = ")
+    );
+    assert_eq!(ok(&sandbox, &["get", "A", "-P", "new"]), "1\n");
+    ok(
+        &sandbox,
+        &[
+            "import", "-i", "in.env", "-p", "age", "-f", "-g", "--prefix", "G_",
+        ],
+    );
+    let global = std::fs::read_to_string(sandbox.config_folder().join("config.toml")).unwrap();
+    assert!(global.starts_with("[secrets]\nG_A = "), "{global}");
+}

@@ -1,0 +1,20 @@
+//! Tests of the binary: each runs it in a sandbox of its own.
+
+#[cfg(test)]
+mod age_keys;
+#[cfg(test)]
+mod check;
+#[cfg(test)]
+mod doctor;
+#[cfg(test)]
+mod export_import;
+#[cfg(test)]
+mod init;
+#[cfg(test)]
+mod inspect;
+#[cfg(test)]
+mod provider;
+#[cfg(test)]
+mod reencrypt;
+#[cfg(test)]
+mod support;

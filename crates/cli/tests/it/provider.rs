@@ -1,0 +1,168 @@
+//! `fnox provider`
+
+use crate::support::{fails, json, ok, sandbox, with_age, with_identity};
+
+const BEFORE: &str = "# top\nroot = true # stop\n\n[secrets]\n# none\n";
+
+#[test]
+fn a_provider_is_added_without_touching_the_rest_and_removed_again() {
+    let (sandbox, recipient) = with_identity();
+    sandbox.write("fnox.toml", BEFORE);
+    ok(
+        &sandbox,
+        &[
+            "provider",
+            "add",
+            "team",
+            "age",
+            "-f",
+            &format!("recipients={recipient}"),
+            "-f",
+            "bind_names=true",
+        ],
+    );
+    let expected = format!(
+        "{BEFORE}\n[providers]\nteam = {{ type = \"age\", recipients = [\"{recipient}\"], bind_names = true }}\n"
+    );
+    assert_eq!(sandbox.read("fnox.toml"), expected);
+    let error = fails(&sandbox, 3, &["provider", "add", "team", "plain"]);
+    assert!(error.contains("exists already"), "{error}");
+    assert_eq!(ok(&sandbox, &["provider", "list"]), "team\n");
+    ok(&sandbox, &["provider", "remove", "team"]);
+    assert!(sandbox.read("fnox.toml").starts_with(BEFORE));
+    assert!(!sandbox.read("fnox.toml").contains("team"));
+    let error = fails(&sandbox, 3, &["provider", "remove", "team"]);
+    assert!(error.contains("there is no provider `team`"), "{error}");
+}
+
+#[test]
+fn what_a_type_needs_is_named_and_nothing_is_written() {
+    let sandbox = sandbox();
+    let error = fails(
+        &sandbox,
+        2,
+        &[
+            "provider",
+            "add",
+            "k",
+            "aws-kms",
+            "-f",
+            "region=eu-central-1",
+        ],
+    );
+    assert!(error.contains("needs: key_id"), "{error}");
+    let error = fails(&sandbox, 2, &["provider", "add", "a", "age"]);
+    assert!(error.contains("--field recipients=age1…"), "{error}");
+    let error = fails(
+        &sandbox,
+        2,
+        &["provider", "add", "a", "age", "-f", "recipient=x"],
+    );
+    assert!(error.contains("did you mean `recipients`?"), "{error}");
+    let error = fails(
+        &sandbox,
+        3,
+        &["provider", "add", "a", "keychian", "-f", "service=x"],
+    );
+    assert!(error.contains("did you mean `keychain`?"), "{error}");
+    assert!(!sandbox.project().join("fnox.toml").exists());
+}
+
+#[test]
+fn the_short_names_of_cloud_stores_are_understood() {
+    let sandbox = sandbox();
+    let run = sandbox
+        .run(["provider", "add", "sm", "aws", "-f", "region=eu-central-1"])
+        .finish()
+        .succeeds();
+    assert!(
+        run.stderr.contains("cannot be opened by this version"),
+        "{run}"
+    );
+    let document = json(&ok(&sandbox, &["provider", "list", "--json"]));
+    assert_eq!(document[0]["type"], "aws-sm");
+    assert_eq!(document[0]["built"], false);
+    assert_eq!(document[0]["default"], true);
+}
+
+#[test]
+fn only_a_profile_on_the_command_line_counts() {
+    let sandbox = sandbox();
+    sandbox.write("fnox.toml", "[profiles.dev]\n");
+    sandbox
+        .run(["provider", "add", "a", "plain"])
+        .env("FNOX_PROFILE", "dev")
+        .finish()
+        .succeeds();
+    ok(&sandbox, &["provider", "add", "b", "plain", "-P", "dev"]);
+    let text = sandbox.read("fnox.toml");
+    assert!(text.contains("\n[providers]\na = "), "{text}");
+    assert!(text.contains("\n[profiles.dev.providers]\nb = "), "{text}");
+    ok(&sandbox, &["provider", "add", "c", "plain", "--global"]);
+    let global = std::fs::read_to_string(sandbox.config_folder().join("config.toml")).unwrap();
+    assert_eq!(global, "[providers]\nc = { type = \"plain\" }\n");
+}
+
+#[test]
+fn tests_tell_what_works_and_why_something_does_not() {
+    let sandbox = with_age();
+    ok(&sandbox, &["provider", "test"]);
+    ok(&sandbox, &["provider", "test", "age"]);
+    sandbox.write("keys.txt", "not an identity\n");
+    let text = sandbox.read("fnox.toml").replace(" # kept too", "\nbad = { type = \"age\", recipients = [\"age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg\"], key_file = \"keys.txt\" }\ngone = { type = \"vault\", address = \"https://v.example\" }");
+    sandbox.write("fnox.toml", text);
+    let run = sandbox
+        .run(["provider", "test", "--all"])
+        .finish()
+        .exits_with(1);
+    assert!(
+        run.stdout.contains("  age ✓\n")
+            && run.stdout.contains("  bad ✗ ")
+            && run.stdout.contains("  gone ✗ "),
+        "{run}"
+    );
+    assert!(
+        run.stdout.contains("keys.txt") && !run.stdout.contains("not an identity"),
+        "{run}"
+    );
+    assert!(run.stderr.contains("2 of 3 providers failed"), "{run}");
+    fails(&sandbox, 4, &["provider", "test", "bad"]);
+    fails(&sandbox, 3, &["provider", "test", "gone"]);
+    let error = fails(&sandbox, 3, &["provider", "test", "agee"]);
+    assert!(error.contains("did you mean `age`?"), "{error}");
+    let run = sandbox
+        .run(["provider", "test", "--all", "--json"])
+        .finish()
+        .exits_with(1);
+    assert_eq!(json(&run.stdout)[1]["ok"], false);
+}
+
+#[test]
+fn a_provider_that_hangs_is_given_up() {
+    let sandbox = sandbox();
+    sandbox.write_program("op", "#!/bin/sh\nexec sleep 600\n");
+    sandbox.write(
+        "fnox.toml",
+        "[providers]\nop = { type = \"1password\", vault = \"v\" }\n",
+    );
+    let run = sandbox
+        .run(["provider", "test"])
+        .env("FNOX_PROVIDER_TIMEOUT", "1s")
+        .finish()
+        .exits_with(6);
+    assert!(run.stderr.contains('1'), "{run}");
+}
+
+#[test]
+fn removing_a_provider_tells_who_still_needs_it() {
+    let sandbox = with_age();
+    sandbox.run(["set", "TOKEN"]).stdin("x").finish().succeeds();
+    let run = sandbox
+        .run(["provider", "remove", "age"])
+        .finish()
+        .succeeds();
+    assert!(
+        run.stderr.contains("these secrets still name it: TOKEN"),
+        "{run}"
+    );
+}
