@@ -7,7 +7,7 @@ use fnox_config::edit::{Change, Editor};
 use fnox_config::{Config, FileKind, ProviderConfig, trust};
 use fnox_core::Clock as _;
 use fnox_core::age::{self, Recipient};
-use toml_edit::{Array, DocumentMut, TableLike, Value};
+use toml_edit::{Array, Decor, DocumentMut, RawString, TableLike, Value};
 use zeroize::Zeroizing;
 
 use crate::app::App;
@@ -266,28 +266,38 @@ fn is_same(text: &str, recipient: &Recipient) -> bool {
     Recipient::parse(text).is_ok_and(|other| other.canonical() == recipient.canonical())
 }
 
-/// A list over several lines gets one more line.
+/// A list over several lines gets one more line; a comment behind the last entry stays with that one.
 fn append(list: &mut Array, text: &str) {
-    let prefix = list
-        .iter()
-        .last()
-        .and_then(|last| last.decor().prefix()?.as_str())
-        .map(str::to_owned);
-    match prefix.filter(|prefix| prefix.contains('\n')) {
-        Some(prefix) => {
-            // A comment above the last one is not about the new one.
-            let indent = prefix.rsplit('\n').next().unwrap_or_default();
-            let newline = if prefix.contains("\r\n") {
-                "\r\n"
-            } else {
-                "\n"
-            };
-            let mut value = Value::from(text);
-            value.decor_mut().set_prefix(format!("{newline}{indent}"));
-            list.push_formatted(value);
-        }
-        None => list.push(text),
+    let spelled = |raw: Option<&RawString>| {
+        raw.and_then(RawString::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let last = list.iter().last().map(Value::decor);
+    let prefix = spelled(last.and_then(Decor::prefix));
+    if !prefix.contains('\n') {
+        list.push(text);
+        return;
     }
+    let indent = prefix.rsplit('\n').next().unwrap_or_default();
+    let newline = if prefix.contains("\r\n") {
+        "\r\n"
+    } else {
+        "\n"
+    };
+    let behind = spelled(last.and_then(Decor::suffix)) + &spelled(Some(list.trailing()));
+    let closing = behind.rsplit('\n').next().unwrap_or_default().to_owned();
+    let behind = behind.trim_end();
+    let mut value = Value::from(text);
+    value
+        .decor_mut()
+        .set_prefix(format!("{behind}{newline}{indent}"));
+    let trailing = format!("{newline}{closing}");
+    if let Some(last) = list.iter_mut().last() {
+        last.decor_mut().set_suffix("");
+    }
+    list.push_formatted(value);
+    list.set_trailing(trailing);
 }
 
 /// The error for a file that must not be replaced.
@@ -320,6 +330,10 @@ mod tests {
         assert_eq!(
             appended("recipients = [\n  \"a\", # Anna\n  # the build machine\n  \"b\",\n]\n"),
             "recipients = [\n  \"a\", # Anna\n  # the build machine\n  \"b\",\n  \"new\",\n]\n"
+        );
+        assert_eq!(
+            appended("recipients = [\n  \"a\" # Anna\n  ]\n"),
+            "recipients = [\n  \"a\", # Anna\n  \"new\"\n  ]\n"
         );
         assert_eq!(
             appended("recipients = [\n  \"a\"\n]\n"),

@@ -44,13 +44,34 @@ type = "tailscale"
 "#;
     sandbox.write("fnox.toml", text);
     let run = sandbox.run(["check"]).finish().exits_with(1);
-    assert_snapshot!(shown(&sandbox, &run), @r"
+    assert_snapshot!(shown(&sandbox, &run), @r#"
     Profile: default
     Secrets: 7
     Providers: 2
     Leases: 2
     ----
-    ");
+    5 errors:
+      - `token` of the provider `cloud` needs `VAULT_TOKE`, which is neither a secret nor in the environment ([project]/fnox.toml:4)
+        help: did you mean `VAULT_TOKEN`?
+      - secrets need one another: A -> B -> A ([project]/fnox.toml:7)
+        help: break the cycle: take one of these from another provider
+      - the secret `C` has a value that refers to `${GONE}`, but there is no secret `GONE` ([project]/fnox.toml:9)
+      - there is no provider `filse` ([project]/fnox.toml:10)
+        help: did you mean `files`?
+      - the secret `F` cannot be resolved: it has no value and no default ([project]/fnox.toml:12)
+        help: set it with `fnox set F`, or export it in the environment
+    5 warnings:
+      - the provider `cloud` is of type `vault`, which this version of fnox cannot open ([project]/fnox.toml:4)
+      - the lease `db` does not say what it `consumes`: its commands get every secret, and programs get its masters too ([project]/fnox.toml:15)
+        help: list the secrets that it needs: `consumes = ["NAME"]`
+      - the lease `later` is of type `tailscale`, which this version of fnox cannot mint ([project]/fnox.toml:19)
+      - the secret `E` stands in the file as plain text ([project]/fnox.toml:11)
+        help: if it is secret, store it with a provider: `fnox set E --provider NAME`
+      - the secret `VAULT_TOKEN` has no source: no provider, no default, and the variable is not set ([project]/fnox.toml:13)
+    cli::check_failed
+
+      × the configuration has 5 errors
+    "#);
 }
 
 #[test]

@@ -27,11 +27,11 @@ fn without_a_terminal_a_commented_file_is_made() {
     );
     ok(&sandbox, &["check"]);
     // What it shows as examples is right.
-    let examples: String = text
+    let examples: Vec<&str> = text
         .lines()
         .filter_map(|line| line.strip_prefix("#   "))
-        .map(|line| format!("{line}\n"))
         .collect();
+    let examples = examples.join("\n");
     sandbox.write(
         "fnox.toml",
         examples.replace(

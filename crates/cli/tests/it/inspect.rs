@@ -61,9 +61,9 @@ fn configuration_files_are_listed_nearest_first() {
     .map(|path| project.join(path))
     .into_iter()
     .chain([global])
-    .map(|path| format!("{}\n", path.display()))
-    .collect::<String>();
-    assert_eq!(run.stdout, expected);
+    .map(|path| path.display().to_string())
+    .collect::<Vec<_>>();
+    assert_eq!(run.stdout.lines().collect::<Vec<_>>(), expected);
     let document = json(&ok(
         &sandbox,
         &["config-files", "--json", "-c", "deep/fnox.toml"],

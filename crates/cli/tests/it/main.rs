@@ -18,3 +18,5 @@ mod provider;
 mod reencrypt;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod terminal;

@@ -256,7 +256,7 @@ mod tests {
     fn evaluated(text: &str, count: usize) -> Vec<String> {
         let mut script = "eval \"$EXPORTED\"\n".to_owned();
         for index in 0..count {
-            script += &format!("printf '%s\\0' \"$V{index}\"\n");
+            let _ = writeln!(script, "printf '%s\\0' \"$V{index}\"");
         }
         let output = Command::new("sh")
             .args(["-c", &script])

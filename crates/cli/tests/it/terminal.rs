@@ -1,0 +1,168 @@
+//! Questions on a terminal: `init`'s wizard, confirmations.
+//!
+//! The terminal is that of `script` (util-linux), which every Debian has.
+
+use std::io::{Read as _, Write as _};
+use std::process::{Child, ChildStdin, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fnox_testkit::{Sandbox, wait};
+
+use crate::support::{ok, sandbox, with_age};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// fnox on a terminal of its own.
+struct Session {
+    child: Child,
+    keyboard: ChildStdin,
+    screen: Arc<Mutex<Vec<u8>>>,
+    seen: usize,
+}
+
+impl Session {
+    fn start(sandbox: &Sandbox, arguments: &str) -> Self {
+        let program = env!("CARGO_BIN_EXE_fnox");
+        let mut invocation = sandbox.run_program(
+            "script",
+            ["-qefc", &format!("{program} {arguments}"), "/dev/null"],
+        );
+        let command = invocation.command();
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit());
+        let mut child = command.spawn().expect("script of util-linux");
+        let screen = Arc::new(Mutex::new(Vec::new()));
+        let mut output = child.stdout.take().unwrap();
+        let copy = Arc::clone(&screen);
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = output.read(&mut bytes) {
+                copy.lock().unwrap().extend_from_slice(&bytes[..count]);
+            }
+        });
+        Self {
+            keyboard: child.stdin.take().unwrap(),
+            child,
+            screen,
+            seen: 0,
+        }
+    }
+
+    /// Waits until a text is on the screen that was not there at the last answer, then types.
+    #[track_caller]
+    fn answer(&mut self, question: &str, keys: &str) {
+        self.expect(question);
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
+    }
+
+    #[track_caller]
+    fn expect(&mut self, text: &str) {
+        let found = wait::within(LIMIT, || {
+            let screen = self.screen.lock().unwrap();
+            let new = String::from_utf8_lossy(&screen[self.seen..]).into_owned();
+            new.contains(text).then_some(screen.len())
+        });
+        let shown = String::from_utf8_lossy(&self.screen.lock().unwrap()).into_owned();
+        self.seen = found.unwrap_or_else(|| panic!("`{text}` did not come: {shown}"));
+    }
+
+    #[track_caller]
+    fn ends_with(mut self, code: i32) -> String {
+        let status = wait::within(LIMIT, || self.child.try_wait().unwrap());
+        let shown = String::from_utf8_lossy(&self.screen.lock().unwrap()).into_owned();
+        let status = status.unwrap_or_else(|| panic!("it did not end: {shown}"));
+        assert_eq!(status.code(), Some(code), "{shown}");
+        shown
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+#[test]
+fn the_wizard_makes_an_identity_a_provider_and_a_first_secret() {
+    let sandbox = sandbox();
+    let mut session = Session::start(&sandbox, "init");
+    session.answer("Set up a place", "y\r");
+    session.answer("Where?", "\r");
+    session.answer("Its name", "team\r");
+    session.answer("Make a new age identity", "y\r");
+    session.answer("Add a first secret?", "y\r");
+    session.answer("Name of the secret", "API_KEY\r");
+    session.answer("Value of API_KEY", "s3cret value\r");
+    let shown = session.ends_with(0);
+    assert!(
+        shown.contains("The provider team works") && shown.contains("Next steps:"),
+        "{shown}"
+    );
+    assert!(!shown.contains("s3cret"), "{shown}");
+    let text = sandbox.read("fnox.toml");
+    assert!(
+        text.contains("default_provider = \"team\"")
+            && text.starts_with("# Secrets of this project"),
+        "{text}"
+    );
+    assert_eq!(ok(&sandbox, &["get", "API_KEY"]), "s3cret value\n");
+    ok(&sandbox, &["reencrypt", "--check"]);
+    ok(&sandbox, &["check", "--all"]);
+}
+
+#[test]
+fn a_wizard_that_is_declined_leaves_the_commented_file() {
+    let sandbox = sandbox();
+    let mut session = Session::start(&sandbox, "init");
+    session.answer("Set up a place", "\r");
+    session.ends_with(0);
+    assert!(sandbox.read("fnox.toml").contains("# Where secrets live:"));
+}
+
+#[test]
+fn a_declined_import_says_so_and_changes_nothing() {
+    let sandbox = with_age();
+    let before = sandbox.read("fnox.toml");
+    let input: Vec<String> = (0..12)
+        .map(|index| format!("NAME_{index}={index}"))
+        .collect();
+    sandbox.write("in.env", input.join("\n"));
+    let mut session = Session::start(&sandbox, "import -i in.env -p age");
+    session.answer("Import 12 secrets into profile default?", "n\r");
+    let shown = session.ends_with(0);
+    assert!(
+        shown.contains("NAME_9") && !shown.contains("NAME_10") && shown.contains("and 2 more"),
+        "{shown}"
+    );
+    assert!(shown.contains("Import cancelled."), "{shown}");
+    assert_eq!(sandbox.read("fnox.toml"), before);
+
+    let mut session = Session::start(&sandbox, "import -i in.env -p age");
+    session.answer("Import 12 secrets into profile default?", "y\r");
+    session.ends_with(0);
+    assert_eq!(ok(&sandbox, &["get", "NAME_11"]), "11\n");
+
+    let mut session = Session::start(&sandbox, "reencrypt NAME_1");
+    session.answer("Encrypt 1 secret anew?", "n\r");
+    let shown = session.ends_with(0);
+    assert!(shown.contains("Cancelled."), "{shown}");
+}
+
+#[test]
+fn what_a_provider_needs_is_asked_for() {
+    let sandbox = sandbox();
+    let mut session = Session::start(&sandbox, "provider add kc keychain");
+    session.answer("service: Service name", "fnox-test\r");
+    session.ends_with(0);
+    assert_eq!(
+        sandbox.read("fnox.toml"),
+        "[providers]\nkc = { type = \"keychain\", service = \"fnox-test\" }\n"
+    );
+    let mut session = Session::start(&sandbox, "provider add other keychain");
+    session.answer("service: Service name", "\r");
+    session.ends_with(2);
+}
