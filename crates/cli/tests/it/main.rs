@@ -7,6 +7,18 @@ mod check;
 #[cfg(test)]
 mod doctor;
 #[cfg(test)]
+mod exec;
+#[cfg(test)]
+mod exec_child;
+#[cfg(test)]
+mod exec_files;
+#[cfg(test)]
+mod exec_harness;
+#[cfg(test)]
+mod exec_redact;
+#[cfg(test)]
+mod exec_signals;
+#[cfg(test)]
 mod export_import;
 #[cfg(test)]
 mod init;
