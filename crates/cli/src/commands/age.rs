@@ -267,16 +267,16 @@ fn is_same(text: &str, recipient: &Recipient) -> bool {
 }
 
 /// A list over several lines gets one more line; a comment behind the last entry stays with that one.
-fn append(list: &mut Array, text: &str) {
-    let spelled = |raw: Option<&RawString>| {
+fn append(recipients: &mut Array, text: &str) {
+    let text_of = |raw: Option<&RawString>| {
         raw.and_then(RawString::as_str)
             .unwrap_or_default()
             .to_owned()
     };
-    let last = list.iter().last().map(Value::decor);
-    let prefix = spelled(last.and_then(Decor::prefix));
+    let last = recipients.iter().last().map(Value::decor);
+    let prefix = text_of(last.and_then(Decor::prefix));
     if !prefix.contains('\n') {
-        list.push(text);
+        recipients.push(text);
         return;
     }
     let indent = prefix.rsplit('\n').next().unwrap_or_default();
@@ -285,7 +285,7 @@ fn append(list: &mut Array, text: &str) {
     } else {
         "\n"
     };
-    let behind = spelled(last.and_then(Decor::suffix)) + &spelled(Some(list.trailing()));
+    let behind = text_of(last.and_then(Decor::suffix)) + &text_of(Some(recipients.trailing()));
     let closing = behind.rsplit('\n').next().unwrap_or_default().to_owned();
     let behind = behind.trim_end();
     let mut value = Value::from(text);
@@ -293,11 +293,11 @@ fn append(list: &mut Array, text: &str) {
         .decor_mut()
         .set_prefix(format!("{behind}{newline}{indent}"));
     let trailing = format!("{newline}{closing}");
-    if let Some(last) = list.iter_mut().last() {
+    if let Some(last) = recipients.iter_mut().last() {
         last.decor_mut().set_suffix("");
     }
-    list.push_formatted(value);
-    list.set_trailing(trailing);
+    recipients.push_formatted(value);
+    recipients.set_trailing(trailing);
 }
 
 /// The error for a file that must not be replaced.
