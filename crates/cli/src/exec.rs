@@ -3,21 +3,31 @@
 //! The program gets exactly the planned environment. Everything that fnox makes for it (files, a helper
 //! process, pump threads) is gone when it has ended, however it or fnox ended.
 
-pub(crate) mod child;
+mod child;
 pub(crate) mod files;
 pub(crate) mod guard;
 pub(crate) mod hardening;
 pub mod plan;
-pub mod redact;
+mod pump;
+mod redact;
 mod signals;
+mod standing;
+mod variants;
 
 use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::process::Child;
 
 use fnox_config::Folders;
 use fnox_core::{Env, ExitStatus};
 
+use self::child::Program;
 use self::files::PrivateFolder;
 use self::plan::EnvironmentPlan;
+use self::pump::Pumps;
+use self::redact::Patterns;
+use self::signals::Signals;
 use crate::error::CliError;
 
 /// A program to run.
@@ -51,26 +61,73 @@ pub(crate) fn run(invocation: Invocation<'_>) -> Result<ExitStatus, CliError> {
     } = invocation;
     plan.check()?;
     files::sweep(folders);
-    let mut folder = None;
-    let mut paths = Vec::new();
-    if !plan.files.is_empty() {
-        let failed = |source| CliError::File {
-            action: "write a private file below",
-            path: folders.runtime.clone(),
-            source,
-        };
-        let mut private = PrivateFolder::guarded(folders).map_err(failed)?;
-        for (name, value) in &plan.files {
-            paths.push((name.clone(), private.write(name, value).map_err(failed)?));
-        }
-        folder = Some(private);
+    if replace {
+        let environment = plan.apply(env, &[]);
+        return Err(Program::new(command, &environment)?.replace_fnox());
+    }
+    // From here on no signal ends fnox before the program has ended and the files are gone.
+    let mut signals = Signals::receive().map_err(system("receive signals"))?;
+    let (folder, paths) = write_files(folders, &plan)?;
+    if let Some(signal) = signals.asked_to_end() {
+        let code = u8::try_from(128 + signal).unwrap_or(u8::MAX);
+        return Ok(ExitStatus::Child(code));
     }
     let environment = plan.apply(env, &paths);
-    if replace {
-        return Err(child::replace(command, &environment));
-    }
-    let secrets = if redact { plan.values() } else { Vec::new() };
-    let status = child::run(command, &environment, &secrets);
+    let patterns = redact.then(|| Patterns::new(&plan.values())).flatten();
+    // The program has its own copy once it runs.
+    drop(plan);
+    let (mut child, pumps) = start(command, &environment, patterns)?;
+    drop(environment);
+    let ended = signals.wait_for(&mut child);
+    pumps.finish();
     drop(folder);
-    status
+    Ok(child::exit_status(
+        ended.map_err(system("wait for the program"))?,
+    ))
+}
+
+fn start(
+    command: &[OsString],
+    environment: &child::Environment,
+    patterns: Option<Patterns>,
+) -> Result<(Child, Pumps), CliError> {
+    let program = Program::new(command, environment)?;
+    let (streams, pumps) = match patterns {
+        Some(patterns) => Pumps::redacting(patterns).map_err(system("redirect the output"))?,
+        None => Pumps::none(),
+    };
+    match program.start(streams.stdout, streams.stderr) {
+        Ok(child) => Ok((child, pumps)),
+        Err(error) => {
+            pumps.finish();
+            Err(error)
+        }
+    }
+}
+
+type WrittenFiles = (Option<PrivateFolder>, Vec<(String, PathBuf)>);
+
+fn write_files(folders: &Folders, plan: &EnvironmentPlan) -> Result<WrittenFiles, CliError> {
+    if plan.files.is_empty() {
+        return Ok((None, Vec::new()));
+    }
+    let failed = |source| CliError::File {
+        action: "write a private file below",
+        path: folders.runtime.clone(),
+        source,
+    };
+    let mut folder = PrivateFolder::guarded(folders).map_err(failed)?;
+    let mut paths = Vec::with_capacity(plan.files.len());
+    for (name, value) in &plan.files {
+        paths.push((name.clone(), folder.write(name, value).map_err(failed)?));
+    }
+    Ok((Some(folder), paths))
+}
+
+fn system(action: &'static str) -> impl Fn(io::Error) -> CliError {
+    move |source| CliError::NotStarted {
+        message: format!("cannot {action}: {source}"),
+        status: ExitStatus::Failure,
+        help: None,
+    }
 }

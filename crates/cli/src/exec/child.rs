@@ -1,142 +1,290 @@
-//! The program as a child process.
+//! Starting the program: found on the PATH that it will get, with exactly the planned environment.
+//!
+//! A bare name is looked for as execvp(3) does, but on the program's own PATH and not on fnox's. A script
+//! without a `#!` line is not run through a shell: which shell would be a guess.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::io::{self, IsTerminal as _};
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use fnox_core::{ExitStatus, SecretString};
-use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+use fnox_core::ExitStatus;
+use rustix::fs::Access;
+use rustix::io::Errno;
 
-use super::redact::{Pumps, Redactor};
-use super::signals::Catcher;
 use crate::error::CliError;
 
-type Environment = BTreeMap<OsString, OsString>;
+pub(super) type Environment = BTreeMap<OsString, OsString>;
 
-/// Runs the program to its end. With `secrets`, their values are replaced in those of its output streams
-/// that are not terminals.
-pub(super) fn run(
-    command: &[OsString],
-    environment: &Environment,
-    secrets: &[SecretString],
-) -> Result<ExitStatus, CliError> {
-    let redactor = Redactor::new(secrets);
-    let mut prepared = prepare(command, environment)?;
-    let redacts = !redactor.is_empty();
-    let pumps_stdout = redacts && !io::stdout().is_terminal();
-    let pumps_stderr = redacts && !io::stderr().is_terminal();
-    if pumps_stdout {
-        prepared.stdout(Stdio::piped());
-    }
-    if pumps_stderr {
-        prepared.stderr(Stdio::piped());
-    }
-    let catcher = Catcher::install().map_err(|error| not_started(command, environment, &error))?;
-    let mut child = prepared
-        .spawn()
-        .map_err(|error| not_started(command, environment, &error))?;
-    let pumps = Pumps::start(&redactor, child.stdout.take(), child.stderr.take());
-    let status = wait(&mut child, catcher).map_err(CliError::Output)?;
-    pumps.finish();
-    Ok(exit_status(status))
+/// A program with its arguments and its whole environment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Program<'a> {
+    name: &'a OsStr,
+    arguments: &'a [OsString],
+    environment: &'a Environment,
 }
 
-/// Becomes the program. Comes back only if that failed.
-pub(super) fn replace(command: &[OsString], environment: &Environment) -> CliError {
-    match prepare(command, environment) {
-        Ok(mut prepared) => {
-            let error = prepared.exec();
-            not_started(command, environment, &error)
-        }
-        Err(error) => error,
+impl<'a> Program<'a> {
+    pub(super) fn new(
+        command: &'a [OsString],
+        environment: &'a Environment,
+    ) -> Result<Self, CliError> {
+        let (name, arguments) = command
+            .split_first()
+            .ok_or_else(|| CliError::usage("there is no command to run"))?;
+        Ok(Self {
+            name,
+            arguments,
+            environment,
+        })
     }
-}
 
-fn prepare(command: &[OsString], environment: &Environment) -> Result<Command, CliError> {
-    let Some((program, arguments)) = command.split_first() else {
-        return Err(CliError::usage("there is no command to run"));
-    };
-    let mut prepared = Command::new(program);
-    prepared.args(arguments).env_clear().envs(environment);
-    Ok(prepared)
-}
+    /// Starts the program; it inherits stdin.
+    pub(super) fn start(&self, stdout: Stdio, stderr: Stdio) -> Result<Child, CliError> {
+        let path = self.find()?;
+        self.command(&path)
+            .stdout(stdout)
+            .stderr(stderr)
+            .spawn()
+            .map_err(|error| self.explain(&path, &error))
+    }
 
-/// Waits without reaping, so that no signal can reach a stranger who got the number of the dead child.
-fn wait(child: &mut Child, catcher: Catcher) -> io::Result<std::process::ExitStatus> {
-    let pid = Pid::from_child(child);
-    let mut forwarder = catcher.forward_to(pid)?;
-    loop {
-        match waitid(
-            WaitId::Pid(pid),
-            WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
-        ) {
-            Ok(_) => break,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
+    /// Becomes the program. Comes back only if that failed.
+    pub(super) fn replace_fnox(&self) -> CliError {
+        match self.find() {
+            Ok(path) => {
+                let error = self.command(&path).exec();
+                self.explain(&path, &error)
+            }
+            Err(error) => error,
         }
     }
-    forwarder.stop();
-    child.wait()
+
+    fn command(&self, path: &Path) -> Command {
+        let mut command = Command::new(path);
+        command
+            .arg0(self.name)
+            .args(self.arguments)
+            .env_clear()
+            .envs(self.environment);
+        command
+    }
+
+    /// The path of the program. A name with a slash is a path already.
+    fn find(&self) -> Result<PathBuf, CliError> {
+        if self.name.as_bytes().contains(&b'/') {
+            return Ok(PathBuf::from(self.name));
+        }
+        let path = self.environment.get(OsStr::new("PATH"));
+        let path = path.map_or(OsStr::new(DEFAULT_PATH), OsString::as_os_str);
+        let folders = path.as_bytes().split(|byte| *byte == b':');
+        let mut forbidden = None;
+        for folder in folders.filter(|_| !self.name.is_empty()) {
+            // An empty element means the working folder (POSIX.1-2024, 8.3).
+            let folder = if folder.is_empty() { b"." } else { folder };
+            let candidate = Path::new(OsStr::from_bytes(folder)).join(self.name);
+            if !candidate.is_file() {
+                continue;
+            }
+            if rustix::fs::access(&candidate, Access::EXEC_OK).is_ok() {
+                return Ok(candidate);
+            }
+            forbidden.get_or_insert(candidate);
+        }
+        Err(match forbidden {
+            Some(path) => not_runnable(&path, "it is not executable"),
+            None => self.not_found(),
+        })
+    }
+
+    fn explain(&self, path: &Path, error: &io::Error) -> CliError {
+        match Errno::from_io_error(error) {
+            Some(Errno::NOENT | Errno::NOTDIR) if !path.exists() => self.not_found(),
+            Some(Errno::NOENT) => not_runnable(
+                path,
+                "it names an interpreter or a loader that does not exist",
+            ),
+            Some(Errno::ACCESS) if path.is_dir() => not_runnable(path, "it is a folder"),
+            Some(Errno::ACCESS | Errno::PERM) => not_runnable(path, "it is not executable"),
+            Some(Errno::NOEXEC) => not_runnable(
+                path,
+                "it is neither a program for this machine nor a script with a `#!` line",
+            ),
+            Some(Errno::TXTBSY) => not_runnable(path, "another process is writing to it"),
+            Some(Errno::TOOBIG) => self.too_large(),
+            _ => not_runnable(path, &error.to_string()),
+        }
+    }
+
+    fn not_found(&self) -> CliError {
+        let help = if self.name.as_bytes().contains(&b' ') {
+            "write the program and its arguments without quotes around them, or use `sh -c '…'`"
+        } else {
+            "check its name and PATH; shell built-ins and aliases need `sh -c '…'`"
+        };
+        not_started(
+            self.name,
+            ExitStatus::CommandNotFound,
+            "it was not found",
+            Some(help.to_owned()),
+        )
+    }
+
+    fn too_large(&self) -> CliError {
+        let size = |(name, value): (&OsString, &OsString)| name.len() + value.len() + 2;
+        let variables: usize = self.environment.iter().map(size).sum();
+        let arguments: usize = self.arguments.iter().map(|word| word.len() + 1).sum();
+        let total = (variables + arguments + self.name.len() + 1) / 1024;
+        let largest = self.environment.iter().max_by_key(|pair| size(*pair));
+        let largest = largest.map(|(name, _)| shown(name)).unwrap_or_default();
+        not_started(
+            self.name,
+            ExitStatus::CommandNotRunnable,
+            &format!("its arguments and environment are too large ({total} KiB)"),
+            Some(format!(
+                "give large secrets as files with `as_file = true`, or fewer of them with `--only`; \
+                 the largest variable is `{largest}`"
+            )),
+        )
+    }
 }
 
-fn exit_status(status: std::process::ExitStatus) -> ExitStatus {
+/// The exit code that a shell would report: the program's own, or 128 plus the signal that ended it.
+pub(super) fn exit_status(status: std::process::ExitStatus) -> ExitStatus {
     let code = status
         .code()
-        .or_else(|| status.signal().map(|signal| 128 + signal));
-    ExitStatus::Child(
-        code.and_then(|code| u8::try_from(code).ok())
-            .unwrap_or(u8::MAX),
-    )
+        .or_else(|| status.signal().map(|signal| 128 + signal))
+        .and_then(|code| u8::try_from(code).ok());
+    ExitStatus::Child(code.unwrap_or(u8::MAX))
 }
 
-fn not_started(command: &[OsString], environment: &Environment, error: &io::Error) -> CliError {
-    let program = command
-        .first()
-        .map(|program| program.to_string_lossy().into_owned())
-        .unwrap_or_default();
-    let (status, reason, help) = match error
-        .raw_os_error()
-        .map(rustix::io::Errno::from_raw_os_error)
-    {
-        Some(rustix::io::Errno::NOENT) => (
-            ExitStatus::CommandNotFound,
-            "it was not found".to_owned(),
-            Some(
-                "check its name and PATH; shell built-ins and aliases need `sh -c '…'`".to_owned(),
-            ),
-        ),
-        Some(rustix::io::Errno::NOEXEC) => (
-            ExitStatus::CommandNotRunnable,
-            "it is neither a program nor a script with a `#!` line".to_owned(),
-            None,
-        ),
-        Some(rustix::io::Errno::TOOBIG) => (
-            ExitStatus::CommandNotRunnable,
-            format!(
-                "its arguments and environment are too large ({} KiB)",
-                size(command, environment) / 1024
-            ),
-            Some(
-                "give large secrets as files with `as_file = true`, or fewer of them with `--only`"
-                    .to_owned(),
-            ),
-        ),
-        _ => (ExitStatus::CommandNotRunnable, error.to_string(), None),
-    };
+fn not_runnable(path: &Path, reason: &str) -> CliError {
+    let status = ExitStatus::CommandNotRunnable;
+    not_started(path.as_os_str(), status, reason, None)
+}
+
+fn not_started(
+    program: &OsStr,
+    status: ExitStatus,
+    reason: &str,
+    help: Option<String>,
+) -> CliError {
     CliError::NotStarted {
-        message: format!("cannot run `{}`: {reason}", program.escape_debug()),
+        message: format!("cannot run `{}`: {reason}", shown(program)),
         status,
         help,
     }
 }
 
-fn size(command: &[OsString], environment: &Environment) -> usize {
-    let arguments: usize = command.iter().map(|argument| argument.len() + 1).sum();
-    let variables: usize = environment
-        .iter()
-        .map(|(name, value)| name.len() + value.len() + 2)
-        .sum();
-    arguments + variables
+fn shown(text: &OsStr) -> String {
+    text.to_string_lossy().escape_debug().to_string()
+}
+
+/// Where execvp(3) looks when there is no PATH.
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn start(name: &str, environment: &Environment) -> Result<ExitStatus, CliError> {
+        start_with(&[name], environment)
+    }
+
+    fn start_with(words: &[&str], environment: &Environment) -> Result<ExitStatus, CliError> {
+        let command: Vec<OsString> = words.iter().map(OsString::from).collect();
+        let program = Program::new(&command, environment)?;
+        let mut child = program.start(Stdio::null(), Stdio::null())?;
+        Ok(exit_status(child.wait().unwrap()))
+    }
+
+    fn path(folders: &str) -> Environment {
+        [("PATH".into(), folders.into())].into()
+    }
+
+    fn usual() -> Environment {
+        path("/usr/bin:/bin")
+    }
+
+    fn script(folder: &Path, name: &str, text: &str, mode: u32) -> String {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_status_is_the_programs_own_or_128_plus_the_signal() {
+        let run = |script: &str| start_with(&["sh", "-c", script], &usual()).unwrap();
+        assert_eq!(run("exit 0"), ExitStatus::Child(0));
+        assert_eq!(run("exit 37"), ExitStatus::Child(37));
+        assert_eq!(run("exit 255"), ExitStatus::Child(255));
+        assert_eq!(run("kill -TERM $$"), ExitStatus::Child(143));
+        assert_eq!(run("kill -KILL $$"), ExitStatus::Child(137));
+    }
+
+    #[test]
+    fn a_bare_name_is_looked_for_on_the_programs_own_path() {
+        let folder = tempfile::tempdir().unwrap();
+        script(folder.path(), "only-here", "#!/bin/sh\nexit 7\n", 0o755);
+        let own = path(folder.path().to_str().unwrap());
+        assert_eq!(start("only-here", &own).unwrap(), ExitStatus::Child(7));
+        let code = |name, environment| start(name, environment).unwrap_err().status().code();
+        assert_eq!(code("true", &own), 127);
+        assert_eq!(code("only-here", &usual()), 127);
+        // Without PATH, where the system keeps its own programs.
+        assert_eq!(
+            start("true", &Environment::new()).unwrap(),
+            ExitStatus::Child(0)
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_gives_127() {
+        for name in ["no-such-program", "", "/no/such/path", "/etc/passwd/x"] {
+            let error = start(name, &usual()).unwrap_err();
+            assert_eq!(error.status().code(), 127, "{name}");
+            assert_eq!(
+                error.to_string(),
+                format!("cannot run `{name}`: it was not found")
+            );
+        }
+        let help = start("echo hello", &usual()).unwrap_err().help().unwrap();
+        assert!(help.contains("without quotes"), "{help}");
+        assert_eq!(start_with(&[], &usual()).unwrap_err().status().code(), 2);
+    }
+
+    #[test]
+    fn what_is_there_and_cannot_run_gives_126_and_the_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path();
+        let cases = [
+            (script(at, "plain", "echo hi\n", 0o755), "`#!` line"),
+            (script(at, "lost", "#!/no/such/sh\n", 0o755), "interpreter"),
+            (script(at, "data", "x", 0o644), "is not executable"),
+            (at.to_str().unwrap().to_owned(), "is a folder"),
+        ];
+        for (name, reason) in cases {
+            let error = start(&name, &usual()).unwrap_err();
+            assert_eq!(error.status().code(), 126, "{error}");
+            assert!(error.to_string().contains(reason), "{error}");
+        }
+        let error = start("data", &path(at.to_str().unwrap())).unwrap_err();
+        assert_eq!(error.status().code(), 126, "{error}");
+    }
+
+    #[test]
+    fn an_environment_that_is_too_large_is_told_with_its_size() {
+        let mut environment = usual();
+        environment.insert("HUGE".into(), "x".repeat(1 << 20).into());
+        let error = start("true", &environment).unwrap_err();
+        assert_eq!(error.status().code(), 126);
+        assert!(error.to_string().contains("(1024 KiB)"), "{error}");
+        assert!(error.help().unwrap().contains("`HUGE`"));
+    }
 }

@@ -158,23 +158,28 @@ fn base(folders: &Folders, name: &str) -> io::Result<PathBuf> {
 
 fn private_subfolder(root: &Path, name: &str) -> io::Result<PathBuf> {
     fnox_config::trust::create_private_folder(root)?;
+    // Before anything is made in it: it may be a link to somewhere else.
+    require_private(root)?;
     let path = root.join(name);
     match DirBuilder::new().mode(0o700).create(&path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    for folder in [root, &path] {
-        if !is_private_folder(folder) {
-            return Err(io::Error::new(
-                io::ErrorKind::PermissionDenied,
-                format!(
-                    "{} is not a folder of this user alone (mode 0700)",
-                    folder.display()
-                ),
-            ));
-        }
-    }
+    require_private(&path)?;
     Ok(path)
+}
+
+fn require_private(folder: &Path) -> io::Result<()> {
+    if is_private_folder(folder) {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        format!(
+            "{} is not a folder of this user alone (mode 0700)",
+            folder.display()
+        ),
+    ))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! whatever ends fnox does not end it first.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -14,8 +15,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use fnox_core::ExitStatus;
+use rustix::process::Pid;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 
 use super::files::{LOCK, RUNS, is_private_folder};
+use super::standing::Standing;
 
 const SUBCOMMAND: &str = "__guard";
 
@@ -54,6 +58,9 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         drop(self.pipe.take());
+        // The folder is gone. It is our child that nobody has waited for, so the number is its own; waiting
+        // for it to end by itself could take for ever if somebody has stopped it.
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
@@ -67,14 +74,7 @@ pub(crate) fn run_if_requested(arguments: &[OsString]) -> Option<ExitStatus> {
 }
 
 fn guard(folder: &Path) -> ExitStatus {
-    let _ = rustix::process::setsid();
-    for signal in [
-        signal_hook::consts::SIGINT,
-        signal_hook::consts::SIGTERM,
-        signal_hook::consts::SIGHUP,
-    ] {
-        let _ = signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)));
-    }
+    stand_apart();
     // Only a folder that fnox itself made, whoever calls this.
     let parent_is_ours = folder
         .parent()
@@ -84,9 +84,32 @@ fn guard(folder: &Path) -> ExitStatus {
     }
     // Nothing is ever sent: the read ends when the last writer is gone.
     let _ = io::stdin().lock().read_to_end(&mut Vec::new());
+    // A run that lives holds the lock: whoever started this by hand cannot take its files away. The system
+    // may close the pipe of a dying process a moment before it frees the lock, hence the wait.
+    let Ok(_over) = File::open(folder.join(LOCK)).and_then(|lock| lock.lock().map(|()| lock))
+    else {
+        return ExitStatus::Failure;
+    };
     match std::fs::remove_dir_all(folder) {
         Ok(()) => ExitStatus::Success,
         Err(error) if error.kind() == io::ErrorKind::NotFound => ExitStatus::Success,
         Err(_) => ExitStatus::Failure,
     }
+}
+
+/// Leaves fnox's session and stops listening to the signals by which people end programs.
+fn stand_apart() {
+    let unheeded = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGUSR1, SIGUSR2] {
+        let _ = signal_hook::flag::register(signal, Arc::clone(&unheeded));
+    }
+    // It was started as the leader of a group, so that Ctrl-C did not reach it before this point. A leader
+    // cannot start a session (setsid(2)), so it goes back to fnox's group for a moment.
+    let group = rustix::process::getppid()
+        .and_then(|parent| Standing::of(parent.as_raw_nonzero().get()))
+        .and_then(|standing| Pid::from_raw(standing.group));
+    if group.is_some() {
+        let _ = rustix::process::setpgid(None, group);
+    }
+    let _ = rustix::process::setsid();
 }

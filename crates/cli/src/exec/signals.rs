@@ -1,101 +1,234 @@
-//! Passing signals on to the program.
+//! Signals for fnox go to the program.
 //!
-//! A signal that a process sent to fnox is meant for the program. One that the terminal sent (Ctrl-C,
-//! Ctrl-\, a new window size) has reached the program already, as it is in the same foreground process
-//! group; sending it again would make programs believe in a second Ctrl-C and give up their clean-up.
+//! The handlers are there before the program is, so none is lost, and fnox outlives the program whatever
+//! it is sent. One thread waits for the program and passes signals on, so a signal can never reach another
+//! process that got the program's number: the number is free only after that same thread has reaped it.
+//!
+//! A Ctrl-C at the terminal goes to the whole foreground group, the program included; passing it on would
+//! make it two, and many programs take the second as "at once". Signals that were ignored when fnox
+//! started (`nohup`, background jobs of scripts) stay ignored, for the program too. Stopping and
+//! continuing are left to the system, which does them to the whole group.
 
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::ffi::c_int;
+use std::io;
+use std::process::{Child, ExitStatus};
 
-use rustix::process::{Pid, Signal, kill_process};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+use rustix::process::{Pid, Signal};
+use signal_hook::consts::signal::{
+    SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH,
+};
 use signal_hook::iterator::SignalsInfo;
-use signal_hook::iterator::backend::Handle;
 use signal_hook::iterator::exfiltrator::WithOrigin;
+use signal_hook::iterator::exfiltrator::origin::Origin;
 use signal_hook::low_level::siginfo::Cause;
 
-const PASSED_ON: [i32; 7] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH];
-/// Those that a terminal sends to the whole foreground process group.
-const FROM_TERMINALS: [i32; 3] = [SIGINT, SIGQUIT, SIGWINCH];
+use super::standing::Standing;
 
-/// Catches signals from now on and keeps them until there is a program to pass them to.
-#[derive(Debug)]
-pub(super) struct Catcher(SignalsInfo<WithOrigin>);
+/// The signals that are passed on.
+pub(super) const FORWARDED: [c_int; 7] =
+    [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH];
 
-/// Passes signals on until it is stopped.
-#[derive(Debug)]
-pub(super) struct Forwarder {
-    handle: Handle,
-    target: Arc<Mutex<Option<Pid>>>,
-    thread: Option<thread::JoinHandle<()>>,
+/// Receives signals from now on, in the place of their usual effects.
+pub(super) struct Signals {
+    queue: SignalsInfo<WithOrigin>,
 }
 
-impl Catcher {
-    /// Install it before the program starts, so that no signal falls between.
-    pub(super) fn install() -> std::io::Result<Self> {
+impl Signals {
+    /// Starts to receive.
+    ///
+    /// # Errors
+    /// If the handlers cannot be installed.
+    pub(super) fn receive() -> io::Result<Self> {
         let ignored = ignored_signals();
-        // Somebody who had a signal ignored (nohup) wants it ignored in the program too; a handler here
-        // would end that.
-        let caught = PASSED_ON
+        let wanted = FORWARDED
             .into_iter()
-            .filter(|signal| ignored >> (signal - 1) & 1 == 0);
-        SignalsInfo::<WithOrigin>::new(caught).map(Self)
-    }
-
-    /// Passes everything caught so far, and what comes, to a process.
-    pub(super) fn forward_to(mut self, pid: Pid) -> std::io::Result<Forwarder> {
-        let target = Arc::new(Mutex::new(Some(pid)));
-        let handle = self.0.handle();
-        let shared = Arc::clone(&target);
-        let thread = thread::Builder::new()
-            .name("signals".to_owned())
-            .spawn(move || {
-                for origin in &mut self.0 {
-                    let from_terminal =
-                        origin.cause == Cause::Kernel && FROM_TERMINALS.contains(&origin.signal);
-                    let Some(signal) =
-                        Signal::from_named_raw(origin.signal).filter(|_| !from_terminal)
-                    else {
-                        continue;
-                    };
-                    // Held while sending: the process is not reaped, so its number is not another's.
-                    let Ok(target) = shared.lock() else { return };
-                    if let Some(pid) = *target {
-                        let _ = kill_process(pid, signal);
-                    }
-                }
-            })?;
-        Ok(Forwarder {
-            handle,
-            target,
-            thread: Some(thread),
+            .filter(|signal| ignored & mask(*signal) == 0)
+            .chain([SIGCHLD]);
+        Ok(Self {
+            queue: SignalsInfo::new(wanted)?,
         })
     }
-}
 
-impl Forwarder {
-    /// Sends nothing any more. Call it when the process has ended and before it is reaped.
-    pub(super) fn stop(&mut self) {
-        if let Ok(mut target) = self.target.lock() {
-            *target = None;
-        }
-        self.handle.close();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+    /// A signal that asked fnox to end and came before there was a program to pass it to.
+    pub(super) fn asked_to_end(&mut self) -> Option<c_int> {
+        self.queue
+            .pending()
+            .map(|origin| origin.signal)
+            .find(|signal| [SIGINT, SIGTERM, SIGHUP, SIGQUIT].contains(signal))
+    }
+
+    /// Waits for the program's end and passes signals on until then.
+    ///
+    /// # Errors
+    /// If the system does not tell the program's status.
+    pub(super) fn wait_for(&mut self, child: &mut Child) -> io::Result<ExitStatus> {
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        loop {
+            if let Some(status) = child.try_wait()? {
+                return Ok(status);
+            }
+            for origin in self.queue.wait() {
+                let Some(pid) = pid else { continue };
+                let signal = Signal::from_named_raw(origin.signal);
+                if let Some(signal) = signal.filter(|_| Situation::of(&origin, pid).is_news()) {
+                    // It may have ended in the meantime. Nobody else waits for it, so this is still it.
+                    let _ = rustix::process::kill_process(pid, signal);
+                }
+            }
         }
     }
 }
 
-impl Drop for Forwarder {
-    fn drop(&mut self) {
-        self.stop();
+impl std::fmt::Debug for Signals {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Signals").finish_non_exhaustive()
     }
 }
 
-/// The signals that this process was started with as ignored: bit n-1 is signal n (proc(5), `SigIgn`).
+/// Who sent a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sender {
+    /// The system, for example because of a key at the terminal.
+    Kernel,
+    /// The program that fnox waits for.
+    Program,
+    /// Another process.
+    Other,
+}
+
+/// What decides whether the program has to be told of a signal.
+#[derive(Debug, Clone, Copy)]
+struct Situation {
+    signal: c_int,
+    sender: Sender,
+    /// Whether the program is still in fnox's process group.
+    same_group: bool,
+    /// Whether fnox leads its session, as it does for `ssh host fnox exec …` with a terminal.
+    session_leader: bool,
+}
+
+impl Situation {
+    fn of(origin: &Origin, child: Pid) -> Self {
+        let own = Standing::of_this_process();
+        let leader = own.map(|own| own.session);
+        let group = |standing: Option<Standing>| standing.map(|standing| standing.group);
+        let process = origin.process.map(|process| process.pid);
+        let sender = if process == Some(child.as_raw_nonzero().get()) {
+            Sender::Program
+        } else if origin.cause == Cause::Kernel {
+            Sender::Kernel
+        } else {
+            Sender::Other
+        };
+        Self {
+            signal: origin.signal,
+            sender,
+            same_group: group(own).is_some()
+                && group(own) == group(Standing::of(child.as_raw_nonzero().get())),
+            session_leader: leader == Some(rustix::process::getpid().as_raw_nonzero().get()),
+        }
+    }
+
+    /// Whether the program does not know yet.
+    fn is_news(self) -> bool {
+        if self.signal == SIGCHLD || self.sender == Sender::Program {
+            // A program that signals its own group, fnox included, has had its share.
+            return false;
+        }
+        if self.sender == Sender::Other || !self.same_group {
+            return true;
+        }
+        // When a terminal goes away, only the session's leader is told at first; the others are told
+        // when the leader ends (setsid(2)), but fnox does not end before the program.
+        self.signal == SIGHUP && self.session_leader
+    }
+}
+
+fn mask(signal: c_int) -> u64 {
+    u32::try_from(signal - 1)
+        .ok()
+        .and_then(|shift| 1_u64.checked_shl(shift))
+        .unwrap_or_default()
+}
+
+/// The signals that this process ignores, as the bits of `SigIgn` in `/proc/PID/status`. Where there is no
+/// such file, none.
 fn ignored_signals() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .unwrap_or(0)
+    std::fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|status| parse_ignored(&status))
+        .unwrap_or_default()
+}
+
+fn parse_ignored(status: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SENT: Situation = Situation {
+        signal: SIGINT,
+        sender: Sender::Other,
+        same_group: true,
+        session_leader: false,
+    };
+
+    #[test]
+    fn what_another_process_sends_is_passed_on() {
+        for signal in FORWARDED {
+            assert!(Situation { signal, ..SENT }.is_news());
+        }
+    }
+
+    #[test]
+    fn what_the_terminal_sends_to_the_group_is_not_sent_twice() {
+        let typed = Situation {
+            sender: Sender::Kernel,
+            ..SENT
+        };
+        assert!(!typed.is_news());
+        let apart = Situation {
+            same_group: false,
+            ..typed
+        };
+        assert!(apart.is_news());
+    }
+
+    #[test]
+    fn a_hangup_that_only_the_session_leader_hears_of_is_passed_on() {
+        let hangup = Situation {
+            signal: SIGHUP,
+            sender: Sender::Kernel,
+            session_leader: true,
+            ..SENT
+        };
+        assert!(hangup.is_news());
+        let typed = Situation {
+            signal: SIGINT,
+            ..hangup
+        };
+        assert!(!typed.is_news());
+    }
+
+    #[test]
+    fn the_programs_own_signals_do_not_come_back_to_it() {
+        let own = Situation {
+            sender: Sender::Program,
+            ..SENT
+        };
+        assert!(!own.is_news());
+    }
+
+    #[test]
+    fn ignored_signals_are_read_from_the_status_file() {
+        let status = "Name:\tfnox\nSigIgn:\t0000000000001003\nSigCgt:\t0\n";
+        let ignored = parse_ignored(status).unwrap();
+        assert!(ignored & mask(SIGHUP) != 0 && ignored & mask(SIGINT) != 0);
+        assert_eq!(ignored & mask(SIGTERM), 0);
+    }
 }

@@ -31,6 +31,13 @@ fn guard_of(file: &Path) -> u32 {
     found[0]
 }
 
+/// The sixth field of `/proc/PID/stat`.
+fn session_of(process: u32) -> u32 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    fields.split_whitespace().nth(3).unwrap().parse().unwrap()
+}
+
 #[test]
 fn a_file_is_0600_in_an_unpredictable_0700_folder_and_gone_after_exit() {
     let harness = with_file();
@@ -79,8 +86,7 @@ fn the_guard_outlives_signals_and_the_death_of_the_whole_group() {
     let seen = read_until(&mut child, ">");
     let file = PathBuf::from(seen.split(['<', '>']).nth(1).unwrap());
     let guard = guard_of(&file);
-    let session = || rustix::process::getsid(Some(process(guard))).unwrap();
-    until("the guard's own session", || session() == process(guard));
+    until("the guard's own session", || session_of(guard) == guard);
     for name in [Signal::INT, Signal::TERM, Signal::HUP] {
         signal(guard, name);
     }

@@ -93,7 +93,8 @@ fn a_slow_reader_loses_nothing() {
         read_some(&mut child);
         ended.exists()
     });
-    std::thread::park_timeout(Duration::from_secs(5));
+    // Longer than fnox listens to silence.
+    std::thread::park_timeout(Duration::from_secs(3));
     let rest = finish(child).stdout;
     assert!(rest.ends_with("\n200000\n[REDACTED]\n"), "{}", rest.len());
 }
@@ -127,7 +128,8 @@ fn what_a_background_process_says_soon_after_is_still_shown() {
 
 #[test]
 fn when_the_reader_goes_away_the_program_notices() {
-    let mut child = redacting().start("echo ready; while echo more; do :; done 2>/dev/null");
+    let harness = redacting();
+    let mut child = harness.start("echo ready; while echo more; do :; done 2>/dev/null");
     read_until(&mut child, "ready");
     drop(child.stdout.take());
     let status = child.wait().unwrap();

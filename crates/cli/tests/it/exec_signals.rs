@@ -17,7 +17,8 @@ while :; do sleep 60 >/dev/null 2>&1 & wait; done
 
 #[test]
 fn each_signal_reaches_the_program_and_does_not_end_fnox() {
-    let mut child = Harness::new().start(TELLING);
+    let harness = Harness::new();
+    let mut child = harness.start(TELLING);
     read_until(&mut child, "ready");
     let signals = [
         (Signal::INT, "got-INT"),
@@ -43,7 +44,8 @@ fn each_signal_reaches_the_program_and_does_not_end_fnox() {
 #[test]
 fn a_program_that_dies_of_a_forwarded_signal_gives_128_plus_its_number() {
     for (number, code) in [(Signal::TERM, 143), (Signal::INT, 130), (Signal::HUP, 129)] {
-        let mut child = Harness::new().start("echo ready; exec sleep 60");
+        let harness = Harness::new();
+        let mut child = harness.start("echo ready; exec sleep 60");
         read_until(&mut child, "ready");
         signal(child.id(), number);
         assert_eq!(finish(child).code, Some(code));
@@ -103,17 +105,16 @@ fn stopping_and_continuing_the_group_stops_and_continues_both() {
 
 /// Runs in a terminal of its own: `script` passes what it reads to the terminal as if it were typed.
 fn in_a_terminal(harness: &Harness, script: &str) -> std::process::Child {
-    let fnox = harness.command(script);
-    let words: Vec<&str> = std::iter::once(fnox.get_program())
-        .chain(fnox.get_args())
-        .map(|word| word.to_str().unwrap())
-        .collect();
-    let line = format!("exec '{}'", words.join("' '"));
+    std::fs::write(harness.project().join("program.sh"), script).unwrap();
+    let fnox = env!("CARGO_BIN_EXE_fnox");
+    let command = harness.command_after("true", "");
+    let terminal = format!("exec '{fnox}' exec -- sh ./program.sh");
     Command::new("script")
-        .args(["-qec", &line, "/dev/null"])
+        .args(["-qec", &terminal, "/dev/null"])
         .env_clear()
         .envs(
-            fnox.get_envs()
+            command
+                .get_envs()
                 .filter_map(|(name, value)| Some((name, value?))),
         )
         .env("SHELL", "/bin/sh")
@@ -127,8 +128,9 @@ fn in_a_terminal(harness: &Harness, script: &str) -> std::process::Child {
 #[test]
 fn ctrl_c_at_the_terminal_reaches_the_program_exactly_once() {
     let script = r#"n=0; trap 'n=$((n+1)); echo "got-INT $n"' INT; echo ready
-        while [ $n = 0 ]; do sleep 60 >/dev/null 2>&1 & wait; done; sleep 1 >/dev/null 2>&1 & wait; echo "in all $n"; exit 4"#;
-    let mut child = in_a_terminal(&Harness::new(), script);
+        while [ $n = 0 ]; do sleep 60 >/dev/null 2>&1 & wait; done; kill $!; sleep 1 >/dev/null 2>&1 & wait; echo "in all $n"; exit 4"#;
+    let harness = Harness::new();
+    let mut child = in_a_terminal(&harness, script);
     read_until(&mut child, "ready");
     child.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
     let seen = read_until(&mut child, "in all 1");
