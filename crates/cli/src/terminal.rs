@@ -1,4 +1,6 @@
 //! The person at the terminal.
+//!
+//! Messages and questions may come from elsewhere (a plugin, a file): they cannot control the terminal.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
@@ -24,28 +26,29 @@ impl TerminalPrompt {
 
 impl Prompt for TerminalPrompt {
     fn message(&self, text: &str) {
-        let _ = writeln!(std::io::stderr().lock(), "{text}");
+        let _ = writeln!(std::io::stderr().lock(), "{}", harmless(text));
     }
 
     fn confirm(&self, question: &str, yes: &str, no: Option<&str>) -> Option<bool> {
+        let question = harmless(question);
         if (yes, no) == ("yes", Some("no")) {
-            return inquire::Confirm::new(question)
+            return inquire::Confirm::new(&question)
                 .with_default(false)
                 .prompt()
                 .ok();
         }
         // Somebody else's labels, as an age plugin's.
-        let choices: Vec<&str> = std::iter::once(yes).chain(no).collect();
-        let answer = inquire::Select::new(question, choices).prompt().ok()?;
-        Some(answer == yes)
+        let choices: Vec<String> = std::iter::once(yes).chain(no).map(harmless).collect();
+        let answer = inquire::Select::new(&question, choices).raw_prompt().ok()?;
+        Some(answer.index == 0)
     }
 
     fn text(&self, question: &str) -> Option<String> {
-        inquire::Text::new(question).prompt().ok()
+        inquire::Text::new(&harmless(question)).prompt().ok()
     }
 
     fn secret(&self, question: &str) -> Option<SecretString> {
-        inquire::Password::new(question)
+        inquire::Password::new(&harmless(question))
             .without_confirmation()
             .with_display_mode(inquire::PasswordDisplayMode::Hidden)
             .prompt()
@@ -55,5 +58,30 @@ impl Prompt for TerminalPrompt {
 
     fn is_interactive(&self) -> bool {
         true
+    }
+}
+
+/// The text without control characters, but with its line breaks.
+fn harmless(text: &str) -> String {
+    text.chars()
+        .map(|character| match character {
+            '\n' => '\n',
+            '\t' => ' ',
+            other if other.is_control() => char::REPLACEMENT_CHARACTER,
+            other => other,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn a_text_from_elsewhere_cannot_control_the_terminal() {
+        assert_eq!(
+            harmless("Tap\u{1b}[2J your\u{9b}key\nnow\r"),
+            "Tap\u{fffd}[2J your\u{fffd}key\nnow\u{fffd}"
+        );
     }
 }
