@@ -43,10 +43,11 @@ impl<'a> Shown<'a> {
         let location = error
             .location()
             .filter(|location| !location.file.text.is_empty());
-        let span = location.map_or(0..0, |location| location.span.clone());
+        let mut span = 0..0;
         let source = location.map(|location| {
-            let masked = mask_values(&location.file.text, &span);
-            NamedSource::new(location.file.path.display().to_string(), masked)
+            let (text, place) = masked(&location.file.text, &location.span);
+            span = place;
+            NamedSource::new(location.file.path.display().to_string(), text)
         });
         Self {
             error,
@@ -97,48 +98,141 @@ impl Diagnostic for Shown<'_> {
     }
 }
 
-/// Overwrites texts that may be secret with `*`, byte for byte, so that places stay where they are. The
-/// excerpt around an error must not show a plain value that happens to stand on the same line.
-fn mask_values(text: &str, keep: &Range<usize>) -> String {
-    const SECRET_KEYS: &str = r#"(?s)\b(?:value|default|token|password|pin|api_key|key|text)["']?\s*=\s*("""(?:.*?)(?:"""|\z)|'''(?:.*?)(?:'''|\z)|"(?:[^"\\\n]|\\.)*"?|'[^'\n]*'?)"#;
-    let Ok(pattern) = Regex::new(SECRET_KEYS) else {
-        return "*".repeat(text.len());
+/// Texts of these keys are shown: they name things and hold no secrets.
+const SHOWN_KEYS: [&str; 30] = [
+    "address",
+    "api_base",
+    "database",
+    "default_provider",
+    "description",
+    "domain",
+    "duration",
+    "egress",
+    "endpoint",
+    "env",
+    "file",
+    "format",
+    "if_missing",
+    "inherits",
+    "json_path",
+    "key_file",
+    "name",
+    "path",
+    "prefix",
+    "profile",
+    "project",
+    "provider",
+    "ref",
+    "region",
+    "role_arn",
+    "secret",
+    "service",
+    "type",
+    "url",
+    "vault",
+];
+
+/// A configuration's text without what may be secret, and where `span` is in it.
+///
+/// The excerpt around an error must not show a plain value that happens to stand on the same line. Long
+/// values (ciphertexts) become short, so that the line can be read.
+fn masked(text: &str, span: &Range<usize>) -> (String, Range<usize>) {
+    const ASSIGNMENT: &str = r#"(?s)([A-Za-z0-9_.-]+)["']?\s*=\s*("""(?:.*?)(?:"""|\z)|'''(?:.*?)(?:'''|\z)|"(?:[^"\\\n]|\\.)*"?|'[^'\n]*'?)"#;
+    let Ok(pattern) = Regex::new(ASSIGNMENT) else {
+        return (String::new(), 0..0);
     };
-    let mut bytes = text.as_bytes().to_vec();
-    for found in pattern
-        .captures_iter(text)
-        .filter_map(|captures| captures.get(1))
-    {
-        let is_kept = found.range() == *keep;
-        for at in found.range().filter(|_| !is_kept) {
-            if !matches!(bytes[at], b'\n' | b'"' | b'\'') {
-                bytes[at] = b'*';
-            }
+    let mut out = String::with_capacity(text.len());
+    let mut shift = Shift {
+        span: span.clone(),
+        start: span.start,
+        end: span.end,
+    };
+    let mut copied = 0;
+    for captures in pattern.captures_iter(text) {
+        let (Some(key), Some(value)) = (captures.get(1), captures.get(2)) else {
+            continue;
+        };
+        let last_part = key.as_str().rsplit('.').next().unwrap_or_default();
+        // The error itself says what is wrong with the value that it points at.
+        if value.range() == *span || SHOWN_KEYS.contains(&last_part) {
+            continue;
+        }
+        out.push_str(&text[copied..value.start()]);
+        let stars = stars(value.as_str());
+        shift.replaced(&value.range(), stars.len());
+        out.push_str(&stars);
+        copied = value.end();
+    }
+    out.push_str(&text[copied..]);
+    let start = shift.start.min(out.len());
+    (out, start..shift.end.max(start))
+}
+
+/// Follows a place through replacements, which come in the order of the text.
+struct Shift {
+    span: Range<usize>,
+    start: usize,
+    end: usize,
+}
+
+impl Shift {
+    fn replaced(&mut self, range: &Range<usize>, length: usize) {
+        if range.end <= self.span.start {
+            self.start = self.start + length - range.len();
+        }
+        if range.end <= self.span.end {
+            self.end = self.end + length - range.len();
         }
     }
-    // Every replaced byte became ASCII, whole characters at a time.
-    String::from_utf8(bytes).unwrap_or_else(|_| "*".repeat(text.len()))
+}
+
+/// `"********"` for a text of one line; one `*` a line for several, so that line numbers stay.
+fn stars(literal: &str) -> String {
+    let lines = literal.matches('\n').count();
+    if lines == 0 {
+        "\"********\"".to_owned()
+    } else {
+        format!("\"\"\"{}\"\"\"", "*\n".repeat(lines))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn shown<'a>(text: &'a str, part: &str) -> (String, String) {
+        let start = text.find(part).unwrap();
+        let (out, span) = masked(text, &(start..start + part.len()));
+        let under = out[span].to_owned();
+        (out, under)
+    }
+
     #[test]
-    fn values_on_the_shown_line_are_masked_and_nothing_moves() {
-        let text = "A = { value = \"hunter2\", defualt = \"x\" }\nB = { default='häßlich' }\nC = { value = \"\"\"\nhunter3\n\"\"\" }\n";
-        let masked = mask_values(text, &(0..0));
-        assert_eq!(masked.len(), text.len());
-        assert!(
-            !masked.contains("hunter") && !masked.contains("lich"),
-            "{masked}"
+    fn values_are_masked_and_the_place_stays_the_place() {
+        let text = "A = { value = \"hunter2\", defualt = 'häßlich' }\nB = \"hunter3\"\n";
+        let (out, under) = shown(text, "defualt");
+        assert_eq!(under, "defualt");
+        assert!(!out.contains("hunter") && !out.contains("lich"), "{out}");
+    }
+
+    #[test]
+    fn lines_stay_lines_and_names_stay_readable() {
+        let text =
+            "C = { value = \"\"\"\nhunter3\n\"\"\", provider = \"op\" }\nD = { valeu = 1 }\n";
+        let (out, under) = shown(text, "valeu");
+        assert_eq!(
+            (out.lines().count(), under.as_str()),
+            (text.lines().count(), "valeu")
         );
-        assert!(masked.contains("defualt = \"x\""), "{masked}");
+        assert!(
+            out.contains("provider = \"op\"") && !out.contains("hunter"),
+            "{out}"
+        );
     }
 
     #[test]
     fn a_value_without_its_closing_quote_is_masked_too() {
-        let masked = mask_values("A = { value = \"hunter2 }\n", &(0..0));
-        assert!(!masked.contains("hunter2"), "{masked}");
+        let (out, _) = masked("A = { value = \"hunter2 }\n", &(0..0));
+        assert!(!out.contains("hunter2"), "{out}");
     }
 }

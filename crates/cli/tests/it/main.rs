@@ -21,6 +21,10 @@ mod exec_signals;
 #[cfg(test)]
 mod export_import;
 #[cfg(test)]
+mod help;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod init;
 #[cfg(test)]
 mod inspect;

@@ -1,0 +1,66 @@
+//! The help texts, all of them, as a person reads them.
+
+use crate::support::{ok, sandbox};
+
+#[test]
+fn help_of_every_command() {
+    let sandbox = sandbox().with_env("COLUMNS", "100");
+    let mut paths = vec![Vec::new()];
+    collect(&fnox_cli::command(), &mut Vec::new(), &mut paths);
+    let mut all = String::new();
+    for path in paths {
+        let mut arguments: Vec<&str> = path.iter().map(String::as_str).collect();
+        all += &format!("=== fnox {}\n", arguments.join(" "));
+        arguments.push("-h");
+        all += &ok(&sandbox, &arguments);
+        all += "\n";
+    }
+    insta::assert_snapshot!("help_of_every_command", all);
+}
+
+fn collect(command: &clap::Command, path: &mut Vec<String>, out: &mut Vec<Vec<String>>) {
+    for subcommand in command
+        .get_subcommands()
+        .filter(|subcommand| !subcommand.is_hide_set())
+    {
+        path.push(subcommand.get_name().to_owned());
+        out.push(path.clone());
+        collect(subcommand, path, out);
+        path.pop();
+    }
+}
+
+#[test]
+fn completion_scripts_need_nothing_and_complete_names() {
+    let sandbox = sandbox();
+    sandbox.write("fnox.toml", "[secrets]\nAPI_KEY = { default = \"x\" }\n[leases.aws]\ntype = \"command\"\ncreate_command = \"touch ran\"\n[profiles.production]\n");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(
+            ok(&sandbox, &["completion", shell]).contains("fnox"),
+            "{shell}"
+        );
+    }
+    let complete = |words: &[&str]| {
+        let index = (words.len() - 1).to_string();
+        let mut arguments = vec!["--"];
+        arguments.extend(words);
+        let run = sandbox
+            .run(&arguments)
+            .env("COMPLETE", "bash")
+            .env("_CLAP_COMPLETE_INDEX", &index)
+            .env("_CLAP_IFS", "\n")
+            .env("_CLAP_COMPLETE_COMP_TYPE", "9")
+            .env("_CLAP_COMPLETE_SPACE", "true")
+            .finish()
+            .succeeds();
+        run.stdout
+    };
+    assert_eq!(complete(&["fnox", "get", "AP"]), "API_KEY");
+    assert_eq!(complete(&["fnox", "lease", "create", "a"]), "aws");
+    assert_eq!(complete(&["fnox", "-P", "pr"]), "production");
+    assert!(complete(&["fnox", "exe"]).contains("exec"));
+    assert!(
+        !sandbox.project().join("ran").exists(),
+        "completion ran a command"
+    );
+}
