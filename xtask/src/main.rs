@@ -4,6 +4,7 @@ mod failure;
 mod generated;
 mod layers;
 mod msrv;
+mod promises;
 mod sizes;
 mod tree;
 
@@ -34,6 +35,8 @@ enum Chore {
     Sizes,
     /// Fail if a crate depends on one above it
     Layers,
+    /// Fail if a test that SECURITY.md names does not exist
+    Promises,
     /// Print the least Rust version that the dependencies declare to need
     Msrv {
         /// Fail if `rust-version` is another
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Chore::Gen { check: false } => generated::write(&tree),
         Chore::Sizes => sizes::check(&tree),
         Chore::Layers => layers::check(&tree),
+        Chore::Promises => promises::check(&tree),
         Chore::Msrv { check } => msrv::run(&tree, check),
     };
     let (code, text) = match outcome {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use fnox_config::{Config, FileKind, Folders, IfMissing, Loader, discover};
 use fnox_core::prompt::{NoPrompt, Prompt};
 use fnox_core::{Env, Lifetime, ProfileName, SystemClock};
+use fnox_leases::TimeLimits;
 use fnox_providers::resolve::{Notice, Options, Resolver};
 
 use crate::args::GlobalArgs;
@@ -202,11 +203,23 @@ impl App {
 
     /// Time limit of one call of a provider.
     pub(crate) fn provider_time_limit(&self) -> Duration {
-        let configured = self
-            .env
-            .var(environment::PROVIDER_TIMEOUT)
-            .and_then(|text| Lifetime::parse(text).ok());
-        configured.map_or(Duration::from_mins(1), Lifetime::as_duration)
+        self.time_limit(environment::PROVIDER_TIMEOUT)
+            .unwrap_or(Duration::from_mins(1))
+    }
+
+    /// How long the parts of minting a lease may take.
+    pub(crate) fn lease_time_limits(&self) -> TimeLimits {
+        let limits = TimeLimits::default();
+        let call = self.time_limit(environment::HTTP_TIMEOUT);
+        TimeLimits {
+            call: call.unwrap_or(limits.call),
+            ..limits
+        }
+    }
+
+    fn time_limit(&self, variable: &str) -> Option<Duration> {
+        let text = self.env.var(variable)?;
+        Lifetime::parse(text).ok().map(Lifetime::as_duration)
     }
 
     /// Prints what the resolver has to tell.

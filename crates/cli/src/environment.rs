@@ -46,6 +46,8 @@ pub const AGE_KEY: &str = "FNOX_AGE_KEY";
 pub const AGE_KEY_FILE: &str = "FNOX_AGE_KEY_FILE";
 /// Time limit of one call of a provider.
 pub const PROVIDER_TIMEOUT: &str = "FNOX_PROVIDER_TIMEOUT";
+/// Time limit of one call of an issuer of leases.
+pub const HTTP_TIMEOUT: &str = "FNOX_HTTP_TIMEOUT";
 
 /// All of them, in the order of the reference page.
 pub const VARIABLES: &[Variable] = &[
@@ -100,8 +102,8 @@ pub const VARIABLES: &[Variable] = &[
         "Time limit of one call of a provider, for example `30s` (default 60s).",
     ),
     read(
-        "FNOX_HTTP_TIMEOUT",
-        "Time limit of one HTTP request, for example `10s` (default 30s).",
+        HTTP_TIMEOUT,
+        "Time limit of one call of an issuer of leases, repetitions included, for example `10s` (default 30s).",
     ),
     read("NO_COLOR", "No colours when set to anything."),
     read(

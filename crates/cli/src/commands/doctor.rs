@@ -146,8 +146,20 @@ fn print(app: &App, report: &DoctorReport) -> Result<(), CliError> {
                 .line(&format!("      help: {}", remedy.replace('\n', "\n      ")))?;
         }
     }
-    if report.healthy {
-        app.printer.done("Everything works");
+    let warnings = report
+        .examinations
+        .iter()
+        .filter(|one| one.outcome == Outcome::Warning)
+        .count();
+    match (report.healthy, warnings) {
+        (false, _) => {}
+        (true, 0) => app.printer.done("Everything works"),
+        (true, warnings) => {
+            app.printer.done(&format!(
+                "What is needed works, with {warnings} warning{}",
+                plural(warnings)
+            ));
+        }
     }
     Ok(())
 }

@@ -7,7 +7,6 @@ use fnox_config::{Config, LeaseConfig};
 use fnox_core::{LeaseName, SecretName, SecretString};
 use fnox_leases::{
     Acquire, Acquired, LeaseError, Manager, ManagerOptions, MasterError, MasterSource, Registry,
-    TimeLimits,
 };
 use fnox_providers::resolve::Resolver;
 
@@ -49,7 +48,7 @@ impl<'a> Masters<'a> {
             prompt: std::sync::Arc::clone(&self.app.prompt),
             masters: self,
             command_name: "fnox",
-            limits: TimeLimits::default(),
+            limits: self.app.lease_time_limits(),
         })
     }
 

@@ -71,8 +71,12 @@ impl fmt::Debug for Shown<'_> {
 }
 
 impl std::error::Error for Shown<'_> {
+    /// The cause, unless the message has it already.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.error.source()
+        let message = self.error.to_string();
+        self.error
+            .source()
+            .filter(|source| !message.contains(&source.to_string()))
     }
 }
 
@@ -200,7 +204,7 @@ fn stars(literal: &str) -> String {
 mod tests {
     use super::*;
 
-    fn shown<'a>(text: &'a str, part: &str) -> (String, String) {
+    fn shown(text: &str, part: &str) -> (String, String) {
         let start = text.find(part).unwrap();
         let (out, span) = masked(text, &(start..start + part.len()));
         let under = out[span].to_owned();

@@ -10,7 +10,7 @@ fn help_of_every_command() {
     let mut all = String::new();
     for path in paths {
         let mut arguments: Vec<&str> = path.iter().map(String::as_str).collect();
-        all += &format!("=== fnox {}\n", arguments.join(" "));
+        all += &["=== fnox ", &arguments.join(" "), "\n"].concat();
         arguments.push("-h");
         all += &ok(&sandbox, &arguments);
         all += "\n";

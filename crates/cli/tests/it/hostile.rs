@@ -57,7 +57,7 @@ fn errors_point_at_the_place_and_mask_values() {
             .finish();
         assert_eq!(run.code, Some(3), "{what}: {}", run.stderr);
         assert!(!run.stderr.contains("hunter2"), "{what}: {}", run.stderr);
-        all += &format!("=== {what}\n{}\n", shown(&sandbox, &run));
+        all += &["=== ", what, "\n", &shown(&sandbox, &run), "\n"].concat();
         assert_eq!(sandbox.read("fnox.toml"), text, "{what}");
     }
     insta::assert_snapshot!("errors_point_at_the_place_and_mask_values", all);
@@ -91,7 +91,7 @@ fn a_missing_program_of_a_provider_is_named_with_a_remedy() {
         );
         sandbox.write("fnox.toml", text);
         // A store is there, so only the program is missing.
-        std::fs::create_dir_all(sandbox.home().join(".password-store")).unwrap();
+        sandbox.write(sandbox.home().join(".password-store/.gpg-id"), "nobody\n");
         let fnox = env!("CARGO_BIN_EXE_fnox");
         let bin = sandbox.root().join("bin").display().to_string();
         let run = sandbox

@@ -14,7 +14,7 @@ use crate::support::{ok, sandbox, with_age};
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// fnox on a terminal of its own.
-struct Session {
+pub(crate) struct Session {
     child: Child,
     keyboard: ChildStdin,
     screen: Arc<Mutex<Vec<u8>>>,
@@ -22,7 +22,7 @@ struct Session {
 }
 
 impl Session {
-    fn start(sandbox: &Sandbox, arguments: &str) -> Self {
+    pub(crate) fn start(sandbox: &Sandbox, arguments: &str) -> Self {
         let program = env!("CARGO_BIN_EXE_fnox");
         let mut invocation = sandbox.run_program(
             "script",
@@ -53,13 +53,13 @@ impl Session {
 
     /// Waits until a text is on the screen that was not there at the last answer, then types.
     #[track_caller]
-    fn answer(&mut self, question: &str, keys: &str) {
+    pub(crate) fn answer(&mut self, question: &str, keys: &str) {
         self.expect(question);
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 
     #[track_caller]
-    fn expect(&mut self, text: &str) {
+    pub(crate) fn expect(&mut self, text: &str) {
         let found = wait::within(LIMIT, || {
             let screen = self.screen.lock().unwrap();
             let new = String::from_utf8_lossy(&screen[self.seen..]).into_owned();
@@ -70,7 +70,7 @@ impl Session {
     }
 
     #[track_caller]
-    fn ends_with(mut self, code: i32) -> String {
+    pub(crate) fn ends_with(mut self, code: i32) -> String {
         let status = wait::within(LIMIT, || self.child.try_wait().unwrap());
         let shown = String::from_utf8_lossy(&self.screen.lock().unwrap()).into_owned();
         let status = status.unwrap_or_else(|| panic!("it did not end: {shown}"));

@@ -70,17 +70,25 @@ async fn providers(app: &App, config: &Config, resolver: &Resolver<'_>, found: &
 }
 
 fn types(found: &mut Examinations) {
-    let not_built = spec::PROVIDERS
+    let providers = spec::PROVIDERS
         .iter()
         .filter(|spec| !Registry.has(spec))
         .map(|spec| spec.name);
-    let not_built: Vec<&str> = not_built.collect();
-    if !not_built.is_empty() {
+    let leases = spec::LEASES
+        .iter()
+        .map(|spec| spec.name)
+        .filter(|name| !fnox_leases::Registry.has(name));
+    not_built(found, "providers", &providers.collect::<Vec<_>>());
+    not_built(found, "leases", &leases.collect::<Vec<_>>());
+}
+
+fn not_built(found: &mut Examinations, group: &'static str, names: &[&str]) {
+    if !names.is_empty() {
         found.add(
-            "providers",
+            group,
             "types not built yet",
             Outcome::Information,
-            not_built.join(", "),
+            names.join(", "),
         );
     }
 }
