@@ -94,7 +94,11 @@ impl App {
 
     /// The configuration for reading.
     pub(crate) fn load(&self) -> Result<Config, CliError> {
-        Ok(self.loader().load()?)
+        let config = self.loader().load()?;
+        for file in &config.files {
+            tracing::debug!("using {}", file.path.display());
+        }
+        Ok(config)
     }
 
     /// The configuration for a command that writes to a profile, which it may create. The profile is

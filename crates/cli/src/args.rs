@@ -14,7 +14,9 @@ pub(crate) use self::data::{
     AgeCommand, CheckArgs, CompletionArgs, ConfigFilesArgs, DoctorArgs, ExportArgs, ExportFormat,
     ImportArgs, ImportFormat, InitArgs, ProfilesArgs, ReencryptArgs, TrustArgs, VersionArgs,
 };
-pub(crate) use self::lease::{CreateArgs, LeaseCommand, LeaseFormat, LeaseListArgs, RevokeArgs};
+pub(crate) use self::lease::{
+    CreateArgs, LeaseArgs, LeaseCommand, LeaseFormat, LeaseListArgs, RevokeArgs,
+};
 pub(crate) use self::provider::{ProviderAddArgs, ProviderArgs, ProviderCommand, ProviderTestArgs};
 pub(crate) use self::run::{ExecArgs, RunArgs};
 pub(crate) use self::value::{GetArgs, ListArgs, RemoveArgs, SetArgs};
@@ -122,9 +124,8 @@ pub(crate) enum Command {
     /// List profiles
     #[command(alias = "profile")]
     Profiles(ProfilesArgs),
-    /// Manage short-lived credentials
-    #[command(subcommand)]
-    Lease(LeaseCommand),
+    /// Manage short-lived credentials; alone it creates all leases
+    Lease(LeaseArgs),
     /// age keys
     #[command(subcommand)]
     Age(AgeCommand),

@@ -24,6 +24,8 @@ mod trust;
 mod version;
 
 use fnox_core::{Env, ExitStatus};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
 
 use crate::app::App;
 use crate::args::{Cli, Command};
@@ -66,7 +68,7 @@ fn dispatch(app: &App, command: Command) -> Result<ExitStatus, CliError> {
         Command::Trust(args) => done(trust::run(app, &args)),
         Command::Provider(args) => done(provider::run(app, args)),
         Command::Profiles(args) => done(profiles::run(app, &args)),
-        Command::Lease(command) => done(lease::run(app, command)),
+        Command::Lease(args) => done(lease::run(app, args)),
         Command::Age(command) => done(age::run(app, command)),
         Command::ConfigFiles(args) => done(config_files::run(app, &args)),
         Command::Completion(args) => done(completion::run(app, &args)),
@@ -75,18 +77,26 @@ fn dispatch(app: &App, command: Command) -> Result<ExitStatus, CliError> {
     }
 }
 
-/// Debug messages go to stderr, and only when asked for.
+/// Messages of our own crates go to stderr: warnings always, more with `--verbose` or `RUST_LOG`. Those of
+/// libraries only if `RUST_LOG` names them: some show what they send.
 fn init_tracing(cli: &Cli, env: &Env) {
-    let filter = match (env.var("RUST_LOG"), cli.global.verbose) {
-        (Some(filter), _) => filter.to_owned(),
-        (None, true) => {
-            "fnox_cli=debug,fnox_config=debug,fnox_providers=debug,fnox_leases=debug".to_owned()
-        }
-        (None, false) => return,
+    let default = match (cli.global.verbose, cli.global.quiet) {
+        (true, _) => LevelFilter::DEBUG,
+        (false, true) => LevelFilter::ERROR,
+        (false, false) => LevelFilter::WARN,
     };
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+    // Every crate of ours begins with `fnox`, so this names them all.
+    let own = Targets::new().with_target("fnox", default);
+    let filter = env
+        .var("RUST_LOG")
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(own);
+    let messages = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(false)
+        .without_time()
+        .with_target(cli.global.verbose);
+    let _ = tracing_subscriber::registry()
+        .with(messages.with_filter(filter))
         .try_init();
 }

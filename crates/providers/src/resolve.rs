@@ -104,6 +104,11 @@ impl<'a> Resolver<'a> {
     /// [`ResolveError`] for the first secret that stops the run.
     pub async fn resolve(&self, wanted: &[SecretName]) -> Result<Resolution, ResolveError> {
         let levels = plan::levels(self.config, wanted)?;
+        tracing::debug!(
+            "resolving {} secrets in {} steps",
+            levels.iter().map(Vec::len).sum::<usize>(),
+            levels.len()
+        );
         let mut resolution = Resolution::default();
         for level in levels {
             self.resolve_level(&level, &mut resolution).await?;

@@ -10,6 +10,12 @@ pub(crate) enum LeaseFormat {
     Env,
 }
 
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LeaseArgs {
+    #[command(subcommand)]
+    pub command: Option<LeaseCommand>,
+}
+
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum LeaseCommand {
     /// Mint a credential, also for later runs of exec

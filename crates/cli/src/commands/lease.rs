@@ -10,15 +10,23 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 
 use crate::app::{App, block_on};
-use crate::args::{CreateArgs, LeaseCommand, LeaseFormat, LeaseListArgs, RevokeArgs};
+use crate::args::{CreateArgs, LeaseArgs, LeaseCommand, LeaseFormat, LeaseListArgs, RevokeArgs};
 use crate::commands::export::format::shell_value;
 use crate::commands::masters::Masters;
 use crate::error::CliError;
 use crate::output::Table;
 use crate::output::documents::{CreatedLease, ListedLease, SettledLease};
 
-pub(crate) fn run(app: &App, command: LeaseCommand) -> Result<(), CliError> {
-    match command {
+pub(crate) fn run(app: &App, args: LeaseArgs) -> Result<(), CliError> {
+    let all = CreateArgs {
+        name: None,
+        all: true,
+        duration: None,
+        format: LeaseFormat::Shell,
+        interactive: false,
+        label: "fnox-lease".to_owned(),
+    };
+    match args.command.unwrap_or(LeaseCommand::Create(all)) {
         LeaseCommand::Create(args) => create(app, &args),
         LeaseCommand::List(args) => list(app, &args),
         LeaseCommand::Revoke(args) => revoke(app, &args),

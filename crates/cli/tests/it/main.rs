@@ -3,7 +3,13 @@
 #[cfg(test)]
 mod age_keys;
 #[cfg(test)]
+mod aws;
+#[cfg(test)]
+mod canary;
+#[cfg(test)]
 mod check;
+#[cfg(test)]
+mod concurrency;
 #[cfg(test)]
 mod doctor;
 #[cfg(test)]
@@ -29,9 +35,23 @@ mod init;
 #[cfg(test)]
 mod inspect;
 #[cfg(test)]
+mod lease_command;
+#[cfg(test)]
+mod lease_create;
+#[cfg(test)]
+mod lease_failures;
+#[cfg(test)]
+mod lease_revoke;
+#[cfg(test)]
+mod lease_support;
+#[cfg(test)]
+mod leases;
+#[cfg(test)]
 mod provider;
 #[cfg(test)]
 mod reencrypt;
+#[cfg(test)]
+mod schemas;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -88,6 +88,7 @@ impl Resolver<'_> {
             Err(ResolveError::ProviderUnusable { error, .. }) => return all(error),
             Err(error) => return all(ProviderError::misconfigured(error.to_string())),
         };
+        tracing::debug!("asking `{provider}` for {} values", requests.len());
         let mut answers = opened.provider.get_many(requests).await;
         if answers.iter().any(needs_authentication) && self.log_in(&opened, &answers).await {
             self.ask_again(&opened, requests, &mut answers).await;
