@@ -24,7 +24,7 @@ mod trust;
 mod version;
 
 use fnox_core::{Env, ExitStatus};
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, Targets, filter_fn};
 use tracing_subscriber::prelude::*;
 
 use crate::app::App;
@@ -78,7 +78,7 @@ fn dispatch(app: &App, command: Command) -> Result<ExitStatus, CliError> {
 }
 
 /// Messages of our own crates go to stderr: warnings always, more with `--verbose` or `RUST_LOG`. Those of
-/// libraries only if `RUST_LOG` names them: some show what they send.
+/// libraries never do, whatever `RUST_LOG` says: some show what they send and receive, secrets included.
 fn init_tracing(cli: &Cli, env: &Env) {
     let default = match (cli.global.verbose, cli.global.quiet) {
         (true, _) => LevelFilter::DEBUG,
@@ -91,12 +91,13 @@ fn init_tracing(cli: &Cli, env: &Env) {
         .var("RUST_LOG")
         .and_then(|text| text.parse().ok())
         .unwrap_or(own);
+    let of_ours = filter_fn(|message| message.target().starts_with("fnox"));
     let messages = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .without_time()
         .with_target(cli.global.verbose);
     let _ = tracing_subscriber::registry()
-        .with(messages.with_filter(filter))
+        .with(messages.with_filter(filter.and(of_ours)))
         .try_init();
 }

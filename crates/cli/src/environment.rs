@@ -108,7 +108,7 @@ pub const VARIABLES: &[Variable] = &[
     read("NO_COLOR", "No colours when set to anything."),
     read(
         "RUST_LOG",
-        "Filter of debug messages, for example `fnox=debug`.",
+        "Filter of fnox's own debug messages, for example `debug` or `fnox_leases=trace`. Those of libraries are never shown.",
     ),
     read(
         "XDG_RUNTIME_DIR",

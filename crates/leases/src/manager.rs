@@ -33,17 +33,20 @@ pub trait MasterSource: Send + Sync {
     /// The values of configured secrets, `as_file` ones as paths of files that hold them. One without
     /// a value that may be missing is left out. Several leases may ask at the same time.
     ///
+    /// `all_named` says that the lease names these masters. Then a source that fails is an error, whatever
+    /// the configuration says of missing values: the program would run with somebody else's credentials.
+    ///
     /// # Errors
     /// [`MasterError`] if a source that is configured fails.
     async fn resolve(
         &self,
         names: &[SecretName],
+        all_named: bool,
     ) -> Result<Vec<(SecretName, SecretString)>, MasterError>;
 }
 
 /// A configured master could not be had.
-#[derive(Debug, thiserror::Error)]
-#[error("{source}")]
+#[derive(Debug)]
 pub struct MasterError {
     /// What a script is told.
     pub exit_status: ExitStatus,
@@ -51,6 +54,19 @@ pub struct MasterError {
     pub help: Option<String>,
     /// Why.
     pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl std::fmt::Display for MasterError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.source.fmt(formatter)
+    }
+}
+
+// It has the words of what it wraps, so its source is the source of that: nothing is told twice.
+impl std::error::Error for MasterError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.source()
+    }
 }
 
 /// How long things may take.
@@ -232,15 +248,13 @@ impl<'a> Manager<'a> {
     }
 
     /// What a mint gets to see: the environment with its masters on top.
-    async fn context(
-        &self,
-        lease: &LeaseName,
-        masters: &[SecretName],
-    ) -> Result<MintContext, LeaseError> {
+    async fn context(&self, lease: &LeaseName, mint: &dyn Mint) -> Result<MintContext, LeaseError> {
+        let masters = self.master_names(mint);
+        let all_named = matches!(mint.consumes(), Consumes::Names(_));
         let values = if masters.is_empty() {
             Vec::new()
         } else {
-            let resolved = self.options.masters.resolve(masters).await;
+            let resolved = self.options.masters.resolve(&masters, all_named).await;
             resolved.map_err(|source| LeaseError::Masters {
                 lease: lease.clone(),
                 source,

@@ -84,6 +84,8 @@ pub struct Resolution {
     pub missing: Vec<SecretName>,
     /// What to tell the person.
     pub notices: Vec<Notice>,
+    /// Whether a provider's failure is final, whatever `if_missing` says.
+    failures_are_final: bool,
 }
 
 impl<'a> Resolver<'a> {
@@ -103,13 +105,34 @@ impl<'a> Resolver<'a> {
     /// # Errors
     /// [`ResolveError`] for the first secret that stops the run.
     pub async fn resolve(&self, wanted: &[SecretName]) -> Result<Resolution, ResolveError> {
+        self.resolve_with(wanted, self.options.failures_are_final)
+            .await
+    }
+
+    /// The same, but a provider that fails stops the run whatever `if_missing` says: for secrets without
+    /// which the run would quietly do something else.
+    ///
+    /// # Errors
+    /// [`ResolveError`] for the first secret that stops the run.
+    pub async fn resolve_or_stop(&self, wanted: &[SecretName]) -> Result<Resolution, ResolveError> {
+        self.resolve_with(wanted, true).await
+    }
+
+    async fn resolve_with(
+        &self,
+        wanted: &[SecretName],
+        failures_are_final: bool,
+    ) -> Result<Resolution, ResolveError> {
         let levels = plan::levels(self.config, wanted)?;
         tracing::debug!(
             "resolving {} secrets in {} steps",
             levels.iter().map(Vec::len).sum::<usize>(),
             levels.len()
         );
-        let mut resolution = Resolution::default();
+        let mut resolution = Resolution {
+            failures_are_final,
+            ..Resolution::default()
+        };
         for level in levels {
             self.resolve_level(&level, &mut resolution).await?;
         }

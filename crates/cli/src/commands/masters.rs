@@ -86,6 +86,7 @@ impl MasterSource for Masters<'_> {
     async fn resolve(
         &self,
         names: &[SecretName],
+        all_named: bool,
     ) -> Result<Vec<(SecretName, SecretString)>, MasterError> {
         let mut fetched = self.fetched.lock().await;
         let new: Vec<SecretName> = names
@@ -94,18 +95,22 @@ impl MasterSource for Masters<'_> {
             .cloned()
             .collect();
         if !new.is_empty() {
-            let resolution = self
-                .resolver
-                .resolve(&new)
-                .await
-                .map_err(|error| master_error(error.into()))?;
+            let resolved = if all_named {
+                self.resolver.resolve_or_stop(&new).await
+            } else {
+                self.resolver.resolve(&new).await
+            };
+            let resolution = resolved.map_err(|error| master_error(error.into()))?;
             self.app.tell(&resolution.notices);
             for name in new {
                 let value = match resolution.values.get(&name) {
                     Some(value) if self.is_file(&name) => Some(self.file(&name, value).await?),
                     value => value.cloned(),
                 };
-                fetched.insert(name, value);
+                // What a failure was let pass for one lease may be final for another one.
+                if value.is_some() || all_named {
+                    fetched.insert(name, value);
+                }
             }
         }
         let known = |name: &SecretName| Some((name.clone(), fetched.get(name)?.clone()?));

@@ -94,8 +94,11 @@ fn a_configured_source_that_fails_stops_the_run() {
     fake("dial tcp: lookup my.1password.com: no such host");
     let run = world.refused(6, &[]);
     assert!(run.stderr.contains("lease `aws`"), "{run}");
-    // It was fnox that was told to go on without secrets, not the lease.
+    // Going on without a secret is one thing, with somebody else's credentials another.
     world.refused(6, &["--if-missing", "ignore"]);
+    let text = world.sandbox.read("fnox.toml");
+    world.configure(&format!("if_missing = \"warn\"\n{text}"));
+    world.refused(6, &[]);
     assert_eq!(world.mints(), 0);
     assert_eq!(world.listed().len(), 0);
 }

@@ -226,6 +226,6 @@ fn a_lease_that_is_not_configured_any_more_stays_until_it_is_again() {
     assert!(error.contains("[leases.noted]"), "{error}");
     assert!(!states(&sandbox)[0].ends_with(" revoked"));
     sandbox.write("fnox.toml", NOTED);
-    ok(&sandbox, &["lease", "cleanup"]);
+    ok(&sandbox, &["lease", "revoke", "--all"]);
     assert_eq!(states(&sandbox), ["id-0-of-it revoked"]);
 }

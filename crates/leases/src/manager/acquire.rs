@@ -168,8 +168,7 @@ impl Manager<'_> {
                 return Ok(Acquired::Cached(held));
             }
         }
-        let masters = self.master_names(plan.mint.as_ref());
-        if masters.is_empty() && !request.interactive {
+        if self.master_names(plan.mint.as_ref()).is_empty() && !request.interactive {
             // Nothing has to be resolved to see that there is nothing: no lock, no file is needed.
             let context = self.context_with(Vec::new());
             self.prepared(&plan, &request, context)?;
@@ -184,7 +183,7 @@ impl Manager<'_> {
                 return Ok(Acquired::Cached(held));
             }
         }
-        let context = self.context(&lease.name, &masters).await?;
+        let context = self.context(&lease.name, plan.mint.as_ref()).await?;
         let context = self.prepared(&plan, &request, context)?;
         if guard.is_none() {
             guard = Some(self.lock(lease).await?);

@@ -224,7 +224,7 @@ impl Manager<'_> {
         mint: &dyn Mint,
     ) -> Result<(), LeaseError> {
         let name: &LeaseName = &lease.name;
-        let context = self.context(name, &self.master_names(mint)).await?;
+        let context = self.context(name, mint).await?;
         if let Prerequisite::Missing { message, .. } = mint.prerequisites(&context) {
             return Err(LeaseError::PrerequisitesMissing {
                 lease: name.clone(),

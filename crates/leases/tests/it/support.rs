@@ -179,6 +179,7 @@ impl MasterSource for Masters {
     async fn resolve(
         &self,
         names: &[SecretName],
+        _: bool,
     ) -> Result<Vec<(SecretName, SecretString)>, MasterError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         if let Some(exit_status) = *self.failure.lock().unwrap() {

@@ -255,7 +255,7 @@ impl Resolver<'_> {
         let kind = failure
             .as_ref()
             .map_or(ErrorKind::NotFound, |(_, error)| error.kind);
-        let is_final = self.options.failures_are_final && kind != ErrorKind::NotFound;
+        let is_final = resolution.failures_are_final && kind != ErrorKind::NotFound;
         if policy.stops(kind) || is_final {
             let location = secret.location.clone();
             let name = secret.name.clone();
