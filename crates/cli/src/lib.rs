@@ -17,7 +17,7 @@ mod terminal;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::{CommandFactory as _, FromArgMatches as _};
 use fnox_core::{Env, ExitStatus};
 
 /// Runs fnox with the process's own arguments and environment.
@@ -29,23 +29,36 @@ pub fn main() -> ExitCode {
         return status.into();
     }
     exec::hardening::refuse_core_dumps();
+    exec::hardening::tell_file_size_limit();
     if completion::answer(&env, &arguments) {
         return ExitStatus::Success.into();
     }
-    let cli = match args::Cli::try_parse_from(&arguments) {
+    let cli = match parse(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version go to stdout with 0, everything else to stderr with 2.
             let _ = error.print();
-            return if error.use_stderr() {
+            let status = if error.use_stderr() {
                 ExitStatus::Usage
             } else {
                 ExitStatus::Success
-            }
-            .into();
+            };
+            return status.into();
         }
     };
     commands::run(cli, env).into()
+}
+
+fn parse(arguments: &[std::ffi::OsString]) -> Result<args::Cli, clap::Error> {
+    let mut command = args::Cli::command();
+    let outcome = command
+        .try_get_matches_from_mut(arguments)
+        .and_then(|mut matches| args::Cli::from_arg_matches_mut(&mut matches))
+        .map_err(|error| error.format(&mut command));
+    // Taking the definition apart again costs a tenth of a millisecond, and the process is about to end
+    // or to wait.
+    std::mem::forget(command);
+    outcome
 }
 
 /// The definition of the command line, for generated pages.

@@ -166,3 +166,37 @@ fn what_a_provider_needs_is_asked_for() {
     session.answer("service: Service name", "\r");
     session.ends_with(2);
 }
+
+/// A project whose `op` answers only once its login command has run.
+fn with_locked_op() -> Sandbox {
+    let sandbox = sandbox();
+    sandbox.write_program(
+        "op",
+        "#!/bin/sh\n[ -e logged-in ] && { printf opened; exit 0; }\necho '[ERROR] you are not currently signed in' >&2\nexit 1\n",
+    );
+    sandbox.write(
+        "fnox.toml",
+        "[providers.op]\ntype = \"1password\"\nvault = \"V\"\nauth_command = \"touch logged-in\"\n\
+         [secrets]\nA = { provider = \"op\", value = \"item\" }\n",
+    );
+    sandbox
+}
+
+#[test]
+fn a_locked_provider_offers_its_login_command_and_is_asked_once_more() {
+    let sandbox = with_locked_op();
+    let mut session = Session::start(&sandbox, "get A");
+    session.answer("Run `touch logged-in` now?", "y\r");
+    assert!(session.ends_with(0).contains("opened"));
+}
+
+#[test]
+fn a_declined_login_and_no_terminal_are_authentication_needed() {
+    let sandbox = with_locked_op();
+    let mut session = Session::start(&sandbox, "get A");
+    session.answer("Run `touch logged-in` now?", "n\r");
+    session.ends_with(4);
+    sandbox.run(["get", "A"]).finish().exits_with(4);
+    let asked = Session::start(&sandbox, "--non-interactive get A").ends_with(4);
+    assert!(!asked.contains("logged-in` now?"), "{asked}");
+}

@@ -64,7 +64,27 @@ pub(super) async fn load(
                 .await
         }
     };
-    loaded.map_err(|error| explain(&error, selected_profile(settings, env)))
+    loaded.map_err(|error| match selected_profile(settings, env) {
+        // The SDK then says that a provider was not enabled, which helps nobody.
+        Some(profile) if !files::profile_has_credentials(env, profile) => {
+            no_such_profile(env, profile)
+        }
+        profile => explain(&error, profile),
+    })
+}
+
+fn no_such_profile(env: &Env, profile: &str) -> MintError {
+    let places = [files::config_file(env), files::credentials_file(env)];
+    let places: Vec<String> = places
+        .into_iter()
+        .flatten()
+        .map(|path| path.display().to_string())
+        .collect();
+    MintError::authentication(format!(
+        "the AWS profile `{profile}` names no credentials in {}",
+        places.join(" or ")
+    ))
+    .with_remedy("check the name (`profile` of the lease, or AWS_PROFILE), or log in to it")
 }
 
 fn keys(env: &Env) -> Credentials {
