@@ -1,8 +1,12 @@
-//! No core files: a killed fnox must leave no copy of its memory.
+//! What the process changes about itself at its start.
 //!
+//! No core files: a killed fnox must leave no copy of its memory.
 //! The process is marked as not dumpable (prctl(2), `PR_SET_DUMPABLE`), which also keeps other processes
 //! of the user from reading its memory. The mark ends at execve(2), so the program that fnox runs is not
 //! affected, as it would be by a resource limit.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Marks this process as not dumpable, where the system can.
 pub(crate) fn refuse_core_dumps() {
@@ -10,5 +14,15 @@ pub(crate) fn refuse_core_dumps() {
     {
         let _ =
             rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    }
+}
+
+/// Makes writing beyond a file-size limit (`ulimit -f`) an error that can be told, as a full disk is, in the
+/// place of `SIGXFSZ`, which ends the process without a word. Handlers end at execve(2), so the program
+/// that fnox runs gets the limit as it was.
+pub(crate) fn tell_file_size_limit() {
+    use signal_hook::consts::signal::SIGXFSZ;
+    if !super::signals::is_ignored(SIGXFSZ) {
+        let _ = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
     }
 }

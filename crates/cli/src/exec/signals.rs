@@ -151,6 +151,11 @@ fn mask(signal: c_int) -> u64 {
         .unwrap_or_default()
 }
 
+/// Whether this process ignores a signal.
+pub(super) fn is_ignored(signal: c_int) -> bool {
+    ignored_signals() & mask(signal) != 0
+}
+
 /// The signals that this process ignores, as the bits of `SigIgn` in `/proc/PID/status`. Where there is no
 /// such file, none.
 fn ignored_signals() -> u64 {

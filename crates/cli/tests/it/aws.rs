@@ -21,7 +21,12 @@ for name, value in os.environ.items():
 print('ARN ' + boto3.client('sts').get_caller_identity()['Arn'])
 ";
 
-/// Sessions of this name are this test's own: moto is shared.
+/// A name for sessions that are this test's own: moto is shared, and may have seen earlier runs.
+fn own_name(sandbox: &Sandbox) -> String {
+    let folder = sandbox.root().file_name().unwrap();
+    folder.to_str().unwrap().to_owned()
+}
+
 fn lease(session: &str) -> String {
     format!(
         "[leases.aws]\ntype = \"aws-sts\"\nregion = \"eu-central-1\"\nrole_arn = \"{ROLE}\"\n\
@@ -96,40 +101,38 @@ fn sessions(moto: &Moto, name: &str) -> usize {
 fn the_aws_cli_is_the_assumed_role_by_masters_that_are_age_secrets() {
     let moto = services::moto();
     let sandbox = with_age();
+    let name = own_name(&sandbox);
     let text = sandbox.read("fnox.toml");
-    sandbox.write("fnox.toml", format!("{text}\n{}", lease("cli-age")));
-    for (name, value) in [("AWS_ACCESS_KEY_ID", ID), ("AWS_SECRET_ACCESS_KEY", SECRET)] {
-        let set = sandbox.run(["set", name, "--provider", "age"]);
+    sandbox.write("fnox.toml", format!("{text}\n{}", lease(&name)));
+    for (key, value) in [("AWS_ACCESS_KEY_ID", ID), ("AWS_SECRET_ACCESS_KEY", SECRET)] {
+        let set = sandbox.run(["set", key, "--provider", "age"]);
         set.stdin(value).finish().succeeds();
     }
     let run = aws(&sandbox, &moto).finish().succeeds();
-    assert_aws_is(&run, "dev-role", "cli-age");
+    assert_aws_is(&run, "dev-role", &name);
     let run = boto3(&sandbox, &moto).finish().succeeds();
-    assert_boto3_is(&run, "dev-role", "cli-age");
-    assert_eq!(sessions(&moto, "cli-age"), 1);
+    assert_boto3_is(&run, "dev-role", &name);
+    assert_eq!(sessions(&moto, &name), 1);
 }
 
 #[test]
 #[ignore = "needs moto"]
-fn a_boto3_script_is_the_assumed_role_by_masters_that_are_plain_secrets("") {
+fn a_boto3_script_is_the_assumed_role_by_masters_that_are_plain_secrets() {
     let moto = services::moto();
     let sandbox = sandbox();
+    let name = own_name(&sandbox);
     sandbox.write(
         "fnox.toml",
-        format!("{}{}", plain_secrets(""), lease("boto-plain")),
+        format!("{}{}", plain_secrets(""), lease(&name)),
     );
     let run = boto3(&sandbox, &moto).finish().succeeds();
-    assert_boto3_is(&run, "dev-role", "boto-plain");
+    assert_boto3_is(&run, "dev-role", &name);
     sandbox.write(
         "fnox.toml",
-        format!(
-            "{}{}",
-            plain_secrets(", env = false"),
-            lease("boto-plain")
-        ),
+        format!("{}{}", plain_secrets(", env = false"), lease(&name)),
     );
     let run = boto3(&sandbox, &moto).finish().succeeds();
-    assert_boto3_is(&run, "dev-role", "boto-plain");
+    assert_boto3_is(&run, "dev-role", &name);
 }
 
 #[test]
@@ -139,11 +142,12 @@ fn clients_are_the_assumed_role_by_masters_of_the_environment() {
     let sandbox = sandbox()
         .with_env("AWS_ACCESS_KEY_ID", ID)
         .with_env("AWS_SECRET_ACCESS_KEY", SECRET);
-    sandbox.write("fnox.toml", lease("from-env"));
+    let name = own_name(&sandbox);
+    sandbox.write("fnox.toml", lease(&name));
     let run = aws(&sandbox, &moto).finish().succeeds();
-    assert_aws_is(&run, "dev-role", "from-env");
+    assert_aws_is(&run, "dev-role", &name);
     let run = boto3(&sandbox, &moto).finish().succeeds();
-    assert_boto3_is(&run, "dev-role", "from-env");
+    assert_boto3_is(&run, "dev-role", &name);
 }
 
 #[test]
@@ -151,6 +155,7 @@ fn clients_are_the_assumed_role_by_masters_of_the_environment() {
 fn clients_are_the_assumed_role_by_masters_of_an_aws_profile() {
     let moto = services::moto();
     let sandbox = sandbox();
+    let name = own_name(&sandbox);
     let credentials = sandbox.home().join(".aws/credentials");
     let section = |name: &str| {
         format!("[{name}]\naws_access_key_id = {ID}\naws_secret_access_key = {SECRET}\n")
@@ -159,16 +164,16 @@ fn clients_are_the_assumed_role_by_masters_of_an_aws_profile() {
         &credentials,
         format!("{}{}", section("default"), section("work")),
     );
-    sandbox.write("fnox.toml", lease("from-profile"));
+    sandbox.write("fnox.toml", lease(&name));
     let run = aws(&sandbox, &moto).finish().succeeds();
-    assert_aws_is(&run, "dev-role", "from-profile");
+    assert_aws_is(&run, "dev-role", &name);
     let run = boto3(&sandbox, &moto)
         .env("AWS_PROFILE", "work")
         .finish()
         .succeeds();
-    assert_boto3_is(&run, "dev-role", "from-profile");
+    assert_boto3_is(&run, "dev-role", &name);
     assert!(!run.stdout.contains("AWS_PROFILE"), "{run}");
-    assert_eq!(sessions(&moto, "from-profile"), 2);
+    assert_eq!(sessions(&moto, &name), 2);
 }
 
 #[test]
@@ -176,24 +181,25 @@ fn clients_are_the_assumed_role_by_masters_of_an_aws_profile() {
 fn another_role_other_masters_and_a_revocation_make_another_session() {
     let moto = services::moto();
     let sandbox = sandbox();
-    let text = format!("{}{}", plain_secrets(""), lease("anew"));
+    let name = own_name(&sandbox);
+    let text = format!("{}{}", plain_secrets(""), lease(&name));
     sandbox.write("fnox.toml", &text);
     aws(&sandbox, &moto).finish().succeeds();
-    assert_eq!(sessions(&moto, "anew"), 1);
+    assert_eq!(sessions(&moto, &name), 1);
     sandbox.write("fnox.toml", text.replace("dev-role", "ops-role"));
     let run = aws(&sandbox, &moto).finish().succeeds();
-    assert_aws_is(&run, "ops-role", "anew");
-    assert_eq!(sessions(&moto, "anew"), 2);
+    assert_aws_is(&run, "ops-role", &name);
+    assert_eq!(sessions(&moto, &name), 2);
     sandbox.write("fnox.toml", text.replace(ID, "AKIAI44QH8DHBEXAMPLE"));
     aws(&sandbox, &moto).finish().succeeds();
-    assert_eq!(sessions(&moto, "anew"), 3);
+    assert_eq!(sessions(&moto, &name), 3);
     sandbox.write("fnox.toml", &text);
     aws(&sandbox, &moto).finish().succeeds();
-    assert_eq!(sessions(&moto, "anew"), 3);
+    assert_eq!(sessions(&moto, &name), 3);
     let revoke = sandbox.run(["lease", "revoke", "--all"]);
     revoke.envs(moto.client_variables()).finish().succeeds();
     aws(&sandbox, &moto).finish().succeeds();
-    assert_eq!(sessions(&moto, "anew"), 4);
+    assert_eq!(sessions(&moto, &name), 4);
 }
 
 #[test]
@@ -201,9 +207,10 @@ fn another_role_other_masters_and_a_revocation_make_another_session() {
 fn sixty_four_runs_at_once_make_one_session_of_moto() {
     let moto = services::moto();
     let sandbox = sandbox();
+    let name = own_name(&sandbox);
     sandbox.write(
         "fnox.toml",
-        format!("{}{}", plain_secrets(""), lease("all-at-once")),
+        format!("{}{}", plain_secrets(""), lease(&name)),
     );
     let running: Vec<Running> = (0..64)
         .map(|_| {
@@ -214,5 +221,5 @@ fn sixty_four_runs_at_once_make_one_session_of_moto() {
     for run in running {
         run.finish().succeeds();
     }
-    assert_eq!(sessions(&moto, "all-at-once"), 1);
+    assert_eq!(sessions(&moto, &name), 1);
 }
