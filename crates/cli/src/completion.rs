@@ -29,15 +29,21 @@ pub(crate) fn answer(env: &Env, arguments: &[OsString]) -> bool {
 /// The script for a shell, `None` for a shell that is not known.
 pub(crate) fn script(shell: &str) -> Option<Vec<u8>> {
     use clap_complete::env::EnvCompleter;
+    let mut script = Vec::new();
     let completer: &dyn EnvCompleter = match shell {
         "bash" => &clap_complete::env::Bash,
         "zsh" => &clap_complete::env::Zsh,
         "fish" => &clap_complete::env::Fish,
         "elvish" => &clap_complete::env::Elvish,
         "powershell" | "pwsh" => &clap_complete::env::Powershell,
+        "nu" | "nushell" => {
+            // Nushell cannot ask back this way: commands and flags are complete, names are not.
+            let nushell = clap_complete_nushell::Nushell;
+            clap_complete::generate(nushell, &mut Cli::command(), "fnox", &mut script);
+            return Some(script);
+        }
         _ => return None,
     };
-    let mut script = Vec::new();
     completer
         .write_registration("COMPLETE", "fnox", "fnox", "fnox", &mut script)
         .ok()?;

@@ -162,7 +162,7 @@ pub(crate) struct VersionArgs {
 )]
 pub(crate) struct CompletionArgs {
     /// The shell
-    #[arg(value_parser = ["bash", "zsh", "fish", "elvish", "powershell", "pwsh"])]
+    #[arg(value_parser = ["bash", "zsh", "fish", "elvish", "powershell", "pwsh", "nu"])]
     pub shell: String,
 }
 

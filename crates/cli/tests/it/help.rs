@@ -34,7 +34,7 @@ fn collect(command: &clap::Command, path: &mut Vec<String>, out: &mut Vec<Vec<St
 fn completion_scripts_need_nothing_and_complete_names() {
     let sandbox = sandbox();
     sandbox.write("fnox.toml", "[secrets]\nAPI_KEY = { default = \"x\" }\n[leases.aws]\ntype = \"command\"\ncreate_command = \"touch ran\"\n[profiles.production]\n");
-    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell", "nu"] {
         assert!(
             ok(&sandbox, &["completion", shell]).contains("fnox"),
             "{shell}"
