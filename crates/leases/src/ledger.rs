@@ -205,6 +205,19 @@ impl Ledger {
         Ok(result)
     }
 
+    /// Forgets what has been dead for long and removes what killed writers left behind. A folder without
+    /// a ledger stays as it is.
+    ///
+    /// # Errors
+    /// [`LedgerError`]
+    pub async fn tidy(&self, now: Timestamp) -> Result<(), LedgerError> {
+        if self.path.exists() {
+            self.keys.tidy().await?;
+            self.update(now, |_| ()).await?;
+        }
+        Ok(())
+    }
+
     /// Takes the lock under which one lease is minted. Other leases are not held up.
     ///
     /// # Errors

@@ -93,8 +93,8 @@ fn runs_that_are_killed_anywhere_lose_no_credential() {
             .run(["exec", "--", "true"])
             .env("ROUND", round.to_string());
         let mut running = run.start();
-        // From its first moments to its end, which comes after some 60 ms in a debug build.
-        let moment = Duration::from_micros(round.wrapping_mul(7919) % 80_000);
+        // From its first moments to its end, which comes after some 30 ms in a debug build.
+        let moment = Duration::from_micros(round.wrapping_mul(7919) % 50_000);
         let _ = wait::within(moment, || (!running.is_running()).then_some(()));
         if running.is_running() {
             running.signal(Signal::KILL);

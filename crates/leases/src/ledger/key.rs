@@ -129,8 +129,7 @@ impl Keys {
         if let Some(text) = store.load().await? {
             return self.parse(&text);
         }
-        let lock = self.folder.join("ledger.key.lock");
-        let _lock = Lock::acquire(&lock, CREATION_LIMIT, &introduction("making the key")).await?;
+        let _lock = self.lock("making the key").await?;
         // Somebody else may have made it while this process waited.
         if store.load().await?.is_none() {
             store.create(&generate()?).await?;
@@ -140,6 +139,18 @@ impl Keys {
             .await?
             .ok_or_else(|| self.unavailable("the key that was just written cannot be read back"))?;
         self.parse(&text)
+    }
+
+    /// Removes what makers of the key file left behind when they were killed.
+    pub(super) async fn tidy(&self) -> Result<(), LedgerError> {
+        let _lock = self.lock("tidying").await?;
+        file::sweep(&self.file.path);
+        Ok(())
+    }
+
+    async fn lock(&self, purpose: &str) -> Result<Lock, LedgerError> {
+        let path = self.folder.join("ledger.key.lock");
+        Lock::acquire(&path, CREATION_LIMIT, &introduction(purpose)).await
     }
 
     fn store(&self, source: LedgerKey) -> &dyn KeyStore {

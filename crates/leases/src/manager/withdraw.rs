@@ -98,7 +98,8 @@ impl Manager<'_> {
         self.withdraw(alive.collect()).await
     }
 
-    /// Settles expired leases, intents whose process is gone, and withdrawals that failed.
+    /// Settles expired leases, intents whose process is gone, and withdrawals that failed; then tidies the
+    /// ledger's folder.
     ///
     /// # Errors
     /// [`LeaseError::Ledger`]
@@ -117,6 +118,7 @@ impl Manager<'_> {
         let mut settled = self.withdraw(open).await?;
         // A lease that is being created is nobody's leftover.
         settled.retain(|one| !matches!(one.outcome, RevocationOutcome::InProgress { .. }));
+        self.ledger.tidy(now).await?;
         Ok(CleanupReport { settled })
     }
 
