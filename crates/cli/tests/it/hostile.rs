@@ -90,7 +90,8 @@ fn a_missing_program_of_a_provider_is_named_with_a_remedy() {
             "[providers.p]\ntype = \"{kind}\"\n[secrets]\nA = {{ provider = \"p\", value = \"{reference}\" }}\n"
         );
         sandbox.write("fnox.toml", text);
-        // A store is there, so only the program is missing.
+        // A store with the entry is there, so only the program is missing.
+        sandbox.write(sandbox.home().join(".password-store/x.gpg"), "");
         sandbox.write(sandbox.home().join(".password-store/.gpg-id"), "nobody\n");
         let fnox = env!("CARGO_BIN_EXE_fnox");
         let bin = sandbox.root().join("bin").display().to_string();
