@@ -1,4 +1,4 @@
-//! The command line as it is written. No rules here: [`crate::app`] turns it into settings.
+//! The command line as it is written. No rules here: `app` turns it into settings.
 
 mod data;
 mod lease;
