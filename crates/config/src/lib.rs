@@ -1,7 +1,7 @@
 //! `fnox.toml`: where it is found, how its layers become one configuration, and how it is edited.
 //!
 //! - [`spec`] says as data which keys there are; parser, JSON Schema and reference pages all read it.
-//! - [`file`] reads one file into typed entries that remember where they stand.
+//! - [`mod@file`] reads one file into typed entries that remember where they stand.
 //! - [`discover`] finds the files, [`layers`] merges them into a [`Config`].
 //! - [`edit`] changes one entry of a file and leaves every other byte alone.
 //! - [`trust`] refuses files that somebody else could have written.

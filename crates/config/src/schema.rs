@@ -1,4 +1,4 @@
-//! The JSON Schema of `fnox.toml`, made from [`spec`](crate::spec).
+//! The JSON Schema of `fnox.toml`, made from [`crate::spec`].
 //!
 //! Draft 2020-12. Editors use it for completion; the parser does not use it, both come from the same data.
 
