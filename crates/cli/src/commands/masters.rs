@@ -20,7 +20,7 @@ pub(crate) struct Masters<'a> {
     pub(crate) app: &'a App,
     pub(crate) config: &'a Config,
     pub(crate) resolver: &'a Resolver<'a>,
-    /// Where masters that must be files are put; gone when this is dropped.
+    /// Where masters that must be files are put; gone when this is dropped, or when fnox is killed.
     pub(crate) files: tokio::sync::Mutex<Option<PrivateFolder>>,
     /// What was fetched so far. Held while fetching, so that leases with the same masters ask for them
     /// once.
@@ -74,7 +74,7 @@ impl<'a> Masters<'a> {
         let mut folder = self.files.lock().await;
         let folder = match folder.as_mut() {
             Some(folder) => folder,
-            None => folder.insert(PrivateFolder::create(&self.app.folders).map_err(failed)?),
+            None => folder.insert(PrivateFolder::guarded(&self.app.folders).map_err(failed)?),
         };
         let path = folder.write(name.as_str(), value).map_err(failed)?;
         Ok(SecretString::new(path.to_string_lossy().into_owned()))
