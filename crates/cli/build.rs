@@ -1,6 +1,6 @@
-//! Links the release binary at a fixed address on Linux: starting it then takes no 46 000 relocations, which
-//! are a good part of the time that `fnox exec` adds to a program. `docs/adr/0004-fixed-address.md` says what
-//! that costs; a build with `FNOX_BUILD_PIE=1` is position-independent.
+//! Links the release binary at a fixed address on Linux: it then starts without some 46 000 relocations, which
+//! take time in front of every command. `docs/adr/0004-fixed-address.md` says what that costs; a build with
+//! `FNOX_BUILD_PIE=1` is position-independent.
 
 #![expect(
     clippy::disallowed_methods,
