@@ -6,11 +6,13 @@
 //! clock, the environment or the network: those come in as parameters.
 
 pub mod age;
+pub mod audit;
 pub mod clock;
 pub mod credential;
 pub mod duration;
 pub mod env;
 pub mod exit;
+pub mod host;
 pub mod lease;
 pub mod name;
 pub mod prompt;
@@ -22,5 +24,6 @@ pub use credential::Credential;
 pub use duration::Lifetime;
 pub use env::Env;
 pub use exit::ExitStatus;
-pub use name::{LeaseName, ProfileName, ProviderName, SecretName};
+pub use host::{Host, HostPattern};
+pub use name::{AgentId, LeaseName, ProfileName, ProviderName, SecretName, VaultName};
 pub use secret::{SecretBytes, SecretString};

@@ -2,8 +2,11 @@
 //!
 //! A [`SecretName`] becomes an environment variable, a shell line and a dotenv line, so its grammar is
 //! strict; that keeps a hostile configuration from smuggling shell code through a name.
+//!
+//! Copies of a name share its text, so that a table of many leases holds each name once.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// Why a text is not a valid name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +27,14 @@ pub enum InvalidName {
         /// The text as given, control characters escaped.
         name: String,
     },
+    /// Agents' ids and names in a vault appear in messages, policies and audit records.
+    #[error(
+        "`{name}` is not a name that a vault takes: use 1 to 128 bytes without control characters, and no space at either end"
+    )]
+    Vault {
+        /// The text as given, control characters escaped.
+        name: String,
+    },
     /// Provider and lease names appear in messages and ledger records.
     #[error("`{name}` is not a name: it must not be empty or contain control characters")]
     Plain {
@@ -36,7 +47,7 @@ macro_rules! name_type {
     ($(#[$doc:meta])* $type:ident, $valid:path, $error:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $type(String);
+        pub struct $type(Arc<str>);
 
         impl $type {
             /// Checks a text against the grammar of this kind of name.
@@ -45,9 +56,9 @@ macro_rules! name_type {
             /// [`InvalidName`] with the text, control characters escaped.
             pub fn parse(text: &str) -> Result<Self, InvalidName> {
                 if $valid(text) {
-                    Ok(Self(text.to_owned()))
+                    Ok(Self(text.into()))
                 } else {
-                    Err(InvalidName::$error { name: text.escape_debug().to_string() })
+                    Err(InvalidName::$error { name: shown(text) })
                 }
             }
 
@@ -111,6 +122,19 @@ name_type!(
     Plain
 );
 
+name_type!(
+    /// Who a lease of a vault is for, for example `coder-1`. Compared byte for byte.
+    AgentId,
+    is_vault_name,
+    Vault
+);
+name_type!(
+    /// The name under which a vault keeps a secret, for example `github-token`. Compared byte for byte.
+    VaultName,
+    is_vault_name,
+    Vault
+);
+
 /// Whether a text can be the name of an environment variable in every shell.
 #[must_use]
 pub fn is_variable_name(text: &str) -> bool {
@@ -128,6 +152,19 @@ fn is_profile_name(text: &str) -> bool {
         && !text
             .chars()
             .any(|c| matches!(c, '/' | '\\' | ',') || c.is_control())
+}
+
+fn is_vault_name(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && text.trim() == text && !text.chars().any(char::is_control)
+}
+
+/// A text in a message: control characters escaped, and not longer than any valid name.
+fn shown(text: &str) -> String {
+    let escaped = text.escape_debug().to_string();
+    match escaped.char_indices().nth(160) {
+        Some((end, _)) => format!("{}…", &escaped[..end]),
+        None => escaped,
+    }
 }
 
 fn is_plain_name(text: &str) -> bool {
@@ -154,6 +191,22 @@ mod tests {
         assert!(
             error.to_string().starts_with("`A\\nB` cannot be"),
             "{error}"
+        );
+    }
+
+    #[test]
+    fn names_in_a_vault_are_short_and_visible() {
+        assert!(AgentId::parse("ci-42/Ä b").is_ok());
+        let long = "x".repeat(129);
+        for bad in ["", " a", "a ", "a\nb", "a\u{7}", &long] {
+            assert!(VaultName::parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(
+            VaultName::parse(&"x".repeat(100_000))
+                .unwrap_err()
+                .to_string()
+                .len()
+                < 400
         );
     }
 

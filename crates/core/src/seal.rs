@@ -1,23 +1,83 @@
 //! The envelope in which fnox seals everything secret that it writes.
 //!
 //! XChaCha20-Poly1305 with a random 24-byte nonce (draft-irtf-cfrg-xchacha-03): nonces are long enough
-//! to be drawn at random for the life of a key. The associated data says what the value is and where it
-//! belongs, each part length-prefixed, so that a blob cannot be moved to another place. A failed opening
-//! says nothing about why.
+//! to be drawn at random for the life of a key. Where a standard asks for it, AES-256-GCM (NIST SP 800-38D)
+//! with a random 12-byte nonce; its keys must be used for few messages, so callers derive one for each
+//! record. The associated data says what the value is and where it belongs, each part length-prefixed, so
+//! that a blob cannot be moved to another place. A failed opening says nothing about why.
 
+use aes_gcm::Aes256Gcm;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use hkdf::Hkdf;
 use rand::TryRngCore as _;
 use serde::{Deserialize, Serialize};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::SecretBytes;
 
-/// The only envelope version and algorithm so far.
+/// The only envelope version so far.
 const VERSION: u8 = 1;
-const ALGORITHM: &str = "XChaCha20-Poly1305";
+
+/// How a value is sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Algorithm {
+    /// AES-256-GCM (NIST SP 800-38D), 96-bit nonce.
+    #[serde(rename = "AES-256-GCM")]
+    Aes256Gcm,
+    /// XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03), 192-bit nonce.
+    #[serde(rename = "XChaCha20-Poly1305")]
+    XChaCha20Poly1305,
+}
+
+impl Algorithm {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Aes256Gcm, Self::XChaCha20Poly1305];
+
+    /// The name that is stored and shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Aes256Gcm => "AES-256-GCM",
+            Self::XChaCha20Poly1305 => "XChaCha20-Poly1305",
+        }
+    }
+
+    /// Reads the name, in any case.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.as_str().eq_ignore_ascii_case(text))
+    }
+
+    /// Length of the nonce in bytes.
+    #[must_use]
+    pub fn nonce_len(self) -> usize {
+        match self {
+            Self::Aes256Gcm => 12,
+            Self::XChaCha20Poly1305 => 24,
+        }
+    }
+}
+
+impl std::fmt::Display for Algorithm {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// A sealed value in bytes. Which algorithm and key sealed it is told beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// The nonce, as long as the algorithm says.
+    pub nonce: Vec<u8>,
+    /// Ciphertext and tag.
+    pub ciphertext: Vec<u8>,
+}
 
 /// A 256-bit sealing key and the id under which envelopes name it.
 #[derive(Clone)]
@@ -91,30 +151,100 @@ impl SealingKey {
         hasher.finalize().to_hex().to_string()
     }
 
+    /// A key for one purpose or record, derived by HKDF-SHA-256 (RFC 5869). It keeps this key's id, and
+    /// nothing about this key can be learnt from it.
+    #[must_use]
+    pub fn derive(&self, purpose: &[&str]) -> Self {
+        let parts: Vec<&[u8]> = purpose.iter().map(|part| part.as_bytes()).collect();
+        let mut bytes = Zeroizing::new([0u8; 32]);
+        // invariant: one block of output is never too long (RFC 5869, section 2.3).
+        #[expect(clippy::expect_used, reason = "HKDF gives 32 bytes")]
+        Hkdf::<Sha256>::new(None, self.bytes.as_slice())
+            .expand(&framed(&parts), bytes.as_mut())
+            .expect("HKDF gives 32 bytes");
+        Self {
+            id: self.id.clone(),
+            bytes,
+        }
+    }
+
+    /// The key's bytes, for a purpose that is not sealing, such as a MAC.
+    #[must_use]
+    pub fn expose_bytes(&self) -> &Zeroizing<[u8; 32]> {
+        &self.bytes
+    }
+
     /// Seals `plaintext` for the place that `place` describes.
     ///
     /// # Errors
-    /// [`SealError::Randomness`]; sealing itself fails only beyond 256 GiB.
-    pub fn seal(&self, place: &[&str], plaintext: &SecretBytes) -> Result<Envelope, SealError> {
-        let mut nonce = [0u8; 24];
+    /// [`SealError::Randomness`]; sealing itself fails only beyond 64 GiB.
+    pub fn seal_bytes(
+        &self,
+        algorithm: Algorithm,
+        place: &[&str],
+        plaintext: &SecretBytes,
+    ) -> Result<Sealed, SealError> {
+        let mut nonce = vec![0u8; algorithm.nonce_len()];
         rand::rngs::OsRng
             .try_fill_bytes(&mut nonce)
             .map_err(|_| SealError::Randomness)?;
-        let associated = self.associated_data(place);
+        let associated = self.associated_data(algorithm, place);
         let payload = Payload {
             msg: plaintext.expose_secret(),
             aad: &associated,
         };
-        let ciphertext = self
-            .cipher()
-            .encrypt(XNonce::from_slice(&nonce), payload)
-            .map_err(|_| SealError::Opaque)?;
+        let ciphertext = match algorithm {
+            Algorithm::XChaCha20Poly1305 => XChaCha20Poly1305::new((&*self.bytes).into())
+                .encrypt(XNonce::from_slice(&nonce), payload),
+            Algorithm::Aes256Gcm => Aes256Gcm::new((&*self.bytes).into())
+                .encrypt(aes_gcm::Nonce::from_slice(&nonce), payload),
+        };
+        let ciphertext = ciphertext.map_err(|_| SealError::Opaque)?;
+        Ok(Sealed { nonce, ciphertext })
+    }
+
+    /// Opens what was sealed for the same place with this key and algorithm.
+    ///
+    /// # Errors
+    /// [`SealError::Opaque`].
+    pub fn open_bytes(
+        &self,
+        algorithm: Algorithm,
+        place: &[&str],
+        sealed: &Sealed,
+    ) -> Result<SecretBytes, SealError> {
+        if sealed.nonce.len() != algorithm.nonce_len() {
+            return Err(SealError::Opaque);
+        }
+        let associated = self.associated_data(algorithm, place);
+        let payload = Payload {
+            msg: &sealed.ciphertext,
+            aad: &associated,
+        };
+        let plaintext = match algorithm {
+            Algorithm::XChaCha20Poly1305 => XChaCha20Poly1305::new((&*self.bytes).into())
+                .decrypt(XNonce::from_slice(&sealed.nonce), payload),
+            Algorithm::Aes256Gcm => Aes256Gcm::new((&*self.bytes).into())
+                .decrypt(aes_gcm::Nonce::from_slice(&sealed.nonce), payload),
+        };
+        plaintext
+            .map(SecretBytes::new)
+            .map_err(|_| SealError::Opaque)
+    }
+
+    /// Seals `plaintext` into a text form, with XChaCha20-Poly1305.
+    ///
+    /// # Errors
+    /// As [`Self::seal_bytes`].
+    pub fn seal(&self, place: &[&str], plaintext: &SecretBytes) -> Result<Envelope, SealError> {
+        let algorithm = Algorithm::XChaCha20Poly1305;
+        let sealed = self.seal_bytes(algorithm, place, plaintext)?;
         Ok(Envelope {
             version: VERSION,
             key_id: self.id.clone(),
-            algorithm: ALGORITHM.to_owned(),
-            nonce: BASE64.encode(nonce),
-            ciphertext: BASE64.encode(ciphertext),
+            algorithm: algorithm.as_str().to_owned(),
+            nonce: BASE64.encode(sealed.nonce),
+            ciphertext: BASE64.encode(sealed.ciphertext),
         })
     }
 
@@ -123,7 +253,8 @@ impl SealingKey {
     /// # Errors
     /// [`SealError::UnknownFormat`] for another version or algorithm, [`SealError::Opaque`] otherwise.
     pub fn open(&self, place: &[&str], envelope: &Envelope) -> Result<SecretBytes, SealError> {
-        if envelope.version != VERSION || envelope.algorithm != ALGORITHM {
+        let algorithm = Algorithm::XChaCha20Poly1305;
+        if envelope.version != VERSION || envelope.algorithm != algorithm.as_str() {
             return Err(SealError::UnknownFormat {
                 version: envelope.version,
                 algorithm: envelope.algorithm.clone(),
@@ -132,36 +263,19 @@ impl SealingKey {
         if envelope.key_id != self.id {
             return Err(SealError::Opaque);
         }
-        let nonce = BASE64
-            .decode(&envelope.nonce)
-            .map_err(|_| SealError::Opaque)?;
-        let ciphertext = BASE64
-            .decode(&envelope.ciphertext)
-            .map_err(|_| SealError::Opaque)?;
-        if nonce.len() != 24 {
-            return Err(SealError::Opaque);
-        }
-        let associated = self.associated_data(place);
-        let payload = Payload {
-            msg: &ciphertext,
-            aad: &associated,
+        let decode = |text: &str| BASE64.decode(text).map_err(|_| SealError::Opaque);
+        let sealed = Sealed {
+            nonce: decode(&envelope.nonce)?,
+            ciphertext: decode(&envelope.ciphertext)?,
         };
-        let plaintext = self
-            .cipher()
-            .decrypt(XNonce::from_slice(&nonce), payload)
-            .map_err(|_| SealError::Opaque)?;
-        Ok(SecretBytes::new(plaintext))
+        self.open_bytes(algorithm, place, &sealed)
     }
 
-    fn cipher(&self) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new((&*self.bytes).into())
-    }
-
-    fn associated_data(&self, place: &[&str]) -> Vec<u8> {
+    fn associated_data(&self, algorithm: Algorithm, place: &[&str]) -> Vec<u8> {
         let mut parts: Vec<&[u8]> = vec![
             b"fnox envelope",
             &[VERSION],
-            ALGORITHM.as_bytes(),
+            algorithm.as_str().as_bytes(),
             self.id.as_bytes(),
         ];
         parts.extend(place.iter().map(|part| part.as_bytes()));
@@ -269,6 +383,35 @@ mod tests {
         let envelope = key().seal(&[], &SecretBytes::new(b"x".to_vec())).unwrap();
         let other = SealingKey::new("k1".to_owned(), Zeroizing::new([8; 32]));
         assert_eq!(other.open(&[], &envelope), Err(SealError::Opaque));
+    }
+
+    #[test]
+    fn what_one_algorithm_sealed_the_other_does_not_open() {
+        let secret = SecretBytes::new(b"x".to_vec());
+        for algorithm in Algorithm::ALL {
+            let sealed = key().seal_bytes(algorithm, &["a"], &secret).unwrap();
+            assert_eq!(
+                key().open_bytes(algorithm, &["a"], &sealed).unwrap(),
+                secret
+            );
+            for other in Algorithm::ALL
+                .into_iter()
+                .filter(|other| *other != algorithm)
+            {
+                assert_eq!(
+                    key().open_bytes(other, &["a"], &sealed),
+                    Err(SealError::Opaque)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn derived_keys_differ_by_purpose() {
+        let one = key().derive(&["secret", "1"]);
+        assert_ne!(one.bytes, key().derive(&["secret", "2"]).bytes);
+        assert_ne!(one.bytes, key().derive(&["secret1"]).bytes);
+        assert_eq!(one.bytes, key().derive(&["secret", "1"]).bytes);
     }
 
     #[test]

@@ -1,31 +1,44 @@
 //! A clock that a test advances.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use fnox_core::Clock;
 use jiff::{SignedDuration, Timestamp};
 
 /// Stands still until told otherwise.
 #[derive(Debug)]
-pub struct FakeClock(Mutex<Timestamp>);
+pub struct FakeClock(Mutex<(Timestamp, Duration)>);
 
 impl FakeClock {
     /// A clock that shows `start`, an RFC 3339 text such as `2026-01-02T03:04:05Z`.
     #[must_use]
     pub fn at(start: &str) -> Self {
-        Self(Mutex::new(start.parse().expect("an RFC 3339 timestamp")))
+        let start = start.parse().expect("an RFC 3339 timestamp");
+        Self(Mutex::new((start, Duration::ZERO)))
     }
 
-    /// Moves it forwards.
+    /// Lets time pass: both clocks move forwards.
     pub fn advance(&self, by: SignedDuration) {
-        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *now += by;
+        let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        times.0 += by;
+        times.1 += Duration::try_from(by).expect("time passes forwards");
+    }
+
+    /// Sets the wall clock, as a person or a time server does; no time passes.
+    pub fn set_wall(&self, to: Timestamp) {
+        let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        times.0 = to;
     }
 }
 
 impl Clock for FakeClock {
     fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1
     }
 }
 

@@ -1,0 +1,1 @@
+//! A few signed AWS operations: KMS and Secrets Manager, without their SDK crates.

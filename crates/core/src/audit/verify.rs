@@ -1,0 +1,197 @@
+//! Walking a log from its beginning and finding what does not fit.
+
+use subtle::ConstantTimeEq as _;
+
+use super::{ChainKeys, Checkpoint, Head, Record, head_is_genuine};
+
+/// Takes the records of a log in their stored order and compares each with the chain.
+#[derive(Debug)]
+pub struct Verifier<'a> {
+    keys: &'a ChainKeys,
+    checkpoints: Vec<Checkpoint>,
+    previous: Option<Record>,
+    verified: u64,
+    flaws: Vec<Flaw>,
+}
+
+impl<'a> Verifier<'a> {
+    /// A verifier at the beginning of a log. `checkpoints` are those kept elsewhere, their signatures
+    /// already verified.
+    #[must_use]
+    pub fn new(keys: &'a ChainKeys, mut checkpoints: Vec<Checkpoint>) -> Self {
+        checkpoints.sort_by_key(|checkpoint| checkpoint.sequence);
+        Self {
+            keys,
+            checkpoints,
+            previous: None,
+            verified: 0,
+            flaws: Vec::new(),
+        }
+    }
+
+    /// Takes the next record.
+    pub fn record(&mut self, record: Record) {
+        let expected = self
+            .previous
+            .as_ref()
+            .map_or(1, |previous| previous.sequence + 1);
+        if record.sequence != expected {
+            self.flaws.push(Flaw::Gap {
+                expected,
+                found: record.sequence,
+            });
+        }
+        if self
+            .previous
+            .as_ref()
+            .is_some_and(|previous| record.time < previous.time)
+        {
+            self.flaws.push(Flaw::TimeRunsBack {
+                sequence: record.sequence,
+            });
+        }
+        let before = self
+            .previous
+            .as_ref()
+            .map_or([0; 32], |previous| previous.mac);
+        match self.keys.find(&record.key_id) {
+            None => self.flaws.push(Flaw::UnknownKey {
+                sequence: record.sequence,
+                key_id: record.key_id.clone(),
+            }),
+            Some(key) => {
+                let mac = key.record_mac(&before, record.sequence, record.time, &record.entry);
+                if mac.ct_eq(&record.mac).into() {
+                    self.verified += 1;
+                } else {
+                    self.flaws.push(Flaw::Changed {
+                        sequence: record.sequence,
+                    });
+                }
+            }
+        }
+        for checkpoint in &self.checkpoints {
+            if checkpoint.sequence == record.sequence && checkpoint.mac != record.mac {
+                self.flaws.push(Flaw::NotAsCheckpointed {
+                    sequence: record.sequence,
+                });
+            }
+        }
+        self.previous = Some(record);
+    }
+
+    /// Compares the end of the log with its head, and tells what was found.
+    #[must_use]
+    pub fn finish(mut self, head: Option<&Head>) -> Report {
+        let (sequence, mac) = self
+            .previous
+            .as_ref()
+            .map_or((0, [0; 32]), |last| (last.sequence, last.mac));
+        match head {
+            None if sequence == 0 => {}
+            None => self.flaws.push(Flaw::HeadMissing),
+            Some(head) if !head_is_genuine(self.keys, head) => self.flaws.push(Flaw::HeadChanged),
+            Some(head) if head.sequence != sequence => {
+                self.flaws.push(Flaw::Truncated {
+                    expected: head.sequence,
+                    found: sequence,
+                });
+            }
+            Some(head) if head.mac != mac => self.flaws.push(Flaw::HeadChanged),
+            Some(_) => {}
+        }
+        if let Some(last) = self
+            .checkpoints
+            .last()
+            .filter(|last| last.sequence > sequence)
+        {
+            self.flaws.push(Flaw::Truncated {
+                expected: last.sequence,
+                found: sequence,
+            });
+        }
+        Report {
+            records: sequence,
+            verified: self.verified,
+            flaws: self.flaws,
+        }
+    }
+}
+
+/// What a verification found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Number of the last record.
+    pub records: u64,
+    /// How many records fit the chain.
+    pub verified: u64,
+    /// What did not fit, in the order in which it was met.
+    pub flaws: Vec<Flaw>,
+}
+
+impl Report {
+    /// Whether the log is as it was written.
+    #[must_use]
+    pub fn is_intact(&self) -> bool {
+        self.flaws.is_empty()
+    }
+}
+
+/// One thing that is not as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Flaw {
+    /// A number is missing, stands twice or stands in the wrong place.
+    #[error(
+        "record {expected} should come next, but {found} does: records were removed, added or reordered"
+    )]
+    Gap {
+        /// The number that should come.
+        expected: u64,
+        /// The number that came.
+        found: u64,
+    },
+    /// The MAC does not fit: this record or the one before it was changed.
+    #[error("record {sequence} does not fit the chain: it or the record before it was changed")]
+    Changed {
+        /// Number of the record.
+        sequence: u64,
+    },
+    /// A record is older than the one before.
+    #[error("record {sequence} is older than the record before it")]
+    TimeRunsBack {
+        /// Number of the record.
+        sequence: u64,
+    },
+    /// Nobody here has the key.
+    #[error("record {sequence} names the key `{key_id}`, which this vault never had")]
+    UnknownKey {
+        /// Number of the record.
+        sequence: u64,
+        /// The id that it names.
+        key_id: String,
+    },
+    /// The newest records are missing.
+    #[error(
+        "the log ends at record {found}, but it had {expected}: the newest records were removed"
+    )]
+    Truncated {
+        /// How many there were.
+        expected: u64,
+        /// How many there are.
+        found: u64,
+    },
+    /// There are records but no head.
+    #[error("the log's head is missing")]
+    HeadMissing,
+    /// The head does not fit the key or the last record.
+    #[error("the log's head was changed")]
+    HeadChanged,
+    /// A checkpoint that was kept elsewhere says otherwise.
+    #[error(
+        "record {sequence} is not the one that a signed checkpoint names: the log was replaced"
+    )]
+    NotAsCheckpointed {
+        /// Number of the record.
+        sequence: u64,
+    },
+}

@@ -1,0 +1,519 @@
+//! Hosts, and patterns of hosts, as two different types.
+//!
+//! A text from outside becomes a [`Host`] once, and everything after compares and dials that value: a name in
+//! lower case and in its ASCII form (UTS 46, non-transitional, STD 3 rules), without a trailing dot, or an
+//! address; and a port apart. Nothing that a resolver or a URL parser could read in another way gets through:
+//! no user info, no path, no control bytes, no brackets but around an IPv6 address, no decimal or short forms
+//! of IPv4. A [`HostPattern`] stands only in a policy; there is no way to ask for one.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+/// A host name (RFC 1123) or an IP address, and a port if one was named.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Host {
+    name: HostName,
+    port: Option<u16>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum HostName {
+    Dns(String),
+    Ip(IpAddr),
+}
+
+impl Host {
+    /// Reads `name`, `name:port`, an IPv4 address, or an IPv6 address (in brackets if a port follows).
+    ///
+    /// ```
+    /// # use fnox_core::Host;
+    /// assert_eq!(Host::parse("API.GitHub.com.").unwrap().to_string(), "api.github.com");
+    /// assert_eq!(Host::parse("[::1]:8443").unwrap().port(), Some(8443));
+    /// assert!(Host::parse("*.github.com").is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// [`InvalidHost`] with the text and what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, InvalidHost> {
+        let fail = |reason| InvalidHost {
+            text: shown(text),
+            reason,
+        };
+        if text.contains('*') {
+            return Err(fail(Reason::Pattern));
+        }
+        let (name, port) = split_port(text).map_err(fail)?;
+        let name = HostName::parse(name).map_err(fail)?;
+        Ok(Self { name, port })
+    }
+
+    /// The name or address, without the port.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.name.to_string()
+    }
+
+    /// The port, if one was named.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// The address, if it is one.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self.name {
+            HostName::Ip(ip) => Some(ip),
+            HostName::Dns(_) => None,
+        }
+    }
+
+    /// Whether a right for this host may be used at `target`: the same name, and the same port unless this
+    /// host names none.
+    #[must_use]
+    pub fn covers(&self, target: &Self) -> bool {
+        self.name == target.name && (self.port.is_none() || self.port == target.port)
+    }
+}
+
+impl FromStr for Host {
+    type Err = InvalidHost;
+
+    fn from_str(text: &str) -> Result<Self, InvalidHost> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.name, self.port) {
+            (name, None) => write!(formatter, "{name}"),
+            (HostName::Ip(IpAddr::V6(ip)), Some(port)) => write!(formatter, "[{ip}]:{port}"),
+            (name, Some(port)) => write!(formatter, "{name}:{port}"),
+        }
+    }
+}
+
+impl HostName {
+    fn parse(text: &str) -> Result<Self, Reason> {
+        if let Some(inner) = text.strip_prefix('[') {
+            let inner = inner.strip_suffix(']').ok_or(Reason::Brackets)?;
+            return inner
+                .parse::<Ipv6Addr>()
+                .map(Self::of_v6)
+                .map_err(|_| Reason::Brackets);
+        }
+        if let Ok(ip) = text.parse::<Ipv6Addr>() {
+            return Ok(Self::of_v6(ip));
+        }
+        if let Ok(ip) = text.parse::<Ipv4Addr>() {
+            return Ok(Self::Ip(ip.into()));
+        }
+        Self::parse_dns(text).map(Self::Dns)
+    }
+
+    /// An IPv4 address in IPv6 clothes is the IPv4 address: a resolver would dial that one.
+    fn of_v6(ip: Ipv6Addr) -> Self {
+        Self::Ip(ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4))
+    }
+
+    fn parse_dns(text: &str) -> Result<String, Reason> {
+        if text.is_empty() {
+            return Err(Reason::Empty);
+        }
+        if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return Err(Reason::ControlCharacter);
+        }
+        if text.contains('@') {
+            return Err(Reason::UserInfo);
+        }
+        if text.contains(['/', '\\', '?', '#', '%', '[', ']']) {
+            return Err(Reason::NotAHost);
+        }
+        // Hyphens are checked below: UTS 46 refuses `r3---sn.example`, which exists.
+        let name = idna::uts46::Uts46::new()
+            .to_ascii(
+                text.strip_suffix('.').unwrap_or(text).as_bytes(),
+                idna::AsciiDenyList::URL,
+                idna::uts46::Hyphens::Allow,
+                idna::uts46::DnsLength::Verify,
+            )
+            .map_err(|_| Reason::NotAHost)?
+            .into_owned();
+        let labels_are_valid = name.split('.').all(|label| {
+            (1..=63).contains(&label.len())
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        });
+        if !labels_are_valid || name.len() > 253 {
+            return Err(Reason::NotAHost);
+        }
+        // The last label of a name is never a number (RFC 3696, section 2); resolvers read `1.2.3` and
+        // `0x7f.1` as addresses.
+        let last = name.rsplit('.').next().unwrap_or_default();
+        let is_number = last.bytes().all(|byte| byte.is_ascii_digit())
+            || last
+                .strip_prefix("0x")
+                .is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        if is_number {
+            return Err(Reason::ShortAddress);
+        }
+        Ok(name)
+    }
+}
+
+impl fmt::Display for HostName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dns(name) => formatter.write_str(name),
+            Self::Ip(ip) => write!(formatter, "{ip}"),
+        }
+    }
+}
+
+/// Which hosts a rule means: one host, or all names below one, with a port or with any.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum HostPattern {
+    /// One host. Without a port it means every port of it.
+    Exact(Host),
+    /// All names that end in `.` and this one, at any depth, but not this one itself.
+    Below {
+        /// What the names end in, without the leading dot.
+        suffix: String,
+        /// The port, or every port.
+        port: Option<u16>,
+    },
+}
+
+impl HostPattern {
+    /// Reads an exact host or `*.suffix`, with or without `:port`.
+    ///
+    /// # Errors
+    /// [`InvalidHost`]; `*` alone and addresses below a wildcard are not patterns.
+    pub fn parse(text: &str) -> Result<Self, InvalidHost> {
+        let fail = |reason| InvalidHost {
+            text: shown(text),
+            reason,
+        };
+        let Some(rest) = text.strip_prefix("*.") else {
+            return if text.contains('*') {
+                Err(fail(Reason::Wildcard))
+            } else {
+                Host::parse(text).map(Self::Exact)
+            };
+        };
+        if rest.contains('*') {
+            return Err(fail(Reason::Wildcard));
+        }
+        let (name, port) = split_port(rest).map_err(fail)?;
+        match HostName::parse(name).map_err(fail)? {
+            HostName::Dns(suffix) => Ok(Self::Below { suffix, port }),
+            HostName::Ip(_) => Err(fail(Reason::Wildcard)),
+        }
+    }
+
+    /// Whether the pattern means `host`.
+    #[must_use]
+    pub fn matches(&self, host: &Host) -> bool {
+        match self {
+            Self::Exact(exact) => exact.covers(host),
+            Self::Below { suffix, port } => match &host.name {
+                HostName::Ip(_) => false,
+                HostName::Dns(name) => {
+                    let is_below = name
+                        .strip_suffix(suffix.as_str())
+                        .is_some_and(|head| head.len() > 1 && head.ends_with('.'));
+                    is_below && (port.is_none() || *port == host.port)
+                }
+            },
+        }
+    }
+
+    /// Whether every host that `other` means is meant by this pattern too.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (_, Self::Exact(host)) => self.matches(host),
+            (Self::Exact(_), Self::Below { .. }) => false,
+            (
+                Self::Below { suffix, port },
+                Self::Below {
+                    suffix: narrower,
+                    port: narrower_port,
+                },
+            ) => {
+                let is_below = narrower == suffix
+                    || narrower
+                        .strip_suffix(suffix.as_str())
+                        .is_some_and(|head| head.ends_with('.'));
+                is_below && (port.is_none() || port == narrower_port)
+            }
+        }
+    }
+
+    /// Whether it means names that unrelated people own: everything below `com`, `co.uk` or `github.io`
+    /// (publicsuffix.org; an unlisted top-level name counts as one too).
+    #[must_use]
+    pub fn is_below_public_suffix(&self) -> bool {
+        match self {
+            Self::Exact(_) => false,
+            Self::Below { suffix, .. } => psl::suffix(suffix.as_bytes())
+                .is_some_and(|public| public.as_bytes() == suffix.as_bytes()),
+        }
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(host) => write!(formatter, "{host}"),
+            Self::Below { suffix, port: None } => write!(formatter, "*.{suffix}"),
+            Self::Below {
+                suffix,
+                port: Some(port),
+            } => write!(formatter, "*.{suffix}:{port}"),
+        }
+    }
+}
+
+/// A text is not a host, or not a pattern of hosts.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a host: {reason}")]
+pub struct InvalidHost {
+    /// The text, control characters escaped.
+    pub text: String,
+    /// What is wrong with it.
+    pub reason: Reason,
+}
+
+/// What is wrong with a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// Nothing there.
+    #[error("it is empty")]
+    Empty,
+    /// Spaces, line ends, NUL and their like.
+    #[error("it contains spaces or control characters")]
+    ControlCharacter,
+    /// `user@host`
+    #[error("it contains `@`; name the host alone")]
+    UserInfo,
+    /// A pattern where a host is asked for.
+    #[error("a pattern cannot be asked for; name one host")]
+    Pattern,
+    /// A `*` that is not the whole first label of a name.
+    #[error("`*` may stand only as the whole first label of a name, as in `*.example.com`")]
+    Wildcard,
+    /// Brackets that do not hold an IPv6 address.
+    #[error("brackets must hold an IPv6 address, as in `[::1]:443`")]
+    Brackets,
+    /// A port that is none.
+    #[error("the port must be a number from 1 to 65535")]
+    Port,
+    /// `1.2.3`, `0x7f.1`
+    #[error("write IPv4 addresses as four decimal numbers")]
+    ShortAddress,
+    /// Anything else that is not a host name.
+    #[error("it is neither a host name nor an IP address; leave out scheme and path")]
+    NotAHost,
+}
+
+/// Splits a port off. A bare IPv6 address has colons but no port.
+fn split_port(text: &str) -> Result<(&str, Option<u16>), Reason> {
+    let (name, port) = if text.starts_with('[') {
+        let end = text.find(']').ok_or(Reason::Brackets)? + 1;
+        match text[end..].strip_prefix(':') {
+            Some(port) => (&text[..end], port),
+            None if end == text.len() => return Ok((text, None)),
+            None => return Err(Reason::Brackets),
+        }
+    } else {
+        match text.split_once(':') {
+            None => return Ok((text, None)),
+            Some((_, rest)) if rest.contains(':') => return Ok((text, None)),
+            Some((name, port)) => (name, port),
+        }
+    };
+    let is_canonical = port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0');
+    match port.parse::<u16>() {
+        Ok(number) if is_canonical => Ok((name, Some(number))),
+        _ => Err(Reason::Port),
+    }
+}
+
+fn shown(text: &str) -> String {
+    let escaped = text.escape_debug().to_string();
+    match escaped.char_indices().nth(260) {
+        Some((end, _)) => format!("{}…", &escaped[..end]),
+        None => escaped,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn host(text: &str) -> Host {
+        Host::parse(text).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn pattern(text: &str) -> HostPattern {
+        HostPattern::parse(text).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn a_host_has_one_spelling() {
+        for (text, canonical) in [
+            ("github.com", "github.com"),
+            ("GitHub.COM.", "github.com"),
+            ("bücher.example", "xn--bcher-kva.example"),
+            ("localhost:8080", "localhost:8080"),
+            ("127.0.0.1", "127.0.0.1"),
+            ("::1", "::1"),
+            ("[::1]", "::1"),
+            ("[::1]:443", "[::1]:443"),
+            ("::ffff:127.0.0.1", "127.0.0.1"),
+            ("[0:0:0:0:0:0:0:1]:1", "[::1]:1"),
+            ("_dmarc.example.com", "_dmarc.example.com"),
+        ] {
+            assert_eq!(host(text).to_string(), canonical, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_no_host() {
+        for text in [
+            "",
+            ".",
+            "..",
+            "a..b",
+            ".a",
+            "a b",
+            "a\0.example.com",
+            "evil.com\0.github.com",
+            "a\n",
+            "*",
+            "*.a.com",
+            "user@host",
+            "http://a",
+            "a/b",
+            "a/../b",
+            "a:0",
+            "a:01",
+            "a:65536",
+            "a:",
+            "a:x",
+            "2130706433",
+            "127.1",
+            "0x7f.1",
+            "0x7f000001",
+            "[::1",
+            "::1]",
+            "[127.0.0.1]",
+            "[a]:1",
+            "[::1]x",
+            "a%2e",
+            "a?b",
+            "a#b",
+            "a\\b",
+            "-a.com",
+            "a-.com",
+            "127.0.0.1.",
+            "1.2.3.4.5",
+            "a:1:2x",
+            "github.com..",
+            &"a".repeat(64),
+            &format!("{}.com", "a.".repeat(130)),
+        ] {
+            assert!(
+                Host::parse(text).is_err(),
+                "{text:?} was read as {:?}",
+                Host::parse(text)
+            );
+        }
+    }
+
+    #[test]
+    fn a_wildcard_means_names_below_and_nothing_else() {
+        let wild = pattern("*.atlassian.net");
+        for yes in [
+            "x.atlassian.net",
+            "a.b.atlassian.net",
+            "X.Atlassian.NET.",
+            "x.atlassian.net:443",
+        ] {
+            assert!(wild.matches(&host(yes)), "{yes}");
+        }
+        for no in [
+            "atlassian.net",
+            "evilatlassian.net",
+            "x.atlassian.net.evil.com",
+            "127.0.0.1",
+        ] {
+            assert!(!wild.matches(&host(no)), "{no}");
+        }
+        for bad in [
+            "*",
+            "*.",
+            "a.*.com",
+            "*.*.com",
+            "**.com",
+            "*.127.0.0.1",
+            "*a.com",
+            "*.a b.com",
+        ] {
+            assert!(HostPattern::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_port_in_a_pattern_is_asked_for() {
+        assert!(pattern("localhost:8080").matches(&host("localhost:8080")));
+        assert!(!pattern("localhost:8080").matches(&host("localhost")));
+        assert!(!pattern("localhost:8080").matches(&host("localhost:9090")));
+        assert!(pattern("localhost").matches(&host("localhost:9090")));
+        assert!(!pattern("*.a.com:443").matches(&host("x.a.com:444")));
+    }
+
+    #[test]
+    fn a_wildcard_over_other_peoples_names_is_known() {
+        for wide in ["*.com", "*.co.uk", "*.github.io", "*.nosuchtld"] {
+            assert!(pattern(wide).is_below_public_suffix(), "{wide}");
+        }
+        for narrow in ["*.github.com", "*.example.co.uk", "*.me.github.io", "com"] {
+            assert!(!pattern(narrow).is_below_public_suffix(), "{narrow}");
+        }
+    }
+
+    #[test]
+    fn covering_is_what_shadows_a_rule() {
+        assert!(pattern("*.a.com").covers(&pattern("*.b.a.com")));
+        assert!(pattern("*.a.com").covers(&pattern("x.a.com:443")));
+        assert!(!pattern("*.b.a.com").covers(&pattern("*.a.com")));
+        assert!(!pattern("*.a.com:443").covers(&pattern("*.a.com")));
+        assert!(!pattern("a.com").covers(&pattern("*.a.com")));
+        assert!(!pattern("*.xa.com").covers(&pattern("*.a.com")));
+    }
+
+    proptest! {
+        #[test]
+        fn a_canonical_host_reads_as_itself(text in ".{0,40}|[a-z0-9.:\\[\\]-]{0,20}") {
+            if let Ok(host) = Host::parse(&text) {
+                prop_assert_eq!(Host::parse(&host.to_string()).unwrap(), host);
+            }
+        }
+
+        #[test]
+        fn a_canonical_pattern_reads_as_itself(text in "(\\*\\.)?[a-z0-9.:-]{0,20}") {
+            if let Ok(pattern) = HostPattern::parse(&text) {
+                prop_assert_eq!(HostPattern::parse(&pattern.to_string()).unwrap(), pattern);
+            }
+        }
+    }
+}

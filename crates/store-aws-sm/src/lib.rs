@@ -1,0 +1,1 @@
+//! The vault's secrets in AWS Secrets Manager.

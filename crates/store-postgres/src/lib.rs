@@ -1,0 +1,1 @@
+//! The vault's stores in PostgreSQL, shared by several vaults.
