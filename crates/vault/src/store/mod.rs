@@ -26,7 +26,7 @@ use fnox_core::audit::{ChainKeys, Entry, Head, Record};
 use fnox_core::seal::Algorithm;
 use fnox_core::{AgentId, VaultName};
 use fnox_vault_wire::methods::AuditQuery;
-use fnox_vault_wire::{LeaseId, SessionId, TokenId};
+use fnox_vault_wire::LeaseId;
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 
@@ -153,17 +153,22 @@ pub trait AuditLog: Send + Sync + std::fmt::Debug {
     /// Records that fit the query, at most `limit`.
     async fn query(&self, query: &AuditQuery, limit: usize) -> Result<Vec<Record>, StoreError>;
 
-    /// Records in their stored order, from the first one with a position after `after`, at most `limit`:
-    /// what is really there, for verification. A record that cannot be read any more (a column that is
-    /// null, a word that is none) comes as an error text.
-    async fn scan(
-        &self,
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<Result<Record, String>>, StoreError>;
+    /// Records in the order of their stored positions (their numbers), from the first one after `after`, at
+    /// most `limit`: what is really there, for verification. A record that cannot be read any more (a column
+    /// that is null, a word that is none) comes as a text that says what is wrong with it.
+    async fn scan(&self, after: u64, limit: usize) -> Result<Vec<Scanned>, StoreError>;
 
     /// The stored head. `None` for a log that was never written.
     async fn head(&self) -> Result<Option<Head>, StoreError>;
+}
+
+/// A record as it was found.
+#[derive(Debug)]
+pub struct Scanned {
+    /// Where it stands: scanning goes on after this.
+    pub position: u64,
+    /// The record, or why it cannot be read.
+    pub record: Result<Record, String>,
 }
 
 /// Keeps the wrapped keys.
