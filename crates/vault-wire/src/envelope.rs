@@ -1,21 +1,71 @@
 //! Requests, responses and events around their contents.
 
+use std::borrow::Cow;
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::error::WireError;
+use crate::error::{Code, Malformed, WireError};
+use crate::methods::Call;
 
 /// A request as it is read: the parameters stay as they came until the method is known.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 pub struct RequestRef<'a> {
     /// Chosen by the client; the response has the same.
     pub id: Uuid,
     /// The method's name.
-    pub method: std::borrow::Cow<'a, str>,
+    #[serde(borrow)]
+    pub method: Cow<'a, str>,
     /// Its parameters, an object.
     #[serde(borrow)]
     pub params: &'a RawValue,
+}
+
+impl<'a> RequestRef<'a> {
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// Where it is wrong, without a word of it.
+    pub fn parse(frame: &'a [u8]) -> Result<Self, Malformed> {
+        serde_json::from_slice(frame).map_err(Malformed::from)
+    }
+
+    /// Reads the parameters of a method.
+    ///
+    /// # Errors
+    /// `invalid_request`; the message names unknown and missing keys, and no values.
+    pub fn params<P: Call>(&self) -> Result<P, WireError> {
+        serde_json::from_str(self.params.get()).map_err(|error| {
+            let message = format!("`{}`: {}", P::METHOD.name(), without_values(error));
+            WireError::new(Code::InvalidRequest, message)
+        })
+    }
+}
+
+/// serde's message where it speaks of keys, which are not secret; else only the place.
+fn without_values(error: serde_json::Error) -> String {
+    let text = error.to_string();
+    let speaks_of_keys = ["missing field `", "duplicate field `", "unknown field `"]
+        .iter()
+        .any(|start| text.starts_with(start));
+    if speaks_of_keys {
+        text.escape_debug().take(300).collect()
+    } else {
+        Malformed::from(error).to_string()
+    }
+}
+
+// Derived, it would show the parameters, and with them the plaintext of `store_secret`.
+impl fmt::Debug for RequestRef<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("RequestRef")
+            .field("id", &self.id)
+            .field("method", &self.method)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A request as it is written.
@@ -62,7 +112,7 @@ impl<R> Response<R> {
 }
 
 /// What a client reads: a response, or an event that the vault sent by itself.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 pub struct MessageRef<'a> {
     /// The request's id; absent in events.
     pub id: Option<Uuid>,
@@ -78,6 +128,29 @@ pub struct MessageRef<'a> {
     /// The event; absent in responses.
     #[serde(borrow, default)]
     pub event: Option<&'a RawValue>,
+}
+
+impl<'a> MessageRef<'a> {
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// Where it is wrong, without a word of it.
+    pub fn parse(frame: &'a [u8]) -> Result<Self, Malformed> {
+        serde_json::from_slice(frame).map_err(Malformed::from)
+    }
+}
+
+// Derived, it would show the result, and with it the value that `access_secret` answers.
+impl fmt::Debug for MessageRef<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("MessageRef")
+            .field("id", &self.id)
+            .field("ok", &self.ok)
+            .field("error", &self.error)
+            .field("is_event", &self.event.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 /// An event as it is written: `{"event": {…}}`.

@@ -30,6 +30,30 @@ impl WireError {
     }
 }
 
+/// JSON that is not what was expected. Tells where, and never what stood there: serde's own messages quote
+/// values, and those may be secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{what} at byte {column}")]
+pub struct Malformed {
+    what: &'static str,
+    column: usize,
+}
+
+impl From<serde_json::Error> for Malformed {
+    fn from(error: serde_json::Error) -> Self {
+        use serde_json::error::Category;
+        let what = match error.classify() {
+            Category::Io | Category::Syntax => "not JSON",
+            Category::Eof => "incomplete JSON",
+            Category::Data => "a key or value that does not belong there, or one that is missing,",
+        };
+        Self {
+            what,
+            column: error.column(),
+        }
+    }
+}
+
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $word:literal,)*) => {
         /// Why a request was not fulfilled.

@@ -1,9 +1,9 @@
 //! The first frame each way.
 
 use fnox_core::SecretString;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use crate::error::WireError;
+use crate::error::{Malformed, WireError};
 
 /// Names of this protocol: zerolease's, and fnox's own for the same thing.
 pub const PROTOCOLS: [&str; 2] = ["zerolease", "fnox-vault"];
@@ -22,8 +22,7 @@ pub struct ClientHello {
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        serialize_with = "expose",
-        deserialize_with = "conceal"
+        with = "crate::value::secret_text"
     )]
     pub token: Option<SecretString>,
 }
@@ -37,6 +36,14 @@ impl ClientHello {
             version: VERSION,
             token,
         }
+    }
+
+    /// Reads a hello.
+    ///
+    /// # Errors
+    /// Where it is wrong, without a word of it: a token may stand there.
+    pub fn parse(frame: &[u8]) -> Result<Self, Malformed> {
+        serde_json::from_slice(frame).map_err(Malformed::from)
     }
 
     /// Whether the server speaks what the client asks for.
@@ -78,6 +85,14 @@ pub struct ServerHello {
 }
 
 impl ServerHello {
+    /// Reads the answer.
+    ///
+    /// # Errors
+    /// Where it is wrong.
+    pub fn parse(frame: &[u8]) -> Result<Self, Malformed> {
+        serde_json::from_slice(frame).map_err(Malformed::from)
+    }
+
     /// Welcome.
     #[must_use]
     pub fn accepting(protocol: &str) -> Self {
@@ -101,16 +116,4 @@ impl ServerHello {
             code: Some(error.code),
         }
     }
-}
-
-#[expect(clippy::ref_option, reason = "serde's signature")]
-fn expose<S: Serializer>(token: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
-    token
-        .as_ref()
-        .map(SecretString::expose_secret)
-        .serialize(serializer)
-}
-
-fn conceal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
-    Ok(Option::<String>::deserialize(deserializer)?.map(SecretString::from))
 }

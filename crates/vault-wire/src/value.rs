@@ -61,3 +61,25 @@ impl JsonSchema for SecretValue {
         })
     }
 }
+
+/// A secret text that may be absent, in the few messages that carry one.
+pub(crate) mod secret_text {
+    use fnox_core::SecretString;
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    #[expect(clippy::ref_option, reason = "serde's signature")]
+    pub(crate) fn serialize<S: Serializer>(
+        text: &Option<SecretString>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        text.as_ref()
+            .map(SecretString::expose_secret)
+            .serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<SecretString>, D::Error> {
+        Ok(Option::<String>::deserialize(deserializer)?.map(SecretString::from))
+    }
+}

@@ -1,5 +1,6 @@
 //! Leases.
 
+use fnox_core::SecretString;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,8 +26,13 @@ pub struct RequestLease {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_uses: Option<u32>,
     /// The session it belongs to, as `open_session` answered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session_token: Option<String>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "crate::value::secret_text"
+    )]
+    #[schemars(with = "Option<String>")]
+    pub session_token: Option<SecretString>,
     /// The tool that will use it; a rule or a session may allow only some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_name: Option<String>,

@@ -1,4 +1,27 @@
-//! Placeholder.
+//! How bytes travel between vault and client: Unix sockets, TCP on loopback, vsock, and the Unix sockets
+//! by which Firecracker and cloud-hypervisor show a guest's vsock to the host.
+//!
+//! All give the same [`Stream`] and tell with each connection who the [`Peer`] is, as far as the operating
+//! system knows. A connection whose peer cannot be told where it should be is refused: nobody is anonymous.
+//! What a peer may do is not decided here.
+
+mod connector;
+mod host_socket;
+mod listener;
+mod stream;
+mod tcp;
+mod uds;
+#[cfg(target_os = "linux")]
+mod vsock;
+
+pub use self::connector::{Connector, ConnectorError};
+pub use self::host_socket::HostSocketListener;
+pub use self::listener::{ListenError, Listener};
+pub use self::stream::{ReadHalf, Stream, WriteHalf};
+pub use self::tcp::TcpListener;
+pub use self::uds::{SOCKET_PATH_LIMIT, UnixListener, UnixOptions};
+#[cfg(target_os = "linux")]
+pub use self::vsock::VsockListener;
 
 /// The other end of a connection, as the operating system tells it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -28,6 +51,3 @@ pub enum Peer {
         path: std::path::PathBuf,
     },
 }
-/// How to reach a vault.
-#[derive(Debug)]
-pub struct Connector;
