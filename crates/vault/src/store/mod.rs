@@ -16,6 +16,9 @@
 
 mod change;
 mod error;
+mod live;
+pub mod memory;
+pub mod moves;
 mod ring;
 mod secret;
 
@@ -32,6 +35,8 @@ use tokio::sync::broadcast;
 
 pub use self::change::{Caps, Change, Foreign, Refusal, SessionRecord, TokenRecord};
 pub use self::error::StoreError;
+pub use self::live::LiveSecrets;
+pub use self::memory::MemoryStore;
 pub use self::ring::{KeyPurpose, KeyState, RingRecord, RotationRecord, WrappedKey};
 pub use self::secret::{Described, Resealed, SecretRecord, StoredSecret};
 use crate::lease::Lease;
