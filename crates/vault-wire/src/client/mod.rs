@@ -60,7 +60,7 @@ impl ClientOptions {
             token: None,
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(30),
-            background_timeout: Duration::from_secs(60),
+            background_timeout: Duration::from_mins(1),
             allow_any_address: false,
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! The socket is made under a name of its own, gets its mode and group, begins to listen, and only then moves
 //! to its place: nobody can connect while its mode is wider than asked for. What stands in that place is
-//! replaced only if it is a socket of the same user on which nobody listens, and the move proves that it was
-//! just that one. On drop the file is removed if it is still this one.
+//! replaced only if it is a socket of the same user on which nobody listens; of vaults that start at once, one
+//! wins. On drop the file is removed if it is still this one.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -16,7 +16,7 @@ use std::os::unix::fs::{
 use std::path::{Path, PathBuf};
 
 use rand::Rng as _;
-use rustix::fs::{CWD, Mode, RenameFlags};
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
@@ -64,6 +64,7 @@ impl UnixListener {
         check_path(path)?;
         let failed = |source: io::Error| ListenError::io(path.display(), source);
         prepare_folder(path)?;
+        let _lock = StartLock::take(path).map_err(failed)?;
         let stale = look_at(path)?;
 
         let (socket, temporary) = bind_beside(path).map_err(failed)?;
@@ -290,42 +291,105 @@ fn put_in_place(
     path: &Path,
     stale: Option<(u64, u64)>,
 ) -> Result<(), ListenError> {
-    let failed = |source: Errno| ListenError::io(path.display(), source);
     let in_use = || ListenError::InUse {
         path: path.to_owned(),
     };
-    let Some(stale) = stale else {
-        return match move_with(temporary, path, RenameFlags::NOREPLACE) {
-            Err(Errno::EXIST) => Err(in_use()),
-            moved => moved.map_err(failed),
-        };
-    };
-    match move_with(temporary, path, RenameFlags::EXCHANGE) {
-        // Whoever removed it in the meantime is about to put one of their own there.
-        Err(Errno::NOENT) => return put_in_place(temporary, path, None),
-        moved => moved.map_err(failed)?,
-    }
-    // On systems without an exchanging rename the old file is gone, and nothing is left to look at.
-    match identity(temporary) {
-        Ok(replaced) if replaced == stale => std::fs::remove_file(temporary)
-            .map_err(|source| ListenError::io(path.display(), source)),
-        Ok(_) => {
-            move_with(temporary, path, RenameFlags::EXCHANGE).map_err(failed)?;
-            Err(in_use())
+    let moved = match stale {
+        None => move_to_free(temporary, path),
+        Some(stale) if identity(path).is_ok_and(|found| found == stale) => {
+            rustix::fs::rename(temporary, path)
         }
-        Err(_) => Ok(()),
+        Some(_) => return Err(in_use()),
+    };
+    match moved {
+        Err(Errno::EXIST) => Err(in_use()),
+        moved => moved.map_err(|source| ListenError::io(path.display(), source)),
     }
 }
 
-/// Renames under a condition, or plainly where system or file system know no conditions.
-fn move_with(from: &Path, to: &Path, flags: RenameFlags) -> Result<(), Errno> {
-    match rustix::fs::renameat_with(CWD, from, CWD, to, flags) {
+/// Renames if nothing is there, or plainly where system or file system know no such condition.
+fn move_to_free(from: &Path, to: &Path) -> Result<(), Errno> {
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         Err(Errno::INVAL | Errno::NOSYS) => rustix::fs::rename(from, to),
         moved => moved,
+    }
+}
+
+/// Held between the look at the path and the move to it, so that of vaults that start at once over the same
+/// stale socket one wins and the others see it. A file of its own, because everybody who can read a folder can
+/// lock the folder. It is removed again.
+struct StartLock {
+    path: PathBuf,
+    _file: OwnedFd,
+}
+
+impl StartLock {
+    fn take(socket: &Path) -> io::Result<Self> {
+        let mut name = OsString::from(".");
+        name.push(socket.file_name().unwrap_or_default());
+        name.push(".lock");
+        let path = socket.with_file_name(name);
+        loop {
+            let file = rustix::fs::open(
+                &path,
+                OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+                Mode::from_raw_mode(0o600),
+            )?;
+            rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
+            // Whoever held it before removed it: then a newer file is the lock.
+            let found = rustix::fs::fstat(&file)?;
+            if identity(&path).is_ok_and(|current| current == (found.st_dev, found.st_ino)) {
+                return Ok(Self { path, _file: file });
+            }
+        }
+    }
+}
+
+impl Drop for StartLock {
+    fn drop(&mut self) {
+        let _nobody_to_tell = std::fs::remove_file(&self.path);
     }
 }
 
 fn identity(path: &Path) -> io::Result<(u64, u64)> {
     let found = std::fs::symlink_metadata(path)?;
     Ok((found.dev(), found.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_that_came_in_the_meantime_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vault.sock");
+        let (_stale, stale_file) = bind_beside(&path).unwrap();
+        let stale = identity(&stale_file).unwrap();
+        // Between the look and the move, somebody else put theirs there.
+        let (_other, other_file) = bind_beside(&path).unwrap();
+        std::fs::rename(&other_file, &path).unwrap();
+        let other = identity(&path).unwrap();
+
+        let (_ours, ours_file) = bind_beside(&path).unwrap();
+        for found_before in [None, Some(stale)] {
+            let refused = put_in_place(&ours_file, &path, found_before).unwrap_err();
+            assert!(matches!(refused, ListenError::InUse { .. }), "{refused:?}");
+            assert_eq!(identity(&path).unwrap(), other);
+        }
+        put_in_place(&ours_file, &path, Some(other)).unwrap();
+        assert_ne!(identity(&path).unwrap(), other);
+        assert!(!ours_file.exists());
+    }
+
+    #[test]
+    fn the_name_before_the_last_is_never_longer_than_the_last() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["s", "so", "vault.sock"] {
+            let (_socket, file) = bind_beside(&folder.path().join(name)).unwrap();
+            assert!(file.file_name().unwrap().len() <= name.len());
+            let mode = std::fs::symlink_metadata(&file).unwrap().mode();
+            assert_eq!(mode & 0o077, 0, "wide before it listens: {mode:o}");
+        }
+    }
 }
