@@ -75,6 +75,15 @@ impl Host {
     pub fn covers(&self, target: &Self) -> bool {
         self.name == target.name && (self.port.is_none() || self.port == target.port)
     }
+
+    fn is_below(&self, suffix: &str) -> bool {
+        match &self.name {
+            HostName::Ip(_) => false,
+            HostName::Dns(name) => name
+                .strip_suffix(suffix)
+                .is_some_and(|head| head.len() > 1 && head.ends_with('.')),
+        }
+    }
 }
 
 impl FromStr for Host {
@@ -221,15 +230,22 @@ impl HostPattern {
     pub fn matches(&self, host: &Host) -> bool {
         match self {
             Self::Exact(exact) => exact.covers(host),
-            Self::Below { suffix, port } => match &host.name {
-                HostName::Ip(_) => false,
-                HostName::Dns(name) => {
-                    let is_below = name
-                        .strip_suffix(suffix.as_str())
-                        .is_some_and(|head| head.len() > 1 && head.ends_with('.'));
-                    is_below && (port.is_none() || *port == host.port)
-                }
-            },
+            Self::Below { suffix, port } => {
+                (port.is_none() || *port == host.port) && host.is_below(suffix)
+            }
+        }
+    }
+
+    /// Whether a right for `host` would be good for something that the pattern means. That is more than
+    /// [`Self::matches`] where the pattern names a port and the host does not. A rule that forbids asks this.
+    #[must_use]
+    pub fn touches(&self, host: &Host) -> bool {
+        match self {
+            Self::Exact(exact) => exact.covers(host) || host.covers(exact),
+            Self::Below { suffix, port } => {
+                let is_this_port = port.is_none() || host.port.is_none() || *port == host.port;
+                is_this_port && host.is_below(suffix)
+            }
         }
     }
 
@@ -435,6 +451,27 @@ mod tests {
                 Host::parse(text).is_err(),
                 "{text:?} was read as {:?}",
                 Host::parse(text)
+            );
+        }
+    }
+
+    #[test]
+    fn a_right_for_all_ports_touches_a_pattern_of_one() {
+        for (text, asked, touches) in [
+            ("a.example:22", "a.example", true),
+            ("a.example:22", "a.example:22", true),
+            ("a.example:22", "a.example:443", false),
+            ("a.example", "a.example:443", true),
+            ("*.a.example:22", "b.a.example", true),
+            ("*.a.example:22", "b.a.example:443", false),
+            ("*.a.example:22", "a.example", false),
+            ("*.a.example", "b.a.example:443", true),
+            ("a.example", "b.example", false),
+        ] {
+            assert_eq!(
+                pattern(text).touches(&host(asked)),
+                touches,
+                "{text} {asked}"
             );
         }
     }

@@ -10,6 +10,7 @@
 pub mod identity;
 pub mod key_source;
 pub mod lease;
+pub mod policy;
 pub mod store;
 
 pub use identity::{Identity, PeerBinding};
