@@ -172,7 +172,10 @@ impl Client {
         // First, so that nothing is missed between the answer and now.
         let receiver = self.events.subscribe();
         self.call(&Subscribe {}).await?;
-        Ok(LeaseEvents { receiver })
+        Ok(LeaseEvents {
+            receiver,
+            _connected: self.clone(),
+        })
     }
 
     /// Where the vault is, as a [`Connector`] is written.
@@ -206,14 +209,15 @@ impl fmt::Debug for Client {
     }
 }
 
-/// What a subscriber hears.
+/// What a subscriber hears. It keeps the connection open as a handle does.
 #[derive(Debug)]
 pub struct LeaseEvents {
     receiver: broadcast::Receiver<LeaseEvent>,
+    _connected: Client,
 }
 
 impl LeaseEvents {
-    /// Waits for the next event; `None` after the last. [`LeaseEvent::Lagged`] says that some were missed, and
+    /// Waits for the next event; `None` if there will be no more. [`LeaseEvent::Lagged`] says that some were missed, and
     /// with 0 that nobody knows how many because the connection was lost: ask for the state anew.
     pub async fn next(&mut self) -> Option<LeaseEvent> {
         match self.receiver.recv().await {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fnox_vault_wire::frame::FrameError;
 use fnox_vault_wire::methods::{GetMetadata, Health, RevocationReason, RevokeLease};
 use fnox_vault_wire::{ClientError, Code, LeaseId, WireError};
 use serde_json::json;
@@ -53,13 +54,18 @@ async fn a_request_that_was_sent_is_not_sent_again() {
 #[tokio::test]
 async fn a_request_that_was_not_all_written_goes_over_the_next_connection() {
     let vault = Vault::new();
-    let (client, line) = vault.with_client().await;
+    let (client, mut line) = vault.with_client().await;
     // More than a socket's buffer holds: it cannot be written while nobody reads.
     let params = GetMetadata {
         name: "n".repeat(900_000),
     };
     let (outcome, ()) = tokio::join!(client.call(&params), async {
-        tokio::task::yield_now().await;
+        line.reader.set_limit(16);
+        let begun = line.reader.next().await;
+        assert!(
+            matches!(begun, Err(FrameError::TooLarge { .. })),
+            "{begun:?}"
+        );
         drop(line);
         let mut line = vault.accept().await;
         let asked = line.asked().await;
@@ -152,4 +158,31 @@ async fn a_call_nobody_waits_for_any_more_is_not_sent_later() {
         outcome.unwrap_err().known_code(),
         Some(Code::SecretNotFound)
     );
+}
+
+#[tokio::test]
+async fn a_vault_that_hangs_up_on_every_connection_does_not_keep_the_caller_for_ever() {
+    let vault = Vault::new();
+    let mut options = vault.options();
+    options.request_timeout = Duration::from_millis(200);
+    let (client, line) = tokio::join!(fnox_vault_wire::Client::connect(options), vault.accept());
+    let client = client.unwrap();
+    drop(line);
+    let (outcome, connections) = tokio::join!(client.call(&Health {}), async {
+        let mut connections = 0;
+        let hang_up = async {
+            loop {
+                drop(vault.accept().await);
+                connections += 1;
+            }
+        };
+        let _still_hanging_up = tokio::time::timeout(Duration::from_millis(150), hang_up).await;
+        connections
+    });
+    assert!(matches!(
+        outcome,
+        Err(ClientError::TimedOut | ClientError::Closed)
+    ));
+    // Pauses that double leave room for a few attempts; without them there would be hundreds.
+    assert!(connections < 20, "{connections} connections");
 }

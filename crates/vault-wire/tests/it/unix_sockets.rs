@@ -161,7 +161,7 @@ async fn what_is_not_a_socket_stays() {
 #[tokio::test]
 async fn a_socket_of_another_user_stays() {
     if rustix_ids().0 != 0 {
-        println!("left out: a socket of another user (needs root to make one)");
+        crate::transports::left_out("a socket of another user (needs root to make one)");
         return;
     }
     let folder = tempfile::tempdir().unwrap();
