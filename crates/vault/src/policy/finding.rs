@@ -122,6 +122,12 @@ impl<'a> Report<'a> {
         self.lines.partition_point(|start| *start <= at)
     }
 
+    /// The byte at a line and a byte in it, both counted from 1.
+    pub(super) fn place(&self, line: usize, column: usize) -> usize {
+        let start = self.lines.get(line.saturating_sub(1)).copied();
+        start.unwrap_or_default() + column.saturating_sub(1)
+    }
+
     /// The policy, unless something is wrong.
     pub(super) fn finish(mut self, policy: Policy) -> Result<Loaded, PolicyError> {
         self.findings

@@ -159,6 +159,11 @@ impl<'a> Moment<'a> {
         format!("{day} {:02}:{:02}", minute / 60, minute % 60)
     }
 
+    /// What the wall's time zone is called.
+    pub(super) fn zone(&self) -> &str {
+        self.timezone.iana_name().unwrap_or("UTC")
+    }
+
     fn local(&self) -> Local {
         *self.local.get_or_init(|| {
             let civil = self.timezone.to_datetime(self.now);

@@ -1,10 +1,546 @@
 //! The JSON policy of zerolease.
+//!
+//! It has no line numbers, no limits and no unknown keys: what it does not understand it takes for the widest
+//! meaning. Reading it here never widens anything. A host or a grant that would be refused in `policy.toml` is
+//! left out with a warning; whatever was lent by it is denied.
 
+use std::fmt;
+
+use fnox_core::{HostPattern, Lifetime};
+use serde::Deserialize;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::check;
 use super::decide::Policy;
-use super::finding::{Loaded, PolicyError, Report};
+use super::fields::nearest;
+use super::finding::{Loaded, PolicyError, Report, shown};
+use super::pattern::NamePattern;
+use super::read::{MOST_BYTES, MOST_RULES, unnamed};
+use super::rule::{Effect, HostSet, Rule, Terms};
 
 pub(super) fn read(text: &str, origin: &str) -> Result<Loaded, PolicyError> {
-    let mut report = Report::new(text, origin);
-    report.error(0, "JSON is not read yet".to_owned(), None);
-    report.finish(Policy::deny_all())
+    let text = text.trim_start_matches('\u{feff}');
+    let mut reader = Reader {
+        text,
+        report: Report::new(text, origin),
+    };
+    let mut policy = Policy::deny_all();
+    if text.len() > MOST_BYTES {
+        let message = "the file is longer than 1 MiB".to_owned();
+        reader.report.error(0, message, None);
+    } else {
+        match serde_json::from_str::<&RawValue>(text) {
+            Ok(root) => policy.rules = reader.policy(root),
+            Err(error) => {
+                let at = reader.report.place(error.line(), error.column());
+                let message = format!("this is not JSON: {}", without_place(&error));
+                reader.report.error(at, message, None);
+            }
+        }
+    }
+    reader.report.finish(policy)
+}
+
+struct Reader<'t> {
+    text: &'t str,
+    report: Report<'t>,
+}
+
+impl<'t> Reader<'t> {
+    fn policy(&mut self, root: &'t RawValue) -> Vec<Rule> {
+        let Some(object) = self.object(root, &["default_lease_terms", "grants"]) else {
+            return Vec::new();
+        };
+        let standard = match object.value("default_lease_terms") {
+            Some(value) => self.terms(value, &Terms::default()),
+            None => Some(Terms::default()),
+        };
+        let Some(grants) = object.value("grants") else {
+            self.error(root, "`grants` is missing".to_owned());
+            return Vec::new();
+        };
+        let Some(grants) = self.read::<Vec<&RawValue>>(grants, "`grants` must be a list") else {
+            return Vec::new();
+        };
+        if grants.len() > MOST_RULES {
+            self.error(root, format!("the file has more than {MOST_RULES} grants"));
+            return Vec::new();
+        }
+        let standard = standard.unwrap_or_default();
+        let mut rules = Vec::with_capacity(grants.len());
+        let mut places = Vec::with_capacity(grants.len());
+        for (number, grant) in grants.into_iter().enumerate() {
+            if let Some(rule) = self.grant(grant, number + 1, &standard) {
+                rules.push(rule);
+                places.push(self.at(grant));
+            }
+        }
+        check::rules(&rules, &places, &mut self.report);
+        rules
+    }
+
+    fn grant(&mut self, grant: &'t RawValue, number: usize, standard: &Terms) -> Option<Rule> {
+        const KEYS: [&str; 4] = ["agent", "secret", "allowed_domains", "lease_terms"];
+        let object = self.object(grant, &KEYS)?;
+        let agent = self.pattern(grant, &object, "agent");
+        let secret = self.pattern(grant, &object, "secret");
+        let hosts = self.hosts(grant, &object);
+        let terms = match object.value("lease_terms") {
+            Some(value) if value.get() != "null" => self.terms(value, standard),
+            _ => Some(standard.clone()),
+        };
+        let (agent, secret, hosts, terms) = (agent?, secret?, hosts?, terms?);
+        if hosts.is_empty() {
+            self.warn(
+                grant,
+                "the grant has no host that counts, so it is left out".to_owned(),
+                "list the hosts that the secret is for",
+            );
+            return None;
+        }
+        Some(Rule {
+            name: unnamed(number),
+            line: self.report.line(self.at(grant)),
+            agent,
+            secret,
+            hosts: HostSet::Listed(hosts),
+            tools: Vec::new(),
+            hours: Vec::new(),
+            effect: Effect::Allow(terms),
+        })
+    }
+
+    /// `"Any"`, `{"Exact": …}` or `{"Prefix": …}`.
+    fn pattern(
+        &mut self,
+        grant: &'t RawValue,
+        object: &Object<'t>,
+        key: &str,
+    ) -> Option<NamePattern> {
+        const FORMS: &str = r#"must be {"Exact": "NAME"}, {"Prefix": "PREFIX"} or "Any""#;
+        let Some(value) = object.value(key) else {
+            self.error(grant, format!("`{key}` is missing"));
+            return None;
+        };
+        let pattern = match self.read::<JsonPattern>(value, &format!("`{key}` {FORMS}"))? {
+            JsonPattern::Any => Ok(NamePattern::Any),
+            JsonPattern::Exact(name) => NamePattern::exact(&name),
+            JsonPattern::Prefix(prefix) => NamePattern::prefix(&prefix),
+        };
+        match pattern {
+            Ok(pattern) => Some(pattern),
+            Err(error) => {
+                self.warn(
+                    value,
+                    format!("`{key}`: {error}; the grant is left out"),
+                    r#"write "Any" if every name is meant"#,
+                );
+                None
+            }
+        }
+    }
+
+    fn hosts(&mut self, grant: &'t RawValue, object: &Object<'t>) -> Option<Vec<HostPattern>> {
+        let Some(value) = object.value("allowed_domains") else {
+            self.error(grant, "`allowed_domains` is missing".to_owned());
+            return None;
+        };
+        let list = "`allowed_domains` must be a list of texts";
+        let entries = self.read::<Vec<&RawValue>>(value, list)?;
+        let mut hosts = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let text = self.read::<String>(entry, list)?;
+            hosts.extend(self.host(entry, &text));
+        }
+        Some(hosts)
+    }
+
+    /// What zerolease would have matched, never more.
+    fn host(&mut self, entry: &'t RawValue, text: &str) -> Option<HostPattern> {
+        if text == "*" {
+            self.warn(
+                entry,
+                "`*` never matched any host, so it is left out".to_owned(),
+                "list the hosts that the secret is for",
+            );
+            return None;
+        }
+        let pattern = match HostPattern::parse(text) {
+            Ok(pattern) => pattern,
+            Err(error) => {
+                let help = "zerolease compared texts; here a host has to be one";
+                self.warn(entry, format!("{error}; it is left out"), help);
+                return None;
+            }
+        };
+        if pattern.is_below_public_suffix() {
+            self.warn(
+                entry,
+                format!("`{pattern}` means hosts of everybody, so it is left out"),
+                "name a domain that belongs to one owner, as in `*.example.com`",
+            );
+            return None;
+        }
+        if pattern.to_string() != text {
+            self.warn(
+                entry,
+                format!("`{}` is read as `{pattern}`", shown(text, 100)),
+                "zerolease compared hosts byte for byte; here case and spelling make no difference",
+            );
+        }
+        Some(pattern)
+    }
+
+    fn terms(&mut self, value: &'t RawValue, standard: &Terms) -> Option<Terms> {
+        let object = self.object(value, &["ttl", "renewable", "max_uses"])?;
+        let ttl = match object.value("ttl") {
+            Some(ttl) => self.ttl(ttl)?,
+            None => standard.ttl,
+        };
+        let renewable = match object.value("renewable") {
+            Some(renewable) => self.read(renewable, "`renewable` must be true or false")?,
+            None => false,
+        };
+        let max_uses = match object.value("max_uses") {
+            Some(uses) => self.read(uses, "`max_uses` must be a number or null")?,
+            None => None,
+        };
+        if max_uses == Some(0) {
+            self.error(
+                value,
+                "`max_uses` is 0: nobody could use the lease".to_owned(),
+            );
+            return None;
+        }
+        Some(Terms {
+            ttl,
+            max_ttl: ttl,
+            max_uses,
+            renewable,
+            ..Terms::default()
+        })
+    }
+
+    /// `[seconds, nanoseconds]` or `"15m"`.
+    fn ttl(&mut self, value: &'t RawValue) -> Option<Lifetime> {
+        let forms = "`ttl` must be [SECONDS, NANOSECONDS] or a text such as \"15m\"";
+        let ttl = match self.read::<JsonTtl>(value, forms)? {
+            JsonTtl::Text(text) => match Lifetime::parse(&text) {
+                Ok(ttl) => ttl,
+                Err(error) => {
+                    self.error(value, format!("`ttl`: {}", shown(&error.to_string(), 160)));
+                    return None;
+                }
+            },
+            JsonTtl::Pair(seconds, _) => match u64::try_from(seconds) {
+                Ok(seconds) if seconds > 0 => Lifetime::from_secs(seconds),
+                _ => {
+                    self.error(value, format!("`ttl` of {seconds} seconds is out of range"));
+                    return None;
+                }
+            },
+        };
+        if ttl <= Terms::longest() {
+            return Some(ttl);
+        }
+        self.warn(
+            value,
+            format!("`ttl` is shortened from {ttl} to 24h"),
+            "no lease lives longer",
+        );
+        Some(Terms::longest())
+    }
+
+    fn object(&mut self, value: &'t RawValue, known: &[&str]) -> Option<Object<'t>> {
+        let object = self.read::<Object<'t>>(value, "this must be an object")?;
+        for (position, (key, item)) in object.0.iter().enumerate() {
+            if object
+                .0
+                .iter()
+                .take(position)
+                .any(|(before, _)| before == key)
+            {
+                self.error(item, format!("the key `{}` stands twice", shown(key, 60)));
+            }
+            if !known.contains(&key.as_str()) {
+                let help = match nearest(key, known) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("the keys here are {}", known.join(", ")),
+                };
+                let message = format!("unknown key `{}` is ignored", shown(key, 60));
+                self.warn(item, message, &help);
+            }
+        }
+        Some(object)
+    }
+
+    fn read<T: Deserialize<'t>>(&mut self, value: &'t RawValue, otherwise: &str) -> Option<T> {
+        let read = serde_json::from_str(value.get()).ok();
+        if read.is_none() {
+            self.error(value, otherwise.to_owned());
+        }
+        read
+    }
+
+    fn error(&mut self, value: &RawValue, message: String) {
+        let at = self.at(value);
+        self.report.error(at, message, None);
+    }
+
+    fn warn(&mut self, value: &RawValue, message: String, help: &str) {
+        let at = self.at(value);
+        self.report.warn(at, message, Some(help.to_owned()));
+    }
+
+    /// Where a value begins. It is a piece of the text, so its address tells.
+    fn at(&self, value: &RawValue) -> usize {
+        let offset = value
+            .get()
+            .as_ptr()
+            .addr()
+            .checked_sub(self.text.as_ptr().addr());
+        offset
+            .filter(|at| *at <= self.text.len())
+            .unwrap_or_default()
+    }
+}
+
+#[derive(Deserialize)]
+enum JsonPattern {
+    Exact(String),
+    Prefix(String),
+    Any,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum JsonTtl {
+    /// A part of a second more or less is not kept.
+    Pair(i64, IgnoredAny),
+    Text(String),
+}
+
+/// An object with its values unread, in their order; a key can stand twice.
+struct Object<'t>(Vec<(String, &'t RawValue)>);
+
+impl<'t> Object<'t> {
+    fn value(&self, key: &str) -> Option<&'t RawValue> {
+        let found = self.0.iter().find(|(name, _)| name == key);
+        found.map(|(_, value)| *value)
+    }
+}
+
+impl<'de> Deserialize<'de> for Object<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Object<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Object(entries))
+            }
+        }
+
+        deserializer.deserialize_map(Entries)
+    }
+}
+
+/// The message without ` at line 1 column 2`: the finding has its own place.
+fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(" at line ") {
+        Some((message, _)) => message.to_owned(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = r#"{ "default_lease_terms": { "ttl": [900, 0], "renewable": false, "max_uses": null },
+  "grants": [
+    { "agent": {"Exact":"tool-git"}, "secret": {"Exact":"github-pat"}, "allowed_domains": ["github.com"],
+      "lease_terms": {"ttl":[300,0],"renewable":false,"max_uses":5} },
+    { "agent": {"Prefix":"ci-"}, "secret": "Any", "allowed_domains": ["*.internal.example.com"], "lease_terms": null } ] }
+"#;
+
+    fn grant(fields: &str) -> String {
+        format!("{{\n\"grants\": [\n{{{fields}}}\n]}}")
+    }
+
+    fn usual(domains: &str, more: &str) -> String {
+        grant(&format!(
+            r#""agent": "Any", "secret": {{"Exact":"s"}}, "allowed_domains": {domains}{more}"#
+        ))
+    }
+
+    fn warnings(text: &str) -> Vec<String> {
+        let loaded = Policy::load(text, "policy.json").unwrap_or_else(|error| panic!("{error}"));
+        let lines = loaded.warnings.iter();
+        lines
+            .map(|warning| format!("{}: {}", warning.line, warning.message))
+            .collect()
+    }
+
+    #[test]
+    fn the_documented_example_is_read_without_warnings() {
+        let loaded = Policy::parse_zerolease_json(EXAMPLE).unwrap();
+        assert_eq!(loaded.warnings, []);
+        let [git, ci] = loaded.policy.rules() else {
+            panic!("{:?}", loaded.policy)
+        };
+        assert_eq!(git.label(), "rule 1 (line 3)");
+        assert_eq!(ci.label(), "rule 2 (line 5)");
+        assert_eq!(git.agent().to_string(), "`tool-git`");
+        assert_eq!(ci.agent().to_string(), "`ci-*`");
+        assert_eq!(*ci.secret(), NamePattern::Any);
+        assert_eq!(ci.hosts().to_string(), "*.internal.example.com");
+        let git = git.terms().unwrap();
+        assert_eq!((git.ttl.as_secs(), git.max_uses), (300, Some(5)));
+        let ci = ci.terms().unwrap();
+        assert_eq!((ci.ttl.as_secs(), ci.max_uses), (900, None));
+        assert_eq!(
+            Policy::load(EXAMPLE, "policy.json").unwrap().policy,
+            loaded.policy
+        );
+    }
+
+    #[test]
+    fn what_zerolease_took_silently_is_a_warning_and_never_grants_more() {
+        for (text, wanted) in [
+            (
+                usual(r#"["*", "a.example"]"#, ""),
+                vec!["3: `*` never matched any host, so it is left out"],
+            ),
+            (
+                usual(r#"["*"]"#, ""),
+                vec![
+                    "3: the grant has no host that counts, so it is left out",
+                    "3: `*` never matched any host, so it is left out",
+                ],
+            ),
+            (
+                usual("[]", ""),
+                vec!["3: the grant has no host that counts, so it is left out"],
+            ),
+            (
+                usual(r#"["API.GitHub.com"]"#, ""),
+                vec!["3: `API.GitHub.com` is read as `api.github.com`"],
+            ),
+            (
+                usual(r#"["a.example", "a b"]"#, ""),
+                vec![
+                    "3: `a b` is not a host: it contains spaces or control characters; it is left out",
+                ],
+            ),
+            (
+                usual(r#"["a.example", "*.com"]"#, ""),
+                vec!["3: `*.com` means hosts of everybody, so it is left out"],
+            ),
+            (
+                usual(r#"["a.example"]"#, ",\n\"lease_term\": null"),
+                vec!["4: unknown key `lease_term` is ignored"],
+            ),
+            (
+                usual(
+                    r#"["a.example"]"#,
+                    r#", "lease_terms": {"ttl": "15m", "max_use": 1}"#,
+                ),
+                vec!["3: unknown key `max_use` is ignored"],
+            ),
+            (
+                usual(
+                    r#"["a.example"]"#,
+                    r#", "lease_terms": {"ttl": [999999999999, 0]}"#,
+                ),
+                vec!["3: `ttl` is shortened from 3650d0h to 24h"],
+            ),
+            (
+                grant(
+                    r#""agent": {"Prefix":""}, "secret": "Any", "allowed_domains": ["a.example"]"#,
+                ),
+                vec!["3: `agent`: it is empty; the grant is left out"],
+            ),
+        ] {
+            assert_eq!(warnings(&text), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_an_error_with_its_line() {
+        for (text, wanted) in [
+            (
+                "{",
+                "policy.json:1: this is not JSON: EOF while parsing an object",
+            ),
+            (
+                "{\n\"grants\": }",
+                "policy.json:2: this is not JSON: expected value",
+            ),
+            ("{}", "policy.json:1: `grants` is missing"),
+            ("{\"grants\": {}}", "`grants` must be a list"),
+            (
+                "{\"grants\": [], \"grants\": []}",
+                "the key `grants` stands twice",
+            ),
+            (
+                "{\"grants\": [\n1]}",
+                "policy.json:2: this must be an object",
+            ),
+            (&grant(""), "policy.json:3: `agent` is missing"),
+            (
+                &grant("\"agent\": \"any\""),
+                "`agent` must be {\"Exact\": \"NAME\"}",
+            ),
+            (
+                &usual("\"a\"", ""),
+                "`allowed_domains` must be a list of texts",
+            ),
+            (
+                &usual("[\"a.example\"]", ", \"lease_terms\": 1"),
+                "this must be an object",
+            ),
+            (
+                &usual("[\"a.example\"]", ", \"lease_terms\": {\"ttl\": [0, 5]}"),
+                "`ttl` of 0 seconds is out of range",
+            ),
+            (
+                &usual("[\"a.example\"]", ", \"lease_terms\": {\"ttl\": [-1, 0]}"),
+                "`ttl` of -1 seconds is out of range",
+            ),
+            (
+                &usual("[\"a.example\"]", ", \"lease_terms\": {\"ttl\": \"0s\"}"),
+                "`ttl`: `0s` is out of range",
+            ),
+            (
+                &usual("[\"a.example\"]", ", \"lease_terms\": {\"ttl\": 900}"),
+                "`ttl` must be [SECONDS, NANOSECONDS]",
+            ),
+            (
+                &usual("[\"a.example\"]", ", \"lease_terms\": {\"max_uses\": 0}"),
+                "`max_uses` is 0",
+            ),
+            (
+                &usual(
+                    "[\"a.example\"]",
+                    ", \"lease_terms\": {\"max_uses\": \"5\"}",
+                ),
+                "`max_uses` must be a number or null",
+            ),
+        ] {
+            let message = Policy::load(text, "policy.json").unwrap_err().to_string();
+            assert!(message.contains(wanted), "{text}: {message}");
+        }
+    }
 }
