@@ -9,6 +9,7 @@ mod errors;
 mod exit_codes;
 mod manual;
 mod schemas;
+mod vault_protocol;
 
 use crate::failure::Failure;
 use crate::tree::Tree;
@@ -18,13 +19,17 @@ type Page = (&'static str, fn() -> String);
 
 /// All generated files: path from the root, and what stands in the file.
 fn files() -> Vec<(String, String)> {
-    let pages: [Page; 6] = [
+    let pages: [Page; 7] = [
         ("docs/reference/cli.md", manual::page),
         ("docs/reference/configuration.md", configuration::page),
         ("docs/reference/environment.md", environment::page),
         ("docs/reference/errors.md", errors::page),
         ("docs/reference/exit-codes.md", exit_codes::page),
         ("docs/reference/fnox.schema.json", schemas::configuration),
+        (
+            "docs/reference/vault-protocol.schema.json",
+            vault_protocol::schema,
+        ),
     ];
     let mut files: Vec<(String, String)> = pages
         .into_iter()
@@ -75,6 +80,12 @@ fn outdated<'a>(
         }
     }
     Ok(outdated)
+}
+
+/// JSON for people.
+fn pretty(value: &serde_json::Value) -> String {
+    // Serialising a value cannot fail.
+    serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
 }
 
 /// Text inside a cell of a Markdown table.

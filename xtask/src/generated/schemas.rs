@@ -1,7 +1,8 @@
 //! JSON Schemas: of `fnox.toml`, and of the documents that commands print.
 
 use fnox_cli::output::documents;
-use serde_json::Value;
+
+use super::pretty;
 
 /// `docs/reference/fnox.schema.json`
 pub(super) fn configuration() -> String {
@@ -19,9 +20,4 @@ pub(super) fn outputs() -> Vec<(String, String)> {
             )
         })
         .collect()
-}
-
-fn pretty(schema: &Value) -> String {
-    // Serialising a value cannot fail.
-    serde_json::to_string_pretty(schema).unwrap_or_default() + "\n"
 }
