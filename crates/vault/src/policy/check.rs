@@ -71,8 +71,9 @@ fn shadowed(rule: &Rule, earlier: &[Rule], at: usize, report: &mut Report<'_>) {
             by.push(label);
         }
     }
+    let decide = if by.len() == 1 { "decides" } else { "decide" };
     let message = format!(
-        "{} is never reached: {} already decides all that it means",
+        "{} is never reached: {} already {decide} all that it means",
         rule.name,
         by.join(" and ")
     );

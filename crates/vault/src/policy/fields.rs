@@ -174,10 +174,12 @@ impl<'a, 'r, 't> Fields<'a, 'r, 't> {
         for (at, text) in texts {
             match HostPattern::parse(text) {
                 Err(error) => {
-                    let help = (text == "*").then(|| match denies {
-                        true => "if every host is meant, write `hosts = { any = true }`".to_owned(),
-                        false => "there is no rule for every host: list them".to_owned(),
-                    });
+                    let every = if denies {
+                        "if every host is meant, write `hosts = { any = true }`"
+                    } else {
+                        "there is no rule for every host: list them"
+                    };
+                    let help = (text == "*").then(|| every.to_owned());
                     self.report.error(at, error.to_string(), help);
                 }
                 Ok(pattern) if pattern.is_below_public_suffix() => {
@@ -211,12 +213,11 @@ impl<'a, 'r, 't> Fields<'a, 'r, 't> {
         let mut texts = Vec::with_capacity(array.len());
         for value in array {
             let at = value.span().map_or(self.place(key), |span| span.start);
-            match value.as_str() {
-                Some(text) => texts.push((at, text)),
-                None => {
-                    let message = format!("`{key}` must hold texts, not {}", value.type_name());
-                    self.report.error(at, message, Some(example.to_owned()));
-                }
+            if let Some(text) = value.as_str() {
+                texts.push((at, text));
+            } else {
+                let message = format!("`{key}` must hold texts, not {}", value.type_name());
+                self.report.error(at, message, Some(example.to_owned()));
             }
         }
         (texts.len() == array.len()).then_some(texts)

@@ -184,3 +184,126 @@ impl GovernorClock for MonotonicClock {
         self.0.monotonic()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::policy::Policy;
+
+    #[derive(Debug, Default)]
+    struct HandClock(Mutex<Duration>);
+
+    impl HandClock {
+        fn advance(&self, by: Duration) {
+            *self.0.lock().unwrap() += by;
+        }
+    }
+
+    impl Clock for HandClock {
+        fn now(&self) -> Timestamp {
+            Timestamp::UNIX_EPOCH
+        }
+
+        fn monotonic(&self) -> Duration {
+            *self.0.lock().unwrap()
+        }
+    }
+
+    fn rules(rates: &[&str]) -> Vec<Rule> {
+        let head = "[[rule]]\nagent = \"a\"\nsecret = \"s\"\nhosts = [\"h\"]\n";
+        let text: Vec<String> = rates.iter().map(|rate| [head, rate].concat()).collect();
+        let text = text.join("\n");
+        Policy::parse(&text, "policy.toml")
+            .unwrap()
+            .policy
+            .rules()
+            .to_vec()
+    }
+
+    fn agent(name: &str) -> AgentId {
+        AgentId::parse(name).unwrap()
+    }
+
+    /// How many of 100 requests are granted.
+    fn granted(limits: &RateLimits, agent: &AgentId, rule: &Rule) -> usize {
+        (0..100)
+            .filter(|_| limits.check(agent, rule).is_ok())
+            .count()
+    }
+
+    #[test]
+    fn a_rate_is_spent_and_comes_back_evenly() {
+        let clock = Arc::new(HandClock::default());
+        let limits = RateLimits::new(clock.clone());
+        let rule = &rules(&["rate = \"10/m\""])[0];
+        assert_eq!(granted(&limits, &agent("a"), rule), 10);
+        let refused = limits.check(&agent("a"), rule).unwrap_err();
+        assert_eq!(refused.wait, Duration::from_secs(6));
+        assert_eq!(
+            refused.to_string(),
+            "10/m is exceeded; try again in 6000 ms"
+        );
+        clock.advance(Duration::from_secs(6));
+        assert_eq!(granted(&limits, &agent("a"), rule), 1);
+        clock.advance(Duration::from_hours(1));
+        assert_eq!(granted(&limits, &agent("a"), rule), 10);
+    }
+
+    #[test]
+    fn every_agent_and_every_rule_has_its_own_rate() {
+        let limits = RateLimits::new(Arc::new(HandClock::default()));
+        let rules = rules(&["rate = \"1/s\"", "rate = \"1/s\"", "rate = \"5/h\"", ""]);
+        for name in ["a", "b"] {
+            let all = rules
+                .iter()
+                .map(|rule| granted(&limits, &agent(name), rule));
+            assert_eq!(all.collect::<Vec<_>>(), [1, 1, 5, 100], "{name}");
+        }
+    }
+
+    #[test]
+    fn a_reload_of_the_same_policy_gives_nothing_back() {
+        let limits = RateLimits::new(Arc::new(HandClock::default()));
+        assert_eq!(
+            granted(&limits, &agent("a"), &rules(&["rate = \"3/m\""])[0]),
+            3
+        );
+        assert_eq!(
+            granted(&limits, &agent("a"), &rules(&["rate = \"3/m\""])[0]),
+            0
+        );
+    }
+
+    #[test]
+    fn many_threads_together_get_no_more() {
+        let limits = RateLimits::new(Arc::new(HandClock::default()));
+        let rule = &rules(&["rate = \"50/h\""])[0];
+        let all: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| granted(&limits, &agent("a"), rule)))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .sum()
+        });
+        assert_eq!(all, 50);
+    }
+
+    #[test]
+    fn agents_that_come_and_go_do_not_fill_the_memory() {
+        let clock = Arc::new(HandClock::default());
+        let limits = RateLimits::new(clock.clone());
+        let rule = &rules(&["rate = \"1/s\""])[0];
+        for number in 0..3 * SWEEP_AT {
+            clock.advance(Duration::from_millis(10));
+            limits
+                .check(&agent(&format!("agent-{number}")), rule)
+                .unwrap();
+        }
+        let limiter = limits.limiter(rule.terms().unwrap().rate.unwrap());
+        assert!(limiter.len() <= SWEEP_AT + 1, "{}", limiter.len());
+    }
+}

@@ -323,9 +323,10 @@ fn check_lifetimes(
     max_ttl: Lifetime,
     max_lifetime: Lifetime,
 ) {
-    let shown_ttl = match fields.has("ttl") {
-        true => format!("`ttl` ({ttl})"),
-        false => format!("`ttl` ({ttl} if not given)"),
+    let shown_ttl = if fields.has("ttl") {
+        format!("`ttl` ({ttl})")
+    } else {
+        format!("`ttl` ({ttl} if not given)")
     };
     if max_lifetime > Terms::longest() {
         let message =
@@ -346,9 +347,10 @@ fn check_lifetimes(
             continue;
         }
         let place = if fields.has(key) { key } else { "max_lifetime" };
-        let message = match fields.has("max_lifetime") {
-            true => format!("{shown_key} is longer than `max_lifetime` ({max_lifetime})"),
-            false => format!("{shown_key} is longer than 24h, and no lease lives longer"),
+        let message = if fields.has("max_lifetime") {
+            format!("{shown_key} is longer than `max_lifetime` ({max_lifetime})")
+        } else {
+            format!("{shown_key} is longer than 24h, and no lease lives longer")
         };
         fields.error(place, message, "");
     }

@@ -1,0 +1,7 @@
+//! The policy as a whole: reading, warning, deciding, explaining.
+
+mod deciding;
+mod explain;
+mod reading;
+mod warnings;
+mod zerolease;
