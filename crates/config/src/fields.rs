@@ -30,6 +30,8 @@ pub enum Value {
     Lifetime(Lifetime),
     /// A list of strings.
     TextList(Vec<String>),
+    /// A list of whole numbers.
+    Counts(Vec<u64>),
     /// A table of strings.
     TextMap(IndexMap<String, String>),
     /// A table with known keys.
@@ -145,6 +147,15 @@ impl Fields {
     pub fn list(&self, name: &str) -> &[String] {
         match self.value(name) {
             Some(Value::TextList(list)) => list,
+            _ => &[],
+        }
+    }
+
+    /// A list of whole numbers; empty if the key is not there.
+    #[must_use]
+    pub fn counts(&self, name: &str) -> &[u64] {
+        match self.value(name) {
+            Some(Value::Counts(numbers)) => numbers,
             _ => &[],
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! - [`spec`] says as data which keys there are; parser, JSON Schema and reference pages all read it.
 //! - [`mod@file`] reads one file into typed entries that remember where they stand.
+//! - [`standalone`] reads other files of one section as strictly.
 //! - [`discover`] finds the files, [`layers`] merges them into a [`Config`].
 //! - [`edit`] changes one entry of a file and leaves every other byte alone.
 //! - [`trust`] refuses files that somebody else could have written.
@@ -20,6 +21,7 @@ mod read;
 pub mod schema;
 pub mod source;
 pub mod spec;
+pub mod standalone;
 pub mod suggest;
 pub mod trust;
 

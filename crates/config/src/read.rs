@@ -122,6 +122,17 @@ impl Reader {
                     .map(Value::TextList)
                     .ok_or_else(|| wrong("a list of strings"))
             }
+            Kind::Counts => {
+                let numbers = item.as_array().and_then(|array| {
+                    array
+                        .iter()
+                        .map(|value| u64::try_from(value.as_integer()?).ok())
+                        .collect::<Option<Vec<_>>>()
+                });
+                numbers
+                    .map(Value::Counts)
+                    .ok_or_else(|| wrong("a list of whole numbers, zero or more"))
+            }
             Kind::TextMap => {
                 let strings = item.as_table_like().and_then(|table| {
                     table

@@ -45,6 +45,15 @@ pub fn json_schema() -> Value {
     root
 }
 
+/// The schema of another file whose whole top level is one section.
+#[must_use]
+pub fn of_section(title: &str, section: &'static Section) -> Value {
+    let mut root = section_object(section);
+    root["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    root["title"] = json!(title);
+    root
+}
+
 /// Tables of named entries, and the definition of an entry.
 const ENTRIES: [(&str, &str); 5] = [
     ("providers", "provider"),
@@ -113,6 +122,9 @@ fn property(field: &Field) -> Value {
             json!({ "type": "string", "pattern": "^([0-9]+[smhd])*[0-9]*$", "examples": ["15m"] })
         }
         Kind::TextList => json!({ "type": "array", "items": { "type": "string" } }),
+        Kind::Counts => {
+            json!({ "type": "array", "items": { "type": "integer", "minimum": 0 } })
+        }
         Kind::TextMap => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
         Kind::Choice(words) => json!({ "enum": words }),
         Kind::EnvMode => json!({ "enum": [true, false, "exec"] }),

@@ -217,6 +217,12 @@ impl Parts {
                     self.text(text);
                 }
             }
+            Value::Counts(numbers) => {
+                self.count(numbers.len());
+                for number in numbers {
+                    self.text(&number.to_string());
+                }
+            }
             Value::TextMap(map) => {
                 let mut entries: Vec<_> = map.iter().collect();
                 entries.sort_unstable();

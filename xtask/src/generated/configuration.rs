@@ -25,6 +25,7 @@ Every key of `fnox.toml`. A key that is not listed here is an error, and so is a
 | number | a whole number, zero or more |
 | duration | a string such as `\"15m\"` or `\"1h30m\"` |
 | texts | a list of strings |
+| numbers | a list of whole numbers, zero or more |
 | table of texts | a table whose values are strings |
 | table | a table with the keys of the section named |
 ";
@@ -119,6 +120,7 @@ fn kind(kind: Kind) -> String {
         Kind::Count => "number".to_owned(),
         Kind::Lifetime => "duration".to_owned(),
         Kind::TextList => "texts".to_owned(),
+        Kind::Counts => "numbers".to_owned(),
         Kind::TextMap => "table of texts".to_owned(),
         Kind::Choice(words) => words
             .iter()

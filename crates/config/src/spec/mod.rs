@@ -34,6 +34,8 @@ pub enum Kind {
     Lifetime,
     /// A list of strings.
     TextList,
+    /// A list of whole numbers, zero or more.
+    Counts,
     /// A table of strings.
     TextMap,
     /// One of these words.
