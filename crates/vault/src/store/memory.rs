@@ -346,3 +346,46 @@ impl KeyRingStore for MemoryStore {
 
 /// How the store names itself.
 const NAME: &str = "memory";
+
+#[cfg(all(test, feature = "conformance"))]
+mod tests {
+    use super::*;
+    use crate::store::conformance::{Subject, run_all};
+
+    struct Memory;
+
+    #[async_trait]
+    impl Subject for Memory {
+        async fn fresh(&self) -> Stores {
+            Arc::new(MemoryStore::new()).stores()
+        }
+
+        async fn reopen(&self, _: Stores) -> Option<Stores> {
+            None
+        }
+    }
+
+    struct MemoryBesideAnotherLog;
+
+    #[async_trait]
+    impl Subject for MemoryBesideAnotherLog {
+        async fn fresh(&self) -> Stores {
+            let log: Arc<dyn AuditLog> = Arc::new(MemoryStore::new());
+            let store = MemoryStore::with_audit(Arc::clone(&log));
+            Stores {
+                audit: Some(log),
+                ..Arc::new(store).stores()
+            }
+        }
+
+        async fn reopen(&self, _: Stores) -> Option<Stores> {
+            None
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn keeps_every_promise_of_a_store() {
+        run_all(&Memory).await;
+        run_all(&MemoryBesideAnotherLog).await;
+    }
+}

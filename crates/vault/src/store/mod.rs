@@ -15,6 +15,8 @@
 //! - Errors heal by themselves: once the disk has room or the server is back, the next call works.
 
 mod change;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod live;
 pub mod memory;
@@ -28,8 +30,8 @@ use async_trait::async_trait;
 use fnox_core::audit::{ChainKeys, Entry, Head, Record};
 use fnox_core::seal::Algorithm;
 use fnox_core::{AgentId, VaultName};
-use fnox_vault_wire::methods::AuditQuery;
 use fnox_vault_wire::LeaseId;
+use fnox_vault_wire::methods::AuditQuery;
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 

@@ -68,6 +68,18 @@ pub enum KeyPurpose {
     Signing,
 }
 
+impl KeyPurpose {
+    /// The word that is stored and bound into the wrapped key.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Data => "data",
+            Self::Audit => "audit",
+            Self::Signing => "signing",
+        }
+    }
+}
+
 /// Whether a key is still used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -78,6 +90,18 @@ pub enum KeyState {
     Retiring,
     /// Only to verify what is old.
     Former,
+}
+
+impl KeyState {
+    /// The word that is stored and shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Retiring => "retiring",
+            Self::Former => "former",
+        }
+    }
 }
 
 /// A change of keys that is under way.
@@ -93,5 +117,19 @@ pub enum RotationRecord {
     Source {
         /// When it began.
         started_at: Timestamp,
+        /// Id of the wrapping key that is being replaced. As long as the ring is wrapped by it, the step is
+        /// still to be made.
+        from: String,
     },
+}
+
+impl std::fmt::Display for RotationRecord {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Data { started_at } => write!(formatter, "of the data key, since {started_at}"),
+            Self::Source { started_at, .. } => {
+                write!(formatter, "of the key source's key, since {started_at}")
+            }
+        }
+    }
 }
