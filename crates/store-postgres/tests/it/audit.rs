@@ -4,6 +4,7 @@ use fnox_core::audit::{ChainKeys, Flaw, Outcome};
 use fnox_vault::store::{AuditLog, Change, LeaseStore, StoreError};
 use fnox_vault_wire::methods::AuditQuery;
 use jiff::SignedDuration;
+use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::support::{Database, entries, entry, grant, key, keys, lease, now, verify};
@@ -154,100 +155,31 @@ async fn queries_find_what_fits_all_their_keys() {
         entry.agent = Some("coder".to_owned());
         entry.secret = (index > 2).then(|| "github-token".to_owned());
         entry.lease = (index == 5).then_some(id.0);
-        entry.outcome = if index == 4 {
-            Outcome::Denied
-        } else {
-            Outcome::Ok
-        };
+        if index == 4 {
+            entry.outcome = Outcome::Denied;
+        }
         store.append(vec![entry]).await.unwrap();
     }
-    let ask = async |query: AuditQuery| {
-        let found = store.query(&query, 4).await.unwrap();
-        found
-            .iter()
-            .map(|record| record.sequence)
-            .collect::<Vec<_>>()
-    };
-    let any = AuditQuery::default;
-    let text = |text: &str| Some(text.to_owned());
-    assert_eq!(ask(any()).await, [1, 2, 3, 4]);
-    assert_eq!(
-        ask(AuditQuery {
-            from_sequence: Some(4),
-            ..any()
-        })
-        .await,
-        [5, 6]
-    );
-    assert_eq!(
-        ask(AuditQuery {
-            newest_first: true,
-            ..any()
-        })
-        .await,
-        [6, 5, 4, 3]
-    );
-    let older = AuditQuery {
-        newest_first: true,
-        from_sequence: Some(3),
-        ..any()
-    };
-    assert_eq!(ask(older).await, [2, 1]);
-    let odd = AuditQuery {
-        event: text("odd"),
-        secret: text("github-token"),
-        ..any()
-    };
-    assert_eq!(ask(odd).await, [4, 6]);
-    assert_eq!(
-        ask(AuditQuery {
-            outcome: Some(Outcome::Denied),
-            ..any()
-        })
-        .await,
-        [5]
-    );
-    assert_eq!(
-        ask(AuditQuery {
-            lease: Some(id),
-            ..any()
-        })
-        .await,
-        [6]
-    );
-    assert_eq!(
-        ask(AuditQuery {
-            agent: text("somebody"),
-            ..any()
-        })
-        .await,
-        [] as [u64; 0]
-    );
-    assert_eq!(
-        ask(AuditQuery {
-            agent: text("a\0"),
-            ..any()
-        })
-        .await,
-        [] as [u64; 0]
-    );
     let later = now() + SignedDuration::from_secs(1);
-    assert_eq!(
-        ask(AuditQuery {
-            since: Some(later),
-            ..any()
-        })
-        .await,
-        [] as [u64; 0]
-    );
-    assert_eq!(
-        ask(AuditQuery {
-            until: Some(later),
-            ..any()
-        })
-        .await,
-        [1, 2, 3, 4]
-    );
+    let query = |json: serde_json::Value| serde_json::from_value::<AuditQuery>(json).unwrap();
+    for (json, expected) in [
+        (json!({}), &[1, 2, 3, 4][..]),
+        (json!({ "from_sequence": 4 }), &[5, 6]),
+        (json!({ "newest_first": true }), &[6, 5, 4, 3]),
+        (json!({ "newest_first": true, "from_sequence": 3 }), &[2, 1]),
+        (json!({ "event": "odd", "secret": "github-token" }), &[4, 6]),
+        (json!({ "outcome": "denied" }), &[5]),
+        (json!({ "lease": id }), &[6]),
+        (json!({ "agent": "coder", "event": "even" }), &[1, 3, 5]),
+        (json!({ "agent": "somebody" }), &[]),
+        (json!({ "agent": "coder\0" }), &[]),
+        (json!({ "since": later }), &[]),
+        (json!({ "until": later }), &[1, 2, 3, 4]),
+    ] {
+        let found = store.query(&query(json.clone()), 4).await.unwrap();
+        let found: Vec<_> = found.iter().map(|record| record.sequence).collect();
+        assert_eq!(found, expected, "{json}");
+    }
 }
 
 #[tokio::test]

@@ -219,7 +219,7 @@ pub(crate) fn secret(name: &str, version: u32, key_id: &str) -> StoredSecret {
     nonce[..4].copy_from_slice(&NONCE.fetch_add(1, Ordering::Relaxed).to_be_bytes());
     StoredSecret {
         record: SecretRecord {
-            id: SecretId(Uuid::new_v5_like(name)),
+            id: id_of(name),
             name: VaultName::parse(name).unwrap(),
             kind: SecretKind::Opaque,
             description: Some("for tests".to_owned()),
@@ -239,18 +239,12 @@ pub(crate) fn secret(name: &str, version: u32, key_id: &str) -> StoredSecret {
 }
 
 /// The same id for the same name.
-trait ByName {
-    fn new_v5_like(name: &str) -> Self;
-}
-
-impl ByName for Uuid {
-    fn new_v5_like(name: &str) -> Self {
-        let mut bytes = [0; 16];
-        for (index, byte) in name.bytes().enumerate() {
-            bytes[index % 16] ^= byte;
-        }
-        Self::from_bytes(bytes)
+fn id_of(name: &str) -> SecretId {
+    let mut bytes = [0; 16];
+    for (index, byte) in name.bytes().enumerate() {
+        bytes[index % 16] ^= byte;
     }
+    SecretId(Uuid::from_bytes(bytes))
 }
 
 pub(crate) fn ring(generation: u64, active: &str) -> RingRecord {
