@@ -58,7 +58,7 @@ impl Policy {
 
 const TOP_KEYS: [&str; 2] = ["rule", "timezone"];
 
-const RULE_KEYS: [&str; 15] = [
+pub(super) const RULE_KEYS: [&str; 15] = [
     "name",
     "agent",
     "secret",

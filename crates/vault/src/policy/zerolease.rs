@@ -1,8 +1,8 @@
 //! The JSON policy of zerolease.
 //!
 //! It has no line numbers, no limits and no unknown keys: what it does not understand it takes for the widest
-//! meaning. Reading it here never widens anything. A host or a grant that would be refused in `policy.toml` is
-//! left out with a warning; whatever was lent by it is denied.
+//! meaning. A host or a grant that would be refused in `policy.toml` is left out with a warning; whatever was
+//! lent by it is denied. Nothing is widened but the spelling of hosts, which are not texts here.
 
 use std::fmt;
 

@@ -3,5 +3,6 @@
 mod deciding;
 mod explain;
 mod reading;
+mod reference;
 mod warnings;
 mod zerolease;
