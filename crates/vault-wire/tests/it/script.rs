@@ -1,6 +1,7 @@
 //! A vault that does what its test says, over the real protocol.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use fnox_core::SecretString;
 use fnox_vault_wire::envelope::{EventFrame, RequestRef, Response};
@@ -11,6 +12,13 @@ use fnox_vault_wire::transport::{Listener, ReadHalf, UnixListener, UnixOptions, 
 use fnox_vault_wire::{Client, ClientOptions, Connector, WireError};
 use serde_json::Value;
 use uuid::Uuid;
+
+/// Waits, but not for ever: a test that waits for what does not come must fail.
+pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), future)
+        .await
+        .expect("it did not come in time")
+}
 
 /// The vault's side of a socket.
 pub(crate) struct Vault {
@@ -65,7 +73,7 @@ impl Vault {
 
     /// The next connection. The hello is read and not answered.
     pub(crate) async fn accept_silently(&self) -> Line {
-        let (stream, _) = self.listener.accept().await.unwrap();
+        let (stream, _) = in_time(self.listener.accept()).await.unwrap();
         let (read, write) = stream.into_split();
         let mut reader = FrameReader::new(read, MAX_FRAME);
         let hello = ClientHello::parse(reader.next().await.unwrap().unwrap()).unwrap();
@@ -80,13 +88,13 @@ impl Vault {
 
 impl Line {
     pub(crate) async fn asked(&mut self) -> Asked {
-        let frame = self.reader.next().await.unwrap();
+        let frame = in_time(self.reader.next()).await.unwrap();
         read(frame.expect("a request, not the end"))
     }
 
     /// Whether the client closed the connection.
     pub(crate) async fn ends(&mut self) -> bool {
-        !matches!(self.reader.next().await, Ok(Some(_)))
+        !matches!(in_time(self.reader.next()).await, Ok(Some(_)))
     }
 
     pub(crate) async fn say(&mut self, message: &impl serde::Serialize) {

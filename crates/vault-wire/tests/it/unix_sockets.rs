@@ -2,10 +2,13 @@
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Barrier};
 
 use fnox_vault_wire::transport::{
     Connector, ListenError, Peer, SOCKET_PATH_LIMIT, UnixListener, UnixOptions,
 };
+
+use crate::script::in_time;
 
 fn usual(path: &Path) -> Result<UnixListener, ListenError> {
     UnixListener::bind(path, &UnixOptions::default())
@@ -22,7 +25,8 @@ fn names(folder: &Path) -> Vec<PathBuf> {
 
 async fn answers(listener: &UnixListener) {
     let connector = Connector::Unix(listener.path().to_owned());
-    let (connected, accepted) = tokio::join!(connector.connect(), listener.accept());
+    let (connected, accepted) =
+        in_time(async { tokio::join!(connector.connect(), listener.accept()) }).await;
     connected.unwrap();
     let (_, peer) = accepted.unwrap();
     let own = rustix_ids();
@@ -113,14 +117,18 @@ async fn a_vault_that_answers_is_not_replaced() {
 
 #[tokio::test]
 async fn of_two_that_start_at_once_over_a_stale_socket_one_wins() {
-    for _ in 0..20 {
+    for _ in 0..50 {
         let folder = tempfile::tempdir().unwrap();
+        let start_line = Arc::new(Barrier::new(4));
         let path = folder.path().join("vault.sock");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         let starts: Vec<_> = (0..4)
             .map(|_| {
-                let path = path.clone();
-                tokio::task::spawn_blocking(move || usual(&path))
+                let (path, start_line) = (path.clone(), start_line.clone());
+                tokio::task::spawn_blocking(move || {
+                    start_line.wait();
+                    usual(&path)
+                })
             })
             .collect();
         let mut listeners = Vec::new();
