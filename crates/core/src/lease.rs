@@ -52,6 +52,16 @@ impl LeaseState {
         )
     }
 
+    /// The state after a use was given back that never happened, because nothing was delivered. That is
+    /// not a move: the right was not used. Only `exhausted` changes, and an ended lease stays ended.
+    #[must_use]
+    pub fn with_a_use_given_back(self) -> Self {
+        match self {
+            Self::Exhausted => Self::Active,
+            other => other,
+        }
+    }
+
     /// Moves to `next`.
     ///
     /// # Errors

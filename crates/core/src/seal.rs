@@ -158,7 +158,11 @@ impl SealingKey {
         let parts: Vec<&[u8]> = purpose.iter().map(|part| part.as_bytes()).collect();
         let mut bytes = Zeroizing::new([0u8; 32]);
         // invariant: one block of output is never too long (RFC 5869, section 2.3).
-        #[expect(clippy::expect_used, reason = "HKDF gives 32 bytes")]
+        #[expect(
+            clippy::expect_used,
+            clippy::missing_panics_doc,
+            reason = "HKDF gives 32 bytes"
+        )]
         Hkdf::<Sha256>::new(None, self.bytes.as_slice())
             .expand(&framed(&parts), bytes.as_mut())
             .expect("HKDF gives 32 bytes");

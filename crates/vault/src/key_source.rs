@@ -4,10 +4,20 @@
 //! that a wrong key is recognised before anything is opened with it. Adding a source: a type with
 //! [`KeySource`], and its line in the program's list of sources.
 
+mod env;
+mod file;
+mod local;
+mod spec;
+
 use async_trait::async_trait;
 use fnox_core::seal::SealingKey;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
+
+pub use self::env::EnvKey;
+pub use self::file::FileKey;
+pub use self::local::{format_keys, generate_key, parse_keys};
+pub use self::spec::{InvalidKeySource, KeySourceSpec};
 
 /// Holds wrapping keys.
 #[async_trait]

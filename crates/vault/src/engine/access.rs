@@ -1,0 +1,276 @@
+//! Spending leases.
+
+use std::sync::Arc;
+
+use fnox_core::{Host, SecretBytes};
+use fnox_vault_wire::LeaseId;
+use fnox_vault_wire::methods::{AccessSecret, Delivery, Role};
+
+use super::Engine;
+use super::admission::Use;
+use super::audit::{entry, lease_entry};
+use crate::error::VaultError;
+use crate::identity::Identity;
+use crate::key_ring::KeyRingError;
+use crate::lease::Lease;
+use crate::lease_table::Over;
+use crate::store::{Change, Refusal, StoreError};
+
+/// A value on its way to the holder of a lease.
+///
+/// The use is counted and on record. Whoever could not deliver a single byte of it gives the use back with
+/// [`Engine::undelivered`].
+#[derive(Debug)]
+#[must_use]
+pub struct Delivered {
+    /// The value.
+    pub secret: SecretBytes,
+    /// The lease that was spent.
+    pub lease: LeaseId,
+}
+
+impl Engine {
+    /// Spends one use of a lease and answers with the value.
+    ///
+    /// # Errors
+    /// `LeaseNotFound` also for the lease of somebody else; `LeaseRevoked`, `LeaseExpired`, `LeaseExhausted`;
+    /// `Denied` for another host, or where only a gateway may use the value; `SecretNotFound`, `Opening`,
+    /// `Store`: then the use is not spent, unless the store cannot say whether it is.
+    pub async fn access_secret(
+        &self,
+        identity: &Identity,
+        params: &AccessSecret,
+    ) -> Result<Delivered, VaultError> {
+        let target = Host::parse(&params.target_domain)?;
+        let id = params.lease_id;
+        let lease = match self.own_live_lease(identity, id).await {
+            Ok(lease) => lease,
+            Err(error) => {
+                return self
+                    .deny(self.entry_of("access_denied", identity, id), error)
+                    .await;
+            }
+        };
+        let denied = || {
+            let mut entry = lease_entry("access_denied", identity, &lease);
+            entry.host = Some(target.to_string());
+            entry
+        };
+        if !lease.host.covers(&target) {
+            let error =
+                VaultError::Denied(format!("the lease is for {}, not for {target}", lease.host));
+            return self.deny(denied(), error).await;
+        }
+        if lease.delivery == Delivery::Inject {
+            let error = VaultError::Denied(format!(
+                "{} lets only a gateway use `{}`; its value is not given out",
+                lease.rule, lease.secret
+            ));
+            return self.deny(denied(), error).await;
+        }
+        let now = self.now();
+        let reserved = self.table().reserve_use(id, now);
+        let reserved = match reserved {
+            Some(Ok(lease)) => Use::reserved(self, lease),
+            Some(Err(over)) => return self.deny(denied(), over_error(over, id)).await,
+            None => return self.deny(denied(), VaultError::LeaseNotFound(id)).await,
+        };
+        let secret = match self.reveal(reserved.lease()).await {
+            Ok(secret) => secret,
+            Err(error) => {
+                drop(reserved);
+                return self.deny(denied(), error).await;
+            }
+        };
+        self.spend(identity, reserved, &target).await?;
+        Ok(Delivered { secret, lease: id })
+    }
+
+    async fn spend(
+        &self,
+        identity: &Identity,
+        reserved: Use<'_>,
+        target: &Host,
+    ) -> Result<(), VaultError> {
+        let id = reserved.lease().id;
+        let mut entry = lease_entry("secret_accessed", identity, reserved.lease());
+        entry.host = Some(target.to_string());
+        super::audit::trace(&entry);
+        let change = Change::Spend {
+            id,
+            now: self.now().wall,
+        };
+        let outcome = self
+            .shared
+            .stores
+            .leases
+            .commit(change, self.entries(vec![entry.clone()]))
+            .await;
+        match self.shared.troubles.watch(outcome) {
+            Ok(moved) => {
+                // Where others spend too, the store's count is the true one.
+                match moved
+                    .into_iter()
+                    .next()
+                    .filter(|_| self.shared.stores.leases.is_shared())
+                {
+                    Some(lease) => {
+                        reserved.give_back();
+                        self.learn(lease);
+                    }
+                    None => drop(reserved.confirm()),
+                }
+                Ok(())
+            }
+            Err(StoreError::Refused(refusal)) => {
+                reserved.give_back();
+                let error = self.learn_refusal(id, refusal);
+                entry.event = "access_denied".to_owned();
+                self.deny(entry, error).await
+            }
+            // It may be durable all the same: a right that may be used is used.
+            Err(error) => {
+                drop(reserved.confirm());
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn reveal(&self, lease: &Lease) -> Result<SecretBytes, VaultError> {
+        let missing = || VaultError::SecretNotFound(lease.secret.to_string());
+        if let Some(live) = &self.shared.live {
+            return live
+                .value(&lease.secret)
+                .await
+                .map_err(|error| self.failed(error))?
+                .ok_or_else(missing);
+        }
+        let read = async || {
+            let stored = self.shared.stores.secrets.secret(&lease.secret).await;
+            stored
+                .map_err(|error| self.failed(error))?
+                .ok_or_else(missing)
+        };
+        match self.shared.ring.open_secret(read().await?.as_ref()) {
+            // Sealed with a key that another vault has just made, or sealed anew since it was read.
+            Err(KeyRingError::UnknownKey { .. }) => {
+                self.reload_ring().await;
+                Ok(self.shared.ring.open_secret(read().await?.as_ref())?)
+            }
+            outcome => Ok(outcome?),
+        }
+    }
+
+    /// Gives a use back of which not one byte was delivered.
+    ///
+    /// # Errors
+    /// `Store`: then the use stays spent.
+    pub async fn undelivered(&self, identity: &Identity, id: LeaseId) -> Result<(), VaultError> {
+        let mut entry = self.entry_of("use_refunded", identity, id);
+        entry.reason = Some("nothing was delivered".to_owned());
+        let change = Change::Refund { id };
+        self.shared
+            .stores
+            .leases
+            .commit(change, self.entries(vec![entry]))
+            .await
+            .map_err(|error| self.failed(error))?;
+        self.table().refund_use(id);
+        Ok(())
+    }
+
+    /// A lease that can be used now and belongs to the caller.
+    async fn own_live_lease(&self, identity: &Identity, id: LeaseId) -> Result<Lease, VaultError> {
+        let lease = self.known_lease(id).await?;
+        if !is_own(identity, &lease) {
+            return Err(VaultError::LeaseNotFound(id));
+        }
+        let now = self.now();
+        match self.table().standing(id, now) {
+            Some(Ok(lease)) => Ok(lease.clone()),
+            Some(Err(over)) => Err(over_error(over, id)),
+            // Known to the store, but long over.
+            None => Err(state_error(&lease)),
+        }
+    }
+
+    /// A lease by its id, whoever asks. Memory first; what another vault granted is in the store.
+    pub(super) async fn known_lease(&self, id: LeaseId) -> Result<Lease, VaultError> {
+        let known = self.table().lease(id).cloned();
+        if let Some(lease) = known {
+            return Ok(lease);
+        }
+        let stored = self
+            .shared
+            .stores
+            .leases
+            .lease(id)
+            .await
+            .map_err(|error| self.failed(error))?;
+        let lease = stored.ok_or(VaultError::LeaseNotFound(id))?;
+        if self.shared.stores.leases.is_shared() {
+            self.learn(lease.clone());
+        }
+        Ok(lease)
+    }
+
+    /// Takes over what a shared store says of a lease.
+    pub(super) fn learn(&self, lease: Lease) {
+        let now = self.now();
+        self.table().learn(lease, now);
+    }
+
+    pub(super) fn learn_refusal(&self, id: LeaseId, refusal: Refusal) -> VaultError {
+        match refusal {
+            Refusal::NotLive(Some(lease)) => {
+                let error = state_error(&lease);
+                self.learn(Arc::unwrap_or_clone(lease));
+                error
+            }
+            _ => VaultError::LeaseNotFound(id),
+        }
+    }
+
+    pub(super) fn entry_of(
+        &self,
+        event: &str,
+        identity: &Identity,
+        id: LeaseId,
+    ) -> fnox_core::audit::Entry {
+        match self.table().lease(id) {
+            Some(lease) => lease_entry(event, identity, lease),
+            None => {
+                let mut entry = entry(event, identity);
+                entry.lease = Some(id.0);
+                entry
+            }
+        }
+    }
+}
+
+/// Whether a lease is the caller's own: asked for in the same name by the same peer. Only administrators and
+/// orchestrators ask in several names.
+pub(super) fn is_own(identity: &Identity, lease: &Lease) -> bool {
+    let is_agent = identity.role != Role::Agent || identity.agent.as_ref() == Some(&lease.agent);
+    is_agent && identity.peer == lease.peer
+}
+
+pub(super) fn over_error(over: Over, id: LeaseId) -> VaultError {
+    match over {
+        Over::Expired => VaultError::LeaseExpired(id),
+        Over::Exhausted => VaultError::LeaseExhausted(id),
+        Over::Revoked => VaultError::LeaseRevoked(id),
+    }
+}
+
+/// Why a lease that the store knows cannot be used.
+pub(super) fn state_error(lease: &Lease) -> VaultError {
+    use fnox_core::lease::LeaseState;
+    match lease.state {
+        LeaseState::Revoked => VaultError::LeaseRevoked(lease.id),
+        LeaseState::Exhausted => VaultError::LeaseExhausted(lease.id),
+        LeaseState::Active | LeaseState::Pending | LeaseState::Expired => {
+            VaultError::LeaseExpired(lease.id)
+        }
+    }
+}

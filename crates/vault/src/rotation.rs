@@ -1,0 +1,265 @@
+//! Replacing keys while the vault serves.
+//!
+//! A *data key* is replaced in three steps: the ring gets a new one and the old one retires; every value is
+//! sealed anew, in batches; retired keys are dropped once they seal nothing. The *wrapping key* is replaced in
+//! four: the intention is stored; the source makes a second key; one change of the ring wraps everything by it;
+//! the source drops the first. Between any two steps everything can be opened, so a crash loses nothing, and
+//! [`resume`] goes on from wherever it happened.
+
+use std::collections::BTreeSet;
+
+use fnox_core::Clock;
+use fnox_core::seal::{Algorithm, SealingKey};
+use fnox_vault_wire::methods::KeyRotated;
+
+use crate::key_ring::{KeyRing, KeyRingError};
+use crate::key_source::NewKey;
+use crate::store::{
+    KeyPurpose, KeyState, Resealed, RingRecord, RotationRecord, SecretStore, StoredSecret,
+};
+
+/// How many values are sealed anew in one go.
+const BATCH: usize = 100;
+/// How often a batch may be refused as a whole before it counts as stuck: each time, others were faster.
+const PATIENCE: usize = 100;
+
+/// Replaces the data key. A replacement that was interrupted is finished first.
+///
+/// # Errors
+/// Errors of store and source; [`KeyRingError::Damaged`] if values cannot be opened: the old key is then kept.
+pub async fn rotate_data(
+    ring: &KeyRing,
+    secrets: &dyn SecretStore,
+    clock: &dyn Clock,
+) -> Result<KeyRotated, KeyRingError> {
+    let _one_at_a_time = ring.changing.lock().await;
+    let before = resume_locked(ring, secrets).await?;
+    let mut record = ring.record();
+    let wrapping = ring.wrapping_key(&record).await?;
+    for key in data_keys(&mut record) {
+        key.state = KeyState::Retiring;
+    }
+    record.keys.push(ring.new_data_key(&wrapping, clock.now())?);
+    record.rotation = Some(RotationRecord::Data {
+        started_at: clock.now(),
+    });
+    ring.save(record, &wrapping).await?;
+    let rewrapped = before + finish_data(ring, secrets).await?;
+    Ok(KeyRotated {
+        key_id: active_data_key(&ring.record()),
+        rewrapped,
+    })
+}
+
+/// Replaces the source's own key, which wraps all others.
+///
+/// # Errors
+/// [`KeyRingError::CannotRotate`] before anything is changed; errors of store and source.
+pub async fn rotate_source(
+    ring: &KeyRing,
+    secrets: &dyn SecretStore,
+    clock: &dyn Clock,
+) -> Result<KeyRotated, KeyRingError> {
+    if !ring.source().can_rotate() {
+        return Err(KeyRingError::CannotRotate {
+            key_source: ring.source().describe(),
+        });
+    }
+    let _one_at_a_time = ring.changing.lock().await;
+    resume_locked(ring, secrets).await?;
+    let mut record = ring.record();
+    let wrapping = ring.wrapping_key(&record).await?;
+    let from = record.wrapping_key.clone();
+    record.rotation = Some(RotationRecord::Source {
+        started_at: clock.now(),
+        from,
+    });
+    ring.save(record, &wrapping).await?;
+    finish_source(ring).await?;
+    let record = ring.record();
+    Ok(KeyRotated {
+        key_id: record.wrapping_key,
+        rewrapped: record.keys.len() as u64,
+    })
+}
+
+/// Seals every value anew with the active data key, and with `algorithm` if one is given.
+///
+/// # Errors
+/// As [`rotate_data`].
+pub async fn rewrap(
+    ring: &KeyRing,
+    secrets: &dyn SecretStore,
+    algorithm: Option<Algorithm>,
+) -> Result<KeyRotated, KeyRingError> {
+    let _one_at_a_time = ring.changing.lock().await;
+    let before = resume_locked(ring, secrets).await?;
+    let rewrapped = before + reseal_all(ring, secrets, algorithm).await?;
+    Ok(KeyRotated {
+        key_id: active_data_key(&ring.record()),
+        rewrapped,
+    })
+}
+
+/// Finishes what was interrupted. Does nothing if nothing was.
+///
+/// # Errors
+/// As [`rotate_data`]; the vault can work all the same, and it can be tried again.
+pub async fn resume(ring: &KeyRing, secrets: &dyn SecretStore) -> Result<u64, KeyRingError> {
+    let _one_at_a_time = ring.changing.lock().await;
+    resume_locked(ring, secrets).await
+}
+
+async fn resume_locked(ring: &KeyRing, secrets: &dyn SecretStore) -> Result<u64, KeyRingError> {
+    // Another vault on the same store may have gone on with it.
+    ring.reload().await?;
+    match ring.record().rotation {
+        None => Ok(0),
+        Some(RotationRecord::Data { .. }) => finish_data(ring, secrets).await,
+        Some(RotationRecord::Source { .. }) => finish_source(ring).await.map(|()| 0),
+    }
+}
+
+/// Seals values anew until none is left, then drops the retired keys.
+async fn finish_data(ring: &KeyRing, secrets: &dyn SecretStore) -> Result<u64, KeyRingError> {
+    // Who sealed with the old ring has stored it before the last look.
+    ring.writers_done().await;
+    let rewrapped = reseal_all(ring, secrets, None).await?;
+    let mut record = ring.record();
+    let wrapping = ring.wrapping_key(&record).await?;
+    record
+        .keys
+        .retain(|key| key.purpose != KeyPurpose::Data || key.state == KeyState::Active);
+    record.rotation = None;
+    ring.save(record, &wrapping).await?;
+    Ok(rewrapped)
+}
+
+/// Makes or finds the second key, moves the ring to it, drops the first.
+async fn finish_source(ring: &KeyRing) -> Result<(), KeyRingError> {
+    let mut record = ring.record();
+    let Some(RotationRecord::Source { from, .. }) = record.rotation.clone() else {
+        return Ok(());
+    };
+    if record.wrapping_key == from {
+        let next = second_key(ring, &record, &from).await?;
+        record.keys = ring.rewrapped(&next.key)?;
+        next.key.id().clone_into(&mut record.wrapping_key);
+        // The first one stays stored until the source has been told to drop it.
+        record.stored_wrapping_keys.extend(next.stored);
+        ring.save(record, &next.key).await?;
+    }
+    let mut record = ring.record();
+    let wrapping = ring.wrapping_key(&record).await?;
+    ring.source().retain(&record.wrapping_key).await?;
+    record
+        .stored_wrapping_keys
+        .retain(|stored| stored.id == record.wrapping_key);
+    record.rotation = None;
+    ring.save(record, &wrapping).await
+}
+
+/// The source's second key: the one that it made before a crash, or a new one.
+async fn second_key(
+    ring: &KeyRing,
+    record: &RingRecord,
+    from: &str,
+) -> Result<NewKey, KeyRingError> {
+    let held = ring.source().load(&record.stored_wrapping_keys).await?;
+    let is_new = |key: &SealingKey| key.id() != from;
+    match held.into_iter().rev().find(is_new) {
+        // A key that the source keeps itself. One that it has us store is lost with the crash, and harmless.
+        Some(key)
+            if !record
+                .stored_wrapping_keys
+                .iter()
+                .any(|stored| stored.id == key.id()) =>
+        {
+            Ok(NewKey { key, stored: None })
+        }
+        _ => Ok(ring.source().add(&record.vault_id).await?),
+    }
+}
+
+/// Seals every version anew that is not sealed by the active key, or not with the algorithm.
+async fn reseal_all(
+    ring: &KeyRing,
+    secrets: &dyn SecretStore,
+    algorithm: Option<Algorithm>,
+) -> Result<u64, KeyRingError> {
+    let active = active_data_key(&ring.record());
+    let (mut count, mut idle) = (0, 0);
+    let mut damaged = BTreeSet::new();
+    loop {
+        // Those that cannot be opened are met again each time: look past them.
+        let found = secrets
+            .sealed_otherwise(&active, algorithm, BATCH + damaged.len())
+            .await?;
+        let mut items = Vec::with_capacity(found.len());
+        for stored in &found {
+            match resealed(ring, stored, algorithm) {
+                Ok(item) => items.push(item),
+                Err(KeyRingError::Opaque | KeyRingError::UnknownKey { .. }) => {
+                    damaged.insert(format!(
+                        "{} version {}",
+                        stored.record.name, stored.record.version
+                    ));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if items.is_empty() {
+            return match damaged.is_empty() {
+                true => Ok(count),
+                false => Err(KeyRingError::Damaged {
+                    values: damaged.into_iter().collect(),
+                }),
+            };
+        }
+        let done = secrets.reseal(items).await?;
+        count += done;
+        idle = if done == 0 { idle + 1 } else { 0 };
+        if idle > PATIENCE {
+            return Err(KeyRingError::Stuck);
+        }
+    }
+}
+
+fn resealed(
+    ring: &KeyRing,
+    stored: &StoredSecret,
+    algorithm: Option<Algorithm>,
+) -> Result<Resealed, KeyRingError> {
+    let value = ring.open_secret(stored)?;
+    let record = &stored.record;
+    let algorithm = algorithm.unwrap_or(record.algorithm);
+    let (key_id, sealed) = ring.seal(
+        record.id,
+        &record.name,
+        record.version,
+        &stored.sealed_kind,
+        algorithm,
+        &value,
+    )?;
+    Ok(Resealed {
+        id: record.id,
+        name: record.name.clone(),
+        version: record.version,
+        old_nonce: stored.sealed.nonce.clone(),
+        key_id,
+        algorithm,
+        sealed,
+    })
+}
+
+fn data_keys(record: &mut RingRecord) -> impl Iterator<Item = &mut crate::store::WrappedKey> {
+    record
+        .keys
+        .iter_mut()
+        .filter(|key| key.purpose == KeyPurpose::Data)
+}
+
+fn active_data_key(record: &RingRecord) -> String {
+    // invariant: an opened ring has exactly one active data key.
+    record.active_data_key().unwrap_or_default().to_owned()
+}

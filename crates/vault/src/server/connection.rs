@@ -1,0 +1,385 @@
+//! One connection: hello, requests, answers, events, end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use fnox_vault_wire::envelope::EventFrame;
+use fnox_vault_wire::frame::{self, FrameReader};
+use fnox_vault_wire::hello::{ClientHello, ServerHello};
+use fnox_vault_wire::methods::{Identity as Whoami, LeaseEvent};
+use fnox_vault_wire::transport::{ReadHalf, Stream, WriteHalf};
+use fnox_vault_wire::{Code, LeaseId, Peer, TokenId, WireError};
+use futures_util::future::{BoxFuture, FutureExt as _};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::broadcast;
+use tokio::time::timeout;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use super::authentication::{Admission, authenticate};
+use super::dispatch::{self, Reply};
+use super::{Shared, origin};
+use crate::engine::Event;
+use crate::identity::Identity;
+
+/// What a stranger may send: a hello with a token.
+const MAX_HELLO: usize = 4096;
+/// How long an unanswered write may take before the other end counts as gone.
+const WRITE_LIMIT: Duration = Duration::from_secs(30);
+/// How long what administrators ask for may take.
+const LONG: Duration = Duration::from_hours(6);
+/// Answers are written together up to so many bytes.
+const WRITE_SIZE: usize = 256 * 1024;
+
+/// Who is at the other end, for as long as the connection lives.
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub identity: Identity,
+    /// It has just subscribed.
+    pub wants_events: AtomicBool,
+}
+
+impl Caller {
+    pub(super) fn whoami(&self) -> Whoami {
+        Whoami {
+            role: self.identity.role,
+            agent: self.identity.agent.as_ref().map(ToString::to_string),
+            peer: self.identity.peer.to_string(),
+            token_id: self.identity.token(),
+            expires_at: self.identity.expires_at,
+        }
+    }
+}
+
+/// Serves a connection until it ends.
+pub(super) async fn serve(shared: &Arc<Shared>, stream: Stream, peer: Peer, admission: &Admission) {
+    let _counted = shared.engine.connection();
+    let (reader, mut writer) = stream.into_split();
+    let mut frames = FrameReader::new(reader, MAX_HELLO);
+    // Heard from here on, so that nothing is missed between the check of the token and the first request.
+    let withdrawn = shared.engine.withdrawn_tokens();
+    let greeting = timeout(
+        shared.limits.hello,
+        greet(shared, &mut frames, &mut writer, &peer, admission),
+    )
+    .await;
+    let Ok(Some(identity)) = greeting else {
+        tracing::debug!("{} did not get past the hello", origin(&peer));
+        return;
+    };
+    frames.set_limit(frame::MAX_FRAME);
+    let ended = identity.token().map(|token| shared.tokens.enter(token));
+    let connection = Connection {
+        shared,
+        caller: Arc::new(Caller {
+            identity,
+            wants_events: AtomicBool::new(false),
+        }),
+        frames,
+        writer,
+        withdrawn,
+        events: None,
+        in_flight: FuturesUnordered::new(),
+        out: Zeroizing::new(Vec::new()),
+        spends: Vec::new(),
+    };
+    connection.run().await;
+    drop(ended);
+}
+
+/// The hello both ways. Whoever is refused is told why, once.
+async fn greet(
+    shared: &Shared,
+    frames: &mut FrameReader<ReadHalf>,
+    writer: &mut WriteHalf,
+    peer: &Peer,
+    admission: &Admission,
+) -> Option<Identity> {
+    let malformed = || {
+        WireError::new(
+            Code::InvalidRequest,
+            "this is not a hello with protocol and version",
+        )
+    };
+    let outcome = match frames.next().await {
+        Ok(None) => return None,
+        Ok(Some(bytes)) => serde_json::from_slice::<ClientHello>(bytes).map_err(|_| malformed()),
+        Err(error) => Err(WireError::new(Code::InvalidRequest, error.to_string())),
+    };
+    let (protocol, outcome) = match outcome {
+        Err(error) => ("fnox-vault".to_owned(), Err(error)),
+        Ok(hello) => match hello.check() {
+            Err(text) => (
+                "fnox-vault".to_owned(),
+                Err(WireError::new(Code::InvalidRequest, text)),
+            ),
+            Ok(()) => {
+                let who = authenticate(&shared.engine, admission, peer, hello.token.as_ref()).await;
+                (hello.protocol, who)
+            }
+        },
+    };
+    let answer = match &outcome {
+        Ok(_) => ServerHello::accepting(&protocol),
+        Err(error) => ServerHello::refusing(&protocol, error.clone()),
+    };
+    let mut bytes = Vec::new();
+    frame::encode_into(&mut bytes, &answer).ok()?;
+    writer.write_all(&bytes).await.ok()?;
+    outcome.ok()
+}
+
+/// An open connection.
+struct Connection<'a> {
+    shared: &'a Arc<Shared>,
+    caller: Arc<Caller>,
+    frames: FrameReader<ReadHalf>,
+    writer: WriteHalf,
+    withdrawn: broadcast::Receiver<TokenId>,
+    events: Option<broadcast::Receiver<Arc<Event>>>,
+    in_flight: FuturesUnordered<BoxFuture<'static, Reply>>,
+    out: Zeroizing<Vec<u8>>,
+    /// Uses that the bytes in `out` spend, with the place where each answer begins.
+    spends: Vec<(usize, LeaseId)>,
+}
+
+/// What happened next on a connection.
+enum Next {
+    Frame,
+    Reply(Reply),
+    Event(Option<LeaseEvent>),
+    End,
+}
+
+impl Connection<'_> {
+    async fn run(mut self) {
+        let mut stopping = self.shared.stopping.clone();
+        let idle = self.shared.limits.idle;
+        let mut last = Instant::now();
+        let timer = tokio::time::sleep(idle);
+        tokio::pin!(timer);
+        let token_ends = self.token_ends();
+        tokio::pin!(token_ends);
+        loop {
+            let may_read = self.in_flight.len() < self.shared.limits.in_flight;
+            let next = tokio::select! {
+                biased;
+                Some(reply) = self.in_flight.next(), if !self.in_flight.is_empty() => Next::Reply(reply),
+                event = heard(self.events.as_mut()) => self.event(event),
+                token = self.withdrawn.recv() => self.withdrawn(token),
+                frame = self.frames.next(), if may_read => match frame {
+                    Ok(Some(bytes)) => {
+                        let job = dispatch::read(self.shared, &self.caller, bytes);
+                        take_up(&mut self.in_flight, &mut self.out, &mut self.spends, job, self.shared);
+                        Next::Frame
+                    }
+                    Ok(None) => Next::End,
+                    Err(error) => {
+                        let error = WireError::new(Code::InvalidRequest, error.to_string());
+                        self.push(&dispatch::failure(Uuid::nil(), error));
+                        let _ = self.write().await;
+                        Next::End
+                    }
+                },
+                () = &mut timer => {
+                    if last.elapsed() >= idle && self.in_flight.is_empty() && self.events.is_none() {
+                        Next::End
+                    } else {
+                        timer.as_mut().reset((last + idle).max(Instant::now() + Duration::from_secs(1)).into());
+                        continue;
+                    }
+                }
+                () = &mut token_ends => Next::End,
+                _ = stopping.changed() => Next::End,
+            };
+            if self.events.is_none() && self.caller.wants_events.load(Ordering::Acquire) {
+                self.events = Some(self.shared.engine.events());
+            }
+            match next {
+                Next::Frame => {
+                    last = Instant::now();
+                    // Frames that came in the same read are read before anything is written.
+                    self.take_up_buffered();
+                }
+                Next::Reply(reply) => {
+                    self.push(&reply);
+                    while self.out.len() < WRITE_SIZE
+                        && let Some(Some(reply)) = self.in_flight.next().now_or_never()
+                    {
+                        self.push(&reply);
+                    }
+                }
+                Next::Event(None) => continue,
+                Next::Event(Some(event)) => {
+                    let _ = frame::encode_into(&mut self.out, &EventFrame { event: &event });
+                }
+                Next::End => break,
+            }
+            if self.write().await.is_err() {
+                break;
+            }
+        }
+        self.finish().await;
+    }
+
+    /// What is under way is finished, and what it would have delivered is given back.
+    async fn finish(mut self) {
+        let patience = self.shared.limits.request;
+        let _ = timeout(patience, async {
+            while let Some(reply) = self.in_flight.next().await {
+                if let Some(lease) = reply.spends {
+                    give_back(self.shared, &self.caller, lease).await;
+                }
+            }
+        })
+        .await;
+    }
+
+    fn take_up_buffered(&mut self) {
+        while self.in_flight.len() < self.shared.limits.in_flight
+            && self.out.len() < WRITE_SIZE
+            && let Ok(Some(bytes)) = self.frames.buffered()
+        {
+            let job = dispatch::read(self.shared, &self.caller, bytes);
+            take_up(
+                &mut self.in_flight,
+                &mut self.out,
+                &mut self.spends,
+                job,
+                self.shared,
+            );
+        }
+    }
+
+    fn push(&mut self, reply: &Reply) {
+        push(&mut self.out, &mut self.spends, reply);
+    }
+
+    /// Writes everything that is ready. Uses of which not one byte went out are given back.
+    async fn write(&mut self) -> Result<(), std::io::Error> {
+        let mut written = 0;
+        let outcome = loop {
+            if written == self.out.len() {
+                break Ok(());
+            }
+            match timeout(WRITE_LIMIT, self.writer.write(&self.out[written..])).await {
+                Ok(Ok(0)) => break Err(std::io::ErrorKind::WriteZero.into()),
+                Ok(Ok(count)) => written += count,
+                Ok(Err(error)) => break Err(error),
+                Err(_) => break Err(std::io::ErrorKind::TimedOut.into()),
+            }
+        };
+        let spends = std::mem::take(&mut self.spends);
+        if outcome.is_err() {
+            for (begin, lease) in spends {
+                if begin >= written {
+                    give_back(self.shared, &self.caller, lease).await;
+                }
+            }
+        }
+        wipe(&mut self.out);
+        outcome
+    }
+
+    fn event(&self, event: Result<Arc<Event>, broadcast::error::RecvError>) -> Next {
+        use broadcast::error::RecvError;
+        match event {
+            Ok(event) => Next::Event(event.for_subscriber(&self.caller.identity).cloned()),
+            Err(RecvError::Lagged(missed)) => Next::Event(Some(LeaseEvent::Lagged { missed })),
+            Err(RecvError::Closed) => Next::End,
+        }
+    }
+
+    fn withdrawn(&self, token: Result<TokenId, broadcast::error::RecvError>) -> Next {
+        use broadcast::error::RecvError;
+        match (token, self.caller.identity.token()) {
+            (Ok(withdrawn), Some(own)) if withdrawn == own => Next::End,
+            // Its own may be among those that were missed.
+            (Err(RecvError::Lagged(_)), Some(_)) | (Err(RecvError::Closed), _) => Next::End,
+            _ => Next::Event(None),
+        }
+    }
+
+    /// Done when the token's time is over.
+    fn token_ends(&self) -> impl Future<Output = ()> + use<> {
+        let left = self.caller.identity.expires_at.map(|end| {
+            let now = self.shared.engine.wall_clock();
+            Duration::try_from(end.duration_since(now)).unwrap_or(Duration::ZERO)
+        });
+        async move {
+            match left {
+                Some(left) => tokio::time::sleep(left).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+}
+
+/// Gives back a use of which nothing was delivered.
+async fn give_back(shared: &Shared, caller: &Caller, lease: LeaseId) {
+    if let Err(error) = shared.engine.undelivered(&caller.identity, lease).await {
+        tracing::warn!(
+            "a use of lease {lease} was not delivered, and could not be given back: {error}"
+        );
+    }
+}
+
+/// The next event, for whoever subscribed.
+async fn heard(
+    events: Option<&mut broadcast::Receiver<Arc<Event>>>,
+) -> Result<Arc<Event>, broadcast::error::RecvError> {
+    match events {
+        Some(events) => events.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Answers a request at once if it can be, else keeps it under way.
+fn take_up(
+    in_flight: &mut FuturesUnordered<BoxFuture<'static, Reply>>,
+    out: &mut Vec<u8>,
+    spends: &mut Vec<(usize, LeaseId)>,
+    job: dispatch::Job,
+    shared: &Arc<Shared>,
+) {
+    let dispatch::Job {
+        id,
+        is_long,
+        mut work,
+    } = job;
+    if let Some(reply) = (&mut work).now_or_never() {
+        push(out, spends, &reply);
+        return;
+    }
+    let limit = if is_long { LONG } else { shared.limits.request };
+    in_flight.push(Box::pin(async move {
+        match timeout(limit, &mut work).await {
+            Ok(reply) => reply,
+            Err(_) => {
+                // What was begun is finished: whether it became durable must not depend on patience.
+                tokio::spawn(work);
+                dispatch::failure(id, crate::error::VaultError::TimedOut.into())
+            }
+        }
+    }));
+}
+
+fn push(out: &mut Vec<u8>, spends: &mut Vec<(usize, LeaseId)>, reply: &Reply) {
+    if let Some(lease) = reply.spends {
+        spends.push((out.len(), lease));
+    }
+    out.extend_from_slice(&reply.frame);
+}
+
+/// Overwrites what was written, and keeps the buffer unless it has grown large.
+fn wipe(out: &mut Zeroizing<Vec<u8>>) {
+    use zeroize::Zeroize as _;
+    if out.capacity() > WRITE_SIZE {
+        *out = Zeroizing::new(Vec::new());
+    } else {
+        out.as_mut_slice().zeroize();
+        out.clear();
+    }
+}

@@ -1,0 +1,136 @@
+//! The audit log, as the engine keeps it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use fnox_core::audit::{ChainKeys, Entry, Head, Record};
+use fnox_vault::store::{AuditLog, Scanned, StoreError};
+use fnox_vault::{Engine, EngineOptions, EngineParts};
+use fnox_vault_wire::Code;
+use fnox_vault_wire::methods::AuditQuery;
+
+use crate::support::{POLICY, World, admin, agent, code};
+
+#[tokio::test]
+async fn a_checkpoint_that_was_kept_elsewhere_proves_the_log() {
+    let world = World::new(POLICY).await;
+    let kept = world.engine.audit_checkpoint().await.unwrap();
+    world
+        .request(&agent("coder", 1), "token", "a.example.com")
+        .await
+        .unwrap();
+    let verified = world
+        .engine
+        .audit_verify(&admin(), &[kept.note.clone()])
+        .await
+        .unwrap();
+    assert!(
+        verified.intact && verified.records == verified.verified,
+        "{verified:?}"
+    );
+    let forged = kept.note.replacen("\n", "\n9", 1);
+    assert_eq!(
+        code(world.engine.audit_verify(&admin(), &[forged]).await),
+        Code::InvalidRequest
+    );
+}
+
+#[tokio::test]
+async fn a_log_is_read_in_pages() {
+    let world = World::new(POLICY).await;
+    for _ in 0..7 {
+        let _ = world
+            .request(&agent("nobody", 1), "token", "a.example.com")
+            .await;
+    }
+    let query = AuditQuery {
+        event: Some("lease_denied".to_owned()),
+        limit: Some(3),
+        ..AuditQuery::default()
+    };
+    let first = world
+        .engine
+        .audit_query(&admin(), query.clone())
+        .await
+        .unwrap();
+    assert_eq!(first.records.len(), 3);
+    let second = AuditQuery {
+        from_sequence: first.next,
+        ..query.clone()
+    };
+    let second = world.engine.audit_query(&admin(), second).await.unwrap();
+    let third = AuditQuery {
+        from_sequence: second.next,
+        ..query
+    };
+    let third = world.engine.audit_query(&admin(), third).await.unwrap();
+    assert_eq!(
+        (second.records.len(), third.records.len(), third.next),
+        (3, 1, None)
+    );
+    assert!(first.records[2].sequence < second.records[0].sequence);
+}
+
+/// A log that takes nothing.
+#[derive(Debug)]
+struct Full;
+
+#[async_trait]
+impl AuditLog for Full {
+    fn describe(&self) -> String {
+        "a full disk".to_owned()
+    }
+    async fn unlock(&self, _: ChainKeys) -> Result<(), StoreError> {
+        Ok(())
+    }
+    async fn append(&self, _: Vec<Entry>) -> Result<(), StoreError> {
+        Err(StoreError::Unavailable {
+            store: self.describe(),
+            problem: "no space left".to_owned(),
+        })
+    }
+    async fn query(&self, _: &AuditQuery, _: usize) -> Result<Vec<Record>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn scan(&self, _: u64, _: usize) -> Result<Vec<Scanned>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn head(&self) -> Result<Option<Head>, StoreError> {
+        Ok(None)
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_recorded_is_not_answered() {
+    let world = World::new(POLICY).await;
+    let mut stores = world.stores.clone();
+    stores.audit = Some(Arc::new(Full));
+    let key = fnox_core::SecretString::from("a5".repeat(32).as_str());
+    let engine = Engine::open(EngineParts {
+        stores,
+        live: None,
+        source: Arc::new(
+            fnox_vault::key_source::EnvKey::new("FNOX_TEST_VAULT_KEY", Some(key)).unwrap(),
+        ),
+        policy: fnox_vault::policy::Policy::load(POLICY, "policy.toml")
+            .unwrap()
+            .policy,
+        clock: Arc::clone(&world.clock) as Arc<dyn fnox_core::Clock>,
+        options: EngineOptions::default(),
+    })
+    .await
+    .unwrap();
+    assert_eq!(
+        code(engine.list_secrets(&admin(), None, None).await),
+        Code::AuditUnavailable
+    );
+    assert_eq!(
+        code(engine.delete_secret(&admin(), "token").await),
+        Code::AuditUnavailable
+    );
+    assert!(
+        engine.secret_metadata("token").await.is_ok(),
+        "nothing was deleted"
+    );
+    assert_eq!(engine.health(&admin()).await.status, "degraded");
+}
