@@ -1,0 +1,91 @@
+"""The systemd units are well-formed, hardened, and start what exists.
+
+`systemd-analyze` checks them where it is installed; nothing is started.
+"""
+
+import configparser
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+from vault_server import BINARY
+
+UNITS = pathlib.Path(__file__).resolve().parent.parent / "packaging/systemd"
+ANALYZE = shutil.which("systemd-analyze")
+
+
+def unit(name):
+    """A unit's settings; of a key that is repeated the last."""
+    parser = configparser.ConfigParser(strict=False, interpolation=None, delimiters=("=",))
+    parser.optionxform = str
+    parser.read(UNITS / name)
+    return parser
+
+
+class Units(unittest.TestCase):
+    def test_the_service_is_started_as_the_command_line_wants_it(self):
+        command = unit("fnox-vault.service")["Service"]["ExecStart"].split()
+        self.assertEqual(command[:3], ["/usr/bin/fnox", "vault", "serve"])
+        shown = subprocess.run([BINARY, "vault", "serve", "--help"], capture_output=True, text=True, check=True).stdout
+        for word in command:
+            if word.startswith("--"):
+                self.assertIn(word, shown)
+
+    def test_the_key_comes_as_a_credential_and_memory_stays_in_memory(self):
+        service = unit("fnox-vault.service")["Service"]
+        name = service["LoadCredential"].split(":")[0]
+        self.assertIn(f"file:%d/{name}", service["ExecStart"])
+        self.assertEqual((service["LimitCORE"], service["MemorySwapMax"]), ("0", "0"))
+
+    def test_the_agents_have_a_socket_of_their_own(self):
+        admin, agent = unit("fnox-vault.socket")["Socket"], unit("fnox-vault-agent.socket")["Socket"]
+        self.assertEqual((admin["SocketMode"], admin["DirectoryMode"]), ("0600", "0700"))
+        self.assertEqual(agent["FileDescriptorName"], "agent")
+        self.assertNotEqual(admin["ListenStream"], agent["ListenStream"])
+        for socket in [admin, agent]:
+            self.assertEqual(socket["Service"], "fnox-vault.service")
+
+    @unittest.skipUnless(ANALYZE, "left out: systemd-analyze is not installed")
+    def test_systemd_finds_nothing_wrong(self):
+        with tempfile.TemporaryDirectory() as folder:
+            copies = self.copies(pathlib.Path(folder))
+            verified = subprocess.run(
+                [ANALYZE, "verify", "--man=no", "--recursive-errors=no", *copies], capture_output=True, text=True)
+        self.assertEqual((verified.returncode, verified.stderr), (0, ""))
+
+    @unittest.skipUnless(ANALYZE, "left out: systemd-analyze is not installed")
+    def test_systemd_finds_a_planted_mistake(self):
+        with tempfile.TemporaryDirectory() as folder:
+            copies = self.copies(pathlib.Path(folder))
+            text = copies[0].read_text().replace("ProtectSystem=strict", "ProtectSystem=very")
+            copies[0].write_text(text)
+            verified = subprocess.run(
+                [ANALYZE, "verify", "--man=no", "--recursive-errors=no", *copies], capture_output=True, text=True)
+        self.assertIn("very", verified.stderr)
+
+    @unittest.skipUnless(ANALYZE, "left out: systemd-analyze is not installed")
+    def test_the_service_is_as_closed_as_systemd_can_make_it(self):
+        with tempfile.TemporaryDirectory() as folder:
+            service = self.copies(pathlib.Path(folder))[0]
+            rated = subprocess.run(
+                [ANALYZE, "security", "--offline=yes", "--threshold=20", service], capture_output=True, text=True)
+        self.assertEqual(rated.returncode, 0, rated.stdout[-300:] + rated.stderr)
+
+    def copies(self, folder):
+        """The units with a program that exists: the tested binary need not be installed."""
+        copies = []
+        for path in sorted(UNITS.glob("fnox-vault*.s*e*")):
+            if path.suffix in [".service", ".socket"]:
+                copy = folder / path.name
+                copy.write_text(path.read_text().replace("/usr/bin/fnox", str(BINARY)))
+                copies.append(copy)
+        copies.sort(key=lambda path: path.suffix)
+        self.assertEqual([path.name for path in copies],
+                         ["fnox-vault.service", "fnox-vault-agent.socket", "fnox-vault.socket"])
+        return copies
+
+
+if __name__ == "__main__":
+    unittest.main()
