@@ -47,9 +47,14 @@ impl<'a> RequestRef<'a> {
 /// serde's message where it speaks of keys, which are not secret; else only the place.
 fn without_values(error: serde_json::Error) -> String {
     let text = error.to_string();
-    let speaks_of_keys = ["missing field `", "duplicate field `", "unknown field `"]
-        .iter()
-        .any(|start| text.starts_with(start));
+    let speaks_of_keys = [
+        "missing field `",
+        "duplicate field `",
+        "unknown field `",
+        "the value is not standard base64",
+    ]
+    .iter()
+    .any(|start| text.starts_with(start));
     if speaks_of_keys {
         text.escape_debug().take(300).collect()
     } else {

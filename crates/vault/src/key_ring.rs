@@ -68,12 +68,11 @@ impl KeyRing {
             return Err(KeyRingError::Exists);
         }
         let vault_id = Uuid::now_v7().to_string();
-        let (wrapping, stored) = match source.load(&[]).await?.pop() {
-            Some(key) => (key, None),
-            None => {
-                let made = source.add(&vault_id).await?;
-                (made.key, made.stored)
-            }
+        let (wrapping, stored) = if let Some(key) = source.load(&[]).await?.pop() {
+            (key, None)
+        } else {
+            let made = source.add(&vault_id).await?;
+            (made.key, made.stored)
         };
         let mut record = RingRecord {
             generation: 1,

@@ -209,12 +209,12 @@ async fn reseal_all(
             }
         }
         if items.is_empty() {
-            return match damaged.is_empty() {
-                true => Ok(count),
-                false => Err(KeyRingError::Damaged {
-                    values: damaged.into_iter().collect(),
-                }),
-            };
+            if damaged.is_empty() {
+                return Ok(count);
+            }
+            return Err(KeyRingError::Damaged {
+                values: damaged.into_iter().collect(),
+            });
         }
         let done = secrets.reseal(items).await?;
         count += done;

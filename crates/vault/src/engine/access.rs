@@ -125,7 +125,7 @@ impl Engine {
             Err(StoreError::Refused(refusal)) => {
                 reserved.give_back();
                 let error = self.learn_refusal(id, refusal);
-                entry.event = "access_denied".to_owned();
+                "access_denied".clone_into(&mut entry.event);
                 self.deny(entry, error).await
             }
             // It may be durable all the same: a right that may be used is used.
@@ -237,14 +237,12 @@ impl Engine {
         identity: &Identity,
         id: LeaseId,
     ) -> fnox_core::audit::Entry {
-        match self.table().lease(id) {
-            Some(lease) => lease_entry(event, identity, lease),
-            None => {
-                let mut entry = entry(event, identity);
-                entry.lease = Some(id.0);
-                entry
-            }
+        if let Some(lease) = self.table().lease(id) {
+            return lease_entry(event, identity, lease);
         }
+        let mut entry = entry(event, identity);
+        entry.lease = Some(id.0);
+        entry
     }
 }
 

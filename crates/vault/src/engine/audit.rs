@@ -199,24 +199,24 @@ impl Engine {
         let report = verifier.finish(head.as_ref());
         let mut flaws = unreadable;
         flaws.extend(report.flaws.iter().take(FLAWS).map(ToString::to_string));
-        let verified = AuditVerified {
+        let answer = AuditVerified {
             intact: flaws.is_empty(),
             records: report.records,
             verified: report.verified,
             flaws,
         };
         let mut entry = entry("audit_verified", identity);
-        entry.outcome = if verified.intact {
+        entry.outcome = if answer.intact {
             Outcome::Ok
         } else {
             Outcome::Error
         };
         entry.reason = Some(format!(
             "{} of {} records verified",
-            verified.verified, verified.records
+            answer.verified, answer.records
         ));
         self.record(vec![entry]).await?;
-        Ok(verified)
+        Ok(answer)
     }
 
     fn opened(&self, notes: &[String]) -> Result<Vec<Checkpoint>, VaultError> {

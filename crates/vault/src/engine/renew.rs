@@ -118,7 +118,7 @@ impl Engine {
         let standing = self
             .table()
             .standing(id, now)
-            .map(|standing| standing.cloned());
+            .map(Result::<&Lease, _>::cloned);
         let lease = match standing {
             Some(Ok(lease)) => lease,
             Some(Err(over)) => return Err(over_error(over, id)),

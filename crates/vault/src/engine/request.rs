@@ -64,7 +64,7 @@ impl Engine {
             let error = VaultError::SecretNotFound(asked.secret.to_string());
             return self.deny(denied("lease_denied"), error).await;
         }
-        let lease = asked.lease(identity, rule, terms, &wanted, session.as_ref(), now)?;
+        let lease = asked.lease(identity, (rule, terms), &wanted, session.as_ref(), now)?;
         if let Err(too_fast) = self.shared.rates.check(&asked.agent, rule) {
             let error = VaultError::RateLimited {
                 rule: rule.name().to_string(),
@@ -106,7 +106,7 @@ impl Engine {
             reserved = self.table().reserve_room(&lease, limits_here);
         }
         if let Err(refusal) = reserved {
-            entry.event = "lease_denied".to_owned();
+            "lease_denied".clone_into(&mut entry.event);
             entry.lease = None;
             return self.deny(entry, over_cap(&refusal)).await;
         }
@@ -127,7 +127,7 @@ impl Engine {
             }
             Err(StoreError::Refused(refusal)) => {
                 drop(room);
-                entry.event = "lease_denied".to_owned();
+                "lease_denied".clone_into(&mut entry.event);
                 entry.lease = None;
                 self.deny(entry, over_cap(&refusal)).await
             }
@@ -183,8 +183,7 @@ impl Asked {
     fn lease(
         &self,
         identity: &Identity,
-        rule: &Rule,
-        terms: &Terms,
+        (rule, terms): (&Rule, &Terms),
         wanted: &Wanted,
         session: Option<&SessionRecord>,
         now: Moment,

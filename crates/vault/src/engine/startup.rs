@@ -99,7 +99,7 @@ impl Engine {
         let leases = self.shared.stores.leases.live_leases().await?;
         let live: HashSet<LeaseId> = leases.iter().map(|lease| lease.id).collect();
         for lease in leases {
-            self.learn_and_tell(lease);
+            self.learn_and_tell(&lease);
         }
         let vanished = self.table().select(|lease| !live.contains(&lease.id));
         for lease in vanished {
@@ -109,13 +109,13 @@ impl Engine {
                 reason: Some(RevocationReason::AdminRevoked),
                 ..lease
             };
-            self.learn_and_tell(stored.unwrap_or(gone));
+            self.learn_and_tell(&stored.unwrap_or(gone));
         }
         Ok(())
     }
 
     /// Takes over a lease from a shared store, and tells those who listen what that means for them.
-    pub(super) fn learn_and_tell(&self, lease: Lease) {
+    pub(super) fn learn_and_tell(&self, lease: &Lease) {
         let before = self
             .table()
             .lease(lease.id)
@@ -123,11 +123,11 @@ impl Engine {
         let (state, expires_at) = (lease.state, lease.expires_at);
         self.learn(lease.clone());
         match before {
-            Some((LeaseState::Active, _)) if state != LeaseState::Active => self.tell_ended(&lease),
+            Some((LeaseState::Active, _)) if state != LeaseState::Active => self.tell_ended(lease),
             Some((LeaseState::Active, before)) if before < expires_at => {
                 let agent = lease.agent.to_string();
                 self.tell_of(
-                    &lease,
+                    lease,
                     LeaseEvent::LeaseRenewed {
                         lease_id: lease.id,
                         agent,

@@ -119,7 +119,7 @@ impl Engine {
         match change {
             Foreign::Leases(leases) => {
                 for lease in leases {
-                    self.learn_and_tell(lease);
+                    self.learn_and_tell(&lease);
                 }
             }
             Foreign::TokenRevoked(token) => self.tell_of_token(token),

@@ -25,7 +25,9 @@ use crate::engine::Event;
 use crate::identity::Identity;
 
 /// What a stranger may send: a hello with a token.
-const MAX_HELLO: usize = 4096;
+///
+/// With the header that is 4 KiB in memory.
+const MAX_HELLO: usize = 4092;
 /// How long an unanswered write may take before the other end counts as gone.
 const WRITE_LIMIT: Duration = Duration::from_secs(30);
 /// How long what administrators ask for may take.
@@ -97,29 +99,25 @@ async fn greet(
     peer: &Peer,
     admission: &Admission,
 ) -> Option<Identity> {
-    let malformed = || {
-        WireError::new(
-            Code::InvalidRequest,
-            "this is not a hello with protocol and version",
-        )
-    };
     let outcome = match frames.next().await {
         Ok(None) => return None,
-        Ok(Some(bytes)) => serde_json::from_slice::<ClientHello>(bytes).map_err(|_| malformed()),
+        Ok(Some(bytes)) => ClientHello::parse(bytes).map_err(|malformed| {
+            let text = format!("this is not a hello with protocol and version: {malformed}");
+            WireError::new(Code::InvalidRequest, text)
+        }),
         Err(error) => Err(WireError::new(Code::InvalidRequest, error.to_string())),
     };
-    let (protocol, outcome) = match outcome {
-        Err(error) => ("fnox-vault".to_owned(), Err(error)),
-        Ok(hello) => match hello.check() {
-            Err(text) => (
-                "fnox-vault".to_owned(),
-                Err(WireError::new(Code::InvalidRequest, text)),
-            ),
-            Ok(()) => {
-                let who = authenticate(&shared.engine, admission, peer, hello.token.as_ref()).await;
-                (hello.protocol, who)
-            }
-        },
+    let hello = outcome.and_then(|hello| match hello.check() {
+        Ok(()) => Ok(hello),
+        Err(text) => Err(WireError::new(Code::InvalidRequest, text)),
+    });
+    let protocol = hello
+        .as_ref()
+        .map_or("fnox-vault", |hello| hello.protocol.as_str())
+        .to_owned();
+    let outcome = match hello {
+        Ok(hello) => authenticate(&shared.engine, admission, peer, hello.token.as_ref()).await,
+        Err(error) => Err(error),
     };
     let answer = match &outcome {
         Ok(_) => ServerHello::accepting(&protocol),
@@ -172,7 +170,7 @@ impl Connection<'_> {
                 frame = self.frames.next(), if may_read => match frame {
                     Ok(Some(bytes)) => {
                         let job = dispatch::read(self.shared, &self.caller, bytes);
-                        take_up(&mut self.in_flight, &mut self.out, &mut self.spends, job, self.shared);
+                        take_up(&mut self.in_flight, &mut self.out, &mut self.spends, job, (self.shared, &self.caller));
                         Next::Frame
                     }
                     Ok(None) => Next::End,
@@ -248,7 +246,7 @@ impl Connection<'_> {
                 &mut self.out,
                 &mut self.spends,
                 job,
-                self.shared,
+                (self.shared, &self.caller),
             );
         }
     }
@@ -342,7 +340,7 @@ fn take_up(
     out: &mut Vec<u8>,
     spends: &mut Vec<(usize, LeaseId)>,
     job: dispatch::Job,
-    shared: &Arc<Shared>,
+    (shared, caller): (&Arc<Shared>, &Arc<Caller>),
 ) {
     let dispatch::Job {
         id,
@@ -354,15 +352,18 @@ fn take_up(
         return;
     }
     let limit = if is_long { LONG } else { shared.limits.request };
+    let (shared, caller) = (Arc::clone(shared), Arc::clone(caller));
     in_flight.push(Box::pin(async move {
-        match timeout(limit, &mut work).await {
-            Ok(reply) => reply,
-            Err(_) => {
-                // What was begun is finished: whether it became durable must not depend on patience.
-                tokio::spawn(work);
-                dispatch::failure(id, crate::error::VaultError::TimedOut.into())
-            }
+        if let Ok(reply) = timeout(limit, &mut work).await {
+            return reply;
         }
+        // What was begun is finished: whether it became durable must not depend on patience.
+        tokio::spawn(async move {
+            if let Some(lease) = work.await.spends {
+                give_back(&shared, &caller, lease).await;
+            }
+        });
+        dispatch::failure(id, crate::error::VaultError::TimedOut.into())
     }));
 }
 

@@ -59,12 +59,10 @@ impl<R> From<R> for Answer<R> {
 
 /// Reads a frame.
 pub(super) fn read(shared: &Arc<Shared>, caller: &Arc<Caller>, frame: &[u8]) -> Job {
-    let request: RequestRef<'_> = match serde_json::from_slice(frame) {
+    let request = match RequestRef::parse(frame) {
         Ok(request) => request,
-        Err(error) => {
-            // serde_json's own text may quote what was sent.
-            let place = format!("line {}, column {}", error.line(), error.column());
-            let text = format!("this is not a request with id, method and params (at {place})");
+        Err(malformed) => {
+            let text = format!("this is not a request with id, method and params: {malformed}");
             let reply = failure(Uuid::nil(), WireError::new(Code::InvalidRequest, text));
             return Job {
                 id: Uuid::nil(),
@@ -151,6 +149,12 @@ fn work(
                 .await
                 .map(Answer::from)
         }),
+        _ => keeping(&of, method),
+    }
+}
+
+fn keeping(of: &Context<'_>, method: Method) -> BoxFuture<'static, Reply> {
+    match method {
         Method::StoreSecret => of.call(|s, c, p: StoreSecret| async move {
             s.engine
                 .store_secret(&c.identity, p)
@@ -184,7 +188,7 @@ fn work(
                 .await
                 .map(|versions| Pruned { versions }.into())
         }),
-        _ => administration(&of, method),
+        _ => administration(of, method),
     }
 }
 
@@ -207,6 +211,12 @@ fn administration(of: &Context<'_>, method: Method) -> BoxFuture<'static, Reply>
             c.wants_events.store(true, Ordering::Release);
             Ok(Done {}.into())
         }),
+        _ => operation(of, method),
+    }
+}
+
+fn operation(of: &Context<'_>, method: Method) -> BoxFuture<'static, Reply> {
+    match method {
         Method::PolicyExplain => of.call(|s, c, p: PolicyExplain| async move {
             s.engine.policy_explain(&c.identity, &p).map(Answer::from)
         }),
@@ -317,8 +327,7 @@ impl Context<'_> {
         W: Future<Output = Result<Answer<P::Result>, VaultError>> + Send + 'static,
     {
         let id = self.request.id;
-        let params: Result<P, WireError> = serde_json::from_str(self.request.params.get())
-            .map_err(|error| WireError::new(Code::InvalidRequest, readable(P::METHOD, &error)));
+        let params = self.request.params::<P>();
         let (shared, caller) = (Arc::clone(self.shared), Arc::clone(self.caller));
         Box::pin(async move {
             if let Err(error) = shared.engine.authorise(&caller.identity, P::METHOD).await {
@@ -329,21 +338,14 @@ impl Context<'_> {
                 Err(error) => return failure(id, error),
             };
             match handler(shared, caller, params).await {
-                Ok(answer) => written(id, answer),
+                Ok(answer) => written(id, &answer),
                 Err(error) => failure(id, error.into()),
             }
         })
     }
 }
 
-/// serde's text on wrong parameters: it names keys and types, and never a secret's text, since the types of
-/// secrets give their own texts.
-fn readable(method: Method, error: &serde_json::Error) -> String {
-    let text: String = error.to_string().chars().take(300).collect();
-    format!("the parameters of {} are wrong: {text}", method.name())
-}
-
-fn written<R: Serialize>(id: Uuid, answer: Answer<R>) -> Reply {
+fn written<R: Serialize>(id: Uuid, answer: &Answer<R>) -> Reply {
     let mut bytes = Zeroizing::new(Vec::new());
     let response = Response::new(id, Ok(&answer.result));
     match frame::encode_into(&mut bytes, &response) {

@@ -23,7 +23,7 @@ pub use self::limits::Limits;
 use self::limits::Slots;
 use crate::engine::Engine;
 
-/// Something that writes a copy of the vault's store to a path: SQLite can, others cannot.
+/// Something that writes a copy of the vault's store to a path: a store that is one file can, others cannot.
 pub type BackupHook = Arc<
     dyn Fn(
             std::path::PathBuf,

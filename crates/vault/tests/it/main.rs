@@ -1,15 +1,28 @@
 //! Tests of the vault's engine and server through their public surface.
 
+#[cfg(test)]
 mod caps;
+#[cfg(test)]
 mod concurrency;
+#[cfg(test)]
 mod leases;
+#[cfg(test)]
 mod model;
+#[cfg(test)]
 mod policy_changes;
+#[cfg(test)]
 mod records;
+#[cfg(test)]
 mod secrets;
+#[cfg(test)]
 mod served;
+#[cfg(test)]
 mod server;
+#[cfg(test)]
 mod server_limits;
+#[cfg(test)]
 mod sessions;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
 mod tokens;

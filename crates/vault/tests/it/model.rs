@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use fnox_vault::{Identity, VaultError};
 use fnox_vault_wire::methods::RenewLease;
 use fnox_vault_wire::{Code, LeaseId};
 use jiff::{SignedDuration, Timestamp};
@@ -120,20 +121,13 @@ impl Model {
             .filter(|lease| lease.agent == agent && lease.is_live(now))
             .count();
         match (agent, host) {
-            (0, _) => Ok(()),
             (1, 0) if live >= 2 => Err(Code::InvalidConfig),
-            (1, 0) => Ok(()),
+            (0, _) | (1, 0) => Ok(()),
             _ => Err(Code::AccessDenied),
         }
     }
 
-    fn access(
-        &self,
-        lease: &Modelled,
-        agent: usize,
-        host: usize,
-        now: Timestamp,
-    ) -> Result<(), Code> {
+    fn access(lease: &Modelled, agent: usize, host: usize, now: Timestamp) -> Result<(), Code> {
         if lease.agent != agent {
             return Err(Code::LeaseNotFound);
         }
@@ -151,15 +145,27 @@ impl Model {
     }
 }
 
+fn who(index: usize) -> Identity {
+    agent(AGENTS[index], 100 + u32::try_from(index).unwrap())
+}
+
 async fn take(world: &mut World, model: &mut Model, step: &Step) -> Result<(), TestCaseError> {
-    let who = |index: usize| agent(AGENTS[index], 100 + u32::try_from(index).unwrap());
+    match step {
+        Step::Request { .. } | Step::Access { .. } | Step::GiveBack { .. } => {
+            use_leases(world, model, step).await
+        }
+        _ => end_leases(world, model, step).await,
+    }
+}
+
+async fn use_leases(world: &World, model: &mut Model, step: &Step) -> Result<(), TestCaseError> {
     let now = world.engine.wall_clock();
     match *step {
         Step::Request { agent, host } => {
             let expected = model.request(agent, host, now);
             let outcome = world.request(&who(agent), "token", HOSTS[host]).await;
             prop_assert_eq!(
-                outcome.as_ref().map(drop).map_err(|error| error.code()),
+                outcome.as_ref().map(drop).map_err(VaultError::code),
                 expected
             );
             if let Ok(grant) = outcome {
@@ -185,10 +191,10 @@ async fn take(world: &mut World, model: &mut Model, step: &Step) -> Result<(), T
                 return Ok(());
             };
             let modelled = model.leases[index].clone();
-            let expected = model.access(&modelled, agent, host, now);
+            let expected = Model::access(&modelled, agent, host, now);
             let outcome = world.access(&who(agent), modelled.id, HOSTS[host]).await;
             prop_assert_eq!(
-                outcome.map(drop).map_err(|error| error.code()),
+                outcome.map(drop).map_err(|error| VaultError::code(&error)),
                 expected,
                 "{:?}",
                 modelled
@@ -216,6 +222,18 @@ async fn take(world: &mut World, model: &mut Model, step: &Step) -> Result<(), T
             modelled.deliveries -= 1;
             *model.delivered.get_mut(&modelled.id).unwrap() -= 1;
         }
+        _ => {}
+    }
+    Ok(())
+}
+
+async fn end_leases(
+    world: &mut World,
+    model: &mut Model,
+    step: &Step,
+) -> Result<(), TestCaseError> {
+    let now = world.engine.wall_clock();
+    match *step {
         Step::Renew {
             lease,
             agent,
@@ -264,6 +282,7 @@ async fn take(world: &mut World, model: &mut Model, step: &Step) -> Result<(), T
                 .iter_mut()
                 .for_each(|lease| lease.deliveries = 0);
         }
+        _ => {}
     }
     Ok(())
 }
@@ -275,12 +294,11 @@ async fn renew(
     seconds: i64,
     now: Timestamp,
 ) -> Result<(), TestCaseError> {
-    let who = crate::support::agent(AGENTS[agent], 100 + u32::try_from(agent).unwrap());
     let params = RenewLease {
         lease_id: lease.id,
         extension_secs: seconds,
     };
-    let outcome = world.engine.renew_lease(&who, &params).await;
+    let outcome = world.engine.renew_lease(&who(agent), &params).await;
     let expected = if lease.agent != agent {
         Err(Code::LeaseNotFound)
     } else if lease.revoked {

@@ -21,14 +21,14 @@ async fn a_checkpoint_that_was_kept_elsewhere_proves_the_log() {
         .unwrap();
     let verified = world
         .engine
-        .audit_verify(&admin(), &[kept.note.clone()])
+        .audit_verify(&admin(), std::slice::from_ref(&kept.note))
         .await
         .unwrap();
     assert!(
         verified.intact && verified.records == verified.verified,
         "{verified:?}"
     );
-    let forged = kept.note.replacen("\n", "\n9", 1);
+    let forged = kept.note.replacen('\n', "\n9", 1);
     assert_eq!(
         code(world.engine.audit_verify(&admin(), &[forged]).await),
         Code::InvalidRequest

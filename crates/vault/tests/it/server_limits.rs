@@ -204,8 +204,8 @@ async fn more_connections_than_there_are_places_for_are_closed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_idle_connections_stand_in_nobodys_way() {
     // ./scripts/test --long asks for ten thousand; each needs a descriptor on both sides.
-    let wanted: usize = std::env::var("FNOX_TEST_CONNECTIONS")
-        .ok()
+    let wanted: usize = fnox_core::Env::of_process()
+        .var("FNOX_TEST_CONNECTIONS")
         .and_then(|text| text.parse().ok())
         .unwrap_or(1000);
     let own_limit = rustix::process::getrlimit(rustix::process::Resource::Nofile)
