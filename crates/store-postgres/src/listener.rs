@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use fnox_vault::store::Foreign;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{interval, sleep, timeout};
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
@@ -52,7 +52,7 @@ pub(crate) struct Listener {
     /// Reads what changed.
     pub(crate) connections: Connections,
     /// How this vault names itself in notices.
-    pub(crate) origin: Uuid,
+    pub(crate) origin: watch::Receiver<Uuid>,
     /// Where the engine hears of it.
     pub(crate) foreign: broadcast::Sender<Foreign>,
     /// How long connecting or an answer may take.
@@ -92,10 +92,11 @@ impl Listener {
             tokio::select! {
                 payload = ears.payloads.recv() => {
                     let Some(payload) = payload else { return };
+                    let own = *self.origin.borrow();
                     let mut notices = Notices::default();
-                    notices.hear(&payload, self.origin);
+                    notices.hear(&payload, own);
                     while let Ok(payload) = ears.payloads.try_recv() {
-                        notices.hear(&payload, self.origin);
+                        notices.hear(&payload, own);
                     }
                     self.pass_on(notices).await;
                 }

@@ -11,6 +11,8 @@ pub(crate) enum Failure {
     Unavailable(String),
     /// What is stored is not what this program writes.
     Corrupt(String),
+    /// The server cannot hold what it was given.
+    Unfit(String),
 }
 
 impl Failure {
@@ -20,6 +22,10 @@ impl Failure {
         match self {
             Self::Unavailable(problem) => StoreError::Unavailable { store, problem },
             Self::Corrupt(problem) => StoreError::Corrupt { store, problem },
+            Self::Unfit(problem) => StoreError::Unsupported {
+                store,
+                action: format!("hold this: {problem}"),
+            },
         }
     }
 }
@@ -31,6 +37,10 @@ impl From<tokio_postgres::Error> for Failure {
             // gone, or a page is broken.
             Some(code @ ("23505" | "42P01" | "42703" | "XX001" | "XX002")) => {
                 Self::Corrupt(format!("the server says SQLSTATE {code}"))
+            }
+            // Data exceptions and limits of the program (PostgreSQL, appendix A).
+            Some(code) if code.starts_with("22") || code.starts_with("54") => {
+                Self::Unfit(format!("the server says SQLSTATE {code}"))
             }
             _ => Self::Unavailable(problem(&error)),
         }

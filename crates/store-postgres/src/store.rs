@@ -27,7 +27,7 @@ pub struct PostgresStore {
     pub(crate) queue: Queue,
     pub(crate) keys: watch::Sender<Option<Arc<ChainKeys>>>,
     pub(crate) foreign: broadcast::Sender<Foreign>,
-    origin: Uuid,
+    origin: watch::Receiver<Uuid>,
     _listener: Owned,
 }
 
@@ -50,13 +50,13 @@ impl PostgresStore {
             schema::prepare(&mut client, name, options.migrate).await?;
             warn_of_lost_writes(&client).await;
         }
-        let origin = Uuid::now_v7();
+        let (origin, own_name) = watch::channel(Uuid::now_v7());
         let (foreign, _) = broadcast::channel(FOREIGN);
         let (keys, keys_given) = watch::channel(None);
         let listener = Listener {
             config: place.config.clone(),
             connections: connections.clone(),
-            origin,
+            origin: own_name.clone(),
             foreign: foreign.clone(),
             limit: options.connect_limit,
         };
@@ -74,7 +74,7 @@ impl PostgresStore {
             connections,
             keys,
             foreign,
-            origin,
+            origin: own_name,
             _listener: listener,
         })
     }
@@ -97,7 +97,7 @@ impl PostgresStore {
         notices: Notices,
     ) -> Result<(), Trouble> {
         if !notices.is_empty() {
-            let payloads = notices.payloads(self.origin);
+            let payloads = notices.payloads(*self.origin.borrow());
             let sql = "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload";
             transaction.query(sql, &[&CHANNEL, &payloads]).await?;
         }

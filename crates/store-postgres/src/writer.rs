@@ -104,7 +104,7 @@ pub(crate) struct Writer {
     /// Gives records their times.
     pub(crate) clock: Arc<dyn Clock>,
     /// How this vault names itself in notices.
-    pub(crate) origin: Uuid,
+    pub(crate) origin: watch::Sender<Uuid>,
     /// Where this vault's engine hears of changes.
     pub(crate) foreign: broadcast::Sender<Foreign>,
     /// How long one transaction may take.
@@ -115,16 +115,25 @@ pub(crate) struct Writer {
 #[derive(Debug)]
 struct Broken {
     failure: Failure,
-    /// Whether the server itself said that it refuses a statement: then nothing was changed, and each
-    /// request may be tried alone.
-    by_statement: bool,
+    kind: Kind,
+}
+
+/// How a batch was not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Nothing was changed.
+    Whole,
+    /// Nothing was changed, and the reason may lie in the data of one request: each may be tried alone.
+    Partly,
+    /// The connection broke after the commit was sent.
+    Unknown,
 }
 
 impl<T: Into<Failure>> From<T> for Broken {
     fn from(failure: T) -> Self {
         Self {
             failure: failure.into(),
-            by_statement: false,
+            kind: Kind::Whole,
         }
     }
 }
@@ -149,7 +158,7 @@ impl Writer {
                         let _ = job.answer.send(outcome);
                     }
                 }
-                Err(broken) if broken.by_statement && batch.len() > 1 => {
+                Err(broken) if broken.kind == Kind::Partly && batch.len() > 1 => {
                     // One request's data must not fail the others.
                     for job in batch.drain(..) {
                         let outcome = match self.write(std::slice::from_ref(&job)).await {
@@ -178,13 +187,27 @@ impl Writer {
         let outcomes = tokio::time::timeout(self.limit, self.attempt(&mut connection, batch))
             .await
             .unwrap_or_else(|_| {
-                Err(Failure::Unavailable("the server did not answer in time".to_owned()).into())
+                Err(Broken {
+                    failure: Failure::Unavailable("the server did not answer in time".to_owned()),
+                    kind: Kind::Unknown,
+                })
             });
-        if outcomes.is_err() {
+        if let Err(broken) = &outcomes {
             // It may be in the middle of a transaction, which the server rolls back once it is closed.
             drop(connection.map(Object::take));
+            if broken.kind == Kind::Unknown {
+                self.look_again();
+            }
         }
         outcomes
+    }
+
+    /// What was committed without this vault's knowledge has to reach its engine all the same. If it is
+    /// committed already, the engine finds it by reading everything anew; if that is still to come, the
+    /// notice of it bears a name that is not this vault's any more.
+    fn look_again(&self) {
+        self.origin.send_replace(Uuid::now_v7());
+        let _ = self.foreign.send(Foreign::Unknown);
     }
 
     async fn attempt(
@@ -229,15 +252,18 @@ impl Writer {
                 }
                 Err(Trouble::Refused(_)) => {}
                 Err(Trouble::Failed(failure)) => {
-                    return Err(Broken {
-                        failure: failure.clone(),
-                        by_statement: !client.is_closed(),
-                    });
+                    let kind = match failure {
+                        Failure::Unavailable(_) => Kind::Whole,
+                        Failure::Corrupt(_) | Failure::Unfit(_) => Kind::Partly,
+                    };
+                    let failure = failure.clone();
+                    return Err(Broken { failure, kind });
                 }
             }
         }
         let records = self.chain(&head, &accepted)?;
-        finish(client, records, notices.payloads(self.origin)).await?;
+        let origin = *self.origin.borrow();
+        finish(client, records, notices.payloads(origin)).await?;
         Ok(outcomes)
     }
 
@@ -362,13 +388,18 @@ async fn finish(
     };
     let ((audited, notified), committed) =
         join(join(audited, notified), client.batch_execute("COMMIT")).await;
-    for outcome in [audited, notified] {
-        outcome.map_err(|error| Broken {
-            by_statement: error.as_db_error().is_some() && !client.is_closed(),
-            failure: error.into(),
+    for outcome in [audited, notified, committed] {
+        outcome.map_err(|error| {
+            let told = error.as_db_error().is_some();
+            let failure = Failure::from(error);
+            let kind = match failure {
+                Failure::Unfit(_) => Kind::Partly,
+                _ if told => Kind::Whole,
+                _ => Kind::Unknown,
+            };
+            Broken { failure, kind }
         })?;
     }
-    committed?;
     Ok(())
 }
 

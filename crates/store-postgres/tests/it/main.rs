@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod leases;
 #[cfg(test)]
 mod notices;
