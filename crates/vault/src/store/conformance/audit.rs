@@ -69,6 +69,7 @@ async fn chains_what_it_takes(subject: &dyn Subject) {
     let page = audit.scan(250, 1).await.unwrap();
     assert_eq!((page.len(), page[0].position), (1, 251));
     assert_eq!(audit.scan(252, 10).await.unwrap().len(), 0);
+    drop(audit);
     let Some(stores) = reopened(subject, stores).await else {
         return;
     };

@@ -1,0 +1,157 @@
+//! The rows, as they stand in `docs/reference/performance.md`.
+
+use std::time::Duration;
+
+use crate::client::{Measured, Work, measure};
+use crate::server::{Keeping, Running, Transport, echo, vault};
+
+/// One printed line.
+struct Row {
+    name: String,
+    measured: Measured,
+    /// The row that it stands beside, and how much of its rate this one reaches.
+    share: Option<f64>,
+}
+
+pub(crate) fn run(length: Duration, is_json: bool) {
+    let clients = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let of = |server: &Running, count: usize, work: Work| {
+        clients.block_on(measure(
+            &server.connector,
+            server.token.as_deref(),
+            count,
+            work,
+            length,
+        ))
+    };
+    let mut rows = Vec::new();
+    for (transport, name) in [(Transport::Unix, "Unix socket"), (Transport::Tcp, "TCP")] {
+        let limit = of(&echo(transport), 1, Work::Pair);
+        let plain = of(&vault(transport, Keeping::Nothing), 1, Work::Pair);
+        push(
+            &mut rows,
+            &format!("{name}: echo, 1 client, pairs"),
+            limit.clone(),
+            None,
+        );
+        push(
+            &mut rows,
+            &format!("{name}: request+access, 1 client, audit off"),
+            plain,
+            Some(&limit),
+        );
+        let limit = of(&echo(transport), 64, Work::Cycle);
+        push(
+            &mut rows,
+            &format!("{name}: echo, 64 clients, cycles"),
+            limit.clone(),
+            None,
+        );
+        for (keeping, what) in [
+            (Keeping::Nothing, "audit off, leases in memory"),
+            (Keeping::Log, "durable audit, leases in memory"),
+            (Keeping::Everything, "durable audit and leases"),
+        ] {
+            let cycles = of(&vault(transport, keeping), 64, Work::Cycle);
+            push(
+                &mut rows,
+                &format!("{name}: request+access+revoke, 64 clients, {what}"),
+                cycles,
+                Some(&limit),
+            );
+        }
+    }
+    many_leases(&mut rows, &of);
+    print(&rows, is_json);
+}
+
+/// What a request costs beside 100 000 live leases, and what each of them weighs.
+fn many_leases(rows: &mut Vec<Row>, of: &dyn Fn(&Running, usize, Work) -> Measured) {
+    const MANY: u64 = 100_000;
+    let server = vault(Transport::Unix, Keeping::Nothing);
+    let few = of(&server, 1, Work::Request);
+    let engine = server.engine.clone().unwrap();
+    let live = || {
+        let details =
+            futures_util::FutureExt::now_or_never(engine.health(&fnox_vault::Identity::local()));
+        details
+            .and_then(|report| report.details)
+            .map_or(0, |details| details.live_leases)
+    };
+    let (before, weight) = (live(), resident());
+    while live() < before + MANY {
+        of(&server, 8, Work::Request);
+    }
+    let bytes = (resident().saturating_sub(weight)) / (live() - before).max(1);
+    let many = of(&server, 1, Work::Request);
+    push(
+        rows,
+        "Unix socket: request, 1 client, beside few live leases",
+        few.clone(),
+        None,
+    );
+    push(
+        rows,
+        &format!(
+            "Unix socket: request, 1 client, beside {} live leases ({bytes} bytes each)",
+            live()
+        ),
+        many,
+        Some(&few),
+    );
+}
+
+/// Resident memory of this process in bytes.
+fn resident() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: u64 = text
+        .split(' ')
+        .nth(1)
+        .and_then(|pages| pages.parse().ok())
+        .unwrap_or(0);
+    pages * 4096
+}
+
+fn push(rows: &mut Vec<Row>, name: &str, measured: Measured, beside: Option<&Measured>) {
+    let share = beside.map(|other| measured.per_second / other.per_second);
+    rows.push(Row {
+        name: name.to_owned(),
+        measured,
+        share,
+    });
+}
+
+fn print(rows: &[Row], is_json: bool) {
+    if is_json {
+        let rows: Vec<serde_json::Value> = rows
+            .iter()
+            .map(|row| {
+                serde_json::json!({
+                    "name": row.name,
+                    "per_second": row.measured.per_second,
+                    "median_us": row.measured.median.as_micros() as u64,
+                    "p99_us": row.measured.slowest_hundredth.as_micros() as u64,
+                    "share_of_limit": row.share,
+                })
+            })
+            .collect();
+        println!("{}", serde_json::Value::Array(rows));
+        return;
+    }
+    for row in rows {
+        let share = row
+            .share
+            .map_or_else(String::new, |share| format!("{:3.0} %", share * 100.0));
+        println!(
+            "{:78} {:>9.0}/s  p50 {:>7} us  p99 {:>7} us  {share}",
+            row.name,
+            row.measured.per_second,
+            row.measured.median.as_micros(),
+            row.measured.slowest_hundredth.as_micros(),
+        );
+    }
+}

@@ -1,0 +1,204 @@
+//! Connections: how they are opened, what is checked first, and the steps from older formats.
+
+use std::path::Path;
+
+use fnox_vault::store::StoreError;
+use jiff::Timestamp;
+use refinery::{Migration, Runner};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+
+use crate::place::{Found, Mark};
+use crate::problem::{Failure, name_of};
+use crate::{access, leases, time};
+
+/// `fnxV`, as the first migration writes it.
+const APPLICATION_ID: i32 = 0x666e_7856;
+
+/// Each format's SQL, oldest first.
+const MIGRATIONS: [(&str, &str); 1] = [("V1__vault", include_str!("../migrations/V1__vault.sql"))];
+
+/// The newest format that this program knows.
+pub(crate) const FORMAT: u32 = 1;
+
+/// Statements that a connection keeps prepared.
+const STATEMENTS: usize = 64;
+
+/// Opens the connection that writes, checks the file and brings it to the newest format.
+pub(crate) fn open_writer(path: &Path, found: Found) -> Result<Connection, StoreError> {
+    let store = name_of(path);
+    let mut db = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|it| it.at(&store))?;
+    if found == Found::Existing {
+        must_be_a_vault(&db, &store)?;
+        must_be_whole(&db, &store, "PRAGMA quick_check(1)")?;
+    }
+    durable(&db).map_err(|failure| failure.at(&store))?;
+    migrate(&mut db, &store)?;
+    Ok(db)
+}
+
+/// Opens a connection that only reads.
+pub(crate) fn open_reader(path: &Path) -> Result<Connection, Failure> {
+    let db = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    db.pragma_update(None, "query_only", true)?;
+    Ok(db)
+}
+
+fn open(path: &Path, mode: OpenFlags) -> Result<Connection, Failure> {
+    // Each connection stays with one thread at a time, so SQLite need not lock it.
+    let db = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    db.busy_timeout(std::time::Duration::from_secs(5))?;
+    // A file that somebody else wrote must not run functions or change the schema behind our back
+    // (sqlite.org/security.html).
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    db.pragma_update(None, "cell_size_check", true)?;
+    db.pragma_update(None, "foreign_keys", true)?;
+    db.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(db)
+}
+
+/// Makes a commit durable before it returns, and what is deleted unreadable.
+fn durable(db: &Connection) -> Result<(), Failure> {
+    let mode: String = db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(Failure::TooFar {
+            what: "a write-ahead log on this file system",
+        });
+    }
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "secure_delete", true)?;
+    db.pragma_update(None, "temp_store", "MEMORY")?;
+    db.pragma_update(None, "cache_size", -16_384)?;
+    // Fewer, larger checkpoints: each costs two more syncs.
+    db.pragma_update(None, "wal_autocheckpoint", 4000)?;
+    db.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
+    Ok(())
+}
+
+/// Refuses files that are not a vault's, or a newer vault's.
+pub(crate) fn must_be_a_vault(db: &Connection, store: &str) -> Result<(), StoreError> {
+    let pragma = |name: &str| -> Result<i32, StoreError> {
+        db.pragma_query_value(None, name, |row| row.get(0))
+            .map_err(|error| Failure::from(error).at(store))
+    };
+    let tables: i64 = db
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(|error| Failure::from(error).at(store))?;
+    let id = pragma("application_id")?;
+    if id != APPLICATION_ID {
+        let problem = if tables == 0 {
+            "the file is empty".to_owned()
+        } else {
+            "it is another program's SQLite database".to_owned()
+        };
+        return Err(StoreError::Foreign {
+            store: store.to_owned(),
+            problem,
+        });
+    }
+    let found: Option<i64> = db
+        .query_row(
+            "SELECT max(version) FROM refinery_schema_history",
+            [],
+            |row| row.get(0),
+        )
+        .map_err(|error| Failure::from(error).at(store))?;
+    match found.and_then(|found| u32::try_from(found).ok()) {
+        Some(found) if found > FORMAT => Err(StoreError::Newer {
+            store: store.to_owned(),
+            found,
+            known: FORMAT,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a damaged file. `check` is one of SQLite's checks, limited to one finding.
+pub(crate) fn must_be_whole(db: &Connection, store: &str, check: &str) -> Result<(), StoreError> {
+    let finding: String = db
+        .query_row(check, [], |row| row.get(0))
+        .map_err(|error| Failure::from(error).at(store))?;
+    if finding == "ok" {
+        return Ok(());
+    }
+    Err(StoreError::Corrupt {
+        store: store.to_owned(),
+        problem: "the file is damaged".to_owned(),
+    })
+}
+
+fn migrate(db: &mut Connection, store: &str) -> Result<(), StoreError> {
+    let failed = |error: refinery::error::Error| StoreError::Unavailable {
+        store: store.to_owned(),
+        problem: format!("bringing it to format {FORMAT}: {error}"),
+    };
+    let mut migrations = Vec::with_capacity(MIGRATIONS.len());
+    for (name, sql) in MIGRATIONS {
+        migrations.push(Migration::unapplied(name, sql).map_err(failed)?);
+    }
+    let is_new = |db: &Connection| -> rusqlite::Result<bool> {
+        Ok(!db.table_exists(None, "vault")? || !db.prepare("SELECT 1 FROM vault")?.exists([])?)
+    };
+    Runner::new(&migrations).run(db).map_err(failed)?;
+    let begin = |db: &Connection| -> rusqlite::Result<()> {
+        if is_new(db)? {
+            let epoch = uuid::Uuid::new_v4();
+            db.execute(
+                "INSERT INTO vault (id, epoch, changes) VALUES (1, ?, 0)",
+                [epoch.as_bytes().as_slice()],
+            )?;
+        }
+        Ok(())
+    };
+    begin(db).map_err(|error| Failure::from(error).at(store))
+}
+
+/// The file's history and how far it has come.
+pub(crate) fn mark(db: &Connection) -> Result<Mark, Failure> {
+    Ok(db.query_row("SELECT epoch, changes FROM vault", [], |row| {
+        Ok(Mark {
+            epoch: row.get(0)?,
+            changes: row.get(1)?,
+        })
+    })?)
+}
+
+/// Whether anybody could have been given a right, or anything was recorded.
+pub(crate) fn is_unused(db: &Connection) -> Result<bool, Failure> {
+    let used: Option<i64> = db
+        .query_row(
+            "SELECT 1 WHERE EXISTS (SELECT 1 FROM leases) OR EXISTS (SELECT 1 FROM tokens) \
+             OR EXISTS (SELECT 1 FROM sessions) OR EXISTS (SELECT 1 FROM audit) \
+             OR EXISTS (SELECT 1 FROM secrets)",
+            [],
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(used.is_none())
+}
+
+/// Ends every right in a file that was restored, and begins a history of its own for it.
+pub(crate) fn mark_restored(db: &mut Connection, now: Timestamp) -> Result<(), Failure> {
+    let transaction = db.transaction()?;
+    leases::revoke_all(&transaction)?;
+    access::revoke_all(&transaction)?;
+    transaction.execute(
+        "UPDATE vault SET epoch = ?, changes = changes + 1, restored_at = ?",
+        params![
+            uuid::Uuid::new_v4().as_bytes().as_slice(),
+            time::stored(now)?
+        ],
+    )?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// When the file was restored, if the vault has not recorded it yet.
+pub(crate) fn take_restored(db: &Connection) -> Result<Option<Timestamp>, Failure> {
+    let at: Option<i64> = db.query_row("SELECT restored_at FROM vault", [], |row| row.get(0))?;
+    if at.is_some() {
+        db.execute("UPDATE vault SET restored_at = NULL", [])?;
+    }
+    at.map(|at| time::of("restored_at", at)).transpose()
+}

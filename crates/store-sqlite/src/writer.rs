@@ -1,0 +1,348 @@
+//! The one thread that writes.
+//!
+//! Requests wait in a queue. The writer takes all that wait, makes each change, gives their audit records
+//! number, time and MAC, and commits them together: one sync of the disk for many requests. Only then is each
+//! of them answered. If the commit fails, all of them are told so, and the chain goes back to what is stored.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use fnox_core::VaultName;
+use fnox_core::audit::{Chain, ChainKeys, Entry};
+use fnox_core::clock::Clock;
+use fnox_vault::store::StoreError;
+use jiff::Timestamp;
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use crate::cache::Cache;
+use crate::place::Mark;
+use crate::problem::{Failure, name_of};
+use crate::{audit, connection};
+
+/// How many requests share one commit at most.
+const BATCH: usize = 512;
+
+/// How often the mark beside the file is rewritten at most.
+const MARK_PAUSE: Duration = Duration::from_secs(1);
+
+/// The way to the thread. Dropping it lets the thread finish what waits, and waits for its end.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    queue: Option<Sender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
+    store: Arc<str>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub(crate) fn start(
+        db: Connection,
+        path: PathBuf,
+        clock: Arc<dyn Clock>,
+        cache: Arc<Cache>,
+    ) -> Result<Self, StoreError> {
+        let store: Arc<str> = name_of(&path).into();
+        let seen = connection::mark(&db).map_err(|failure| failure.at(&store))?;
+        let (queue, requests) = channel();
+        let mut thread = Thread {
+            db,
+            path,
+            store: Arc::clone(&store),
+            cache,
+            log: Log::default(),
+            mark: seen,
+            written: None,
+            marked_at: clock.monotonic(),
+            clock,
+        };
+        thread.write_mark();
+        let handle = std::thread::Builder::new()
+            .name("fnox-sqlite-writer".to_owned())
+            .spawn(move || thread.run(&requests))
+            .map_err(|error| StoreError::Unavailable {
+                store: store.to_string(),
+                problem: format!("starting the writer: {error}"),
+            })?;
+        Ok(Self {
+            queue: Some(queue),
+            thread: Some(handle),
+            store,
+        })
+    }
+
+    /// Has `work` done by the writer, and waits until it is durable.
+    pub(crate) async fn submit<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Batch<'_>) -> Result<T, Failure> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job = Box::new(Task {
+            work: Some(work),
+            done: None,
+            answer,
+        });
+        let closed = || Failure::Closed.at(&self.store);
+        self.queue
+            .as_ref()
+            .ok_or_else(closed)?
+            .send(job)
+            .map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has said so itself; there is nothing left to do for it here.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What a request may use while it is carried out.
+pub(crate) struct Batch<'a> {
+    /// The connection, inside the batch's transaction.
+    pub(crate) db: &'a Connection,
+    log: &'a mut Log,
+    now: Timestamp,
+    touched: &'a mut Vec<VaultName>,
+}
+
+impl Batch<'_> {
+    /// Fails early if these entries cannot be recorded: before anything is written.
+    pub(crate) fn must_be_unlocked(&self, entries: &[Entry]) -> Result<(), Failure> {
+        if entries.is_empty() || self.log.chain.is_some() {
+            Ok(())
+        } else {
+            Err(Failure::LogIsLocked)
+        }
+    }
+
+    /// Records entries.
+    pub(crate) fn record(&mut self, entries: Vec<Entry>) -> Result<(), Failure> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let chain = self.log.chain.as_mut().ok_or(Failure::LogIsLocked)?;
+        self.log.is_ahead = true;
+        let appended = audit::append(self.db, chain, entries, self.now);
+        self.log.is_stale |= appended.is_err();
+        appended
+    }
+
+    /// Gives the log its keys.
+    pub(crate) fn unlock(&mut self, keys: ChainKeys) -> Result<(), Failure> {
+        // Under other keys the head is sealed anew with the next record.
+        if self.log.is_ahead {
+            if let Some(chain) = &self.log.chain {
+                audit::store_head(self.db, &chain.head())?;
+            }
+            self.log.is_ahead = false;
+        }
+        self.log.chain = Some(audit::chain(self.db, &keys)?);
+        self.log.keys = Some(keys);
+        Ok(())
+    }
+
+    /// Tells that a secret is not what it was.
+    pub(crate) fn touch(&mut self, name: &VaultName) {
+        self.touched.push(name.clone());
+    }
+}
+
+/// The growing end of the audit log.
+#[derive(Debug, Default)]
+struct Log {
+    keys: Option<ChainKeys>,
+    chain: Option<Chain>,
+    /// Whether there are records after the stored head.
+    is_ahead: bool,
+    /// Whether the chain may be ahead of what is stored.
+    is_stale: bool,
+}
+
+trait Job: Send {
+    /// Does the work and keeps the result. An error if the whole batch must be given up, with the reason.
+    fn run(&mut self, batch: &mut Batch<'_>) -> Result<(), Failure>;
+    /// Answers, once the batch is durable or was given up.
+    fn answer(self: Box<Self>, store: &str, committed: Option<&Gone>);
+}
+
+struct Task<T, F> {
+    work: Option<F>,
+    done: Option<Result<T, Failure>>,
+    answer: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Job for Task<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Batch<'_>) -> Result<T, Failure> + Send,
+{
+    fn run(&mut self, batch: &mut Batch<'_>) -> Result<(), Failure> {
+        let Some(work) = self.work.take() else {
+            return Ok(());
+        };
+        let before = batch.db.total_changes();
+        let result = work(batch);
+        let verdict = match &result {
+            Ok(_) => Ok(()),
+            Err(failure) => {
+                let has_left_no_trace = failure.is_its_own()
+                    && batch.db.total_changes() == before
+                    && !batch.db.is_autocommit()
+                    && !batch.log.is_stale;
+                if has_left_no_trace {
+                    Ok(())
+                } else {
+                    Err(failure.of_the_batch())
+                }
+            }
+        };
+        self.done = Some(result);
+        verdict
+    }
+
+    fn answer(self: Box<Self>, store: &str, committed: Option<&Gone>) {
+        let result = match (self.done, committed) {
+            (Some(Err(failure)), _) => Err(failure.at(store)),
+            (Some(Ok(value)), None) => Ok(value),
+            (_, Some(gone)) => Err(StoreError::Unavailable {
+                store: store.to_owned(),
+                problem: gone.0.clone(),
+            }),
+            (None, None) => Err(Failure::Closed.at(store)),
+        };
+        // Whoever asked may have gone away; what was done is done.
+        let _ = self.answer.send(result);
+    }
+}
+
+/// Why a batch was given up.
+struct Gone(String);
+
+struct Thread {
+    db: Connection,
+    path: PathBuf,
+    store: Arc<str>,
+    clock: Arc<dyn Clock>,
+    cache: Arc<Cache>,
+    log: Log,
+    mark: Mark,
+    written: Option<Mark>,
+    marked_at: Duration,
+}
+
+impl Thread {
+    fn run(&mut self, requests: &Receiver<Box<dyn Job>>) {
+        let mut jobs = Vec::with_capacity(BATCH);
+        loop {
+            let first = if self.written == Some(self.mark) {
+                requests.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                requests.recv_timeout(MARK_PAUSE)
+            };
+            match first {
+                Ok(job) => jobs.push(job),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            while jobs.len() < BATCH
+                && let Ok(job) = requests.try_recv()
+            {
+                jobs.push(job);
+            }
+            if !jobs.is_empty() {
+                self.batch(&mut jobs);
+            }
+            if self.clock.monotonic().saturating_sub(self.marked_at) >= MARK_PAUSE {
+                self.write_mark();
+            }
+        }
+        self.write_mark();
+        // Leaves one whole file behind; without it the next opening does the same.
+        let _ = self.db.pragma_update(None, "wal_checkpoint", "TRUNCATE");
+    }
+
+    fn batch(&mut self, jobs: &mut Vec<Box<dyn Job>>) {
+        let mut touched = Vec::new();
+        let gone = match self.attempt(jobs, &mut touched) {
+            Ok(()) => None,
+            Err(failure) => {
+                if !self.db.is_autocommit() {
+                    // If this fails too, the next BEGIN does, and says so.
+                    let _ = self.db.execute_batch("ROLLBACK");
+                }
+                self.log.is_stale = true;
+                tracing::warn!(store = %self.store, problem = %failure, "a batch was not stored");
+                Some(Gone(failure.reason()))
+            }
+        };
+        self.cache.forget(&touched);
+        for job in jobs.drain(..) {
+            job.answer(&self.store, gone.as_ref());
+        }
+    }
+
+    fn attempt(
+        &mut self,
+        jobs: &mut [Box<dyn Job>],
+        touched: &mut Vec<VaultName>,
+    ) -> Result<(), Failure> {
+        self.db.execute_batch("BEGIN IMMEDIATE")?;
+        if self.log.is_stale {
+            if let Some(keys) = &self.log.keys {
+                self.log.chain = Some(audit::chain(&self.db, keys)?);
+            }
+            self.mark = connection::mark(&self.db)?;
+            self.log.is_ahead = false;
+            self.log.is_stale = false;
+        }
+        let written = self.db.total_changes();
+        let mut batch = Batch {
+            db: &self.db,
+            log: &mut self.log,
+            now: self.clock.now(),
+            touched,
+        };
+        for job in jobs.iter_mut() {
+            job.run(&mut batch)?;
+        }
+        if self.db.total_changes() == written {
+            self.db.execute_batch("ROLLBACK")?;
+            return Ok(());
+        }
+        if let Some(chain) = self.log.chain.as_ref().filter(|_| self.log.is_ahead) {
+            audit::store_head(&self.db, &chain.head())?;
+        }
+        self.db
+            .prepare_cached("UPDATE vault SET changes = ?")?
+            .execute([self.mark.changes + 1])?;
+        self.db.execute_batch("COMMIT")?;
+        self.log.is_ahead = false;
+        self.mark.changes += 1;
+        Ok(())
+    }
+
+    /// Tells how far the file has come. A mark that cannot be written is tried again; an old mark is no
+    /// danger, it only sees less.
+    fn write_mark(&mut self) {
+        self.marked_at = self.clock.monotonic();
+        if self.written == Some(self.mark) {
+            return;
+        }
+        match self.mark.write(&self.path) {
+            Ok(()) => self.written = Some(self.mark),
+            Err(error) => {
+                tracing::warn!(store = %self.store, %error, "the mark beside the store was not written");
+            }
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Tests of the SQLite store, from outside.
+
+mod conformance;
+mod support;
