@@ -30,6 +30,7 @@ mod rows;
 mod schema;
 mod secrets;
 mod store;
+mod texts;
 mod time;
 mod writer;
 

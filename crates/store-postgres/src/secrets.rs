@@ -18,6 +18,7 @@ use crate::audit::limited;
 use crate::notice::Notices;
 use crate::problem::{Failure, Trouble};
 use crate::rows::{self, Unreadable, column};
+use crate::texts::fits;
 use crate::{ring, time};
 
 const RECORD: &str = "s.id, s.name, s.kind, s.description, s.tags, s.created_at, s.updated_at, v.version, v.algorithm";
@@ -32,7 +33,7 @@ impl PostgresStore {
     }
 
     fn check_text(&self, text: Option<&str>) -> Result<(), StoreError> {
-        if text.is_some_and(|text| text.contains('\0')) {
+        if text.is_some_and(|text| !fits(text)) {
             return Err(StoreError::Unsupported {
                 store: self.connections.name().to_owned(),
                 action: "hold a description with a NUL character".to_owned(),

@@ -26,7 +26,7 @@ use crate::change;
 use crate::connection::Connections;
 use crate::notice::{CHANNEL, Notices};
 use crate::problem::{Failure, Trouble};
-use crate::{rows, time};
+use crate::{rows, texts, time};
 
 /// Requests in one transaction: enough to share a flush, few enough to keep other vaults waiting shortly.
 const BATCH: usize = 256;
@@ -65,9 +65,9 @@ impl Queue {
     /// Asks, and waits until it is durable or refused.
     pub(crate) async fn write(&self, work: Work, entries: Vec<Entry>) -> Result<Done, StoreError> {
         let ended = || Failure::Unavailable("its writer has ended".to_owned()).of(&self.name);
-        if entries.iter().any(has_nul)
-            || matches!(&work, Work::Change(change) if change_has_nul(change))
-        {
+        let fits = entries.iter().all(texts::of_entry)
+            && !matches!(&work, Work::Change(change) if !texts::of_change(change));
+        if !fits {
             return Err(StoreError::Unsupported {
                 store: self.name.clone(),
                 action: "hold a text with a NUL character".to_owned(),
@@ -401,38 +401,4 @@ async fn finish(
         })?;
     }
     Ok(())
-}
-
-/// PostgreSQL's `text` has no NUL. Found before it can fail a batch.
-fn has_nul(entry: &Entry) -> bool {
-    let Entry {
-        event,
-        actor,
-        peer,
-        agent,
-        secret,
-        host,
-        lease: _,
-        rule,
-        outcome: _,
-        reason,
-    } = entry;
-    [Some(event), Some(actor)]
-        .into_iter()
-        .chain([peer, agent, secret, host, rule, reason].map(Option::as_ref))
-        .flatten()
-        .any(|text| text.contains('\0'))
-}
-
-fn change_has_nul(change: &Change) -> bool {
-    match change {
-        Change::Grant { lease, .. } => {
-            lease.rule.contains('\0') || lease.tool.as_ref().is_some_and(|tool| tool.contains('\0'))
-        }
-        Change::CreateToken(token) => token.agent.contains('\0'),
-        Change::OpenSession(session) => {
-            session.user.contains('\0') || session.channel.contains('\0')
-        }
-        _ => false,
-    }
 }
