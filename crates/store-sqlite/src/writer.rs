@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fnox_core::VaultName;
 use fnox_core::audit::{Chain, ChainKeys, Entry};
@@ -25,6 +25,9 @@ use crate::{audit, connection};
 
 /// How many requests share one commit at most.
 const BATCH: usize = 512;
+
+/// How long a commit waits for others at most.
+const LONGEST_MOMENT: Duration = Duration::from_micros(500);
 
 /// How often the mark beside the file is rewritten at most.
 const MARK_PAUSE: Duration = Duration::from_secs(1);
@@ -57,6 +60,8 @@ impl Writer {
             mark: seen,
             written: None,
             marked_at: clock.monotonic(),
+            crowd: 0,
+            cost: Duration::ZERO,
             clock,
         };
         thread.write_mark();
@@ -238,6 +243,9 @@ struct Thread {
     mark: Mark,
     written: Option<Mark>,
     marked_at: Duration,
+    /// How many shared the last commit, and what it cost.
+    crowd: usize,
+    cost: Duration,
 }
 
 impl Thread {
@@ -254,13 +262,12 @@ impl Thread {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            while jobs.len() < BATCH
-                && let Ok(job) = requests.try_recv()
-            {
-                jobs.push(job);
-            }
             if !jobs.is_empty() {
+                self.gather(requests, &mut jobs);
+                self.crowd = jobs.len();
+                let begun = Instant::now();
                 self.batch(&mut jobs);
+                self.cost = begun.elapsed();
             }
             if self.clock.monotonic().saturating_sub(self.marked_at) >= MARK_PAUSE {
                 self.write_mark();
@@ -269,6 +276,26 @@ impl Thread {
         self.write_mark();
         // Leaves one whole file behind; without it the next opening does the same.
         let _ = self.db.pragma_update(None, "wal_checkpoint", "TRUNCATE");
+    }
+
+    /// Takes what waits. Those that were answered together come back one after the other: giving them a
+    /// moment, short beside what a commit costs, lets them share the next one too. Whoever is alone never waits.
+    fn gather(&self, requests: &Receiver<Box<dyn Job>>, jobs: &mut Vec<Box<dyn Job>>) {
+        let deadline = Instant::now() + (self.cost / 8).min(LONGEST_MOMENT);
+        while jobs.len() < BATCH {
+            let next = match requests.try_recv() {
+                Ok(job) => Some(job),
+                Err(_) if jobs.len() >= self.crowd => None,
+                Err(_) => {
+                    let moment = deadline.saturating_duration_since(Instant::now());
+                    requests.recv_timeout(moment).ok()
+                }
+            };
+            match next {
+                Some(job) => jobs.push(job),
+                None => break,
+            }
+        }
     }
 
     fn batch(&mut self, jobs: &mut Vec<Box<dyn Job>>) {
