@@ -29,7 +29,7 @@ impl<'a> RequestRef<'a> {
     /// # Errors
     /// Where it is wrong, without a word of it.
     pub fn parse(frame: &'a [u8]) -> Result<Self, Malformed> {
-        serde_json::from_slice(frame).map_err(Malformed::from)
+        Malformed::read_object(frame)
     }
 
     /// Reads the parameters of a method.
@@ -37,10 +37,14 @@ impl<'a> RequestRef<'a> {
     /// # Errors
     /// `invalid_request`; the message names unknown and missing keys, and no values.
     pub fn params<P: Call>(&self) -> Result<P, WireError> {
-        serde_json::from_str(self.params.get()).map_err(|error| {
-            let message = format!("`{}`: {}", P::METHOD.name(), without_values(error));
+        let refused = |what: String| {
+            let message = format!("`{}`: {what}", P::METHOD.name());
             WireError::new(Code::InvalidRequest, message)
-        })
+        };
+        if !self.params.get().starts_with('{') {
+            return Err(refused("the parameters are not an object".to_owned()));
+        }
+        serde_json::from_str(self.params.get()).map_err(|error| refused(without_values(error)))
     }
 }
 
@@ -141,7 +145,7 @@ impl<'a> MessageRef<'a> {
     /// # Errors
     /// Where it is wrong, without a word of it.
     pub fn parse(frame: &'a [u8]) -> Result<Self, Malformed> {
-        serde_json::from_slice(frame).map_err(Malformed::from)
+        Malformed::read_object(frame)
     }
 }
 

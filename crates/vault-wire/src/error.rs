@@ -39,6 +39,23 @@ pub struct Malformed {
     column: usize,
 }
 
+impl Malformed {
+    /// Reads JSON that must be an object. serde's derived types would take an array as well, with the values in
+    /// the order of the fields, and a misplaced value would then be taken for another.
+    pub(crate) fn read_object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Self> {
+        let value = serde_json::from_slice(json)?;
+        let first = json.iter().find(|byte| !byte.is_ascii_whitespace());
+        if first == Some(&b'{') {
+            Ok(value)
+        } else {
+            Err(Self {
+                what: "JSON that is not an object",
+                column: 1,
+            })
+        }
+    }
+}
+
 impl From<serde_json::Error> for Malformed {
     fn from(error: serde_json::Error) -> Self {
         use serde_json::error::Category;

@@ -43,7 +43,7 @@ impl ClientHello {
     /// # Errors
     /// Where it is wrong, without a word of it: a token may stand there.
     pub fn parse(frame: &[u8]) -> Result<Self, Malformed> {
-        serde_json::from_slice(frame).map_err(Malformed::from)
+        Malformed::read_object(frame)
     }
 
     /// Whether the server speaks what the client asks for.
@@ -90,7 +90,7 @@ impl ServerHello {
     /// # Errors
     /// Where it is wrong.
     pub fn parse(frame: &[u8]) -> Result<Self, Malformed> {
-        serde_json::from_slice(frame).map_err(Malformed::from)
+        Malformed::read_object(frame)
     }
 
     /// Welcome.

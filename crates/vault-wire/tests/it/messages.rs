@@ -4,7 +4,7 @@ use fnox_core::SecretString;
 use fnox_vault_wire::Code;
 use fnox_vault_wire::envelope::{MessageRef, RequestRef};
 use fnox_vault_wire::hello::{ClientHello, ServerHello};
-use fnox_vault_wire::methods::{CreateToken, Method, RequestLease, StoreSecret};
+use fnox_vault_wire::methods::{CreateToken, DeleteSecret, Method, RequestLease, StoreSecret};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -177,4 +177,25 @@ fn every_code_and_method_is_read_as_it_is_written() {
         assert_eq!(Method::parse(method.name()), Some(*method));
         assert!(method.doc().ends_with('.'));
     }
+}
+
+#[test]
+fn an_array_in_the_place_of_an_object_is_refused() {
+    assert!(ClientHello::parse(br#"["zerolease",1,"token"]"#).is_err());
+    assert!(ServerHello::parse(br#"["zerolease",1,true]"#).is_err());
+    let id = "01939b6e-7e1c-7c3a-9f5e-3a1d5f6b7c8d";
+    let request = format!(r#"["{id}","whoami",{{}}]"#);
+    assert!(RequestRef::parse(request.as_bytes()).is_err());
+    let request = format!(r#"{{"id":"{id}","method":"delete_secret","params":["name"]}}"#);
+    let request = RequestRef::parse(request.as_bytes()).unwrap();
+    let error = request.params::<DeleteSecret>().unwrap_err();
+    assert_eq!(
+        error.message,
+        "`delete_secret`: the parameters are not an object"
+    );
+    let spaced = b" \n{\"protocol\":\"zerolease\",\"version\":1}\t";
+    assert!(
+        ClientHello::parse(spaced).is_ok(),
+        "white space is part of JSON"
+    );
 }

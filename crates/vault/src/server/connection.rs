@@ -192,9 +192,6 @@ impl Connection<'_> {
                 () = &mut token_ends => Next::End,
                 _ = stopping.changed() => Next::End,
             };
-            if self.events.is_none() && self.caller.wants_events.load(Ordering::Acquire) {
-                self.events = Some(self.shared.engine.events());
-            }
             match next {
                 Next::Frame => {
                     last = Instant::now();
@@ -214,6 +211,10 @@ impl Connection<'_> {
                     let _ = frame::encode_into(&mut self.out, &EventFrame { event: &event });
                 }
                 Next::End => break,
+            }
+            // Before the answer goes out: every event after it is heard.
+            if self.events.is_none() && self.caller.wants_events.load(Ordering::Acquire) {
+                self.events = Some(self.shared.engine.events());
             }
             if self.write().await.is_err() {
                 break;
