@@ -1,1 +1,28 @@
 //! A few signed AWS operations: KMS and Secrets Manager, without their SDK crates.
+//!
+//! Both services speak AWS JSON 1.1: one POST for each operation, signed with Signature Version 4 (by the
+//! official signer, `aws-sigv4`). The SDK crates of the two services are larger than the rest of fnox; what
+//! is needed of them are a dozen operations, in [`kms`] and [`secrets_manager`]. Names and types of their
+//! fields are those of the services' published models (`kms-2014-11-01`, `secretsmanager-2017-10-17`).
+//!
+//! What every call has: a limit on connecting and on the whole, a cap on the answer, no redirects, TLS
+//! (plain HTTP is only spoken with this machine itself), and retries with jitter only where repeating cannot
+//! do harm. Errors ([`AwsError`]) name operation, code and request id, never what was sent or answered.
+//!
+//! Credentials come from the environment that is given, or, as the SDKs have it, from profiles, SSO,
+//! containers and instances. For these, `aws-config` also reads this process's own environment.
+
+mod blob;
+mod client;
+mod credentials;
+mod error;
+mod http;
+pub mod kms;
+mod options;
+pub mod secrets_manager;
+mod sign;
+
+pub use blob::Blob;
+pub use client::{AwsClient, Operation, Repeat, Service};
+pub use error::{AwsError, AwsErrorKind};
+pub use options::AwsOptions;

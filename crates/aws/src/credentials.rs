@@ -1,0 +1,228 @@
+//! Who calls, and in which region.
+//!
+//! A key pair in the environment that was given is taken as it is, unless a profile is asked for by name. A
+//! profile is read from the files that this environment names. Everything else is `aws-config`'s business:
+//! SSO, web identity, containers, instances.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use aws_config::BehaviorVersion;
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::default_provider::region::DefaultRegionChain;
+use aws_config::meta::region::ProvideRegion as _;
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::profile::region::ProfileFileRegionProvider;
+use aws_config::provider_config::ProviderConfig;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
+use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
+use aws_smithy_runtime_api::client::http::{SharedHttpConnector, http_client_fn};
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::region::Region;
+use fnox_core::Env;
+use tokio::sync::Mutex;
+
+use crate::error::{AwsError, AwsErrorKind, chain};
+use crate::options::{AwsOptions, is_region};
+
+/// How long before their end credentials are replaced.
+const MARGIN: Duration = Duration::from_mins(5);
+
+/// The credentials, loaded when they are needed and again before they end.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    provider: SharedCredentialsProvider,
+    profile: Option<String>,
+    loaded: Mutex<Option<Credentials>>,
+}
+
+impl Keeper {
+    /// Chooses a source. Nothing is loaded yet.
+    pub(crate) async fn new(
+        env: &Env,
+        options: &AwsOptions,
+        region: &str,
+        connector: &SharedHttpConnector,
+    ) -> Self {
+        let profile = profile(env, options).map(str::to_owned);
+        let provider = match (keys(env), &options.profile, &profile) {
+            (Some(keys), None, _) => SharedCredentialsProvider::new(keys),
+            (_, _, Some(profile)) => SharedCredentialsProvider::new(
+                ProfileFileCredentialsProvider::builder()
+                    .configure(&config(options, region, connector))
+                    .profile_files(profile_files(env))
+                    .profile_name(profile)
+                    .build(),
+            ),
+            _ => SharedCredentialsProvider::new(
+                DefaultCredentialsChain::builder()
+                    .configure(config(options, region, connector))
+                    .region(Region::new(region.to_owned()))
+                    .build()
+                    .await,
+            ),
+        };
+        Self {
+            provider,
+            profile,
+            loaded: Mutex::default(),
+        }
+    }
+
+    /// The credentials, still valid for some minutes at `now`.
+    pub(crate) async fn credentials(&self, now: SystemTime) -> Result<Credentials, AwsError> {
+        let mut loaded = self.loaded.lock().await;
+        if let Some(credentials) = loaded.as_ref().filter(|it| lives(it, now)) {
+            return Ok(credentials.clone());
+        }
+        let fresh = self.provider.provide_credentials().await;
+        let fresh = fresh.map_err(|error| self.explain(&error))?;
+        *loaded = Some(fresh.clone());
+        Ok(fresh)
+    }
+
+    /// Forgets them: the service says that they are over.
+    pub(crate) async fn forget(&self) {
+        *self.loaded.lock().await = None;
+    }
+
+    fn explain(&self, error: &CredentialsError) -> AwsError {
+        let whose = match &self.profile {
+            Some(profile) => format!("of the AWS profile `{}`", profile.escape_debug()),
+            None => "for AWS".to_owned(),
+        };
+        let message = format!("the credentials {whose} cannot be loaded: {}", chain(error));
+        // The SDK has no kind of its own for a service that cannot be reached.
+        let unreachable = ["dispatch failure", "timeout", "timed out"];
+        if matches!(error, CredentialsError::ProviderTimedOut(_))
+            || unreachable.iter().any(|words| message.contains(words))
+        {
+            return AwsError::new("aws", AwsErrorKind::Unreachable, message);
+        }
+        AwsError::new("aws", AwsErrorKind::Credentials, message).with_remedy(
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or log in with \
+             `aws sso login`",
+        )
+    }
+}
+
+/// The region, from the nearest place that names one.
+///
+/// # Errors
+/// [`AwsError`] if none does, or if it cannot be one.
+pub(crate) async fn region(env: &Env, options: &AwsOptions) -> Result<String, AwsError> {
+    let named = options.region.clone().or_else(|| {
+        let variables = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+        env.first(&variables).map(|(_, region)| region.to_owned())
+    });
+    let region = match named {
+        Some(region) => Some(region),
+        None => surroundings(env, options).await,
+    };
+    match region {
+        Some(region) if is_region(&region) => Ok(region),
+        Some(region) => Err(AwsError::configuration(format!(
+            "`{}` is not an AWS region",
+            region.escape_debug()
+        ))),
+        None => Err(AwsError::configuration("no AWS region is set")
+            .with_remedy("set AWS_REGION, for example to eu-central-1")),
+    }
+}
+
+async fn surroundings(env: &Env, options: &AwsOptions) -> Option<String> {
+    let mut files = ProfileFileRegionProvider::builder().profile_files(profile_files(env));
+    if let Some(profile) = profile(env, options) {
+        files = files.profile_name(profile);
+    }
+    if let Some(region) = files.build().region().await {
+        return Some(region.to_string());
+    }
+    if env.switch("AWS_EC2_METADATA_DISABLED") == Some(true) {
+        return None;
+    }
+    let chain = DefaultRegionChain::builder().build();
+    let region = tokio::time::timeout(options.call_limit, chain.region()).await;
+    Some(region.ok()??.to_string())
+}
+
+fn profile<'a>(env: &'a Env, options: &'a AwsOptions) -> Option<&'a str> {
+    options.profile.as_deref().or_else(|| {
+        env.first(&["AWS_PROFILE", "AWS_DEFAULT_PROFILE"])
+            .map(|(_, name)| name)
+    })
+}
+
+fn keys(env: &Env) -> Option<Credentials> {
+    let value = |name: &str| env.var(name).map(str::to_owned);
+    Some(Credentials::new(
+        value("AWS_ACCESS_KEY_ID")?,
+        value("AWS_SECRET_ACCESS_KEY")?,
+        value("AWS_SESSION_TOKEN").or_else(|| value("AWS_SECURITY_TOKEN")),
+        None,
+        "fnox",
+    ))
+}
+
+fn config(options: &AwsOptions, region: &str, connector: &SharedHttpConnector) -> ProviderConfig {
+    let connector = connector.clone();
+    ProviderConfig::without_region()
+        .with_region(Some(Region::new(region.to_owned())))
+        .with_behavior_version(Some(BehaviorVersion::latest()))
+        .with_http_client(http_client_fn(move |_, _| connector.clone()))
+        .with_timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(options.connect_limit)
+                .operation_timeout(options.call_limit)
+                .build(),
+        )
+}
+
+/// The files that the environment names. The SDK would look at the process's own.
+fn profile_files(env: &Env) -> EnvConfigFiles {
+    let existing = [
+        (
+            EnvConfigFileKind::Config,
+            file(env, "AWS_CONFIG_FILE", "config"),
+        ),
+        (
+            EnvConfigFileKind::Credentials,
+            file(env, "AWS_SHARED_CREDENTIALS_FILE", "credentials"),
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(kind, path)| Some((kind, path.filter(|path| path.exists())?)));
+    let mut builder = EnvConfigFiles::builder();
+    let mut any = false;
+    for (kind, path) in existing {
+        builder = builder.with_file(kind, path);
+        any = true;
+    }
+    if any {
+        builder.build()
+    } else {
+        // A set without files is an error of the SDK; one that is empty is not.
+        EnvConfigFiles::builder()
+            .with_contents(EnvConfigFileKind::Config, "")
+            .build()
+    }
+}
+
+fn file(env: &Env, variable: &str, name: &str) -> Option<PathBuf> {
+    let home = env.var("HOME").map(PathBuf::from);
+    match (env.var(variable), home) {
+        (Some(path), home) => match (path.strip_prefix("~/"), home) {
+            (Some(rest), Some(home)) => Some(home.join(rest)),
+            _ => Some(PathBuf::from(path)),
+        },
+        (None, home) => home.map(|home| home.join(".aws").join(name)),
+    }
+}
+
+fn lives(credentials: &Credentials, now: SystemTime) -> bool {
+    credentials
+        .expiry()
+        .is_none_or(|expiry| expiry > now + MARGIN)
+}
