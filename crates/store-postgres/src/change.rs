@@ -173,17 +173,9 @@ async fn grant(client: &ClientWrapper, lease: &Lease, caps: Caps) -> Result<Vec<
 
 fn reached(row: &Row, caps: Caps) -> Result<Refusal, Failure> {
     let limits = [
-        (
-            "of_agent",
-            Some(caps.per_agent),
-            "live leases of this agent",
-        ),
-        ("of_rule", caps.per_rule, "live leases by this rule"),
-        (
-            "of_session",
-            caps.per_session,
-            "live leases of this session",
-        ),
+        ("of_agent", Some(caps.per_agent), Caps::OF_AGENT),
+        ("of_rule", caps.per_rule, Caps::BY_RULE),
+        ("of_session", caps.per_session, Caps::OF_SESSION),
     ];
     for (name, limit, what) in limits {
         let live: i64 = column(row, name)?;

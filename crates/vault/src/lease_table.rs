@@ -69,7 +69,7 @@ impl LeaseTable {
         let at = |count: Option<&u32>| count.copied().unwrap_or(0);
         if at(self.per_agent.get(&lease.agent)) >= caps.per_agent {
             return Err(Refusal::Cap {
-                what: "live leases of this agent",
+                what: Caps::OF_AGENT,
                 limit: caps.per_agent,
             });
         }
@@ -77,7 +77,7 @@ impl LeaseTable {
             let key = (lease.agent.clone(), Arc::clone(&lease.rule));
             if at(self.per_rule.get(&key)) >= limit {
                 return Err(Refusal::Cap {
-                    what: "live leases of this agent by this rule",
+                    what: Caps::BY_RULE,
                     limit,
                 });
             }
@@ -86,7 +86,7 @@ impl LeaseTable {
             && at(self.per_session.get(&session)) >= limit
         {
             return Err(Refusal::Cap {
-                what: "live leases of this session",
+                what: Caps::OF_SESSION,
                 limit,
             });
         }

@@ -70,13 +70,13 @@ async fn caps_are_exact_over_two_vaults() {
     let stores = [database.store().await, database.store().await];
     let session = SessionId::generate();
     let cases = [
-        (caps(7), "live leases of this agent", 7),
+        (caps(7), Caps::OF_AGENT, 7),
         (
             Caps {
                 per_rule: Some(5),
                 ..caps(100)
             },
-            "live leases by this rule",
+            Caps::BY_RULE,
             5,
         ),
         (
@@ -84,7 +84,7 @@ async fn caps_are_exact_over_two_vaults() {
                 per_session: Some(3),
                 ..caps(100)
             },
-            "live leases of this session",
+            Caps::OF_SESSION,
             3,
         ),
     ];

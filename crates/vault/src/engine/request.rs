@@ -278,10 +278,14 @@ pub(super) fn granted(lease: &Lease) -> LeaseGrant {
 fn over_cap(refusal: &Refusal) -> VaultError {
     match *refusal {
         Refusal::Cap {
-            what: "live leases of this session",
+            what: Caps::OF_SESSION,
             limit,
         } => VaultError::SessionCap { limit },
         Refusal::Cap { what, limit } => VaultError::LeaseCap { what, limit },
+        // The store knows of an end that this vault has not heard of yet.
+        Refusal::NotLive(_) => VaultError::Denied(
+            "the session or the token that this was asked with was withdrawn meanwhile".to_owned(),
+        ),
         ref other => VaultError::Store(other.to_string()),
     }
 }

@@ -96,6 +96,15 @@ pub struct Caps {
     pub per_session: Option<u32>,
 }
 
+impl Caps {
+    /// What a limit on one agent's leases speaks of.
+    pub const OF_AGENT: &str = "live leases of this agent";
+    /// What a limit on one agent's leases by one rule speaks of.
+    pub const BY_RULE: &str = "live leases of this agent by this rule";
+    /// What a limit on one session's leases speaks of.
+    pub const OF_SESSION: &str = "live leases of this session";
+}
+
 /// Why a store did not make a change. Nothing was changed or recorded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -117,7 +126,7 @@ pub enum Refusal {
     /// There are as many as there may be.
     #[error("the limit of {limit} {what} is reached")]
     Cap {
-        /// Of which there may be no more: `live leases of this agent`, `… by this rule`, `… of this session`.
+        /// Of which there may be no more: [`Caps::OF_AGENT`], [`Caps::BY_RULE`] or [`Caps::OF_SESSION`].
         what: &'static str,
         /// How many there may be.
         limit: u32,

@@ -6,7 +6,7 @@
 
 mod keep;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -26,6 +26,9 @@ use super::{
 };
 use crate::lease::Lease;
 
+/// How many leases that are over are remembered.
+const REMEMBERED: usize = 20_000;
+
 /// All four stores in memory.
 #[derive(Debug)]
 pub struct MemoryStore {
@@ -39,6 +42,10 @@ struct State {
     /// Each with its versions, oldest first, never empty.
     secrets: BTreeMap<VaultName, Vec<StoredSecret>>,
     leases: BTreeMap<LeaseId, Lease>,
+    /// The active ones among them, by agent.
+    active: HashMap<AgentId, BTreeSet<LeaseId>>,
+    /// Those that are over, in the order in which they ended.
+    over: VecDeque<LeaseId>,
     tokens: BTreeMap<TokenId, TokenRecord>,
     sessions: BTreeMap<SessionId, SessionRecord>,
     ring: Option<RingRecord>,

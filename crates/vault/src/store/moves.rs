@@ -45,13 +45,9 @@ impl Live {
 pub fn grant(live: Live, caps: Caps, lease: &Lease) -> Result<(), Refusal> {
     let per_session = caps.per_session.filter(|_| lease.session.is_some());
     let checks = [
-        (
-            Some(caps.per_agent),
-            live.of_agent,
-            "live leases of this agent",
-        ),
-        (caps.per_rule, live.by_rule, "live leases by this rule"),
-        (per_session, live.of_session, "live leases of this session"),
+        (Some(caps.per_agent), live.of_agent, Caps::OF_AGENT),
+        (caps.per_rule, live.by_rule, Caps::BY_RULE),
+        (per_session, live.of_session, Caps::OF_SESSION),
     ];
     for (limit, count, what) in checks {
         if let Some(limit) = limit.filter(|limit| count >= u64::from(*limit)) {

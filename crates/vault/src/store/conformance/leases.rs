@@ -116,29 +116,28 @@ async fn are_spent_and_given_back(subject: &dyn Subject) {
 async fn are_renewed_and_shortened(subject: &dyn Subject) {
     let stores = unlocked(subject).await;
     let mut one = lease("coder");
+    let id = one.id;
     let renew = |at, until| Change::Renew {
-        id: one.id,
+        id,
         now: moment(at),
         expires_at: moment(until),
     };
     let shorten = |until| Change::Shorten {
-        id: one.id,
+        id,
         expires_at: moment(until),
     };
     over(commit(&stores, renew(1, 900)).await, None);
     granted(&stores, &one).await;
-    let (late, longer) = (renew(600, 900), renew(599, 900));
-    let (shorter, less, more) = (renew(1, 30), shorten(300), shorten(5000));
-    over(commit(&stores, late).await, Some(one.clone()));
+    over(commit(&stores, renew(600, 900)).await, Some(one.clone()));
     one.expires_at = moment(900);
     one.renewals = 1;
-    assert_eq!(commit(&stores, longer).await.unwrap(), [one.clone()]);
+    assert_eq!(commit(&stores, renew(599, 900)).await.unwrap(), [one.clone()]);
     one.renewals = 2;
-    let moved = commit(&stores, shorter).await.unwrap();
+    let moved = commit(&stores, renew(1, 30)).await.unwrap();
     assert_eq!(moved, [one.clone()], "a renewal never shortens");
     one.expires_at = moment(300);
-    assert_eq!(commit(&stores, less).await.unwrap(), [one.clone()]);
-    commit(&stores, more).await.unwrap();
+    assert_eq!(commit(&stores, shorten(300)).await.unwrap(), [one.clone()]);
+    commit(&stores, shorten(5000)).await.unwrap();
     assert_eq!(found(&stores, one.id).await, one, "nor the reverse");
     let expire = Change::Expire { ids: vec![one.id] };
     commit(&stores, expire).await.unwrap();
@@ -158,11 +157,11 @@ async fn are_withdrawn_and_expire(subject: &dyn Subject) {
     for lease in [&live, &expired, &spent] {
         granted(&stores, lease).await;
     }
-    let spend = Change::Spend {
+    let last = Change::Spend {
         id: spent.id,
         now: moment(1),
     };
-    commit(&stores, spend).await.unwrap();
+    commit(&stores, last).await.unwrap();
     let expire = Change::Expire {
         ids: vec![expired.id, spent.id, LeaseId::generate()],
     };
@@ -314,11 +313,11 @@ async fn survive(subject: &dyn Subject) {
     for lease in [&spent, &revoked, &renewed] {
         granted(&stores, lease).await;
     }
-    let spend = Change::Spend {
+    let last = Change::Spend {
         id: spent.id,
         now: moment(1),
     };
-    commit(&stores, spend).await.unwrap();
+    commit(&stores, last).await.unwrap();
     let revoke = Change::Revoke {
         ids: vec![revoked.id],
         reason: RevocationReason::SessionRevoked,

@@ -291,7 +291,7 @@ async fn are_refused_under_an_old_key(subject: &dyn Subject) {
     assert_eq!(found(&stores, "a").await, Some(one.clone()));
     assert_eq!(found(&stores, "b").await, None);
     let mut two = next(&one);
-    two.key_id = "k2".to_owned();
+    two.key_id = String::from("k2");
     stores.secrets.add_version(two.clone(), 3).await.unwrap();
     assert_eq!(found(&stores, "a").await, Some(two));
 }

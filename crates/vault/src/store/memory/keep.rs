@@ -10,10 +10,10 @@ use fnox_vault_wire::methods::AuditQuery;
 use fnox_vault_wire::{LeaseId, SessionId, TokenId};
 use jiff::Timestamp;
 
-use super::{NAME, State};
+use super::{NAME, REMEMBERED, State};
 use crate::lease::Lease;
 use crate::store::moves::{self, Live, Withdrawn};
-use crate::store::{Change, Described, Refusal, Resealed, StoreError, StoredSecret};
+use crate::store::{Caps, Change, Described, Refusal, Resealed, StoreError, StoredSecret};
 
 impl State {
     pub(super) fn newest(&self, name: &VaultName) -> Option<&StoredSecret> {
@@ -139,16 +139,20 @@ impl State {
 impl State {
     /// Makes a change, or refuses it and changes nothing. Answers with the leases that it moved.
     pub(super) fn change(&mut self, change: Change) -> Result<Vec<Lease>, Refusal> {
+        let moved = self.make(change)?;
+        for lease in &moved {
+            self.note(lease);
+        }
+        Ok(moved)
+    }
+
+    fn make(&mut self, change: Change) -> Result<Vec<Lease>, Refusal> {
         match change {
             Change::Grant { lease, caps } => {
                 if self.leases.contains_key(&lease.id) {
                     return Err(Refusal::Exists);
                 }
-                let mut live = Live::default();
-                for other in self.leases.values() {
-                    live.count(other, &lease);
-                }
-                moves::grant(live, caps, &lease)?;
+                moves::grant(self.beside(&lease, caps), caps, &lease)?;
                 self.leases.insert(lease.id, lease.clone());
                 Ok(vec![lease])
             }
@@ -210,6 +214,64 @@ impl State {
             _ => {}
         }
         Ok(())
+    }
+
+    /// What lives beside a new lease, as far as it can matter: who has fewer leases than any limit, their time
+    /// over or not, needs no closer look.
+    fn beside(&self, lease: &Lease, caps: Caps) -> Live {
+        let mut live = Live::default();
+        if caps.per_session.is_some() && lease.session.is_some() {
+            for other in self.leases.values() {
+                live.count(other, lease);
+            }
+            return live;
+        }
+        let own = self.active.get(&lease.agent);
+        let smallest = caps
+            .per_rule
+            .map_or(caps.per_agent, |limit| limit.min(caps.per_agent));
+        if own.is_some_and(|own| own.len() as u64 >= u64::from(smallest)) {
+            for other in own
+                .into_iter()
+                .flatten()
+                .filter_map(|id| self.leases.get(id))
+            {
+                live.count(other, lease);
+            }
+        }
+        live
+    }
+
+    /// Keeps the index of active leases true, and forgets all but the last of those that are over.
+    fn note(&mut self, lease: &Lease) {
+        let is_active = self
+            .leases
+            .get(&lease.id)
+            .is_some_and(|lease| lease.state == LeaseState::Active);
+        if is_active {
+            self.active
+                .entry(lease.agent.clone())
+                .or_default()
+                .insert(lease.id);
+            return;
+        }
+        if let Some(own) = self.active.get_mut(&lease.agent) {
+            own.remove(&lease.id);
+            if own.is_empty() {
+                self.active.remove(&lease.agent);
+            }
+        }
+        self.over.push_back(lease.id);
+        while self.over.len() > REMEMBERED {
+            if let Some(oldest) = self.over.pop_front()
+                && self
+                    .leases
+                    .get(&oldest)
+                    .is_some_and(|lease| lease.state != LeaseState::Active)
+            {
+                self.leases.remove(&oldest);
+            }
+        }
     }
 
     fn one(
@@ -347,6 +409,13 @@ impl Undo {
 
 impl State {
     pub(super) fn undo(&mut self, undo: Undo, moved: &[Lease]) {
+        self.take_back(undo, moved);
+        for lease in moved {
+            self.note(lease);
+        }
+    }
+
+    fn take_back(&mut self, undo: Undo, moved: &[Lease]) {
         match undo {
             Undo::Nothing => {}
             Undo::Grant => {
