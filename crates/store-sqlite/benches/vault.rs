@@ -7,8 +7,8 @@
 //! that were made before and look only at what they need, so that what is measured is the server.
 
 #![expect(
-    clippy::disallowed_methods,
     clippy::panic,
+    clippy::print_stderr,
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a benchmark ends where it cannot go on, and prints what it found"

@@ -1,6 +1,6 @@
 //! The audit log as rows. The writer holds the chain; readers only look.
 
-use fnox_core::audit::{Chain, ChainKeys, Entry, Head, Outcome, Record};
+use fnox_core::audit::{Chain, ChainKeys, Entry, ForgedHead, Head, Outcome, Record};
 use fnox_vault::store::Scanned;
 use fnox_vault_wire::methods::AuditQuery;
 use jiff::Timestamp;
@@ -14,6 +14,8 @@ use crate::time;
 /// The chain where the stored log ends.
 pub(crate) fn chain(db: &Connection, keys: &ChainKeys) -> Result<Chain, Failure> {
     Ok(match head(db)? {
+        // Records without a head: somebody took it away.
+        None if db.prepare("SELECT 1 FROM audit")?.exists([])? => return Err(ForgedHead.into()),
         None => Chain::empty(keys.current().clone()),
         Some(head) => Chain::resume(keys, &head)?,
     })

@@ -11,15 +11,15 @@ const VALUE: &str = "{\"id\":\"019b0000-0000-7000-8000-000000000001\",\"ok\":tru
 const DONE: &str = "{\"id\":\"019b0000-0000-7000-8000-000000000001\",\"ok\":true,\"result\":{}}";
 
 pub(crate) async fn serve(listener: Listener) {
-    let framed = |text: &str| {
+    let with_length = |text: &str| {
         let mut bytes = u32::try_from(text.len()).unwrap().to_be_bytes().to_vec();
         bytes.extend_from_slice(text.as_bytes());
         bytes
     };
     loop {
         let (stream, _) = listener.accept().await.unwrap();
-        let answers = [framed(GRANT), framed(VALUE), framed(DONE)];
-        let hello = framed(HELLO);
+        let answers = [with_length(GRANT), with_length(VALUE), with_length(DONE)];
+        let hello = with_length(HELLO);
         tokio::spawn(async move {
             let (reader, mut writer) = stream.into_split();
             let mut frames = FrameReader::new(reader, frame::MAX_FRAME);

@@ -117,6 +117,8 @@ fn resident() -> u64 {
 }
 
 fn push(rows: &mut Vec<Row>, name: &str, measured: Measured, beside: Option<&Measured>) {
+    // Something to look at while it runs.
+    eprintln!("{name}: {:.0}/s", measured.per_second);
     let share = beside.map(|other| measured.per_second / other.per_second);
     rows.push(Row {
         name: name.to_owned(),
@@ -133,8 +135,8 @@ fn print(rows: &[Row], is_json: bool) {
                 serde_json::json!({
                     "name": row.name,
                     "per_second": row.measured.per_second,
-                    "median_us": row.measured.median.as_micros() as u64,
-                    "p99_us": row.measured.slowest_hundredth.as_micros() as u64,
+                    "median_us": row.measured.median.as_secs_f64() * 1e6,
+                    "p99_us": row.measured.slowest_hundredth.as_secs_f64() * 1e6,
                     "share_of_limit": row.share,
                 })
             })

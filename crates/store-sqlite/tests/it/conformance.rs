@@ -1,6 +1,6 @@
 //! The suite of every store.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
@@ -16,7 +16,7 @@ struct Sqlite {
 }
 
 impl Sqlite {
-    fn open(path: &PathBuf) -> Stores {
+    fn open(path: &Path) -> Stores {
         SqliteStore::open(path, create()).unwrap().stores()
     }
 }

@@ -131,7 +131,10 @@ async fn are_renewed_and_shortened(subject: &dyn Subject) {
     over(commit(&stores, renew(600, 900)).await, Some(one.clone()));
     one.expires_at = moment(900);
     one.renewals = 1;
-    assert_eq!(commit(&stores, renew(599, 900)).await.unwrap(), [one.clone()]);
+    assert_eq!(
+        commit(&stores, renew(599, 900)).await.unwrap(),
+        [one.clone()]
+    );
     one.renewals = 2;
     let moved = commit(&stores, renew(1, 30)).await.unwrap();
     assert_eq!(moved, [one.clone()], "a renewal never shortens");
