@@ -261,6 +261,11 @@ impl KeyRing {
         self.inner().record().clone()
     }
 
+    /// How often the ring has changed, as far as is known here.
+    pub(crate) fn generation(&self) -> u64 {
+        self.inner().record().generation
+    }
+
     /// The key of the source that wraps new keys at present.
     pub(crate) async fn wrapping_key(
         &self,

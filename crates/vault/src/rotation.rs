@@ -9,11 +9,10 @@
 use std::collections::BTreeSet;
 
 use fnox_core::Clock;
-use fnox_core::seal::{Algorithm, SealingKey};
+use fnox_core::seal::Algorithm;
 use fnox_vault_wire::methods::KeyRotated;
 
 use crate::key_ring::{KeyRing, KeyRingError};
-use crate::key_source::NewKey;
 use crate::store::{
     KeyPurpose, KeyState, Resealed, RingRecord, RotationRecord, SecretStore, StoredSecret,
 };
@@ -22,6 +21,8 @@ use crate::store::{
 const BATCH: usize = 100;
 /// How often a batch may be refused as a whole before it counts as stuck: each time, others were faster.
 const PATIENCE: usize = 100;
+/// How often another vault may be faster with a step of the ring.
+const TRIES: usize = 5;
 
 /// Replaces the data key. A replacement that was interrupted is finished first.
 ///
@@ -44,7 +45,7 @@ pub async fn rotate_data(
         started_at: clock.now(),
     });
     ring.save(record, &wrapping).await?;
-    let rewrapped = before + finish_data(ring, secrets).await?;
+    let rewrapped = before + resume_locked(ring, secrets).await?;
     Ok(KeyRotated {
         key_id: active_data_key(&ring.record()),
         rewrapped,
@@ -75,7 +76,7 @@ pub async fn rotate_source(
         from,
     });
     ring.save(record, &wrapping).await?;
-    finish_source(ring).await?;
+    resume_locked(ring, secrets).await?;
     let record = ring.record();
     Ok(KeyRotated {
         key_id: record.wrapping_key,
@@ -93,10 +94,11 @@ pub async fn rewrap(
     algorithm: Option<Algorithm>,
 ) -> Result<KeyRotated, KeyRingError> {
     let _one_at_a_time = ring.changing.lock().await;
-    let before = resume_locked(ring, secrets).await?;
-    let rewrapped = before + reseal_all(ring, secrets, algorithm).await?;
+    let mut rewrapped = resume_locked(ring, secrets).await?;
+    let record = ring.record();
+    reseal_all(ring, &record, secrets, algorithm, &mut rewrapped).await?;
     Ok(KeyRotated {
-        key_id: active_data_key(&ring.record()),
+        key_id: active_data_key(&record),
         rewrapped,
     })
 }
@@ -111,38 +113,51 @@ pub async fn resume(ring: &KeyRing, secrets: &dyn SecretStore) -> Result<u64, Ke
 }
 
 async fn resume_locked(ring: &KeyRing, secrets: &dyn SecretStore) -> Result<u64, KeyRingError> {
-    // Another vault on the same store may have gone on with it.
-    ring.reload().await?;
-    match ring.record().rotation {
-        None => Ok(0),
-        Some(RotationRecord::Data { .. }) => finish_data(ring, secrets).await,
-        Some(RotationRecord::Source { .. }) => finish_source(ring).await.map(|()| 0),
+    let mut rewrapped = 0;
+    for _ in 0..TRIES {
+        // Another vault on the same store may have gone on with it.
+        ring.reload().await?;
+        let outcome = match ring.record().rotation {
+            None => return Ok(rewrapped),
+            Some(RotationRecord::Data { .. }) => finish_data(ring, secrets, &mut rewrapped).await,
+            Some(RotationRecord::Source { .. }) => finish_source(ring).await,
+        };
+        match outcome {
+            Ok(()) | Err(KeyRingError::Moved) => {}
+            Err(error) => return Err(error),
+        }
     }
+    Err(KeyRingError::Moved)
 }
 
 /// Seals values anew until none is left, then drops the retired keys.
-async fn finish_data(ring: &KeyRing, secrets: &dyn SecretStore) -> Result<u64, KeyRingError> {
+async fn finish_data(
+    ring: &KeyRing,
+    secrets: &dyn SecretStore,
+    rewrapped: &mut u64,
+) -> Result<(), KeyRingError> {
     // Who sealed with the old ring has stored it before the last look.
     ring.writers_done().await;
-    let rewrapped = reseal_all(ring, secrets, None).await?;
     let mut record = ring.record();
+    reseal_all(ring, &record, secrets, None, rewrapped).await?;
     let wrapping = ring.wrapping_key(&record).await?;
     record
         .keys
         .retain(|key| key.purpose != KeyPurpose::Data || key.state == KeyState::Active);
     record.rotation = None;
-    ring.save(record, &wrapping).await?;
-    Ok(rewrapped)
+    ring.save(record, &wrapping).await
 }
 
-/// Makes or finds the second key, moves the ring to it, drops the first.
+/// Has the source make the second key, moves the ring to it, drops the first.
 async fn finish_source(ring: &KeyRing) -> Result<(), KeyRingError> {
     let mut record = ring.record();
     let Some(RotationRecord::Source { from, .. }) = record.rotation.clone() else {
         return Ok(());
     };
     if record.wrapping_key == from {
-        let next = second_key(ring, &record, &from).await?;
+        // Always a new one: a key that is there already may be an older one that somebody knows. One that was
+        // made before a crash opens nothing and is dropped with the first.
+        let next = ring.source().add(&record.vault_id).await?;
         record.keys = ring.rewrapped(&next.key)?;
         next.key.id().clone_into(&mut record.wrapping_key);
         // The first one stays stored until the source has been told to drop it.
@@ -159,38 +174,22 @@ async fn finish_source(ring: &KeyRing) -> Result<(), KeyRingError> {
     ring.save(record, &wrapping).await
 }
 
-/// The source's second key: the one that it made before a crash, or a new one.
-async fn second_key(
-    ring: &KeyRing,
-    record: &RingRecord,
-    from: &str,
-) -> Result<NewKey, KeyRingError> {
-    let held = ring.source().load(&record.stored_wrapping_keys).await?;
-    let is_new = |key: &SealingKey| key.id() != from;
-    match held.into_iter().rev().find(is_new) {
-        // A key that the source keeps itself. One that it has us store is lost with the crash, and harmless.
-        Some(key)
-            if !record
-                .stored_wrapping_keys
-                .iter()
-                .any(|stored| stored.id == key.id()) =>
-        {
-            Ok(NewKey { key, stored: None })
-        }
-        _ => Ok(ring.source().add(&record.vault_id).await?),
-    }
-}
-
 /// Seals every version anew that is not sealed by the active key, or not with the algorithm.
+/// Fails with [`KeyRingError::Moved`] as soon as the ring is another one than `record`.
 async fn reseal_all(
     ring: &KeyRing,
+    record: &RingRecord,
     secrets: &dyn SecretStore,
     algorithm: Option<Algorithm>,
-) -> Result<u64, KeyRingError> {
-    let active = active_data_key(&ring.record());
-    let (mut count, mut idle) = (0, 0);
+    rewrapped: &mut u64,
+) -> Result<(), KeyRingError> {
+    let active = active_data_key(record);
+    let mut idle = 0;
     let mut damaged = BTreeSet::new();
     loop {
+        if ring.generation() != record.generation {
+            return Err(KeyRingError::Moved);
+        }
         // Those that cannot be opened are met again each time: look past them.
         let found = secrets
             .sealed_otherwise(&active, algorithm, BATCH + damaged.len())
@@ -210,14 +209,14 @@ async fn reseal_all(
         }
         if items.is_empty() {
             if damaged.is_empty() {
-                return Ok(count);
+                return Ok(());
             }
             return Err(KeyRingError::Damaged {
                 values: damaged.into_iter().collect(),
             });
         }
         let done = secrets.reseal(items).await?;
-        count += done;
+        *rewrapped += done;
         idle = if done == 0 { idle + 1 } else { 0 };
         if idle > PATIENCE {
             return Err(KeyRingError::Stuck);

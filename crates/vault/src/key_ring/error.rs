@@ -80,7 +80,7 @@ impl KeyRingError {
                 "name the source that holds the key {expected_id}, or restore the key; without it nothing in this store can be opened"
             )),
             Self::CannotRotate { .. } => Some(
-                "move to a source that can, for example file:PATH, by `fnox vault key rotate`"
+                "put the same key into a file that the vault may write, as one line of 64 hex digits and with mode 0600, open the vault with file:PATH, and repeat `fnox vault key rotate --source`"
                     .to_owned(),
             ),
             Self::Moved => Some("repeat it".to_owned()),

@@ -50,7 +50,7 @@ impl KeySource for EnvKey {
         Err(
             KeySourceError::new(&self.name, "holds one key and cannot be given another")
                 .with_remedy(
-                    "keep the key in a file (`file:PATH`), a keychain or AWS KMS to rotate it",
+                    "put the same key into a file with mode 0600, as one line of 64 hex digits, open the vault with file:PATH, and run `fnox vault key rotate --source`",
                 ),
         )
     }

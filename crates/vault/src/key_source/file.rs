@@ -1,7 +1,11 @@
 //! Wrapping keys in a file that only its owner can read.
 //!
 //! Others who can read the file can open the vault, so a file with a wider mode is refused, as is one that somebody
-//! else owns, and a link. Changes replace the file as a whole: temporary file, fsync, rename, fsync of the folder.
+//! else owns, and a link. Changes replace the file as a whole: temporary file, fsync, rename, fsync of the folder;
+//! a lock on the folder keeps two processes from losing each other's key. A credential that systemd hands over
+//! (`LoadCredential=`) is such a file too, one that cannot be changed.
+//!
+//! One file belongs to one vault: replacing the key drops every other key in it.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -10,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use fnox_core::seal::SealingKey;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Access, FlockOperation, Mode, OFlags};
 use zeroize::Zeroizing;
 
 use super::local::{format_keys, generate_key, parse_keys};
@@ -74,7 +78,10 @@ impl FileKey {
                 .with_remedy(format!("chown {own} {}", self.path.display())));
         }
         let mode = metadata.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
+        // systemd gives a service's user its credential by an access control list; the group's bits are then
+        // the list's mask (acl(5)), and the file is root's, who alone can have made the list.
+        let by_list = mode == 0o440 && metadata.uid() == 0 && metadata.gid() == 0;
+        if mode & 0o077 != 0 && !by_list {
             return Err(self
                 .error(format!("can be read by others (mode {mode:04o})"))
                 .with_remedy(format!("chmod 600 {}", self.path.display())));
@@ -85,30 +92,47 @@ impl FileKey {
         Ok(())
     }
 
-    fn write(&self, keys: &[SealingKey]) -> Result<(), KeySourceError> {
-        let folder = match self.path.parent() {
+    fn folder(&self) -> &Path {
+        match self.path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
-        };
-        if !folder.exists() {
-            use std::os::unix::fs::DirBuilderExt as _;
-            let mut builder = std::fs::DirBuilder::new();
-            builder
-                .recursive(true)
-                .mode(0o700)
-                .create(folder)
-                .map_err(self.io("given a folder"))?;
         }
+    }
+
+    /// Changes the keys, alone. `change` tells whether there is anything to write.
+    fn change(
+        &self,
+        change: impl FnOnce(&mut Vec<SealingKey>) -> Result<bool, KeySourceError>,
+    ) -> Result<(), KeySourceError> {
+        make_folder(self.folder()).map_err(self.io("given a folder"))?;
+        // The lock ends with the open folder.
+        let folder = File::open(self.folder()).map_err(self.io("changed"))?;
+        rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
+            if error == rustix::io::Errno::WOULDBLOCK {
+                self.error("is being changed by another process")
+                    .with_remedy("repeat it")
+            } else {
+                self.io("locked")(error.into())
+            }
+        })?;
+        let mut keys = self.read()?;
+        if change(&mut keys)? {
+            self.write(&keys)?;
+            folder.sync_all().map_err(self.io("made durable"))?;
+        }
+        Ok(())
+    }
+
+    fn write(&self, keys: &[SealingKey]) -> Result<(), KeySourceError> {
         // tempfile makes files 0600.
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(self.io("written"))?;
+        let mut file =
+            tempfile::NamedTempFile::new_in(self.folder()).map_err(self.io("written"))?;
         file.write_all(format_keys(keys).expose_secret().as_bytes())
             .map_err(self.io("written"))?;
         file.as_file().sync_all().map_err(self.io("written"))?;
         file.persist(&self.path)
             .map_err(|error| self.io("replaced")(error.error))?;
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(self.io("made durable"))
+        Ok(())
     }
 
     /// Runs blocking work on its own thread.
@@ -129,8 +153,15 @@ impl KeySource for FileKey {
         format!("file:{}", self.path.display())
     }
 
+    /// Not if the file is read-only, as a credential of systemd is, or its folder.
     fn can_rotate(&self) -> bool {
-        true
+        match std::fs::symlink_metadata(&self.path) {
+            Ok(metadata) => {
+                metadata.permissions().mode() & 0o200 != 0
+                    && rustix::fs::access(self.folder(), Access::WRITE_OK | Access::EXEC_OK).is_ok()
+            }
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        }
     }
 
     async fn load(&self, _: &[StoredKey]) -> Result<Vec<SealingKey>, KeySourceError> {
@@ -139,10 +170,11 @@ impl KeySource for FileKey {
 
     async fn add(&self, _: &str) -> Result<NewKey, KeySourceError> {
         self.blocking(|this| {
-            let mut keys = this.read()?;
             let key = generate_key().map_err(|problem| this.error(problem))?;
-            keys.push(key.clone());
-            this.write(&keys)?;
+            this.change(|keys| {
+                keys.push(key.clone());
+                Ok(true)
+            })?;
             Ok(NewKey { key, stored: None })
         })
         .await
@@ -151,22 +183,40 @@ impl KeySource for FileKey {
     async fn retain(&self, keep: &str) -> Result<(), KeySourceError> {
         let keep = keep.to_owned();
         self.blocking(move |this| {
-            let mut keys = this.read()?;
-            let count = keys.len();
-            keys.retain(|key| key.id() == keep);
-            if keys.is_empty() {
-                return Err(
-                    this.error(format!("does not hold the key {keep}; nothing was dropped"))
-                );
+            // Nothing is locked or written if there is nothing to drop: the file may be read-only.
+            let held = this.read()?;
+            if !held.is_empty() && held.iter().all(|key| key.id() == keep) {
+                return Ok(());
             }
-            if keys.len() == count {
-                Ok(())
-            } else {
-                this.write(&keys)
-            }
+            this.change(|keys| {
+                keys.retain(|key| key.id() == keep);
+                if keys.is_empty() {
+                    let problem = format!("does not hold the key {keep}; nothing was dropped");
+                    return Err(this.error(problem));
+                }
+                Ok(true)
+            })
         })
         .await
     }
+}
+
+/// Makes a folder with those above it, each 0700 and durable in the one above.
+fn make_folder(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    if folder.as_os_str().is_empty() || folder.exists() {
+        return Ok(());
+    }
+    let above = match folder.parent() {
+        Some(above) if !above.as_os_str().is_empty() => above,
+        _ => Path::new("."),
+    };
+    make_folder(above)?;
+    match std::fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    File::open(above)?.sync_all()
 }
 
 #[cfg(test)]
@@ -207,7 +257,9 @@ mod tests {
         assert!(error.to_string().contains("mode 0640"), "{error}");
         assert!(error.remedy.unwrap().starts_with("chmod 600"));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o400)).unwrap();
-        assert_eq!(FileKey::new(path.clone()).load(&[]).await.unwrap().len(), 1);
+        let source = FileKey::new(path.clone());
+        assert_eq!(source.load(&[]).await.unwrap().len(), 1);
+        assert!(!source.can_rotate(), "a credential of systemd");
         let link = folder.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
         assert!(
@@ -224,5 +276,35 @@ mod tests {
                 .await
                 .is_err()
         );
+    }
+
+    #[tokio::test]
+    async fn two_processes_do_not_change_the_file_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = FileKey::new(folder.path().join("vault.key"));
+        source.add("v").await.unwrap();
+        let other = File::open(folder.path()).unwrap();
+        rustix::fs::flock(&other, FlockOperation::LockExclusive).unwrap();
+        let error = source.add("v").await.unwrap_err();
+        assert!(error.to_string().contains("another process"), "{error}");
+        assert_eq!(source.load(&[]).await.unwrap().len(), 1);
+        drop(other);
+        source.add("v").await.unwrap();
+        assert_eq!(source.load(&[]).await.unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_file_of_somebody_else_is_refused() {
+        if !rustix::process::geteuid().is_root() {
+            // Only root can give a file away.
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vault.key");
+        std::fs::write(&path, "00".repeat(32)).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::os::unix::fs::chown(&path, Some(12345), None).unwrap();
+        let error = FileKey::new(path).load(&[]).await.unwrap_err();
+        assert!(error.to_string().contains("user 12345"), "{error}");
     }
 }
