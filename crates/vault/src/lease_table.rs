@@ -160,7 +160,7 @@ impl LeaseTable {
     }
 
     /// Reserves one use of a lease that can be used now.
-    pub(crate) fn reserve_use(&mut self, id: LeaseId, now: Moment) -> Option<Result<Lease, Over>> {
+    pub(crate) fn reserve_use(&mut self, id: LeaseId, now: Moment) -> Option<Result<(), Over>> {
         let entry = self.entries.get_mut(&id)?;
         if let Some(over) = over(entry, now) {
             return Some(Err(over));
@@ -171,7 +171,7 @@ impl LeaseTable {
             return Some(Err(Over::Exhausted));
         }
         entry.reserved += 1;
-        Some(Ok(entry.lease.clone()))
+        Some(Ok(()))
     }
 
     /// Gives a reserved use back.

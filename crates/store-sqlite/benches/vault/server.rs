@@ -39,8 +39,14 @@ pub(crate) struct Running {
     pub connector: Connector,
     pub token: Option<String>,
     pub engine: Option<Engine>,
-    _runtime: tokio::runtime::Runtime,
+    runtime: tokio::runtime::Runtime,
     _folder: tempfile::TempDir,
+}
+
+impl Running {
+    pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -76,7 +82,7 @@ pub(crate) fn echo(transport: Transport) -> Running {
         connector,
         token: None,
         engine: None,
-        _runtime: runtime,
+        runtime,
         _folder: folder,
     }
 }
@@ -107,7 +113,7 @@ pub(crate) fn vault(transport: Transport, keeping: Keeping) -> Running {
         connector,
         token,
         engine: Some(engine),
-        _runtime: runtime,
+        runtime,
         _folder: folder,
     }
 }

@@ -13,7 +13,7 @@ use crate::error::VaultError;
 use crate::identity::Identity;
 use crate::key_ring::KeyRingError;
 use crate::lease::Lease;
-use crate::lease_table::Over;
+use crate::lease_table::{Moment, Over};
 use crate::store::{Change, Refusal, StoreError};
 
 /// A value on its way to the holder of a lease.
@@ -71,7 +71,7 @@ impl Engine {
         let now = self.now();
         let reserved = self.table().reserve_use(id, now);
         let reserved = match reserved {
-            Some(Ok(lease)) => Use::reserved(self, lease),
+            Some(Ok(())) => Use::reserved(self, lease.clone()),
             Some(Err(over)) => return self.deny(denied(), over_error(over, id)).await,
             None => return self.deny(denied(), VaultError::LeaseNotFound(id)).await,
         };
@@ -93,19 +93,17 @@ impl Engine {
         target: &Host,
     ) -> Result<(), VaultError> {
         let id = reserved.lease().id;
-        let mut entry = lease_entry("secret_accessed", identity, reserved.lease());
-        entry.host = Some(target.to_string());
-        super::audit::trace(&entry);
+        let entry = |event| {
+            let mut entry = lease_entry(event, identity, reserved.lease());
+            entry.host = Some(target.to_string());
+            entry
+        };
+        let entries = self.entry_with(|| entry("secret_accessed"));
         let change = Change::Spend {
             id,
             now: self.now().wall,
         };
-        let outcome = self
-            .shared
-            .stores
-            .leases
-            .commit(change, self.entries(vec![entry.clone()]))
-            .await;
+        let outcome = self.shared.stores.leases.commit(change, entries).await;
         match self.shared.troubles.watch(outcome) {
             Ok(moved) => {
                 // Where others spend too, the store's count is the true one.
@@ -118,19 +116,19 @@ impl Engine {
                         reserved.give_back();
                         self.learn(lease);
                     }
-                    None => drop(reserved.confirm()),
+                    None => reserved.confirm(),
                 }
                 Ok(())
             }
             Err(StoreError::Refused(refusal)) => {
+                let entry = entry("access_denied");
                 reserved.give_back();
                 let error = self.learn_refusal(id, refusal);
-                "access_denied".clone_into(&mut entry.event);
                 self.deny(entry, error).await
             }
             // It may be durable all the same: a right that may be used is used.
             Err(error) => {
-                drop(reserved.confirm());
+                reserved.confirm();
                 Err(error.into())
             }
         }
@@ -181,17 +179,34 @@ impl Engine {
 
     /// A lease that can be used now and belongs to the caller.
     async fn own_live_lease(&self, identity: &Identity, id: LeaseId) -> Result<Lease, VaultError> {
+        let now = self.now();
+        if let Some(judged) = self.judged(identity, id, now) {
+            return judged;
+        }
         let lease = self.known_lease(id).await?;
         if !is_own(identity, &lease) {
             return Err(VaultError::LeaseNotFound(id));
         }
-        let now = self.now();
-        match self.table().standing(id, now) {
-            Some(Ok(lease)) => Ok(lease.clone()),
-            Some(Err(over)) => Err(over_error(over, id)),
-            // Known to the store, but long over.
-            None => Err(state_error(&lease)),
+        // Known to the store alone: long over, unless another vault granted it.
+        self.judged(identity, id, now)
+            .unwrap_or_else(|| Err(state_error(&lease)))
+    }
+
+    /// The same for a lease that is known here.
+    fn judged(
+        &self,
+        identity: &Identity,
+        id: LeaseId,
+        now: Moment,
+    ) -> Option<Result<Lease, VaultError>> {
+        let table = self.table();
+        if !is_own(identity, table.lease(id)?) {
+            return Some(Err(VaultError::LeaseNotFound(id)));
         }
+        Some(match table.standing(id, now)? {
+            Ok(lease) => Ok(lease.clone()),
+            Err(over) => Err(over_error(over, id)),
+        })
     }
 
     /// A lease by its id, whoever asks. Memory first; what another vault granted is in the store.

@@ -8,7 +8,8 @@ use crate::lease::Lease;
 #[must_use]
 pub(super) struct Room<'a> {
     engine: &'a Engine,
-    lease: Option<Lease>,
+    lease: Lease,
+    open: bool,
 }
 
 impl<'a> Room<'a> {
@@ -16,23 +17,27 @@ impl<'a> Room<'a> {
     pub(super) fn reserved(engine: &'a Engine, lease: Lease) -> Self {
         Self {
             engine,
-            lease: Some(lease),
+            lease,
+            open: true,
         }
+    }
+
+    pub(super) fn lease(&self) -> &Lease {
+        &self.lease
     }
 
     /// The lease is granted.
     pub(super) fn admit(mut self) {
-        if let Some(lease) = self.lease.take() {
-            let now = self.engine.now();
-            self.engine.table().admit(lease, now);
-        }
+        self.open = false;
+        let now = self.engine.now();
+        self.engine.table().admit(self.lease.clone(), now);
     }
 }
 
 impl Drop for Room<'_> {
     fn drop(&mut self) {
-        if let Some(lease) = self.lease.take() {
-            self.engine.table().release_room(&lease);
+        if self.open {
+            self.engine.table().release_room(&self.lease);
         }
     }
 }
@@ -60,10 +65,9 @@ impl<'a> Use<'a> {
     }
 
     /// It counts: it is durable, or may be.
-    pub(super) fn confirm(mut self) -> Lease {
+    pub(super) fn confirm(mut self) {
         self.open = false;
         self.engine.table().confirm_use(self.lease.id);
-        self.lease.clone()
     }
 
     /// It does not count, because the store says that the lease is over.

@@ -61,6 +61,31 @@ impl Engine {
         })
     }
 
+    /// Whether anybody wants to know: where no log is kept and nobody reads the events, entries are not made.
+    fn is_recorded(&self) -> bool {
+        self.shared.stores.audit.is_some()
+            || tracing::enabled!(target: "fnox_vault::audit", tracing::Level::INFO)
+    }
+
+    /// The entries that go with a change, for the store; log shippers get them here.
+    pub(super) fn entries(&self, entries: Vec<Entry>) -> Vec<Entry> {
+        entries.iter().for_each(trace);
+        if self.shared.stores.audit.is_some() {
+            entries
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// The same for one entry, which is made only if somebody wants it.
+    pub(super) fn entry_with(&self, entry: impl FnOnce() -> Entry) -> Vec<Entry> {
+        if self.is_recorded() {
+            self.entries(vec![entry()])
+        } else {
+            Vec::new()
+        }
+    }
+
     /// Puts entries on record. Whoever calls it answers only if it succeeds.
     pub(super) async fn record(&self, entries: Vec<Entry>) -> Result<(), VaultError> {
         let Some(log) = &self.shared.stores.audit else {

@@ -118,6 +118,11 @@ impl Engine {
             .await
     }
 
+    /// The clock that nobody can set.
+    pub(crate) fn monotonic(&self) -> std::time::Duration {
+        self.shared.clock.monotonic()
+    }
+
     /// The vault's wall clock. It never runs back.
     #[must_use]
     pub fn wall_clock(&self) -> jiff::Timestamp {

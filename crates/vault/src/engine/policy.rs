@@ -143,7 +143,6 @@ impl Engine {
     ) -> Result<(), VaultError> {
         let mut entry = about(entry("lease_shortened", identity), &lease);
         entry.reason = Some(format!("until {expires_at}"));
-        super::audit::trace(&entry);
         let change = Change::Shorten {
             id: lease.id,
             expires_at,

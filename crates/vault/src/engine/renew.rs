@@ -60,7 +60,6 @@ impl Engine {
         entry: Entry,
     ) -> Result<LeaseGrant, VaultError> {
         let id = lease.id;
-        super::audit::trace(&entry);
         let change = Change::Renew {
             id,
             now,

@@ -98,7 +98,6 @@ impl Engine {
         } else {
             caps
         };
-        let mut entry = lease_entry("lease_granted", identity, &lease);
         let mut reserved = self.table().reserve_room(&lease, limits_here);
         if reserved.is_err() {
             // Those whose time is over do not count.
@@ -106,41 +105,26 @@ impl Engine {
             reserved = self.table().reserve_room(&lease, limits_here);
         }
         if let Err(refusal) = reserved {
-            "lease_denied".clone_into(&mut entry.event);
-            entry.lease = None;
-            return self.deny(entry, over_cap(&refusal)).await;
+            return self
+                .deny(not_granted(identity, &lease), over_cap(&refusal))
+                .await;
         }
         let grant = granted(&lease);
+        let entries = self.entry_with(|| lease_entry("lease_granted", identity, &lease));
         let room = Room::reserved(self, lease.clone());
-        super::audit::trace(&entry);
         let change = Change::Grant { lease, caps };
-        let outcome = self
-            .shared
-            .stores
-            .leases
-            .commit(change, self.entries(vec![entry.clone()]))
-            .await;
+        let outcome = self.shared.stores.leases.commit(change, entries).await;
         match self.shared.troubles.watch(outcome) {
             Ok(_) => {
                 room.admit();
                 Ok(grant)
             }
             Err(StoreError::Refused(refusal)) => {
+                let entry = not_granted(identity, room.lease());
                 drop(room);
-                "lease_denied".clone_into(&mut entry.event);
-                entry.lease = None;
                 self.deny(entry, over_cap(&refusal)).await
             }
             Err(error) => Err(error.into()),
-        }
-    }
-
-    /// What goes with a change: nothing where no log is kept.
-    pub(super) fn entries(&self, entries: Vec<Entry>) -> Vec<Entry> {
-        if self.shared.stores.audit.is_some() {
-            entries
-        } else {
-            Vec::new()
         }
     }
 }
@@ -273,6 +257,13 @@ pub(super) fn granted(lease: &Lease) -> LeaseGrant {
         remaining_uses: lease.remaining_uses(),
         delivery: lease.delivery,
     }
+}
+
+/// A lease that there was no room for.
+fn not_granted(identity: &Identity, lease: &Lease) -> Entry {
+    let mut entry = lease_entry("lease_denied", identity, lease);
+    entry.lease = None;
+    entry
 }
 
 fn over_cap(refusal: &Refusal) -> VaultError {

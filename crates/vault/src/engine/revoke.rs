@@ -145,7 +145,6 @@ impl Engine {
                         Some(words) => format!("{}: {words}", reason.as_str()),
                         None => reason.as_str().to_owned(),
                     });
-                    super::audit::trace(&entry);
                     entry
                 })
                 .collect();

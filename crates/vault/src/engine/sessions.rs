@@ -62,7 +62,6 @@ impl Engine {
             "session {} of {} in {}",
             session.id, session.user, session.channel
         ));
-        super::audit::trace(&entry);
         let outcome = self
             .shared
             .stores
@@ -98,7 +97,6 @@ impl Engine {
         if !may {
             return self.deny(entry, VaultError::SessionNotFound).await;
         }
-        super::audit::trace(&entry);
         let outcome = self
             .shared
             .stores

@@ -75,7 +75,6 @@ impl Engine {
         let mut entry = entry("token_created", identity);
         entry.agent = Some(agent.to_string());
         entry.reason = Some(format!("token {} for the role {}", record.id, record.role));
-        super::audit::trace(&entry);
         let outcome = self
             .shared
             .stores
@@ -122,7 +121,6 @@ impl Engine {
     pub async fn revoke_token(&self, identity: &Identity, id: TokenId) -> Result<u64, VaultError> {
         let mut token_entry = entry("token_revoked", identity);
         token_entry.reason = Some(format!("token {id}"));
-        super::audit::trace(&token_entry);
         let change = Change::RevokeToken { id };
         let outcome = self
             .shared
@@ -216,7 +214,6 @@ impl Engine {
         };
         let change = Change::UseToken { id: record.id, now };
         let entry = entry("authenticated", &identity);
-        super::audit::trace(&entry);
         let outcome = self
             .shared
             .stores

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fnox_vault_wire::envelope::EventFrame;
 use fnox_vault_wire::frame::{self, FrameReader};
@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 
 use super::authentication::{Admission, authenticate};
 use super::dispatch::{self, Reply};
+use super::ending::{Activity, ending};
 use super::{Shared, origin};
 use crate::engine::Event;
 use crate::identity::Identity;
@@ -41,6 +42,7 @@ pub(super) struct Caller {
     pub identity: Identity,
     /// It has just subscribed.
     pub wants_events: AtomicBool,
+    pub activity: Activity,
 }
 
 impl Caller {
@@ -78,16 +80,16 @@ pub(super) async fn serve(shared: &Arc<Shared>, stream: Stream, peer: Peer, admi
         caller: Arc::new(Caller {
             identity,
             wants_events: AtomicBool::new(false),
+            activity: Activity::default(),
         }),
         frames,
         writer,
-        withdrawn,
         events: None,
         in_flight: FuturesUnordered::new(),
         out: Zeroizing::new(Vec::new()),
         spends: Vec::new(),
     };
-    connection.run().await;
+    connection.run(withdrawn).await;
     drop(ended);
 }
 
@@ -135,7 +137,6 @@ struct Connection<'a> {
     caller: Arc<Caller>,
     frames: FrameReader<ReadHalf>,
     writer: WriteHalf,
-    withdrawn: broadcast::Receiver<TokenId>,
     events: Option<broadcast::Receiver<Arc<Event>>>,
     in_flight: FuturesUnordered<BoxFuture<'static, Reply>>,
     out: Zeroizing<Vec<u8>>,
@@ -152,21 +153,16 @@ enum Next {
 }
 
 impl Connection<'_> {
-    async fn run(mut self) {
-        let mut stopping = self.shared.stopping.clone();
-        let idle = self.shared.limits.idle;
-        let mut last = Instant::now();
-        let timer = tokio::time::sleep(idle);
-        tokio::pin!(timer);
-        let token_ends = self.token_ends();
-        tokio::pin!(token_ends);
+    async fn run(mut self, withdrawn: broadcast::Receiver<TokenId>) {
+        let (shared, caller) = (Arc::clone(self.shared), Arc::clone(&self.caller));
+        caller.activity.touch(shared.engine.monotonic());
+        let ended = ending(&shared, &caller, withdrawn);
+        tokio::pin!(ended);
         loop {
             let may_read = self.in_flight.len() < self.shared.limits.in_flight;
             let next = tokio::select! {
                 biased;
                 Some(reply) = self.in_flight.next(), if !self.in_flight.is_empty() => Next::Reply(reply),
-                event = heard(self.events.as_mut()) => self.event(event),
-                token = self.withdrawn.recv() => self.withdrawn(token),
                 frame = self.frames.next(), if may_read => match frame {
                     Ok(Some(bytes)) => {
                         let job = dispatch::read(self.shared, &self.caller, bytes);
@@ -181,20 +177,12 @@ impl Connection<'_> {
                         Next::End
                     }
                 },
-                () = &mut timer => {
-                    if last.elapsed() >= idle && self.in_flight.is_empty() && self.events.is_none() {
-                        Next::End
-                    } else {
-                        timer.as_mut().reset((last + idle).max(Instant::now() + Duration::from_secs(1)).into());
-                        continue;
-                    }
-                }
-                () = &mut token_ends => Next::End,
-                _ = stopping.changed() => Next::End,
+                event = heard(self.events.as_mut()) => self.event(event),
+                () = &mut ended => Next::End,
             };
             match next {
                 Next::Frame => {
-                    last = Instant::now();
+                    caller.activity.touch(shared.engine.monotonic());
                     // Frames that came in the same read are read before anything is written.
                     self.take_up_buffered();
                 }
@@ -216,6 +204,9 @@ impl Connection<'_> {
             if self.events.is_none() && self.caller.wants_events.load(Ordering::Acquire) {
                 self.events = Some(self.shared.engine.events());
             }
+            caller
+                .activity
+                .set_waiting(self.events.is_some() || !self.in_flight.is_empty());
             if self.write().await.is_err() {
                 break;
             }
@@ -288,30 +279,6 @@ impl Connection<'_> {
             Ok(event) => Next::Event(event.for_subscriber(&self.caller.identity).cloned()),
             Err(RecvError::Lagged(missed)) => Next::Event(Some(LeaseEvent::Lagged { missed })),
             Err(RecvError::Closed) => Next::End,
-        }
-    }
-
-    fn withdrawn(&self, token: Result<TokenId, broadcast::error::RecvError>) -> Next {
-        use broadcast::error::RecvError;
-        match (token, self.caller.identity.token()) {
-            (Ok(withdrawn), Some(own)) if withdrawn == own => Next::End,
-            // Its own may be among those that were missed.
-            (Err(RecvError::Lagged(_)), Some(_)) | (Err(RecvError::Closed), _) => Next::End,
-            _ => Next::Event(None),
-        }
-    }
-
-    /// Done when the token's time is over.
-    fn token_ends(&self) -> impl Future<Output = ()> + use<> {
-        let left = self.caller.identity.expires_at.map(|end| {
-            let now = self.shared.engine.wall_clock();
-            Duration::try_from(end.duration_since(now)).unwrap_or(Duration::ZERO)
-        });
-        async move {
-            match left {
-                Some(left) => tokio::time::sleep(left).await,
-                None => std::future::pending().await,
-            }
         }
     }
 }

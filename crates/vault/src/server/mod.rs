@@ -8,6 +8,7 @@
 mod authentication;
 mod connection;
 mod dispatch;
+mod ending;
 mod limits;
 mod tokens;
 
