@@ -73,7 +73,7 @@ async fn measure(path: &Path, connections: usize) {
     for task in tasks {
         times.extend(task.await.unwrap());
     }
-    let seconds = (begun.elapsed() - WARM_UP).as_secs_f64();
+    let seconds = begun.elapsed().saturating_sub(WARM_UP).as_secs_f64();
     times.sort_unstable();
     #[expect(clippy::cast_precision_loss, reason = "a figure for people to read")]
     let rate = times.len() as f64 / seconds;

@@ -43,6 +43,11 @@ impl Failure {
         }
     }
 
+    /// Whether the store was asked for something that is not as the change needs it.
+    pub(crate) fn is_a_refusal(&self) -> bool {
+        matches!(self, Self::Refused(_))
+    }
+
     /// What those are told whose commit this failure took along.
     pub(crate) fn of_the_batch(&self) -> Self {
         Self::Batch {

@@ -217,8 +217,10 @@ where
 
     fn answer(self: Box<Self>, store: &str, committed: Option<&Gone>) {
         let result = match (self.done, committed) {
-            (Some(Err(failure)), _) => Err(failure.at(store)),
+            (Some(Err(failure)), None) => Err(failure.at(store)),
             (Some(Ok(value)), None) => Ok(value),
+            // A refusal may rest on what another request of the batch did, which is gone.
+            (Some(Err(failure)), Some(_)) if !failure.is_a_refusal() => Err(failure.at(store)),
             (_, Some(gone)) => Err(StoreError::Unavailable {
                 store: store.to_owned(),
                 problem: gone.0.clone(),
