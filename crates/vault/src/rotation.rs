@@ -154,7 +154,7 @@ async fn finish_source(ring: &KeyRing) -> Result<(), KeyRingError> {
     let Some(RotationRecord::Source { from, .. }) = record.rotation.clone() else {
         return Ok(());
     };
-    if record.wrapping_key == from {
+    if record.wrapping_key == from || !holds(ring, &record).await? {
         // Always a new one: a key that is there already may be an older one that somebody knows. One that was
         // made before a crash opens nothing and is dropped with the first.
         let next = ring.source().add(&record.vault_id).await?;
@@ -165,13 +165,27 @@ async fn finish_source(ring: &KeyRing) -> Result<(), KeyRingError> {
         ring.save(record, &next.key).await?;
     }
     let mut record = ring.record();
+    if let Err(error) = ring.source().retain(&record.wrapping_key).await {
+        // Another vault that was slow to finish an earlier rotation may have dropped the new key just now. As
+        // long as this one knows what it wrapped, nothing is lost: it goes round again with a newer one.
+        let lost = matches!(holds(ring, &record).await, Ok(false));
+        return Err(if lost { KeyRingError::Moved } else { error.into() });
+    }
     let wrapping = ring.wrapping_key(&record).await?;
-    ring.source().retain(&record.wrapping_key).await?;
     record
         .stored_wrapping_keys
         .retain(|stored| stored.id == record.wrapping_key);
     record.rotation = None;
     ring.save(record, &wrapping).await
+}
+
+/// Whether the source holds the key by which the ring is wrapped.
+async fn holds(ring: &KeyRing, record: &RingRecord) -> Result<bool, KeyRingError> {
+    match ring.wrapping_key(record).await {
+        Ok(_) => Ok(true),
+        Err(KeyRingError::WrongKey { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Seals every version anew that is not sealed by the active key, or not with the algorithm.

@@ -5,6 +5,12 @@ mod caps;
 #[cfg(test)]
 mod concurrency;
 #[cfg(test)]
+mod failing;
+#[cfg(test)]
+mod key_ring;
+#[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod leases;
 #[cfg(test)]
 mod model;
@@ -12,6 +18,8 @@ mod model;
 mod policy_changes;
 #[cfg(test)]
 mod records;
+#[cfg(test)]
+mod rotation;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
