@@ -7,13 +7,34 @@ import configparser
 import pathlib
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 
-from vault_server import BINARY
+from vault_client import Refused
+from vault_server import BINARY, Vault
 
 UNITS = pathlib.Path(__file__).resolve().parent.parent / "packaging/systemd"
 ANALYZE = shutil.which("systemd-analyze")
+
+# Does what systemd does (sd_listen_fds(3)): opens the sockets that the command line names, passes them as
+# descriptors 3 and 4, and becomes the vault.
+PASS_SOCKETS = """
+import os, socket, sys
+names, command = sys.argv[1], sys.argv[2:]
+for number, flag in [(3, "--socket"), (4, "--agent-socket")]:
+    at = command.index(flag)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(command[at + 1])
+    listener.listen(8)
+    if listener.fileno() != number:
+        os.dup2(listener.fileno(), number)
+    os.set_inheritable(number, True)
+    listener.detach()
+    del command[at : at + 2]
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="2", LISTEN_FDNAMES=names)
+os.execv(command[0], command)
+"""
 
 
 def unit(name):
@@ -46,6 +67,19 @@ class Units(unittest.TestCase):
         self.assertNotEqual(admin["ListenStream"], agent["ListenStream"])
         for socket in [admin, agent]:
             self.assertEqual(socket["Service"], "fnox-vault.service")
+
+    def test_sockets_that_are_passed_by_these_names_are_served(self):
+        sockets = [unit(name)["Socket"] for name in ["fnox-vault.socket", "fnox-vault-agent.socket"]]
+        names = [socket["FileDescriptorName"] for socket in sockets]
+        vault = Vault(launcher=[sys.executable, "-c", PASS_SOCKETS, ":".join(names)])
+        self.addCleanup(vault.stop)
+        with vault.admin() as admin:
+            self.assertEqual(admin.call("whoami")["role"], "admin")
+            token = admin.call("create_token", agent="alice", role="agent", ttl_secs=60)["token"]
+        with self.assertRaises(Refused):
+            vault.agent(None)
+        with vault.agent(token) as agent:
+            self.assertEqual(agent.call("whoami")["agent"], "alice")
 
     @unittest.skipUnless(ANALYZE, "left out: systemd-analyze is not installed")
     def test_systemd_finds_nothing_wrong(self):

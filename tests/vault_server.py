@@ -64,7 +64,9 @@ hosts = ["api.example.com"]
 class Vault:
     """A running vault with an administrators' socket, an agents' socket and a TCP port."""
 
-    def __init__(self, policy=POLICY):
+    def __init__(self, policy=POLICY, launcher=()):
+        """`launcher` is a program and its arguments that starts the vault's own command line."""
+        self.launcher = launcher
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="fnox-vault-"))
         self.socket = str(self.folder / "admin.sock")
         self.agent_socket = str(self.folder / "agent.sock")
@@ -99,7 +101,7 @@ class Vault:
         with open(self.log, "wb") as log:
             self.child = subprocess.Popen(
                 [
-                    BINARY, "vault", "serve", "--config", str(self.folder / "vault.toml"), "--socket", self.socket,
+                    *self.launcher, BINARY, "vault", "serve", "--config", str(self.folder / "vault.toml"), "--socket", self.socket,
                     "--agent-socket", self.agent_socket, "--listen", "127.0.0.1:0", "--policy", str(self.policy),
                 ],
                 env=self.environment(), cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
