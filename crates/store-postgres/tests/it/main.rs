@@ -16,3 +16,5 @@ mod schema;
 mod secrets;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod two_vaults;

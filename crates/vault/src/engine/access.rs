@@ -1,7 +1,5 @@
 //! Spending leases.
 
-use std::sync::Arc;
-
 use fnox_core::{Host, SecretBytes};
 use fnox_vault_wire::LeaseId;
 use fnox_vault_wire::methods::{AccessSecret, Delivery, Role};
@@ -238,9 +236,8 @@ impl Engine {
     pub(super) fn learn_refusal(&self, id: LeaseId, refusal: Refusal) -> VaultError {
         match refusal {
             Refusal::NotLive(Some(lease)) => {
-                let error = state_error(&lease);
-                self.learn(Arc::unwrap_or_clone(lease));
-                error
+                self.learn_and_tell(&lease);
+                state_error(&lease)
             }
             _ => VaultError::LeaseNotFound(id),
         }

@@ -119,8 +119,12 @@ impl Engine {
             Some(what) => format!("{what}: {text}"),
             None => text,
         });
-        self.record(vec![entry]).await?;
-        Err(error)
+        match self.record(vec![entry]).await {
+            // Nothing was done, and the failure itself says more than that it could not be recorded.
+            Err(_) if is_fault(&error) => Err(error),
+            Err(unrecorded) => Err(unrecorded),
+            Ok(()) => Err(error),
+        }
     }
 
     /// Does something that cannot be recorded in its own transaction: on record before and after.
@@ -144,6 +148,18 @@ impl Engine {
             }
             Err(error) => self.deny(entry, error).await,
         }
+    }
+
+    /// Puts on record that the store was put back from a copy, and that every right in it was withdrawn.
+    ///
+    /// # Errors
+    /// `Audit`.
+    pub async fn record_restored(&self, at: jiff::Timestamp) -> Result<(), VaultError> {
+        let mut entry = system_entry("store_restored");
+        entry.reason = Some(format!(
+            "at {at}; every lease, token and session of the copy was withdrawn"
+        ));
+        self.record(vec![entry]).await
     }
 
     /// What a store's failure means, once its change was not made or may not have been.
