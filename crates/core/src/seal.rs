@@ -9,7 +9,7 @@
 use aes_gcm::Aes256Gcm;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
+use chacha20poly1305::aead::{self, Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
 use rand::TryRngCore as _;
@@ -192,17 +192,11 @@ impl SealingKey {
         rand::rngs::OsRng
             .try_fill_bytes(&mut nonce)
             .map_err(|_| SealError::Randomness)?;
-        let associated = self.associated_data(algorithm, place);
         let payload = Payload {
             msg: plaintext.expose_secret(),
-            aad: &associated,
+            aad: &self.associated_data(algorithm, place),
         };
-        let ciphertext = match algorithm {
-            Algorithm::XChaCha20Poly1305 => XChaCha20Poly1305::new((&*self.bytes).into())
-                .encrypt(XNonce::from_slice(&nonce), payload),
-            Algorithm::Aes256Gcm => Aes256Gcm::new((&*self.bytes).into())
-                .encrypt(aes_gcm::Nonce::from_slice(&nonce), payload),
-        };
+        let ciphertext = encrypt(algorithm, &self.bytes, &nonce, payload);
         let ciphertext = ciphertext.map_err(|_| SealError::Opaque)?;
         Ok(Sealed { nonce, ciphertext })
     }
@@ -220,17 +214,11 @@ impl SealingKey {
         if sealed.nonce.len() != algorithm.nonce_len() {
             return Err(SealError::Opaque);
         }
-        let associated = self.associated_data(algorithm, place);
         let payload = Payload {
             msg: &sealed.ciphertext,
-            aad: &associated,
+            aad: &self.associated_data(algorithm, place),
         };
-        let plaintext = match algorithm {
-            Algorithm::XChaCha20Poly1305 => XChaCha20Poly1305::new((&*self.bytes).into())
-                .decrypt(XNonce::from_slice(&sealed.nonce), payload),
-            Algorithm::Aes256Gcm => Aes256Gcm::new((&*self.bytes).into())
-                .decrypt(aes_gcm::Nonce::from_slice(&sealed.nonce), payload),
-        };
+        let plaintext = decrypt(algorithm, &self.bytes, &sealed.nonce, payload);
         plaintext
             .map(SecretBytes::new)
             .map_err(|_| SealError::Opaque)
@@ -336,6 +324,40 @@ pub enum SealError {
     Randomness,
 }
 
+/// The bare algorithm. `nonce` has its length.
+fn encrypt(
+    algorithm: Algorithm,
+    key: &[u8; 32],
+    nonce: &[u8],
+    payload: Payload<'_, '_>,
+) -> Result<Vec<u8>, aead::Error> {
+    match algorithm {
+        Algorithm::XChaCha20Poly1305 => {
+            XChaCha20Poly1305::new(key.into()).encrypt(XNonce::from_slice(nonce), payload)
+        }
+        Algorithm::Aes256Gcm => {
+            Aes256Gcm::new(key.into()).encrypt(aes_gcm::Nonce::from_slice(nonce), payload)
+        }
+    }
+}
+
+/// As [`encrypt`], the other way.
+fn decrypt(
+    algorithm: Algorithm,
+    key: &[u8; 32],
+    nonce: &[u8],
+    payload: Payload<'_, '_>,
+) -> Result<Vec<u8>, aead::Error> {
+    match algorithm {
+        Algorithm::XChaCha20Poly1305 => {
+            XChaCha20Poly1305::new(key.into()).decrypt(XNonce::from_slice(nonce), payload)
+        }
+        Algorithm::Aes256Gcm => {
+            Aes256Gcm::new(key.into()).decrypt(aes_gcm::Nonce::from_slice(nonce), payload)
+        }
+    }
+}
+
 fn framed(parts: &[&[u8]]) -> Vec<u8> {
     let mut out = Vec::with_capacity(parts.iter().map(|part| part.len() + 8).sum::<usize>() + 8);
     out.extend_from_slice(&(parts.len() as u64).to_be_bytes());
@@ -345,6 +367,9 @@ fn framed(parts: &[&[u8]]) -> Vec<u8> {
     }
     out
 }
+
+#[cfg(test)]
+mod vectors;
 
 #[cfg(test)]
 mod tests {

@@ -169,7 +169,11 @@ async fn finish_source(ring: &KeyRing) -> Result<(), KeyRingError> {
         // Another vault that was slow to finish an earlier rotation may have dropped the new key just now. As
         // long as this one knows what it wrapped, nothing is lost: it goes round again with a newer one.
         let lost = matches!(holds(ring, &record).await, Ok(false));
-        return Err(if lost { KeyRingError::Moved } else { error.into() });
+        return Err(if lost {
+            KeyRingError::Moved
+        } else {
+            error.into()
+        });
     }
     let wrapping = ring.wrapping_key(&record).await?;
     record
