@@ -435,8 +435,9 @@ class Tokens(VaultCase):
         self.assertEqual((listed["status"], listed["reason"]), ("revoked", "TokenRevoked"))
 
     def test_a_token_ends_with_its_time_and_so_do_its_connections(self):
-        made = self.token("alice", ttl_secs=1)
+        made = self.token("alice", ttl_secs=3)
         alice = self.connect(self.vault.agent, made["token"])
+        self.assertEqual(alice.call("whoami")["expires_at"], made["expires_at"])
         self.assertTrue(alice.is_closed())
         self.refused("authentication_failed", self.vault.agent, made["token"])
 
