@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use fnox_cli::vault::git;
 
+#[expect(unreachable_pub, reason = "the targets, where it is reachable, are another crate")]
 #[path = "../../../../fuzz/bodies.rs"]
 mod bodies;
 
