@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use fnox_cli::vault::git;
 
-#[expect(unreachable_pub, reason = "the targets, where it is reachable, are another crate")]
+#[expect(
+    unreachable_pub,
+    reason = "the targets, where it is reachable, are another crate"
+)]
 #[path = "../../../../fuzz/bodies.rs"]
 mod bodies;
 
@@ -34,7 +37,10 @@ fn every_seed_of_every_target_holds() {
 fn every_method_has_its_line_in_the_target() {
     for method in fnox_vault_wire::Method::ALL {
         let id = "01939b6e-7e1c-7c3a-9f5e-3a1d5f6b7c8d";
-        let request = format!(r#"{{"id":"{id}","method":"{}","params":{{}}}}"#, method.name());
+        let request = format!(
+            r#"{{"id":"{id}","method":"{}","params":{{}}}}"#,
+            method.name()
+        );
         bodies::envelope(request.as_bytes());
     }
 }
