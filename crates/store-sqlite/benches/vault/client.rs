@@ -53,6 +53,13 @@ impl Connection {
         answer[place..place + 36].to_owned()
     }
 
+    /// Asks for a lease for one of many agents.
+    pub(crate) async fn request_for(&mut self, number: usize) {
+        let request = REQUEST.replace("\"bench\"", &format!("\"bench-{}\"", number % AGENTS));
+        let answer = self.send(&request).await;
+        assert!(answer.contains("\"ok\":true"), "{answer}");
+    }
+
     /// Asks for a lease and for its value.
     pub(crate) async fn pair(&mut self) -> String {
         let lease = self.request().await;
@@ -77,6 +84,8 @@ impl Connection {
     }
 }
 
+/// Among how many agents many leases are spread.
+const AGENTS: usize = 2000;
 const ID: &str = "019b0000-0000-7000-8000-000000000001";
 const REQUEST: &str = "{\"id\":\"019b0000-0000-7000-8000-000000000001\",\"method\":\"request_lease\",\"params\":{\"agent\":\"bench\",\"secret_name\":\"token\",\"domain\":\"api.example.com\"}}";
 
@@ -92,6 +101,7 @@ pub(crate) struct Measured {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Work {
     Request,
+    RequestForMany,
     Pair,
     Cycle,
 }
@@ -105,7 +115,7 @@ pub(crate) async fn measure(
     length: Duration,
 ) -> Measured {
     let mut tasks = tokio::task::JoinSet::new();
-    for _ in 0..clients {
+    for client in 0..clients {
         let mut connection = Connection::open(connector, token).await;
         tasks.spawn(async move {
             let (begin, mut times) = (Instant::now(), Vec::new());
@@ -113,6 +123,7 @@ pub(crate) async fn measure(
                 let before = Instant::now();
                 match work {
                     Work::Request => drop(connection.request().await),
+                    Work::RequestForMany => connection.request_for(client * 31 + times.len()).await,
                     Work::Pair => drop(connection.pair().await),
                     Work::Cycle => connection.cycle().await,
                 }

@@ -91,11 +91,11 @@ fn many_leases(rows: &mut Vec<Row>, of: &dyn Fn(&Running, usize, Work) -> Measur
 
     let server = vault(Transport::Unix, Keeping::Everything);
     // Buffers and caches of the first requests are not the leases'.
-    of(&server, 64, Work::Request);
+    of(&server, 64, Work::RequestForMany);
     let (before, weight) = (live(&server), resident());
     fill(&server, 64, of);
     let bytes = resident().saturating_sub(weight) / (live(&server) - before).max(1);
-    let durable = of(&server, 64, Work::Request);
+    let durable = of(&server, 64, Work::RequestForMany);
     let name = format!(
         "Unix socket: durable request, 64 clients, beside {} live leases of {bytes} bytes",
         live(&server)
@@ -107,7 +107,7 @@ fn many_leases(rows: &mut Vec<Row>, of: &dyn Fn(&Running, usize, Work) -> Measur
 fn fill(server: &Running, clients: usize, of: &dyn Fn(&Running, usize, Work) -> Measured) {
     let wanted = live(server) + 100_000;
     while live(server) < wanted {
-        of(server, clients, Work::Request);
+        of(server, clients, Work::RequestForMany);
     }
 }
 

@@ -137,7 +137,7 @@ async fn engine(folder: &Path, keeping: Keeping) -> Engine {
         },
     };
     let key = SecretString::from("5a".repeat(32).as_str());
-    let policy = "[[rule]]\nagent = \"bench\"\nsecret = \"token\"\nhosts = [\"api.example.com\"]\nttl = \"1h\"\n";
+    let policy = "[[rule]]\nagent = \"bench*\"\nsecret = \"token\"\nhosts = [\"api.example.com\"]\nttl = \"1h\"\n";
     let engine = Engine::create(EngineParts {
         stores,
         live: None,
