@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use fnox_core::seal::{Algorithm, Sealed, SealingKey};
@@ -84,6 +85,43 @@ impl KeySource for StoredSource {
 
     async fn retain(&self, _: &str) -> Result<(), KeySourceError> {
         Ok(())
+    }
+}
+
+/// A source whose new key somebody else drops, just before the old one should be.
+#[derive(Debug)]
+pub(crate) struct Meddled {
+    pub source: Arc<dyn KeySource>,
+    pub left: AtomicUsize,
+}
+
+#[async_trait]
+impl KeySource for Meddled {
+    fn describe(&self) -> String {
+        self.source.describe()
+    }
+
+    fn can_rotate(&self) -> bool {
+        self.source.can_rotate()
+    }
+
+    async fn load(&self, stored: &[StoredKey]) -> Result<Vec<SealingKey>, KeySourceError> {
+        self.source.load(stored).await
+    }
+
+    async fn add(&self, vault_id: &str) -> Result<NewKey, KeySourceError> {
+        self.source.add(vault_id).await
+    }
+
+    async fn retain(&self, keep: &str) -> Result<(), KeySourceError> {
+        let left = self.left.load(Ordering::SeqCst);
+        if left > 0 {
+            self.left.store(left - 1, Ordering::SeqCst);
+            let held = self.source.load(&[]).await?;
+            let other = held.iter().find(|key| key.id() != keep).unwrap();
+            self.source.retain(other.id()).await?;
+        }
+        self.source.retain(keep).await
     }
 }
 

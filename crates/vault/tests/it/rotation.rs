@@ -1,6 +1,7 @@
 //! Keys change and nothing is lost: with a crash at any single step, with writers, with another vault.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use fnox_core::SystemClock;
 use fnox_core::seal::{Algorithm, SealingKey};
@@ -11,7 +12,7 @@ use fnox_vault::store::{KeyRingStore, KeyState, MemoryStore, RingRecord, SecretS
 use fnox_vault_wire::methods::KeyRotated;
 
 use crate::failing::{Death, FailingSource, FailingStore, Fuse};
-use crate::keys::{Sort, assert_all_there, everything, fill, read, source, write};
+use crate::keys::{Meddled, Sort, assert_all_there, everything, fill, read, source, write};
 
 /// With the versions that `fill` adds, more than one batch of a rotation.
 const SECRETS: usize = 90;
@@ -362,4 +363,25 @@ async fn no_key_is_dropped_while_somebody_is_writing() {
     drop(writing);
     rotation.await.unwrap().unwrap();
     assert_settled(&world.store, world.source.as_ref()).await;
+}
+
+#[tokio::test]
+async fn a_wrapping_key_that_another_vault_drops_at_once_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(MemoryStore::new());
+    let file = source(Sort::File, folder.path());
+    let meddled = Arc::new(Meddled {
+        source: Arc::clone(&file),
+        left: AtomicUsize::new(2),
+    });
+    let ring_store = Arc::clone(&store) as Arc<dyn KeyRingStore>;
+    let ring = KeyRing::create(meddled, ring_store, &SystemClock)
+        .await
+        .unwrap();
+    let versions = fill(&ring, store.as_ref(), 3).await;
+    run(Kind::Source, &ring, store.as_ref()).await.unwrap();
+    assert_settled(&store, file.as_ref()).await;
+    let ring_store = Arc::clone(&store) as Arc<dyn KeyRingStore>;
+    let again = KeyRing::open(file, ring_store).await.unwrap();
+    assert_all_there(&again, &everything(store.as_ref()).await, versions);
 }
