@@ -9,7 +9,10 @@ use crate::tree::Tree;
 const LAYERS: &[(&str, &[&str])] = &[
     ("fnox-core", &[]),
     ("fnox-config", &["fnox-core"]),
-    ("fnox-providers", &["fnox-core", "fnox-config"]),
+    (
+        "fnox-providers",
+        &["fnox-core", "fnox-config", "fnox-vault-wire"],
+    ),
     (
         "fnox-leases",
         &["fnox-core", "fnox-config", "fnox-providers"],

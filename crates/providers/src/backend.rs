@@ -5,3 +5,4 @@ pub mod keychain;
 pub mod onepassword;
 pub mod password_store;
 pub mod plain;
+pub mod vault_agent;

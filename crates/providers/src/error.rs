@@ -20,6 +20,8 @@ pub enum ErrorKind {
     AuthenticationNeeded,
     /// The provider did not answer, or its program is not installed.
     Unavailable,
+    /// A policy forbids it.
+    Denied,
     /// The configuration is wrong, or the type of provider is not built yet.
     Misconfigured,
 }
@@ -73,6 +75,12 @@ impl ProviderError {
         Self::new(ErrorKind::Unavailable, message)
     }
 
+    /// A policy forbids it.
+    #[must_use]
+    pub fn denied(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Denied, message)
+    }
+
     /// The configuration is wrong.
     #[must_use]
     pub fn misconfigured(message: impl Into<String>) -> Self {
@@ -116,6 +124,7 @@ impl ProviderError {
             ErrorKind::NotFound => "provider::not_found",
             ErrorKind::AuthenticationNeeded => "provider::authentication_needed",
             ErrorKind::Unavailable => "provider::unavailable",
+            ErrorKind::Denied => "provider::denied",
             ErrorKind::Misconfigured => "provider::misconfigured",
         }
     }

@@ -2,7 +2,7 @@
 
 use fnox_config::spec::ProviderSpec;
 
-use crate::backend::{age, keychain, onepassword, password_store, plain};
+use crate::backend::{age, keychain, onepassword, password_store, plain, vault_agent};
 use crate::error::ProviderError;
 use crate::provider::{Context, Provider};
 use crate::settings::Settings;
@@ -19,6 +19,7 @@ const BUILT: &[(&str, Build)] = &[
     ("keychain", keychain::open),
     ("password-store", password_store::open),
     ("plain", plain::open),
+    ("vault-agent", vault_agent::open),
 ];
 
 impl Registry {

@@ -65,6 +65,7 @@ const PLACES: &[&str] = &[
     "FNOX_PASSWORD_STORE_GPG_OPTS",
     "FNOX_VAULT_ADDR",
     "FNOX_VAULT_NAMESPACE",
+    "FNOX_VAULT_SOCKET",
     "FOKS_HOME",
     "FOKS_HOST",
     "GNUPGHOME",
@@ -542,6 +543,34 @@ pub static PROVIDERS: &[ProviderSpec] = &[
         ],
         auth_command: None,
         variables: &[],
+    },
+    ProviderSpec {
+        name: "vault-agent",
+        label: "agents' vault",
+        capability: ReadsOnly,
+        fields: &[
+            Field::optional(
+                "socket",
+                Kind::Text,
+                "Where the vault is: a socket's path, `tcp:ADDRESS:PORT`, `vsock:CID:PORT` or `host-socket:PATH:PORT`.",
+            ),
+            path("token_file", "File that holds the token."),
+            reference(
+                "token",
+                "The token, as `{ secret = \"NAME\" }`; never written out.",
+            ),
+            Field::optional(
+                "agent",
+                Kind::Text,
+                "In whose name to ask; an agent's token tells its own.",
+            ),
+        ],
+        auth_command: None,
+        variables: &[
+            "FNOX_VAULT_TOKEN",
+            "FNOX_VAULT_TOKEN_FILE",
+            "FNOX_VAULT_SOCKET",
+        ],
     },
     ProviderSpec {
         name: "fnox-server",

@@ -119,6 +119,7 @@ impl ResolveError {
                 ErrorKind::NotFound => ExitStatus::SecretMissing,
                 ErrorKind::AuthenticationNeeded => ExitStatus::AuthenticationNeeded,
                 ErrorKind::Unavailable => ExitStatus::Unavailable,
+                ErrorKind::Denied => ExitStatus::Denied,
                 ErrorKind::Misconfigured => ExitStatus::Configuration,
             },
         }
