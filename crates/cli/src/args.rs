@@ -5,6 +5,7 @@ mod lease;
 mod provider;
 mod run;
 mod value;
+pub(crate) mod vault;
 
 use std::path::PathBuf;
 
@@ -126,6 +127,8 @@ pub(crate) enum Command {
     Profiles(ProfilesArgs),
     /// Manage short-lived credentials; alone it creates all leases
     Lease(LeaseArgs),
+    /// A vault that lends secrets to AI agents
+    Vault(vault::VaultArgs),
     /// age keys
     #[command(subcommand)]
     Age(AgeCommand),

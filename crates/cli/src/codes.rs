@@ -122,6 +122,12 @@ pub const CODES: &[Code] = &[
         "Do what the message says; on a terminal fnox offers to run the login command.",
     ),
     (
+        "provider::denied",
+        ExitStatus::Denied,
+        "The provider's policy forbids it.",
+        "Ask whoever keeps the policy; for an agents' vault, `fnox vault policy explain` tells which rule decides.",
+    ),
+    (
         "provider::unavailable",
         ExitStatus::Unavailable,
         "A provider did not answer in time, or its program is not installed.",
@@ -242,6 +248,108 @@ pub const CODES: &[Code] = &[
         "Mend owner and mode as the message says.",
     ),
     (
+        "vault::unreachable",
+        ExitStatus::Unavailable,
+        "No vault answers at the place that the message names.",
+        "Start it with `fnox vault serve`, or say where it is with `--socket` or `FNOX_VAULT_SOCKET`.",
+    ),
+    (
+        "vault::unavailable",
+        ExitStatus::Unavailable,
+        "The vault did not answer in time, is ending, has too much to do, or cannot write its store or audit log. If a change was asked for, it may have been made.",
+        "Look at `fnox vault status` and at the vault's own messages, then try again.",
+    ),
+    (
+        "vault::authentication",
+        ExitStatus::AuthenticationNeeded,
+        "The vault does not know the caller, or does not accept its token.",
+        "Present a token with `--token-file`, `FNOX_VAULT_TOKEN_FILE` or `FNOX_VAULT_TOKEN`; an administrator makes one with `fnox vault token create`.",
+    ),
+    (
+        "vault::token",
+        ExitStatus::AuthenticationNeeded,
+        "The file or descriptor that should hold a token cannot be read, or holds none.",
+        "Look at the path and its permissions.",
+    ),
+    (
+        "vault::denied",
+        ExitStatus::Denied,
+        "The policy, the caller's role, a lease's own host or a rate forbids it.",
+        "`fnox vault policy explain` tells which rule decides; an administrator may change the policy.",
+    ),
+    (
+        "vault::insecure",
+        ExitStatus::Denied,
+        "git asks for a credential for a server without TLS, to which it would be sent in clear.",
+        "Use https. For a server on this machine there is `--allow-http`.",
+    ),
+    (
+        "vault::secret_not_found",
+        ExitStatus::SecretMissing,
+        "The vault has no such secret.",
+        "Look at `fnox vault secret list`; store it with `fnox vault secret set`.",
+    ),
+    (
+        "vault::lease_over",
+        ExitStatus::Failure,
+        "The lease is unknown to the vault, belongs to somebody else, was withdrawn, is past its time, or all of its uses are spent.",
+        "Ask for a new one.",
+    ),
+    (
+        "vault::refused",
+        ExitStatus::Failure,
+        "The vault does not do what was asked, for the reason that the message gives.",
+        "Correct the request.",
+    ),
+    (
+        "vault::protocol",
+        ExitStatus::Failure,
+        "What answers is not a vault, or one that speaks another version.",
+        "Look at what listens there.",
+    ),
+    (
+        "vault::no_agent",
+        ExitStatus::Usage,
+        "A lease is asked for and nobody says in whose name.",
+        "Name the agent with `--agent` or `FNOX_VAULT_AGENT`, or present an agent's token.",
+    ),
+    (
+        "vault::policy",
+        ExitStatus::Configuration,
+        "A policy file is not one. A vault that runs keeps the policy that it has.",
+        "Mend the lines that the message names; `fnox vault policy check FILE` shows all of them.",
+    ),
+    (
+        "vault::audit_tampered",
+        ExitStatus::Failure,
+        "The audit log is not as the vault wrote it: records were changed, removed or moved.",
+        "Keep the store as it is, and compare it with backups and checkpoints.",
+    ),
+    (
+        "vault::settings",
+        ExitStatus::Configuration,
+        "The vault cannot start with these settings: there is no vault yet, something else is in its place, or a newer fnox wrote it.",
+        "Run `fnox vault init`, or correct `vault.toml`.",
+    ),
+    (
+        "vault::key",
+        ExitStatus::AuthenticationNeeded,
+        "The key source does not give the vault's key, or gives another one.",
+        "Restore or unlock the key that the message names.",
+    ),
+    (
+        "vault::store",
+        ExitStatus::Unavailable,
+        "The vault's store cannot be opened, or another vault has it.",
+        "Look at what the message names.",
+    ),
+    (
+        "vault::socket",
+        ExitStatus::Unavailable,
+        "The vault cannot listen at the place that the message names.",
+        "Choose another place, or end what is there.",
+    ),
+    (
         "cli::usage",
         ExitStatus::Usage,
         "The command line asks for something that makes no sense.",
@@ -289,7 +397,7 @@ mod tests {
     /// Collects `"area::reason"` from every source file.
     fn in_sources(folder: &Path, found: &mut BTreeSet<String>) {
         let pattern =
-            regex::Regex::new(r#""((?:config|secret|provider|lease|ledger|cli)::[a-z_]+)""#)
+            regex::Regex::new(r#""((?:config|secret|provider|lease|ledger|vault|cli)::[a-z_]+)""#)
                 .unwrap();
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

@@ -21,6 +21,7 @@ mod remove;
 mod selection;
 mod set;
 mod trust;
+mod vault;
 mod version;
 
 use fnox_core::{Env, ExitStatus};
@@ -31,6 +32,7 @@ use crate::app::App;
 use crate::args::{Cli, Command};
 use crate::error::CliError;
 use crate::output::{Printer, report};
+use crate::vault::audit_stream::{self, AuditStream};
 
 /// Runs the command and prints its error, if it has one.
 pub(crate) fn run(cli: Cli, env: Env) -> ExitStatus {
@@ -69,6 +71,7 @@ fn dispatch(app: &App, command: Command) -> Result<ExitStatus, CliError> {
         Command::Provider(args) => done(provider::run(app, args)),
         Command::Profiles(args) => done(profiles::run(app, &args)),
         Command::Lease(args) => done(lease::run(app, args)),
+        Command::Vault(args) => vault::run(app, args),
         Command::Age(command) => done(age::run(app, command)),
         Command::ConfigFiles(args) => done(config_files::run(app, &args)),
         Command::Completion(args) => done(completion::run(app, &args)),
@@ -97,7 +100,12 @@ fn init_tracing(cli: &Cli, env: &Env) {
         .with_ansi(false)
         .without_time()
         .with_target(cli.global.verbose);
+    let is_vault = matches!(&cli.command, Command::Vault(args) if args.serves());
+    let audit = is_vault.then(|| {
+        AuditStream.with_filter(filter_fn(|event| event.target() == audit_stream::TARGET))
+    });
     let _ = tracing_subscriber::registry()
+        .with(audit)
         .with(messages.with_filter(filter.and(of_ours)))
         .try_init();
 }

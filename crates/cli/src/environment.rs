@@ -49,6 +49,25 @@ pub const PROVIDER_TIMEOUT: &str = "FNOX_PROVIDER_TIMEOUT";
 /// Time limit of one call of an issuer of leases.
 pub const HTTP_TIMEOUT: &str = "FNOX_HTTP_TIMEOUT";
 
+/// The vault's place, for clients and for `vault serve`.
+pub const VAULT_SOCKET: &str = "FNOX_VAULT_SOCKET";
+/// The agents' socket of `vault serve`.
+pub const VAULT_AGENT_SOCKET: &str = "FNOX_VAULT_AGENT_SOCKET";
+/// `vault.toml`
+pub const VAULT_CONFIG: &str = "FNOX_VAULT_CONFIG";
+/// The vault's store.
+pub const VAULT_STORE: &str = "FNOX_VAULT_STORE";
+/// The vault's key source.
+pub const VAULT_KEY: &str = "FNOX_VAULT_KEY";
+/// The vault's policy.
+pub const VAULT_POLICY: &str = "FNOX_VAULT_POLICY";
+/// A token for a vault.
+pub const VAULT_TOKEN: &str = "FNOX_VAULT_TOKEN";
+/// A file that holds a token for a vault.
+pub const VAULT_TOKEN_FILE: &str = "FNOX_VAULT_TOKEN_FILE";
+/// In whose name leases are asked for.
+pub const VAULT_AGENT: &str = "FNOX_VAULT_AGENT";
+
 /// All of them, in the order of the reference page.
 pub const VARIABLES: &[Variable] = &[
     read(
@@ -126,6 +145,30 @@ pub const VARIABLES: &[Variable] = &[
         "FNOX_PASSWORD_STORE_GPG_OPTS",
         "Options for gpg; beats `PASSWORD_STORE_GPG_OPTS`.",
     ),
+    read(
+        VAULT_SOCKET,
+        "Where the agents' vault is: a socket's path, `tcp:ADDRESS:PORT`, `vsock:CID:PORT` or `host-socket:PATH:PORT`; for `vault serve`, the administrators' socket. What `vault exec` starts gets the agents' socket here, if `vault.toml` names one.",
+    ),
+    read(
+        VAULT_TOKEN,
+        "A token for the vault. Never reaches programs that fnox starts; a file is better.",
+    ),
+    read(
+        VAULT_TOKEN_FILE,
+        "A file that holds a token for the vault; beats `FNOX_VAULT_TOKEN`. Never reaches the program of `vault exec`.",
+    ),
+    read(
+        VAULT_AGENT,
+        "In whose name `vault lease request`, `vault exec` and `vault credential-fill` ask, if no agent's token tells.",
+    ),
+    read(
+        VAULT_CONFIG,
+        "The vault's own configuration. Default: `vault.toml` in the config folder.",
+    ),
+    read(VAULT_STORE, "Beats `store` of `vault.toml`."),
+    read(VAULT_KEY, "Beats `key` of `vault.toml`."),
+    read(VAULT_POLICY, "Beats `policy` of `vault.toml`."),
+    read(VAULT_AGENT_SOCKET, "Beats `agent_socket` of `vault.toml`."),
     set(
         "FNOX_LEASE_DURATION",
         "For the commands of a `command` lease: wanted lifetime in seconds.",

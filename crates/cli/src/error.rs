@@ -8,6 +8,8 @@ use fnox_leases::LeaseError;
 use fnox_providers::resolve::ResolveError;
 use fnox_providers::{ErrorKind, ProviderError};
 
+use crate::vault::error::VaultFailure;
+
 /// A command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
@@ -20,6 +22,9 @@ pub(crate) enum CliError {
     /// A lease.
     #[error(transparent)]
     Lease(#[from] LeaseError),
+    /// A vault.
+    #[error(transparent)]
+    Vault(#[from] VaultFailure),
     /// A provider did not do what it was asked.
     #[error("the provider `{provider}` could not {action}: {error}")]
     Provider {
@@ -92,6 +97,7 @@ impl CliError {
             Self::Config(error) => error.code(),
             Self::Resolve(error) => error.code(),
             Self::Lease(error) => error.code(),
+            Self::Vault(error) => error.code(),
             Self::Provider { error, .. } => error.code(),
             Self::Usage { .. } => "cli::usage",
             Self::File { .. } => "cli::file",
@@ -108,6 +114,7 @@ impl CliError {
             Self::Config(error) => error.help(),
             Self::Resolve(error) => error.help(),
             Self::Lease(error) => error.help(),
+            Self::Vault(error) => error.help(),
             Self::Provider { error, .. } => error.remedy.clone(),
             Self::Usage { help, .. }
             | Self::Input { help, .. }
@@ -130,10 +137,12 @@ impl CliError {
             Self::Config(_) | Self::NotInjectable { .. } => ExitStatus::Configuration,
             Self::Resolve(error) => error.exit_status(),
             Self::Lease(error) => error.exit_status(),
+            Self::Vault(error) => error.status(),
             Self::Provider { error, .. } => match error.kind {
                 ErrorKind::NotFound => ExitStatus::SecretMissing,
                 ErrorKind::AuthenticationNeeded => ExitStatus::AuthenticationNeeded,
                 ErrorKind::Unavailable => ExitStatus::Unavailable,
+                ErrorKind::Denied => ExitStatus::Denied,
                 ErrorKind::Misconfigured => ExitStatus::Configuration,
             },
             Self::Usage { .. } => ExitStatus::Usage,

@@ -4,6 +4,7 @@
 //! process, pump threads) is gone when it has ended, however it or fnox ended.
 
 mod child;
+pub(crate) mod descriptors;
 pub(crate) mod files;
 pub(crate) mod guard;
 pub(crate) mod hardening;

@@ -14,6 +14,7 @@ mod error;
 pub mod exec;
 pub mod output;
 mod terminal;
+pub mod vault;
 
 use std::process::ExitCode;
 

@@ -62,7 +62,7 @@ impl Prompt for TerminalPrompt {
 }
 
 /// The text without control characters, but with its line breaks.
-fn harmless(text: &str) -> String {
+pub(crate) fn harmless(text: &str) -> String {
     text.chars()
         .map(|character| match character {
             '\n' => '\n',

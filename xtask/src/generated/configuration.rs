@@ -76,7 +76,7 @@ pub(super) fn page() -> String {
     text
 }
 
-fn section(text: &mut String, section: &Section) {
+pub(super) fn section(text: &mut String, section: &Section) {
     // Writing to a string cannot fail, here and below.
     let _ = write!(text, "\n## `{}`\n\n{}\n\n", section.heading, section.doc);
     table(text, section.fields);

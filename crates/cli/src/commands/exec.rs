@@ -18,9 +18,10 @@ use crate::exec::plan::EnvironmentPlan;
 use crate::exec::{self, Invocation};
 
 /// Variables with which fnox itself is opened. They never reach the program.
-const OWN_KEYS: [&str; 4] = [
+pub(super) const OWN_KEYS: [&str; 5] = [
     environment::AGE_KEY,
     environment::AGE_KEY_FILE,
+    environment::VAULT_TOKEN,
     "ENPASS_PASSWORD",
     "FNOX_ENPASS_PASSWORD",
 ];

@@ -95,16 +95,22 @@ fn encrypting_provider<'a>(config: &'a Config, name: &str) -> Result<&'a Provide
 /// The input's pairs in their order.
 fn read(app: &App, args: &ImportArgs) -> Result<Vec<(String, SecretString)>, CliError> {
     let file = args.input.as_ref().map(|path| app.cwd.join(path));
-    let bytes = match &file {
+    read_pairs(file.as_deref(), args.format)
+}
+
+/// The pairs of a file, or of stdin.
+pub(super) fn read_pairs(
+    file: Option<&Path>,
+    format: ImportFormat,
+) -> Result<Vec<(String, SecretString)>, CliError> {
+    let bytes = match file {
         Some(path) => std::fs::File::open(path).and_then(limited),
         None => limited(std::io::stdin().lock()),
     };
-    let what = file
-        .as_ref()
-        .map_or_else(|| "stdin".to_owned(), |path| path.display().to_string());
+    let what = file.map_or_else(|| "stdin".to_owned(), |path| path.display().to_string());
     let bytes = bytes.map_err(|source| CliError::File {
         action: "read",
-        path: file.unwrap_or_else(|| "/dev/stdin".into()),
+        path: file.unwrap_or(Path::new("/dev/stdin")).to_owned(),
         source,
     })?;
     let unreadable = |reason: String| CliError::Input {
@@ -117,7 +123,7 @@ fn read(app: &App, args: &ImportArgs) -> Result<Vec<(String, SecretString)>, Cli
         .map_err(|error| unreadable(error.to_string()))?;
     let text = text.expose_secret();
     let flat = |syntax| flat::parse(text, syntax).map_err(|error| unreadable(error.to_string()));
-    match args.format {
+    match format {
         ImportFormat::Env => dotenv::parse(text).map_err(|error| unreadable(error.to_string())),
         ImportFormat::Json => flat(Syntax::Json),
         ImportFormat::Yaml => flat(Syntax::Yaml),

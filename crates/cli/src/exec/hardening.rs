@@ -26,3 +26,21 @@ pub(crate) fn tell_file_size_limit() {
         let _ = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
     }
 }
+
+/// What a server does besides: no core files whatever the system thinks of the mark above, no files for
+/// others, and as many open connections as the system lets it have.
+pub(crate) fn prepare_server() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    let _ = setrlimit(Resource::Core, none);
+    let files = getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: files.maximum,
+        ..files
+    };
+    let _ = setrlimit(Resource::Nofile, all);
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+}

@@ -20,6 +20,8 @@ pub struct EnvironmentPlan {
     pub set: Vec<(String, SecretString)>,
     /// Secrets that the program gets as files; the variable holds the path.
     pub files: Vec<(String, SecretString)>,
+    /// Secrets that the program gets in another way, for redaction.
+    pub elsewhere: Vec<SecretString>,
 }
 
 impl EnvironmentPlan {
@@ -80,6 +82,7 @@ impl EnvironmentPlan {
             .iter()
             .chain(&self.files)
             .map(|(_, value)| value.clone())
+            .chain(self.elsewhere.iter().cloned())
             .collect()
     }
 }
@@ -105,6 +108,7 @@ mod tests {
                 ("C".to_owned(), "value".into()),
             ],
             files: vec![("C".to_owned(), "content".into())],
+            ..EnvironmentPlan::default()
         };
         let out = plan.apply(&env, &[("C".to_owned(), PathBuf::from("/run/C"))]);
         assert_eq!(get(&out, "A"), None);

@@ -40,7 +40,7 @@ pub struct ListedSecret {
 /// The schema of every document, by the name of its file.
 #[must_use]
 pub fn schemas() -> Vec<(&'static str, Schema)> {
-    vec![
+    let mut all = vec![
         ("get", schema_for!(SecretValue)),
         ("list", schema_for!(Vec<ListedSecret>)),
         ("lease-create", schema_for!(CreatedLease)),
@@ -55,7 +55,9 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         ("export", schema_for!(Exported)),
         ("check", schema_for!(CheckReport)),
         ("doctor", schema_for!(DoctorReport)),
-    ]
+    ];
+    all.extend(crate::vault::documents::schemas());
+    all
 }
 
 /// The word for a secret's `env`.

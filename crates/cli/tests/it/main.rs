@@ -27,6 +27,8 @@ mod exec_signals;
 #[cfg(test)]
 mod export_import;
 #[cfg(test)]
+mod fuzz_corpus;
+#[cfg(test)]
 mod help;
 #[cfg(test)]
 mod hostile;
@@ -56,3 +58,17 @@ mod schemas;
 mod support;
 #[cfg(test)]
 mod terminal;
+#[cfg(test)]
+mod vault_canary;
+#[cfg(test)]
+mod vault_errors;
+#[cfg(test)]
+mod vault_exec;
+#[cfg(test)]
+mod vault_git;
+#[cfg(test)]
+mod vault_host_socket;
+#[cfg(test)]
+mod vault_support;
+#[cfg(test)]
+mod vault_tour;

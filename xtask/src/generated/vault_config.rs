@@ -1,0 +1,34 @@
+//! `docs/reference/vault-config.md` and the schema of `vault.toml`, from the tables of `fnox_cli::vault::spec`.
+
+use fnox_cli::vault::spec::{SECTIONS, VAULT};
+
+use super::configuration::section;
+use super::{NOTICE, pretty};
+
+const INTRODUCTION: &str = "\
+# vault.toml
+
+Settings of `fnox vault serve`. `fnox vault init` writes the file, by default as `vault.toml` in fnox's config folder, with \
+every key in a comment. Another place is named by `--config FILE` or `FNOX_VAULT_CONFIG`. Each key may be left out.
+
+What a flag says wins over its `FNOX_VAULT_*` variable, which wins over the file: `--store`, `--key`, `--policy`, `--socket` and \
+`--agent-socket` have [variables](environment.md), `--listen`, `--vsock`, `--vsock-host` and `--audit-stdout` only the flag. A key \
+that is not listed here is an error, and so is a value of another type; [configuration](configuration.md) explains the types. \
+The file is refused if somebody else could have written it. Its JSON Schema is `docs/reference/vault.schema.json`.
+
+Clients read `socket` from it too, and `vault exec` reads `agent_socket`.
+";
+
+/// The page.
+pub(super) fn page() -> String {
+    let mut text = format!("{NOTICE}\n\n{INTRODUCTION}");
+    for part in SECTIONS {
+        section(&mut text, part);
+    }
+    text
+}
+
+/// `docs/reference/vault.schema.json`
+pub(super) fn schema() -> String {
+    pretty(&fnox_config::schema::of_section("vault.toml", &VAULT))
+}
