@@ -58,16 +58,23 @@ fn a_guest_is_nobody_without_a_token_of_its_own() {
     let wrong = vault.sandbox.write_private("wrong.token", wrong);
     let refused = borrow(&vault, place, wrong.to_str().unwrap()).exits_with(4);
     assert_eq!(refused.stdout, "");
-    // Bound to another way in: a user of this machine, a guest known by its number.
-    for peer in ["uid:0", "cid:7"] {
-        let bound = vault.sandbox.root().join(peer);
-        let bound = bound.to_str().unwrap();
+    // Bound to another way in: the user as which the monitor runs, and a guest known by its number.
+    let own = format!("uid:{}", rustix::process::getuid().as_raw());
+    let bound_to = |peer: &str| {
+        let path = vault.sandbox.root().join(peer).display().to_string();
         let create = ["token", "create", "--agent", "coder-1", "--peer", peer];
-        vault.ok(&[&create[..], &["--output", bound]].concat());
-        let refused = borrow(&vault, place, bound).exits_with(4);
-        assert_eq!(refused.stdout, "", "{peer}");
+        vault.ok(&[&create[..], &["--output", &path]].concat());
+        path
+    };
+    let (user, number) = (bound_to(&own), bound_to("cid:7"));
+    for token in [&user, &number] {
+        let refused = borrow(&vault, place, token).exits_with(4);
+        assert_eq!(refused.stdout, "", "{token}");
     }
     assert_eq!(vault.ok(&["lease", "list", "--all", "--json"]).trim(), "[]");
+    // By its own way in it is good.
+    let socket = vault.socket();
+    borrow(&vault, socket.to_str().unwrap(), &user).succeeds();
 }
 
 /// What the monitor does for its host: reads `CONNECT PORT`, and joins the two sides. A connection that says
