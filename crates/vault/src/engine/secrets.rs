@@ -26,6 +26,8 @@ const MAX_TAGS: usize = 32;
 const MAX_TAG: usize = 128;
 /// How often a write is repeated because the key ring changed meanwhile.
 const TRIES: usize = 5;
+/// How often a new value is stored anew because others stored one first.
+const UPDATE_TRIES: usize = 100;
 
 impl Engine {
     /// Stores a new secret.
@@ -105,10 +107,25 @@ impl Engine {
         .await
     }
 
+    /// Whoever names no version wants the last word, whoever else speaks at the same time.
     async fn update(
         &self,
         name: &VaultName,
         params: UpdateSecret,
+    ) -> Result<SecretMetadata, VaultError> {
+        for _ in 0..UPDATE_TRIES {
+            match self.update_once(name, &params).await {
+                Err(VaultError::Conflict(_)) if params.if_version.is_none() => {}
+                outcome => return outcome,
+            }
+        }
+        Err(VaultError::Conflict(format!("the secret `{name}`")))
+    }
+
+    async fn update_once(
+        &self,
+        name: &VaultName,
+        params: &UpdateSecret,
     ) -> Result<SecretMetadata, VaultError> {
         let current = self.record_of(name).await?;
         if params
@@ -122,15 +139,15 @@ impl Engine {
             ..(*current).clone()
         };
         let change = Described {
-            kind: params.kind,
-            description: params.description,
-            tags: params.tags,
+            kind: params.kind.clone(),
+            description: params.description.clone(),
+            tags: params.tags.clone(),
             updated_at: record.updated_at,
         };
         record.kind = change.kind.clone().unwrap_or(record.kind);
         record.description = change.description.clone().or(record.description);
         record.tags = change.tags.clone().unwrap_or(record.tags);
-        match params.plaintext {
+        match &params.plaintext {
             None => {
                 let outcome = self
                     .shared

@@ -61,6 +61,28 @@ async fn a_new_value_reaches_leases_that_live() {
 }
 
 #[tokio::test]
+async fn who_names_no_version_has_the_last_word_or_one_before_it() {
+    let world = std::sync::Arc::new(World::new(POLICY).await);
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..40u8 {
+        let world = std::sync::Arc::clone(&world);
+        tasks.spawn(async move {
+            let value = [number];
+            world
+                .engine
+                .update_secret(&admin(), update("token", Some(&value)))
+                .await
+                .is_ok()
+        });
+    }
+    assert!(tasks.join_all().await.into_iter().all(|stored| stored));
+    assert_eq!(
+        world.engine.secret_metadata("token").await.unwrap().version,
+        41
+    );
+}
+
+#[tokio::test]
 async fn a_new_kind_does_not_make_the_value_unreadable() {
     let world = World::new(POLICY).await;
     let coder = agent("coder", 1000);
