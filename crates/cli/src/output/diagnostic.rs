@@ -157,8 +157,10 @@ fn masked(text: &str, span: &Range<usize>) -> (String, Range<usize>) {
             continue;
         };
         let last_part = key.as_str().rsplit('.').next().unwrap_or_default();
-        // The error itself says what is wrong with the value that it points at.
-        if value.range() == *span || SHOWN_KEYS.contains(&last_part) {
+        // The error itself says what is wrong with the value that it points at. A URL may hold a password.
+        let is_url_of_somebody = value.as_str().contains("://") && value.as_str().contains('@');
+        let is_shown = value.range() == *span || SHOWN_KEYS.contains(&last_part);
+        if is_shown && !is_url_of_somebody {
             continue;
         }
         out.push_str(&text[copied..value.start()]);

@@ -34,7 +34,7 @@ fn settings_are_checked_with_the_line_underlined() {
         ("sokcet = \"/x\"", "`socket`"),
         ("[audit]\nmode = \"of\"", "did you mean `off`?"),
         ("[limits]\nconnections = 0", "at least 1"),
-        ("[limits]\nrequest_timeout = \"0s\"", "at least 1s"),
+        ("[limits]\nrequest_timeout = \"0s\"", "between 1s and"),
         ("socket_mode = \"0200\"", "octal mode"),
         ("socket_mode = 600", "must be a string"),
         ("listen = [\"localhost\"]", "127.0.0.1:9100"),
@@ -130,7 +130,7 @@ fn requests_that_make_no_sense_are_refused_by_name() {
     };
     ask(&["--ttl", "0s"]).exits_with(2);
     ask(&["--ttl", "forever"]).exits_with(2);
-    ask(&["--ttl", "400d"]).exits_with(1);
+    ask(&["--ttl", "400d"]).succeeds();
     ask(&["--uses", "0"]).exits_with(1);
     vault.fails(2, &["lease", "request", "github-token"]);
     vault.fails(

@@ -124,6 +124,7 @@ fn nothing_is_started_and_nothing_kept_if_one_secret_is_refused() {
     let missing = ["exec", "--secret", "github-token@github.com", "--", "true"];
     let error = vault.fails(2, &missing);
     assert!(error.contains("--agent"), "{error}");
+    vault.store("github-token", "hunter2");
     let missing = [
         "exec",
         "--token-file",

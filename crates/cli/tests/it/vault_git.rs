@@ -54,7 +54,7 @@ fn git_gets_a_credential_for_its_own_host_and_the_lease_is_given_back() {
 fn other_hosts_and_plain_http_get_nothing() {
     let helper = Helper::new();
     helper.ask(7, &SECRET, b"protocol=https\nhost=evil.example\n");
-    helper.ask(7, &SECRET, b"protocol=https\nhost=github.com:8443\n");
+    helper.ask(7, &SECRET, b"protocol=https\nhost=gitlab.com:8443\n");
     helper.ask(7, &SECRET, b"protocol=http\nhost=github.com\n");
     let allowed = [&["--allow-http"], &SECRET[..]].concat();
     helper.ask(7, &allowed, b"protocol=http\nhost=github.com\n");

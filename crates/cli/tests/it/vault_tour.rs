@@ -372,8 +372,9 @@ fn the_audit_log_tells_who_did_what_and_proves_itself() {
     let denied = streamed
         .lines()
         .map(support::json)
-        .find(|line| line["outcome"] == "denied");
-    assert_eq!(denied.unwrap()["host"], "evil.example");
+        .find(|line| line["outcome"] == "denied")
+        .unwrap();
+    assert_eq!(denied["host"], "evil.example", "{denied}");
 }
 
 #[test]

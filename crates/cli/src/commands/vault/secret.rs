@@ -88,14 +88,20 @@ async fn update_or_store(
         algorithm: args.algorithm.map(algorithm),
         if_version: args.if_version,
     };
-    match (client.call(&update).await, value) {
+    let known = client
+        .call(&GetMetadata {
+            name: args.name.clone(),
+        })
+        .await;
+    match (known, value) {
         // Two vaults on one store may both find nothing; the second store is refused, and nothing is lost.
         (Err(error), Some(value))
             if error.known_code() == Some(Code::SecretNotFound) && args.if_version.is_none() =>
         {
             store(client, args, tags, value).await
         }
-        (outcome, _) => Ok(outcome.map_err(VaultFailure::from)?),
+        (Err(error), _) => Err(VaultFailure::from(error).into()),
+        (Ok(_), _) => call(client, &update).await,
     }
 }
 
