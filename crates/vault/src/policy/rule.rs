@@ -30,7 +30,7 @@ pub struct Terms {
     pub max_uses: Option<u32>,
     /// Whether it may be renewed.
     pub renewable: bool,
-    /// How long it may live with all renewals; never more than [`Terms::LONGEST`].
+    /// How long it may live with all renewals; never more than [`Terms::LONGEST_SECS`].
     pub max_lifetime: Lifetime,
     /// How many live leases of this rule one agent may hold. `None`: the vault's own limits alone.
     pub max_active: Option<u32>,
