@@ -11,6 +11,8 @@ mod crash;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
+mod engine;
+#[cfg(test)]
 mod file;
 #[cfg(test)]
 mod support;
