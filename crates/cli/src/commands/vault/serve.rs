@@ -62,16 +62,22 @@ async fn serve(
     let mut signals = Signals::receive()?;
     let policy = assemble::policy(app, settings)?;
     let open = assemble::stores(settings, false).await?;
-    if let Some(sqlite) = &open.sqlite
-        && let Some(when) = sqlite.take_restored_flag().await.map_err(store_failed)?
-    {
-        app.printer.warn(&format!(
-            "the store was restored from a copy ({when}): all leases and tokens in it have ended"
-        ));
-    }
+    let restored = match &open.sqlite {
+        Some(sqlite) => sqlite.take_restored_flag().await.map_err(store_failed)?,
+        None => None,
+    };
     let source = assemble::key_source(app, settings).await?;
     let parts = assemble::parts(settings, open.stores, source, policy, live);
     let engine = assemble::open(parts).await?;
+    if let Some(when) = restored {
+        app.printer.warn(&format!(
+            "the store was restored from a copy ({when}): all leases and tokens in it have ended"
+        ));
+        engine
+            .record_restored(when)
+            .await
+            .map_err(assemble::engine_failed)?;
+    }
     let doors = doors::open(app, settings).await?;
     let mut server = Server::new(engine.clone(), limits(&settings.limits));
     if let Some(sqlite) = open.sqlite {
