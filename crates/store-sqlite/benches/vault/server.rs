@@ -88,7 +88,10 @@ pub(crate) fn echo(transport: Transport) -> Running {
 }
 
 pub(crate) fn vault(transport: Transport, keeping: Keeping) -> Running {
-    let (runtime, folder) = (runtime(), tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap());
+    let (runtime, folder) = (
+        runtime(),
+        tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap(),
+    );
     let (connector, token, engine) = runtime.block_on(async {
         let engine = engine(folder.path(), keeping).await;
         let (listener, connector) = listener(transport, folder.path()).await;
