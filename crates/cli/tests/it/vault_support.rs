@@ -65,9 +65,8 @@ impl Vault {
         until("the vault's socket", Duration::from_secs(30), || {
             UnixStream::connect(&socket).is_ok() || !running.is_running()
         });
-        if !running.is_running() {
-            panic!("the vault did not start: {}", running.finish());
-        }
+        let runs = running.is_running();
+        assert!(runs, "the vault did not start: {}", running.finish());
         self.serving = Some(running);
     }
 

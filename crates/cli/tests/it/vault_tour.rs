@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
+use base64::Engine as _;
 use fnox_testkit::wait::until;
 use rustix::process::Signal;
 use serde_json::json;
@@ -143,7 +144,6 @@ fn secrets_of_any_bytes_have_versions_tags_and_ends() {
     let id = lease["lease_id"].as_str().unwrap();
     let accessed = vault.json(&["lease", "access", id, "--host", "h.example"]);
     let text = accessed["value_base64"].as_str().unwrap();
-    use base64::Engine as _;
     let decoded = base64::engine::general_purpose::STANDARD.decode(text);
     assert_eq!(decoded.unwrap(), bytes);
     assert_eq!(
