@@ -472,8 +472,8 @@ fn every_documented_provider_type_parses() {
     }
     assert_eq!(
         fnox_config::spec::PROVIDERS.len(),
-        30,
-        "29 types and the team server"
+        31,
+        "29 types, the team server and the agents' vault"
     );
 }
 
