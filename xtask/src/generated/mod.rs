@@ -28,10 +28,7 @@ fn files() -> Vec<(String, String)> {
         ("docs/reference/exit-codes.md", exit_codes::page),
         ("docs/reference/fnox.schema.json", schemas::configuration),
         ("docs/reference/vault-config.md", vault_config::page),
-        (
-            "docs/reference/vault.schema.json",
-            vault_config::schema,
-        ),
+        ("docs/reference/vault.schema.json", vault_config::schema),
         (
             "docs/reference/vault-protocol.schema.json",
             vault_protocol::schema,
