@@ -144,6 +144,18 @@ impl VaultFile {
         Some(self.resolved(app, text))
     }
 
+    /// The variables that hold a vault's key, if this file or the environment says `env:VARIABLE`.
+    pub(crate) fn key_variables(&self, app: &App) -> Vec<String> {
+        let file = self.fields.as_ref().and_then(|fields| fields.text("key"));
+        let sources = file.into_iter().chain(app.env.var(environment::VAULT_KEY));
+        sources
+            .filter_map(|source| match source.parse() {
+                Ok(KeySourceSpec::Env(variable)) => Some(variable),
+                _ => None,
+            })
+            .collect()
+    }
+
     fn resolved(&self, app: &App, text: &str) -> PathBuf {
         let folder = self.path.parent().unwrap_or(Path::new("/"));
         resolve_path(text, folder, app.folders.home())

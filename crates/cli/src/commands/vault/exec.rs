@@ -76,17 +76,24 @@ fn start(app: &App, args: &VaultExecArgs, plan: EnvironmentPlan) -> Result<ExitS
     })
 }
 
-/// Everything that fnox was started with but what concerns the vault.
+/// Everything that fnox was started with but what concerns the vault: not even the vault's key, where that is in a
+/// variable of the same environment.
 fn environment_of_the_program(app: &App) -> Result<Env, CliError> {
+    let file = VaultFile::read(app, None)?;
     let agents = app.env.var(environment::VAULT_AGENT_SOCKET);
     let agents = match agents {
         Some(path) => Some(app.cwd.join(path)),
-        None => VaultFile::read(app, None)?.path_of(app, "agent_socket"),
+        None => file.path_of(app, "agent_socket"),
+    };
+    let keys = file.key_variables(app);
+    let is_the_vaults = |name: &std::ffi::OsStr| {
+        VAULT_VARIABLES.iter().any(|variable| name == *variable)
+            || keys.iter().any(|variable| name == variable.as_str())
     };
     let kept: Env = app
         .env
         .iter()
-        .filter(|(name, _)| !VAULT_VARIABLES.iter().any(|variable| name == variable))
+        .filter(|(name, _)| !is_the_vaults(name))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     Ok(match agents {
