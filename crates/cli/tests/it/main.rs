@@ -61,13 +61,27 @@ mod terminal;
 #[cfg(test)]
 mod vault_canary;
 #[cfg(test)]
+mod vault_crash;
+#[cfg(test)]
 mod vault_errors;
 #[cfg(test)]
 mod vault_exec;
 #[cfg(test)]
+mod vault_faults;
+#[cfg(test)]
+mod vault_flood;
+#[cfg(test)]
 mod vault_git;
 #[cfg(test)]
+mod vault_hardening;
+#[cfg(test)]
 mod vault_host_socket;
+#[cfg(test)]
+mod vault_load;
+#[cfg(test)]
+mod vault_process;
+#[cfg(test)]
+mod vault_start;
 #[cfg(test)]
 mod vault_support;
 #[cfg(test)]

@@ -4,8 +4,9 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fnox_core::SecretString;
-use fnox_testkit::{Invocation, Run, Running, Sandbox, until};
+use fnox_core::{SecretBytes, SecretString};
+use fnox_testkit::wait::until;
+use fnox_testkit::{Invocation, Run, Running, Sandbox};
 use fnox_vault_wire::methods::{
     AccessSecret, CreateToken, HealthReport, LeaseGrant, RequestLease, SecretKind, StoreSecret,
     TokenCreated,
@@ -20,7 +21,7 @@ pub(crate) const SECRET: &str = "the-token";
 pub(crate) const HOST: &str = "api.example.com";
 
 /// How long anything here may take before it counts as never.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_mins(1);
 
 /// A rule for every agent of these tests.
 const POLICY: &str = "\
@@ -41,17 +42,34 @@ pub(crate) struct Home {
 }
 
 impl Home {
+    /// With a vault that is set up.
     pub(crate) fn new() -> Self {
-        let home = Self {
-            sandbox: support::sandbox(),
-        };
+        let home = Self::without_vault();
         home.settle(&[]);
         home
     }
 
+    pub(crate) fn without_vault() -> Self {
+        Self::within(support::sandbox())
+    }
+
+    pub(crate) fn within(sandbox: Sandbox) -> Self {
+        Self { sandbox }
+    }
+
+    /// `fnox vault …` to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
+        self.sandbox.run([&["vault"], arguments].concat()).finish()
+    }
+
     /// Sets the vault up, with more settings.
     pub(crate) fn settle(&self, settings: &[&str]) {
-        support::ok(&self.sandbox, &["vault", "init"]);
+        self.settle_with(&[], settings);
+    }
+
+    /// The same, with arguments for `init`.
+    pub(crate) fn settle_with(&self, arguments: &[&str], settings: &[&str]) {
+        support::ok(&self.sandbox, &[&["vault", "init"], arguments].concat());
         let folder = self.sandbox.config_folder();
         self.sandbox
             .write_private(folder.join("policy.toml"), POLICY);
@@ -59,7 +77,7 @@ impl Home {
         let text = format!(
             "agent_socket = \"{}\"\n{}\n[leases]\nmax_per_agent = 1000000\n",
             agents.display(),
-            settings.join("\n")
+            settings.join("\n"),
         );
         self.sandbox.write_private(folder.join("vault.toml"), text);
     }
@@ -110,23 +128,25 @@ impl Home {
         until("the vault's sockets", LIMIT, || {
             UnixStream::connect(&agents).is_ok() || !running.is_running()
         });
-        if !running.is_running() {
-            panic!("the vault did not start: {}", running.finish());
-        }
+        let running = if running.is_running() {
+            running
+        } else {
+            panic!("the vault did not start: {}", running.finish())
+        };
         Process {
             running,
             socket: self.socket(),
             agents,
         }
     }
+}
 
-    /// The command must not become a vault; how it ended.
-    #[track_caller]
-    pub(crate) fn refuses(&self, invocation: Invocation, code: i32) -> String {
-        let run = invocation.limit(LIMIT).finish().exits_with(code);
-        assert!(!run.stderr.contains("panicked"), "{run}");
-        run.stderr
-    }
+/// The command must not become a vault; what it says.
+#[track_caller]
+pub(crate) fn refuses(invocation: Invocation, code: i32) -> String {
+    let run = invocation.limit(LIMIT).finish().exits_with(code);
+    assert!(!run.stderr.contains("panicked"), "{run}");
+    run.stderr
 }
 
 /// A vault that runs. It is killed when the test ends.
@@ -161,8 +181,7 @@ impl Process {
     }
 
     pub(crate) async fn agent(&self, token: &SecretString) -> Result<Client, ClientError> {
-        let options = ClientOptions::new(Connector::Unix(self.agents.clone()));
-        Client::connect(options.with_token(token.clone())).await
+        connect(&self.agents, token).await
     }
 
     /// A line of `/proc/PID/status`, such as `VmRSS`, without unit.
@@ -173,13 +192,12 @@ impl Process {
         let number = line.trim_start_matches(':').split_whitespace().next();
         number.unwrap().parse().unwrap()
     }
+}
 
-    /// How many descriptors it has open.
-    pub(crate) fn open_files(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.id()))
-            .unwrap()
-            .count()
-    }
+/// Comes in by the agents' socket.
+pub(crate) async fn connect(agents: &Path, token: &SecretString) -> Result<Client, ClientError> {
+    let options = ClientOptions::new(Connector::Unix(agents.to_owned()));
+    Client::connect(options.with_token(token.clone())).await
 }
 
 /// Stores the secret with a value.
@@ -196,7 +214,7 @@ pub(crate) async fn store(administrator: &Client, value: &str) {
 }
 
 pub(crate) fn secret_value(text: &str) -> SecretValue {
-    SecretValue(text.as_bytes().to_vec().into())
+    SecretValue(SecretBytes::new(text.as_bytes().to_vec()))
 }
 
 /// A token for an agent.
@@ -265,7 +283,13 @@ impl SmallDisk {
     pub(crate) fn mount(folder: &Path, size: &str) -> Option<Self> {
         std::fs::create_dir_all(folder).unwrap();
         let mounted = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size},mode=700"), "tmpfs"])
+            .args([
+                "-t",
+                "tmpfs",
+                "-o",
+                &format!("size={size},mode=700"),
+                "tmpfs",
+            ])
             .arg(folder)
             .output();
         mounted
