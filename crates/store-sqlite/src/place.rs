@@ -7,6 +7,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use fnox_vault::store::StoreError;
 
@@ -129,6 +130,10 @@ fn refused(path: &Path, problem: String) -> StoreError {
     }
 }
 
+/// How long a lock is asked for. A vault that has just ended may still be closing its files, and a program that
+/// it was starting has a copy of its descriptors until it runs.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// The right to be the only vault on a file. It dies with its holder, so a crash leaves no stale lock.
 #[derive(Debug)]
 pub(crate) struct Lock {
@@ -148,19 +153,18 @@ impl Lock {
             .custom_flags(i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0))
             .open(&place)
             .map_err(|error| io(path, "opening its lock file", &error))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let _ = (&mut file).take(32).read_to_string(&mut holder);
-                let is_id = !holder.is_empty() && holder.bytes().all(|it| it.is_ascii_digit());
-                return Err(StoreError::Locked {
-                    store: name_of(path),
-                    holder: if is_id { holder } else { "unknown".to_owned() },
-                });
-            }
-            Err(TryLockError::Error(error)) => {
-                return Err(io(path, "taking its lock", &error));
+        let begin = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if begin.elapsed() < PATIENCE => {
+                    // Asked again, rather than waited for: a lock that is held for good must be told.
+                    std::thread::park_timeout(PATIENCE / 40);
+                }
+                Err(TryLockError::WouldBlock) => return Err(held(path, &mut file)),
+                Err(TryLockError::Error(error)) => {
+                    return Err(io(path, "taking its lock", &error));
+                }
             }
         }
         // Only told to those who find it held; a full disk must not keep the lock from being taken.
@@ -168,6 +172,17 @@ impl Lock {
             .set_len(0)
             .and_then(|()| write!(file, "{}", std::process::id()));
         Ok(Self { _file: file })
+    }
+}
+
+/// Somebody has the lock, and may have written down who it is.
+fn held(path: &Path, file: &mut File) -> StoreError {
+    let mut holder = String::new();
+    let _ = file.take(32).read_to_string(&mut holder);
+    let is_id = !holder.is_empty() && holder.bytes().all(|it| it.is_ascii_digit());
+    StoreError::Locked {
+        store: name_of(path),
+        holder: if is_id { holder } else { "unknown".to_owned() },
     }
 }
 
