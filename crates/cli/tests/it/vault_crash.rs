@@ -21,7 +21,11 @@ const AGENTS: usize = 4;
 const SAMPLE: usize = 20;
 
 fn rounds() -> u64 {
-    (number_from_environment("FNOX_TEST_ROUNDS").unwrap_or(60) / 20).max(3)
+    // 5 with the 100 of ./scripts/test, 200 with the 1000 of --long.
+    match number_from_environment("FNOX_TEST_ROUNDS").unwrap_or(60) {
+        few @ 0..1000 => (few / 20).max(3),
+        many => many / 5,
+    }
 }
 
 /// What the moments of a run follow from; `FNOX_TEST_SEED` repeats one.
