@@ -41,6 +41,17 @@ impl Env {
         copy
     }
 
+    /// The same variables but those of these names, whether they were there from the start or laid over.
+    #[must_use]
+    pub fn without<N: AsRef<str>>(&self, names: &[N]) -> Self {
+        let mut copy = self.clone();
+        for name in names {
+            copy.variables.remove(OsStr::new(name.as_ref()));
+            copy.overlay.remove(name.as_ref());
+        }
+        copy
+    }
+
     /// A variable's value. Unset, empty and non-UTF-8 variables count as absent.
     #[must_use]
     pub fn var(&self, name: &str) -> Option<&str> {
@@ -141,6 +152,17 @@ mod tests {
         assert_eq!(wider.var("A"), Some("9"));
         assert_eq!(env.var("A"), Some("1"));
         assert_eq!(wider.iter().filter(|(name, _)| *name == "A").count(), 1);
+    }
+
+    #[test]
+    fn what_is_taken_out_is_not_there_from_either_layer() {
+        let env: Env = [("A", "1"), ("B", "2")].into_iter().collect();
+        let less = env
+            .with_overlay([("A".to_owned(), "9".into())])
+            .without(&["A", "C"]);
+        assert_eq!(less.var("A"), None);
+        assert_eq!(less.iter().count(), 1);
+        assert_eq!(env.var("A"), Some("1"));
     }
 
     #[test]

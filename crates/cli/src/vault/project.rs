@@ -1,7 +1,7 @@
 //! The secrets of a `fnox.toml`, lent under the vault's policy (`vault serve --from-project`).
 //!
 //! Each use asks the secret's own provider. Secrets that never go to programs (`env = false`) are not lent
-//! either.
+//! either. Programs that providers run do not get the vault's own key.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use fnox_config::{Config, EnvMode};
 use fnox_core::{Clock as _, SecretBytes, SecretName, VaultName};
 use fnox_providers::resolve::{Options, Resolver};
+use fnox_vault::key_source::KeySourceSpec;
 use fnox_vault::store::{LiveSecrets, StoreError};
 use fnox_vault_wire::SecretId;
 use fnox_vault_wire::methods::{SecretKind, SecretMetadata};
@@ -31,10 +32,13 @@ struct Inner {
 }
 
 impl ProjectSecrets {
-    /// Reads the configuration; no provider is asked yet.
-    pub(crate) fn new(app: &App) -> Result<Self, CliError> {
+    /// Reads the configuration; no provider is asked yet. `key` is where the vault's key is.
+    pub(crate) fn new(app: &App, key: &KeySourceSpec) -> Result<Self, CliError> {
         let config = app.load()?;
         let mut options = app.resolver_options(&config);
+        if let KeySourceSpec::Env(variable) = key {
+            options.env = options.env.without(&[variable]);
+        }
         options.prompt_auth = false;
         options.prompt = Arc::new(fnox_core::prompt::NoPrompt);
         let now = app.clock.now();

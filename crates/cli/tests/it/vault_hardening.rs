@@ -17,6 +17,7 @@ use crate::vault_process::{self, Home, SECRET, access, request, verify_audit};
 
 const NOBODY: u32 = 65534;
 const VALUE: &str = "canary-of-a-value-under-load-5d1f0a77";
+const LENT: &str = "LENT_TOKEN";
 const NEW: &str = "canary-of-its-next-version-90c3be14";
 
 /// Gives a folder and everything in it to a user.
@@ -127,6 +128,42 @@ async fn the_variable_with_the_key_reaches_no_program_that_the_vault_lends_to() 
         &outputs,
         &[&home.sandbox.home(), &home.sandbox.runtime_folder()],
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_variable_with_the_key_reaches_no_program_that_the_vault_asks() {
+    let key = "e7a0".repeat(16);
+    let home = Home::within(support::sandbox().with_env("THE_VAULTS_KEY", &key));
+    let source = "env:THE_VAULTS_KEY";
+    home.settle_with(&["--key", source], &[&format!("key = \"{source}\"")]);
+    home.sandbox.write(
+        "fnox.toml",
+        format!(
+            "[providers]\npass = {{ type = \"password-store\" }}\n\
+             [secrets]\n{LENT} = {{ provider = \"pass\", value = \"x\" }}\n"
+        ),
+    );
+    let policy = home.sandbox.config_folder().join("policy.toml");
+    let text = std::fs::read_to_string(&policy).unwrap();
+    home.sandbox
+        .write_private(&policy, text.replace(SECRET, LENT));
+    let store = home.sandbox.home().join(".password-store");
+    home.sandbox.write(store.join(".gpg-id"), "nobody\n");
+    home.sandbox.write(store.join("x.gpg"), "sealed");
+    let script = "#!/bin/sh\nenv > \"$HOME/seen\"\necho a-value\n";
+    home.sandbox.write_program("pass", script);
+    let serve = ["vault", "serve", "--from-project"];
+    let vault = home.started(home.sandbox.run(serve));
+    let secret = format!("{LENT}@{}", vault_process::HOST);
+    let lend = [
+        "exec", "--agent", "agent-1", "--secret", &secret, "--", "env",
+    ];
+    let run = home.run(&lend).succeeds();
+    assert!(run.stdout.contains("a-value"), "{run}");
+    let seen = std::fs::read_to_string(home.sandbox.home().join("seen")).unwrap();
+    assert!(seen.contains("HOME="), "{seen}");
+    assert!(!seen.contains("THE_VAULTS_KEY"), "{seen}");
+    vault.end();
 }
 
 /// All kinds of requests, good and bad; the tokens that were made, and the outputs of commands.

@@ -85,17 +85,10 @@ fn environment_of_the_program(app: &App) -> Result<Env, CliError> {
         Some(path) => Some(app.cwd.join(path)),
         None => file.path_of(app, "agent_socket"),
     };
-    let keys = file.key_variables(app);
-    let is_the_vaults = |name: &std::ffi::OsStr| {
-        VAULT_VARIABLES.iter().any(|variable| name == *variable)
-            || keys.iter().any(|variable| name == variable.as_str())
-    };
-    let kept: Env = app
+    let kept = app
         .env
-        .iter()
-        .filter(|(name, _)| !is_the_vaults(name))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
+        .without(&VAULT_VARIABLES)
+        .without(&file.key_variables(app));
     Ok(match agents {
         Some(path) => {
             let path = path.to_string_lossy().into_owned();

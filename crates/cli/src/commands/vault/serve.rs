@@ -21,7 +21,7 @@ use crate::vault::{audit_stream, doors};
 pub(super) fn run(app: &App, args: &VaultServeArgs) -> Result<ExitStatus, CliError> {
     let settings = Settings::load(app, args.vault_config.as_deref(), &overrides(args))?;
     let live: Option<Arc<dyn LiveSecrets>> = if args.from_project {
-        Some(Arc::new(ProjectSecrets::new(app)?))
+        Some(Arc::new(ProjectSecrets::new(app, &settings.key)?))
     } else {
         None
     };
