@@ -140,16 +140,7 @@ impl HostName {
         if text.contains(['/', '\\', '?', '#', '%', '[', ']']) {
             return Err(Reason::NotAHost);
         }
-        // Hyphens are checked below: UTS 46 refuses `r3---sn.example`, which exists.
-        let name = idna::uts46::Uts46::new()
-            .to_ascii(
-                text.strip_suffix('.').unwrap_or(text).as_bytes(),
-                idna::AsciiDenyList::URL,
-                idna::uts46::Hyphens::Allow,
-                idna::uts46::DnsLength::Verify,
-            )
-            .map_err(|_| Reason::NotAHost)?
-            .into_owned();
+        let name = ascii_name(text.strip_suffix('.').unwrap_or(text))?;
         let labels_are_valid = name.split('.').all(|label| {
             (1..=63).contains(&label.len())
                 && !label.starts_with('-')
@@ -173,6 +164,24 @@ impl HostName {
         }
         Ok(name)
     }
+}
+
+/// The name in lower case and in its ASCII form (UTS 46).
+fn ascii_name(text: &str) -> Result<String, Reason> {
+    // Nearly every name is plain already, and UTS 46 would only put it into lower case.
+    if text.is_ascii() && !text.to_ascii_lowercase().contains("xn--") {
+        return Ok(text.to_ascii_lowercase());
+    }
+    // Hyphens are checked by the caller: UTS 46 refuses `r3---sn.example`, which exists.
+    idna::uts46::Uts46::new()
+        .to_ascii(
+            text.as_bytes(),
+            idna::AsciiDenyList::URL,
+            idna::uts46::Hyphens::Allow,
+            idna::uts46::DnsLength::Verify,
+        )
+        .map_err(|_| Reason::NotAHost)
+        .map(std::borrow::Cow::into_owned)
 }
 
 impl fmt::Display for HostName {

@@ -86,8 +86,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, stream: Stream, peer: Peer, admi
         writer,
         events: None,
         in_flight: FuturesUnordered::new(),
-        out: Zeroizing::new(Vec::new()),
-        spends: Vec::new(),
+        out: Out::default(),
     };
     connection.run(withdrawn).await;
     drop(ended);
@@ -139,9 +138,7 @@ struct Connection<'a> {
     writer: WriteHalf,
     events: Option<broadcast::Receiver<Arc<Event>>>,
     in_flight: FuturesUnordered<BoxFuture<'static, Reply>>,
-    out: Zeroizing<Vec<u8>>,
-    /// Uses that the bytes in `out` spend, with the place where each answer begins.
-    spends: Vec<(usize, LeaseId)>,
+    out: Out,
 }
 
 /// What happened next on a connection.
@@ -166,13 +163,13 @@ impl Connection<'_> {
                 frame = self.frames.next(), if may_read => match frame {
                     Ok(Some(bytes)) => {
                         let job = dispatch::read(self.shared, &self.caller, bytes);
-                        take_up(&mut self.in_flight, &mut self.out, &mut self.spends, job, (self.shared, &self.caller));
+                        take_up(&mut self.in_flight, &mut self.out, job, (self.shared, &self.caller));
                         Next::Frame
                     }
                     Ok(None) => Next::End,
                     Err(error) => {
                         let error = WireError::new(Code::InvalidRequest, error.to_string());
-                        self.push(&dispatch::failure(Uuid::nil(), error));
+                        self.out.push(&dispatch::failure(Uuid::nil(), error));
                         let _ = self.write().await;
                         Next::End
                     }
@@ -187,16 +184,16 @@ impl Connection<'_> {
                     self.take_up_buffered();
                 }
                 Next::Reply(reply) => {
-                    self.push(&reply);
-                    while self.out.len() < WRITE_SIZE
+                    self.out.push(&reply);
+                    while self.out.bytes.len() < WRITE_SIZE
                         && let Some(Some(reply)) = self.in_flight.next().now_or_never()
                     {
-                        self.push(&reply);
+                        self.out.push(&reply);
                     }
                 }
                 Next::Event(None) => continue,
                 Next::Event(Some(event)) => {
-                    let _ = frame::encode_into(&mut self.out, &EventFrame { event: &event });
+                    let _ = frame::encode_into(&mut self.out.bytes, &EventFrame { event: &event });
                 }
                 Next::End => break,
             }
@@ -229,39 +226,34 @@ impl Connection<'_> {
 
     fn take_up_buffered(&mut self) {
         while self.in_flight.len() < self.shared.limits.in_flight
-            && self.out.len() < WRITE_SIZE
+            && self.out.bytes.len() < WRITE_SIZE
             && let Ok(Some(bytes)) = self.frames.buffered()
         {
             let job = dispatch::read(self.shared, &self.caller, bytes);
             take_up(
                 &mut self.in_flight,
                 &mut self.out,
-                &mut self.spends,
                 job,
                 (self.shared, &self.caller),
             );
         }
     }
 
-    fn push(&mut self, reply: &Reply) {
-        push(&mut self.out, &mut self.spends, reply);
-    }
-
     /// Writes everything that is ready. Uses of which not one byte went out are given back.
     async fn write(&mut self) -> Result<(), std::io::Error> {
         let mut written = 0;
         let outcome = loop {
-            if written == self.out.len() {
+            if written == self.out.bytes.len() {
                 break Ok(());
             }
-            match timeout(WRITE_LIMIT, self.writer.write(&self.out[written..])).await {
+            match timeout(WRITE_LIMIT, self.writer.write(&self.out.bytes[written..])).await {
                 Ok(Ok(0)) => break Err(std::io::ErrorKind::WriteZero.into()),
                 Ok(Ok(count)) => written += count,
                 Ok(Err(error)) => break Err(error),
                 Err(_) => break Err(std::io::ErrorKind::TimedOut.into()),
             }
         };
-        let spends = std::mem::take(&mut self.spends);
+        let spends = std::mem::take(&mut self.out.spends);
         if outcome.is_err() {
             for (begin, lease) in spends {
                 if begin >= written {
@@ -269,7 +261,7 @@ impl Connection<'_> {
                 }
             }
         }
-        wipe(&mut self.out);
+        self.out.clear();
         outcome
     }
 
@@ -305,8 +297,7 @@ async fn heard(
 /// Answers a request at once if it can be, else keeps it under way.
 fn take_up(
     in_flight: &mut FuturesUnordered<BoxFuture<'static, Reply>>,
-    out: &mut Vec<u8>,
-    spends: &mut Vec<(usize, LeaseId)>,
+    out: &mut Out,
     job: dispatch::Job,
     (shared, caller): (&Arc<Shared>, &Arc<Caller>),
 ) {
@@ -316,7 +307,7 @@ fn take_up(
         mut work,
     } = job;
     if let Some(reply) = (&mut work).now_or_never() {
-        push(out, spends, &reply);
+        out.push(&reply);
         return;
     }
     let limit = if is_long { LONG } else { shared.limits.request };
@@ -335,20 +326,42 @@ fn take_up(
     }));
 }
 
-fn push(out: &mut Vec<u8>, spends: &mut Vec<(usize, LeaseId)>, reply: &Reply) {
-    if let Some(lease) = reply.spends {
-        spends.push((out.len(), lease));
-    }
-    out.extend_from_slice(&reply.frame);
+/// Answers that are ready, one after another.
+#[derive(Default)]
+struct Out {
+    bytes: Zeroizing<Vec<u8>>,
+    /// Uses that the bytes spend, with the place where each answer begins.
+    spends: Vec<(usize, LeaseId)>,
+    /// Whether one of the answers holds a secret.
+    is_secret: bool,
 }
 
-/// Overwrites what was written, and keeps the buffer unless it has grown large.
-fn wipe(out: &mut Zeroizing<Vec<u8>>) {
-    use zeroize::Zeroize as _;
-    if out.capacity() > WRITE_SIZE {
-        *out = Zeroizing::new(Vec::new());
-    } else {
-        out.as_mut_slice().zeroize();
-        out.clear();
+impl Out {
+    fn push(&mut self, reply: &Reply) {
+        if let Some(lease) = reply.spends {
+            self.spends.push((self.bytes.len(), lease));
+        }
+        self.is_secret |= reply.is_secret;
+        let needed = self.bytes.len() + reply.frame.len();
+        if needed > self.bytes.capacity() {
+            // Growing in place would leave a copy of what is there behind.
+            let mut larger = Zeroizing::new(Vec::with_capacity(needed.next_power_of_two()));
+            larger.extend_from_slice(&self.bytes);
+            self.bytes = larger;
+        }
+        self.bytes.extend_from_slice(&reply.frame);
+    }
+
+    /// Forgets what was written, overwrites it if it was secret, and keeps the buffer unless it has grown large.
+    fn clear(&mut self) {
+        use zeroize::Zeroize as _;
+        if std::mem::take(&mut self.is_secret) {
+            self.bytes.as_mut_slice().zeroize();
+        }
+        if self.bytes.capacity() > WRITE_SIZE {
+            self.bytes = Zeroizing::new(Vec::new());
+        } else {
+            self.bytes.clear();
+        }
     }
 }

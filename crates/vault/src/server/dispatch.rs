@@ -21,17 +21,27 @@ use fnox_vault_wire::{Code, LeaseId, SecretValue, WireError};
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use uuid::Uuid;
-use zeroize::Zeroizing;
+use zeroize::Zeroize as _;
 
 use super::Shared;
 use super::connection::Caller;
 use crate::error::VaultError;
 
-/// A whole frame, ready to be written.
+/// A whole frame, ready to be written. One with a secret is overwritten in the end.
 pub(super) struct Reply {
-    pub frame: Zeroizing<Vec<u8>>,
+    pub frame: Vec<u8>,
+    /// Overwriting all others too would cost as much as making them.
+    pub is_secret: bool,
     /// The lease whose use counts only if a byte of this is delivered.
     pub spends: Option<LeaseId>,
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if self.is_secret {
+            self.frame.zeroize();
+        }
+    }
 }
 
 /// A request that was read.
@@ -338,41 +348,44 @@ impl Context<'_> {
                 Err(error) => return failure(id, error),
             };
             match handler(shared, caller, params).await {
-                Ok(answer) => written(id, &answer),
+                Ok(answer) => written(id, P::METHOD, &answer),
                 Err(error) => failure(id, error.into()),
             }
         })
     }
 }
 
-fn written<R: Serialize>(id: Uuid, answer: &Answer<R>) -> Reply {
-    let mut bytes = Zeroizing::new(Vec::new());
-    let response = Response::new(id, Ok(&answer.result));
-    match frame::encode_into(&mut bytes, &response) {
-        Ok(()) => Reply {
-            frame: bytes,
-            spends: answer.spends,
-        },
-        Err(error) => failure(
-            id,
-            WireError::new(
-                Code::InvalidRequest,
-                format!("{error}; ask for less at once"),
-            ),
+fn written<R: Serialize>(id: Uuid, method: Method, answer: &Answer<R>) -> Reply {
+    let mut reply = Reply {
+        frame: Vec::with_capacity(USUAL),
+        is_secret: matches!(
+            method,
+            Method::AccessSecret | Method::CreateToken | Method::OpenSession
         ),
+        spends: answer.spends,
+    };
+    let response = Response::new(id, Ok(&answer.result));
+    if let Err(error) = frame::encode_into(&mut reply.frame, &response) {
+        let text = format!("{error}; ask for less at once");
+        return failure(id, WireError::new(Code::InvalidRequest, text));
     }
+    reply
 }
+
+/// Most answers are no longer.
+const USUAL: usize = 512;
 
 /// A frame that says why not.
 pub(super) fn failure(id: Uuid, error: WireError) -> Reply {
-    let mut bytes = Zeroizing::new(Vec::new());
+    let mut frame = Vec::with_capacity(USUAL);
     let response = Response::<()>::new(id, Err(error));
-    if frame::encode_into(&mut bytes, &response).is_err() {
+    if frame::encode_into(&mut frame, &response).is_err() {
         // invariant: an error's text is far shorter than a frame.
-        bytes.clear();
+        frame.clear();
     }
     Reply {
-        frame: bytes,
+        frame,
+        is_secret: false,
         spends: None,
     }
 }
