@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         .position(|argument| argument == "--seconds")
         .and_then(|place| arguments.get(place + 1))
         .and_then(|text| text.parse().ok())
-        .unwrap_or(3);
+        .unwrap_or(5);
     let is_json = arguments.iter().any(|argument| argument == "--json");
     rows::run(Duration::from_secs(seconds), is_json);
     ExitCode::SUCCESS
