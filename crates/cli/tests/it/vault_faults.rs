@@ -214,16 +214,15 @@ fn a_folder_that_cannot_be_written_is_told_at_the_start() {
         let permissions = std::fs::Permissions::from_mode(mode);
         std::fs::set_permissions(home.data_folder(), permissions).unwrap();
     };
-    match &disk {
+    if let Some(disk) = &disk {
         // Nothing is forbidden to root but a file system that is read-only.
-        Some(disk) => disk.make_read_only(),
-        None => {
-            // With them there the store itself could be written, and the vault would serve.
-            for log in ["vault.db-wal", "vault.db-shm"] {
-                let _ = std::fs::remove_file(home.data_folder().join(log));
-            }
-            mode(0o500);
+        disk.make_read_only();
+    } else {
+        // With them there the store itself could be written, and the vault would serve.
+        for log in ["vault.db-wal", "vault.db-shm"] {
+            let _ = std::fs::remove_file(home.data_folder().join(log));
         }
+        mode(0o500);
     }
     let error = refuses(home.sandbox.run(["vault", "serve"]), 6);
     assert!(error.contains("vault::store"), "{error}");
