@@ -5,8 +5,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, RwLock};
 
 use fnox_core::lease::LeaseState;
-use fnox_vault_wire::LeaseId;
 use fnox_vault_wire::methods::{LeaseEvent, RevocationReason};
+use fnox_vault_wire::{LeaseId, SessionId, TokenId};
 use jiff::Timestamp;
 
 use super::audit::system_entry;
@@ -15,6 +15,7 @@ use super::health::Troubles;
 use super::time::Time;
 use super::{Engine, EngineParts, Shared};
 use crate::error::VaultError;
+use crate::identity::PeerBinding;
 use crate::key_ring::KeyRing;
 use crate::lease::Lease;
 use crate::lease_table::LeaseTable;
@@ -77,11 +78,36 @@ impl Engine {
         };
         engine.learn_everything().await?;
         engine.sweep().await;
+        engine.finish_withdrawals().await?;
         engine
             .judge_live_leases(&super::audit::system_identity())
             .await?;
         engine.resume_rotation().await;
         Ok(engine)
+    }
+
+    /// Ends leases whose token or session was ended by a vault that did not live to end them too.
+    async fn finish_withdrawals(&self) -> Result<(), VaultError> {
+        let tokens = self.shared.stores.leases.tokens().await?;
+        let revoked: HashSet<TokenId> = tokens
+            .into_iter()
+            .filter(|token| token.revoked)
+            .map(|token| token.id)
+            .collect();
+        let sessions = self.shared.stores.leases.sessions().await?;
+        let open: HashSet<SessionId> = sessions.into_iter().map(|session| session.id).collect();
+        let entry = system_entry("lease_revoked");
+        let by_token = |lease: &Lease| matches!(lease.peer, PeerBinding::Token(token) if revoked.contains(&token));
+        self.withdraw_all(by_token, RevocationReason::TokenRevoked, &entry)
+            .await?;
+        let by_session = |lease: &Lease| {
+            lease
+                .session
+                .is_some_and(|session| !open.contains(&session))
+        };
+        self.withdraw_all(by_session, RevocationReason::SessionRevoked, &entry)
+            .await?;
+        Ok(())
     }
 
     /// Finishes a change of keys that was interrupted. The vault can do its work without.

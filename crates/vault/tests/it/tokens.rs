@@ -3,7 +3,9 @@
 use fnox_core::SecretString;
 use fnox_vault::{Identity, PeerBinding};
 use fnox_vault_wire::Code;
-use fnox_vault_wire::methods::{CreateToken, Role, TokenCreated};
+use fnox_vault_wire::methods::{
+    CreateToken, LeaseStatus, ListLeases, RevocationReason, Role, TokenCreated,
+};
 use jiff::SignedDuration;
 
 use crate::support::{POLICY, World, admin, code};
@@ -132,6 +134,48 @@ async fn withdrawing_a_token_ends_its_leases_and_its_connections() {
         listed
             .iter()
             .any(|token| token.id == created.id && token.revoked)
+    );
+}
+
+#[tokio::test]
+async fn a_withdrawal_that_a_crash_cut_short_is_finished_at_the_next_start() {
+    use fnox_vault::store::Change;
+    let mut world = World::new(POLICY).await;
+    let created = token(&world, None, None).await;
+    let holder = present(&world, &created.token, None).await.unwrap();
+    let id = world
+        .request(&holder, "token", "a.example.com")
+        .await
+        .unwrap()
+        .lease_id;
+    // The token is withdrawn, and the vault dies before it comes to the leases.
+    let change = Change::RevokeToken { id: created.id };
+    world
+        .stores
+        .leases
+        .commit(change, Vec::new())
+        .await
+        .unwrap();
+    world.restart(POLICY).await;
+    let listed = world
+        .engine
+        .list_leases(
+            &admin(),
+            &ListLeases {
+                all: true,
+                ..ListLeases::default()
+            },
+        )
+        .await
+        .unwrap();
+    let lease = listed
+        .leases
+        .iter()
+        .find(|lease| lease.lease_id == id)
+        .unwrap();
+    assert_eq!(
+        (lease.status, lease.reason),
+        (LeaseStatus::Revoked, Some(RevocationReason::TokenRevoked))
     );
 }
 
