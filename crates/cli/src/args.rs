@@ -47,6 +47,7 @@ pub struct Cli {
     clippy::struct_excessive_bools,
     reason = "each is a flag of the command line"
 )]
+#[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalArgs {
     /// Configuration file; `fnox.toml` searches the folders upwards
     #[arg(short, long, global = true, value_name = "PATH", default_value = "fnox.toml", value_hint = clap::ValueHint::FilePath)]
