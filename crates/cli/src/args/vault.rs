@@ -64,7 +64,7 @@ pub(crate) enum VaultCommand {
     Audit(AuditGroup),
     /// Keys that seal the secrets
     Key(KeyGroup),
-    /// Write a consistent copy of the store, while the vault serves
+    /// Write a consistent copy of the store, while the vault serves; secrets in AWS stay there
     Backup(BackupArgs),
     /// Put a copy back in the place of the store, while no vault runs
     Restore(RestoreArgs),

@@ -28,7 +28,11 @@ pub(crate) struct OpenStores {
 }
 
 /// Opens what the settings name. `create`: it need not be there yet.
-pub(crate) async fn stores(settings: &Settings, create: bool) -> Result<OpenStores, CliError> {
+pub(crate) async fn stores(
+    app: &App,
+    settings: &Settings,
+    create: bool,
+) -> Result<OpenStores, CliError> {
     let mut open = match &settings.store {
         StorePlace::Sqlite(path) => one_file(path, create)?,
         StorePlace::Postgres(url) => {
@@ -42,7 +46,7 @@ pub(crate) async fn stores(settings: &Settings, create: bool) -> Result<OpenStor
                 sqlite: None,
             }
         }
-        StorePlace::AwsSm(prefix) => super::amazon::stores(settings, prefix, create).await?,
+        StorePlace::AwsSm(prefix) => super::amazon::stores(app, settings, prefix, create).await?,
     };
     if !settings.audit.on {
         open.stores.audit = None;
@@ -84,7 +88,7 @@ pub(crate) async fn key_source(
         KeySourceSpec::Keychain { service, account } => {
             Arc::new(KeychainKey::new(&app.env, service, account))
         }
-        KeySourceSpec::Kms(key) => super::amazon::key(key).await?,
+        KeySourceSpec::Kms(key) => super::amazon::key(app, key).await?,
     })
 }
 

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use fnox_core::SecretString;
 
-use super::settings::Rooted;
+use super::settings::Word;
 
 /// Where a vault keeps what it stores.
 #[derive(Debug, Clone)]
@@ -55,7 +55,12 @@ impl fmt::Display for StorePlace {
     }
 }
 
-impl Rooted for StorePlace {
+impl Word for StorePlace {
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse()
+            .map_err(|error: InvalidStore| error.to_string())
+    }
+
     fn rooted(self, root: &dyn Fn(&Path) -> PathBuf) -> Self {
         match self {
             Self::Sqlite(path) => Self::Sqlite(root(&path)),

@@ -2,14 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use fnox_config::fields::resolve_path;
 use fnox_config::trust::Trust;
-use fnox_config::{Fields, standalone};
+use fnox_config::{ConfigError, Fields, standalone};
 use fnox_core::seal::Algorithm;
-use fnox_vault::key_source::KeySourceSpec;
+use fnox_vault::key_source::{InvalidKeySource, KeySourceSpec};
 use fnox_vault_wire::transport::UnixOptions;
 
 use super::place::StorePlace;
@@ -279,24 +278,23 @@ impl Reader<'_> {
     /// A store or a key source: relative paths in it start where the word was written.
     fn word<T>(&self, flag: Option<&str>, variable: &str, key: &str) -> Result<Option<T>, CliError>
     where
-        T: FromStr + Rooted,
-        T::Err: std::fmt::Display,
+        T: Word,
     {
         let outside = flag
             .map(|text| (text, format!("--{key}")))
             .or_else(|| Some((self.app.env.var(variable)?, variable.to_owned())));
         if let Some((text, name)) = outside {
-            let word: T = text
-                .parse()
-                .map_err(|error| CliError::usage(format!("{name}: {error}")))?;
+            let word =
+                T::read(text).map_err(|problem| CliError::usage(format!("{name}: {problem}")))?;
             return Ok(Some(word.rooted(&|path| self.app.cwd.join(path))));
         }
         let Some(text) = self.field(None, |fields| fields.text(key)) else {
             return Ok(None);
         };
-        let word: T = text
-            .parse()
-            .map_err(|error| self.invalid(None, key, format!("is not acceptable: {error}")))?;
+        let word = T::read(text).map_err(|problem| {
+            let error = self.invalid(None, key, format!("is not acceptable: {problem}"));
+            without_value(error)
+        })?;
         Ok(Some(word.rooted(&|path| {
             self.file.resolved(self.app, &path.to_string_lossy())
         })))
@@ -456,13 +454,34 @@ impl Reader<'_> {
     }
 }
 
-/// A word that may hold a relative path.
-pub(crate) trait Rooted {
+/// The error pointing in front of the value: it may be a password, or a key in the wrong place, and what an
+/// error does not point at is masked.
+fn without_value(mut error: CliError) -> CliError {
+    if let CliError::Config(ConfigError::InvalidValue { location, .. }) = &mut error {
+        location.span.end = location.span.start;
+    }
+    error
+}
+
+/// A word that may hold a relative path, and in the wrong hands a secret.
+pub(crate) trait Word: Sized {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// What is wrong with it, without repeating it.
+    fn read(text: &str) -> Result<Self, String>;
+
     /// The same with an absolute path.
     fn rooted(self, root: &dyn Fn(&Path) -> PathBuf) -> Self;
 }
 
-impl Rooted for KeySourceSpec {
+impl Word for KeySourceSpec {
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error: InvalidKeySource| {
+            format!("this is not a key source: {}", error.problem)
+        })
+    }
+
     fn rooted(self, root: &dyn Fn(&Path) -> PathBuf) -> Self {
         match self {
             Self::File(path) => Self::File(root(&path)),

@@ -61,6 +61,8 @@ mod terminal;
 #[cfg(test)]
 mod vault_canary;
 #[cfg(test)]
+mod vault_cloud;
+#[cfg(test)]
 mod vault_crash;
 #[cfg(test)]
 mod vault_errors;
@@ -76,6 +78,8 @@ mod vault_git;
 mod vault_hardening;
 #[cfg(test)]
 mod vault_host_socket;
+#[cfg(test)]
+mod vault_import;
 #[cfg(test)]
 mod vault_load;
 #[cfg(test)]

@@ -40,7 +40,7 @@ fn settings_are_checked_with_the_line_underlined() {
         ("listen = [\"localhost\"]", "127.0.0.1:9100"),
         ("vsock_host = [\"9100\"]", "PATH:PORT"),
         ("store = \"mysql://u:hunter2@h/d\"", "sqlite:PATH"),
-        ("key = \"hunter\"", "key source"),
+        ("key = \"hunter2\"", "key source"),
         ("admins = { uids = [\"root\"] }", "list of whole numbers"),
         ("admins = { uids = [4294967296] }", "no id"),
         ("keep_versions = 0", "at least 1"),

@@ -40,7 +40,12 @@ impl Vault {
     /// The same, with more arguments for `serve`.
     #[track_caller]
     pub(crate) fn serving(policy: &str, options: &[&str]) -> Self {
-        let sandbox = support::sandbox();
+        Self::serving_in(support::sandbox(), policy, options)
+    }
+
+    /// The same, in a sandbox that is prepared already.
+    #[track_caller]
+    pub(crate) fn serving_in(sandbox: Sandbox, policy: &str, options: &[&str]) -> Self {
         support::ok(&sandbox, &["vault", "init"]);
         sandbox.write_private(sandbox.config_folder().join("policy.toml"), policy);
         let mut vault = Self {

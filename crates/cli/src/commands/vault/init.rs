@@ -62,7 +62,7 @@ pub(super) fn run(app: &App, args: &VaultInitArgs) -> Result<(), CliError> {
 
 /// Makes key and store. `false`: there is a vault already.
 async fn create(app: &App, settings: &Settings) -> Result<bool, CliError> {
-    let open = assemble::stores(settings, true).await?;
+    let open = assemble::stores(app, settings, true).await?;
     let ring = open.stores.ring.load().await.map_err(store_failed)?;
     if ring.is_some() {
         return Ok(false);

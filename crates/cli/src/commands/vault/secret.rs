@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fnox_core::{SecretBytes, SecretString};
+use fnox_core::SecretBytes;
 use fnox_vault_wire::methods::{
     DeleteSecret, GetMetadata, ListSecrets, PruneSecrets, SealAlgorithm, SecretKind,
     SecretMetadata, StoreSecret, UpdateSecret,
@@ -11,7 +11,8 @@ use fnox_vault_wire::{Client, Code, SecretValue};
 
 use crate::app::{App, block_on};
 use crate::args::vault::{
-    SecretCommand, SecretGroup, SecretImportArgs, SecretSetArgs, VaultAlgorithm, VaultKind,
+    ClientArgs, SecretCommand, SecretGroup, SecretImportArgs, SecretSetArgs, VaultAlgorithm,
+    VaultKind,
 };
 use crate::commands::import::read_pairs;
 use crate::error::CliError;
@@ -215,47 +216,73 @@ fn import(app: &App, group: &SecretGroup, args: &SecretImportArgs) -> Result<(),
     let file = args.file.as_ref().map(|path| app.cwd.join(path));
     let pairs = read_pairs(file.as_deref(), args.format)?;
     let prefix = args.prefix.as_deref().unwrap_or_default();
-    let named = pairs
-        .into_iter()
-        .map(|(name, value)| (format!("{prefix}{name}"), value));
-    let named: Vec<(String, SecretString)> = named.collect();
-    let mut stored = Vec::new();
-    if args.dry_run {
-        for (name, _) in &named {
-            let (name, version) = (name.clone(), None);
-            stored.push(ImportedSecret { name, version });
-        }
-    } else {
-        stored = block_on(async {
-            let client = client(app, &group.client.connection).await?;
-            import_all(&client, args.replace, named).await
-        })??;
-    }
-    if group.client.json {
-        return app.printer.json(&stored);
-    }
-    for secret in &stored {
-        app.printer.line(&secret.name.escape_debug().to_string())?;
-    }
-    let verb = if args.dry_run {
-        "Would store"
-    } else {
-        "Stored"
+    let secrets = pairs.into_iter().map(|(name, value)| StoreSecret {
+        name: format!("{prefix}{name}"),
+        plaintext: SecretValue(SecretBytes::new(value.expose_secret().as_bytes().to_vec())),
+        kind: SecretKind::Opaque,
+        description: None,
+        tags: BTreeMap::new(),
+        algorithm: None,
+    });
+    let import = Import {
+        secrets: secrets.collect(),
+        replace: args.replace,
+        dry_run: args.dry_run,
     };
-    app.printer
-        .done(&format!("{verb} {}", count(stored.len() as u64, "secret")));
-    Ok(())
+    import.run(app, &group.client)
+}
+
+/// Secrets on their way into the vault, together.
+pub(super) struct Import {
+    pub secrets: Vec<StoreSecret>,
+    /// Give those that exist their next version, instead of refusing all.
+    pub replace: bool,
+    /// Only say what would be stored.
+    pub dry_run: bool,
+}
+
+impl Import {
+    pub(super) fn run(self, app: &App, args: &ClientArgs) -> Result<(), CliError> {
+        let verb = if self.dry_run {
+            "Would store"
+        } else {
+            "Stored"
+        };
+        let stored = if self.dry_run {
+            let names = self.secrets.into_iter().map(|secret| secret.name);
+            names
+                .map(|name| ImportedSecret {
+                    name,
+                    version: None,
+                })
+                .collect()
+        } else {
+            block_on(async {
+                let client = client(app, &args.connection).await?;
+                import_all(&client, self.replace, self.secrets).await
+            })??
+        };
+        if args.json {
+            return app.printer.json(&stored);
+        }
+        for secret in &stored {
+            app.printer.line(&secret.name.escape_debug().to_string())?;
+        }
+        app.printer
+            .done(&format!("{verb} {}", count(stored.len() as u64, "secret")));
+        Ok(())
+    }
 }
 
 /// Names that exist are looked for first, so that a refusal comes before anything is changed.
-pub(super) async fn import_all(
+async fn import_all(
     client: &Client,
     replace: bool,
-    named: Vec<(String, SecretString)>,
+    secrets: Vec<StoreSecret>,
 ) -> Result<Vec<ImportedSecret>, CliError> {
     let mut existing = std::collections::BTreeSet::new();
-    for (name, _) in &named {
-        let name = name.clone();
+    for secret in &secrets {
+        let name = secret.name.clone();
         match client.call(&GetMetadata { name: name.clone() }).await {
             Ok(_) if replace => {
                 existing.insert(name);
@@ -267,7 +294,10 @@ pub(super) async fn import_all(
                         "the vault has a secret `{}` already; nothing was stored",
                         name.escape_debug()
                     ),
-                    help: Some("add --replace to give it its next version, or --prefix".to_owned()),
+                    help: Some(
+                        "delete it first; `secret import` can also --replace it, or --prefix names"
+                            .to_owned(),
+                    ),
                 });
             }
             Err(error) if error.known_code() == Some(Code::SecretNotFound) => {}
@@ -275,12 +305,11 @@ pub(super) async fn import_all(
         }
     }
     let mut stored = Vec::new();
-    for (name, value) in named {
-        let plaintext = SecretValue(SecretBytes::new(value.expose_secret().as_bytes().to_vec()));
-        let secret = if existing.contains(&name) {
+    for new in secrets {
+        let secret = if existing.contains(&new.name) {
             let update = UpdateSecret {
-                name,
-                plaintext: Some(plaintext),
+                name: new.name,
+                plaintext: Some(new.plaintext),
                 kind: None,
                 description: None,
                 tags: None,
@@ -289,16 +318,8 @@ pub(super) async fn import_all(
             };
             call(client, &update).await?
         } else {
-            let new = StoreSecret {
-                name: name.clone(),
-                plaintext,
-                kind: SecretKind::Opaque,
-                description: None,
-                tags: BTreeMap::new(),
-                algorithm: None,
-            };
             let secret = call(client, &new).await?;
-            existing.insert(name);
+            existing.insert(new.name);
             secret
         };
         stored.push(ImportedSecret {

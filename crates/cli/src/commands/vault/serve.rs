@@ -61,7 +61,7 @@ async fn serve(
     // First, so that none ends the vault half-way through its start.
     let mut signals = Signals::receive()?;
     let policy = assemble::policy(app, settings)?;
-    let open = assemble::stores(settings, false).await?;
+    let open = assemble::stores(app, settings, false).await?;
     let restored = match &open.sqlite {
         Some(sqlite) => sqlite.take_restored_flag().await.map_err(store_failed)?,
         None => None,
