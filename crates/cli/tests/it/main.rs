@@ -81,6 +81,8 @@ mod vault_host_socket;
 #[cfg(test)]
 mod vault_import;
 #[cfg(test)]
+mod vault_keychain;
+#[cfg(test)]
 mod vault_load;
 #[cfg(test)]
 mod vault_process;
