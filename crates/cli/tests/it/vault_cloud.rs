@@ -12,9 +12,10 @@ const CREATE_KEY: &str =
 const BINARIES: &str = "
 import boto3, sys
 client = boto3.client('secretsmanager')
-for secret in client.list_secrets(MaxResults=100)['SecretList']:
-    if secret['Name'].startswith(sys.argv[1]):
-        sys.stdout.buffer.write(client.get_secret_value(SecretId=secret['Name'])['SecretBinary'])
+for page in client.get_paginator('list_secrets').paginate():
+    for secret in page['SecretList']:
+        if secret['Name'].startswith(sys.argv[1]):
+            sys.stdout.buffer.write(client.get_secret_value(SecretId=secret['Name'])['SecretBinary'])
 ";
 
 /// A sandbox that knows moto.
