@@ -26,6 +26,11 @@ impl SecretStore for AwsSmStore {
         self.label().to_owned()
     }
 
+    /// `ListSecrets` may lag behind by minutes.
+    fn lists_everything(&self) -> bool {
+        false
+    }
+
     async fn secret(&self, name: &VaultName) -> Result<Option<Arc<StoredSecret>>, StoreError> {
         let current = self.current(name).await?;
         Ok(current

@@ -130,7 +130,7 @@ async fn resume_locked(ring: &KeyRing, secrets: &dyn SecretStore) -> Result<u64,
     Err(KeyRingError::Moved)
 }
 
-/// Seals values anew until none is left, then drops the retired keys.
+/// Seals values anew until none is left, then drops the retired keys, or keeps them where one may be left unseen.
 async fn finish_data(
     ring: &KeyRing,
     secrets: &dyn SecretStore,
@@ -141,9 +141,15 @@ async fn finish_data(
     let mut record = ring.record();
     reseal_all(ring, &record, secrets, None, rewrapped).await?;
     let wrapping = ring.wrapping_key(&record).await?;
-    record
-        .keys
-        .retain(|key| key.purpose != KeyPurpose::Data || key.state == KeyState::Active);
+    if secrets.lists_everything() {
+        record
+            .keys
+            .retain(|key| key.purpose != KeyPurpose::Data || key.state == KeyState::Active);
+    } else {
+        for key in data_keys(&mut record).filter(|key| key.state == KeyState::Retiring) {
+            key.state = KeyState::Former;
+        }
+    }
     record.rotation = None;
     ring.save(record, &wrapping).await
 }

@@ -49,6 +49,12 @@ pub trait SecretStore: Send + Sync + std::fmt::Debug {
     /// Where it is, for people; no passwords.
     fn describe(&self) -> String;
 
+    /// Whether [`Self::sealed_otherwise`] knows every version that was ever stored. Where it may miss one for a
+    /// while, a data key is kept after its rotation: dropped, it would take with it what was missed.
+    fn lists_everything(&self) -> bool {
+        true
+    }
+
     /// The newest version of a secret.
     async fn secret(&self, name: &VaultName) -> Result<Option<Arc<StoredSecret>>, StoreError>;
 
