@@ -54,6 +54,15 @@ pub struct Entry {
     /// Why, in one line; never a value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The project of a team server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// The approval of a team server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Uuid>,
+    /// More about it as one JSON object, in the words of the event's description; never a value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
 }
 
 impl Entry {
@@ -71,6 +80,9 @@ impl Entry {
             rule: None,
             outcome,
             reason: None,
+            project: None,
+            approval: None,
+            detail: None,
         }
     }
 }
@@ -197,6 +209,21 @@ impl ChainKey {
         mac.part(Some(entry.outcome.as_str().as_bytes()));
         mac.part(entry.reason.as_deref().map(str::as_bytes));
         mac.part(Some(self.id.as_bytes()));
+        // Each with its name, and only if it is there: records without them have the MACs they always had.
+        let later: [(&[u8], Option<&[u8]>); 3] = [
+            (b"project", entry.project.as_deref().map(str::as_bytes)),
+            (
+                b"approval",
+                entry.approval.as_ref().map(|id| id.as_bytes().as_slice()),
+            ),
+            (b"detail", entry.detail.as_deref().map(str::as_bytes)),
+        ];
+        for (name, value) in later {
+            if value.is_some() {
+                mac.part(Some(name));
+                mac.part(value);
+            }
+        }
         mac.finish()
     }
 

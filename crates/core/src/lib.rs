@@ -18,6 +18,7 @@ pub mod name;
 pub mod prompt;
 pub mod seal;
 pub mod secret;
+pub mod token;
 
 pub use clock::{Clock, SystemClock};
 pub use credential::Credential;
@@ -25,5 +26,6 @@ pub use duration::Lifetime;
 pub use env::Env;
 pub use exit::ExitStatus;
 pub use host::{Host, HostPattern};
-pub use name::{AgentId, LeaseName, ProfileName, ProviderName, SecretName, VaultName};
+pub use name::{AgentId, LeaseName, ProfileName, ProjectName, ProviderName, SecretName, VaultName};
 pub use secret::{SecretBytes, SecretString};
+pub use token::{Token, TokenHash, TokenKind};

@@ -27,6 +27,14 @@ pub enum InvalidName {
         /// The text as given, control characters escaped.
         name: String,
     },
+    /// Names of projects stand in addresses of a team server.
+    #[error(
+        "`{name}` is not a project name: use 1 to 100 letters, digits, `.`, `_` and `-`, beginning with a letter or digit"
+    )]
+    Project {
+        /// The text as given, control characters escaped.
+        name: String,
+    },
     /// Agents' ids and names in a vault appear in messages, policies and audit records.
     #[error(
         "`{name}` is not a name that a vault takes: use 1 to 128 bytes without control characters, and no space at either end"
@@ -110,6 +118,12 @@ name_type!(
     Profile
 );
 name_type!(
+    /// The name of a project on a team server, for example `my-app`. Compared byte for byte.
+    ProjectName,
+    is_project_name,
+    Project
+);
+name_type!(
     /// The name under which a provider is configured, for example `op`.
     ProviderName,
     is_plain_name,
@@ -152,6 +166,14 @@ fn is_profile_name(text: &str) -> bool {
         && !text
             .chars()
             .any(|c| matches!(c, '/' | '\\' | ',') || c.is_control())
+}
+
+fn is_project_name(text: &str) -> bool {
+    (1..=100).contains(&text.len())
+        && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 fn is_vault_name(text: &str) -> bool {
@@ -208,6 +230,26 @@ mod tests {
                 .len()
                 < 400
         );
+    }
+
+    #[test]
+    fn project_names_are_one_part_of_an_address() {
+        for good in ["my-app", "A", "0.x_y"] {
+            assert!(ProjectName::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            ".",
+            "..",
+            "-a",
+            "a/b",
+            "a b",
+            "ä",
+            "a%2f",
+            &"x".repeat(101),
+        ] {
+            assert!(ProjectName::parse(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

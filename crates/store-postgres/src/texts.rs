@@ -16,6 +16,9 @@ pub(crate) fn of_entry(entry: &Entry) -> bool {
         rule,
         outcome: _,
         reason,
+        project: _,
+        approval: _,
+        detail: _,
     } = entry;
     [Some(event), Some(actor)]
         .into_iter()

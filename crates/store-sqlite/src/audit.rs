@@ -201,6 +201,9 @@ fn read(row: &Row<'_>) -> Result<Record, Failure> {
             rule: optional(row, 9, "rule")?,
             outcome: Outcome::parse(&text(row, 10, "outcome")?).ok_or(wrong("outcome"))?,
             reason: optional(row, 11, "reason")?,
+            project: None,
+            approval: None,
+            detail: None,
         },
         key_id: text(row, 12, "key_id")?,
         mac: match row.get_ref(13)? {
