@@ -6,10 +6,17 @@
 //!
 //! A [`Refusal`] is an answer too: nothing was changed but the audit log, which tells of it.
 
+mod approvals;
 mod audit;
 mod error;
+mod grants;
+mod housekeeping;
+mod names;
 mod record;
+mod secrets;
+mod sessions;
 pub mod sql;
+mod users;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,12 +25,19 @@ use fnox_core::audit::{ChainKeys, Entry, Head, Outcome, Record};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
+pub use self::approvals::{Asked, Decided, NewApproval, NewDecision};
 pub use self::audit::{AuditFilter, ScannedRecord};
 pub use self::error::{Refusal, StoreError};
+pub use self::grants::{NewGrant, Redeemed};
+pub use self::housekeeping::Ended;
+pub use self::names::KnownName;
 pub use self::record::{
     ApprovalRecord, Condition, GrantRecord, SecretPlace, SecretRecord, SessionRecord, UserRecord,
 };
+pub use self::secrets::NewSecret;
+pub use self::sessions::{NewSession, Replay};
 use self::sql::{SqlError, Transaction};
+pub use self::users::UserChange;
 
 /// What a transaction does. It may be run again if its first run did not commit.
 pub type Work = Box<
@@ -31,6 +45,19 @@ pub type Work = Box<
         + Send
         + Sync,
 >;
+
+/// A transaction as a statement's function gets it.
+type Tx<'t> = &'t mut (dyn Transaction + 't);
+
+/// One change: what it did, or why it did not.
+type Change<T, D> =
+    for<'t> fn(Tx<'t>, &'t mut Entry, &'t D) -> BoxFuture<'t, Result<Result<T, Refusal>, SqlError>>;
+
+/// A change of any number of things, with their entries.
+type Sweep<T, D> = for<'t> fn(Tx<'t>, &'t D) -> BoxFuture<'t, Result<(T, Vec<Entry>), SqlError>>;
+
+/// A question.
+type Find<T, D> = for<'t> fn(Tx<'t>, &'t D) -> BoxFuture<'t, Result<T, SqlError>>;
 
 /// Runs transactions.
 ///
@@ -97,26 +124,20 @@ impl Store {
 
     /// Runs a change. `work` answers with what it did or why it did not, and completes the entry, which is recorded
     /// either way.
-    async fn change<T, W>(&self, entry: Entry, work: W) -> Result<T, StoreError>
+    async fn change<T, D>(&self, entry: Entry, data: D, work: Change<T, D>) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        W: for<'t> Fn(
-                &'t mut (dyn Transaction + 't),
-                &'t mut Entry,
-            ) -> BoxFuture<'t, Result<Result<T, Refusal>, SqlError>>
-            + Send
-            + Sync
-            + 'static,
+        D: Send + Sync + 'static,
     {
         let done = Arc::new(Mutex::new(None));
         let place = Arc::clone(&done);
-        let work = Arc::new(work);
+        let data = Arc::new(data);
         let run: Work = Box::new(move |transaction| {
             let mut entry = entry.clone();
             let place = Arc::clone(&place);
-            let work = Arc::clone(&work);
+            let data = Arc::clone(&data);
             Box::pin(async move {
-                let outcome = work(transaction, &mut entry).await?;
+                let outcome = work(transaction, &mut entry, &data).await?;
                 if let Err(refusal) = &outcome {
                     refusal.describe(&mut entry);
                 }
@@ -133,23 +154,44 @@ impl Store {
         }
     }
 
-    /// Runs a transaction that only reads.
-    async fn find<T, W>(&self, work: W) -> Result<T, StoreError>
+    /// Runs a change that concerns any number of things, each with an entry of its own; without any, nothing is
+    /// recorded.
+    async fn sweep<T, D>(&self, data: D, work: Sweep<T, D>) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        W: for<'t> Fn(&'t mut (dyn Transaction + 't)) -> BoxFuture<'t, Result<T, SqlError>>
-            + Send
-            + Sync
-            + 'static,
+        D: Send + Sync + 'static,
+    {
+        let done = Arc::new(Mutex::new(None));
+        let place = Arc::clone(&done);
+        let data = Arc::new(data);
+        let run: Work = Box::new(move |transaction| {
+            let place = Arc::clone(&place);
+            let data = Arc::clone(&data);
+            Box::pin(async move {
+                let (value, entries) = work(transaction, &data).await?;
+                *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+                Ok(entries)
+            })
+        });
+        self.database.write(run).await?;
+        let value = done.lock().unwrap_or_else(PoisonError::into_inner).take();
+        value.ok_or_else(|| self.silent())
+    }
+
+    /// Runs a transaction that only reads.
+    async fn find<T, D>(&self, data: D, work: Find<T, D>) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        D: Send + Sync + 'static,
     {
         let found = Arc::new(Mutex::new(None));
         let place = Arc::clone(&found);
-        let work = Arc::new(work);
+        let data = Arc::new(data);
         let run: Work = Box::new(move |transaction| {
             let place = Arc::clone(&place);
-            let work = Arc::clone(&work);
+            let data = Arc::clone(&data);
             Box::pin(async move {
-                let value = work(transaction).await?;
+                let value = work(transaction, &data).await?;
                 *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
                 Ok(Vec::new())
             })
