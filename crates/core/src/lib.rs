@@ -18,6 +18,7 @@ pub mod name;
 pub mod prompt;
 pub mod seal;
 pub mod secret;
+pub mod signed;
 pub mod token;
 
 pub use clock::{Clock, SystemClock};

@@ -91,7 +91,7 @@ impl Token {
             "{}{}{}",
             kind.prefix(),
             *body,
-            checksum(kind, &body)
+            checksum(kind.prefix(), &body)
         ));
         Ok(Self {
             kind,
@@ -112,7 +112,7 @@ impl Token {
             return Err(invalid);
         }
         let (body, sum) = rest.split_at(BODY);
-        if checksum(kind, body) != sum {
+        if checksum(kind.prefix(), body) != sum {
             return Err(invalid);
         }
         Ok(Self {
@@ -146,10 +146,11 @@ impl fmt::Debug for Token {
     }
 }
 
-fn checksum(kind: TokenKind, body: &str) -> String {
+/// Six characters over a prefix and what follows it.
+pub(crate) fn checksum(prefix: &str, body: &str) -> String {
     let mut hash = Sha256::new();
     hash.update(b"fnox token checksum v1");
-    hash.update(kind.prefix().as_bytes());
+    hash.update(prefix.as_bytes());
     hash.update(body.as_bytes());
     let mut text = URL_SAFE_NO_PAD.encode(&hash.finalize()[..5]);
     text.truncate(CHECKSUM);
@@ -157,8 +158,8 @@ fn checksum(kind: TokenKind, body: &str) -> String {
 }
 
 /// Length of 32 bytes in base64url.
-const BODY: usize = 43;
-const CHECKSUM: usize = 6;
+pub(crate) const BODY: usize = 43;
+pub(crate) const CHECKSUM: usize = 6;
 
 #[cfg(test)]
 mod tests {
