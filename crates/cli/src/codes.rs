@@ -385,6 +385,96 @@ pub const CODES: &[Code] = &[
         "The output cannot be written.",
         "Look at the free space, or at whoever reads the output.",
     ),
+    (
+        "team::settings",
+        ExitStatus::Configuration,
+        "It is not clear which team server or project is meant, or the server's address is wrong.",
+        "Name them with `--server` and `--project`, or with `server_url` in the global file and `[project] name`.",
+    ),
+    (
+        "team::not_logged_in",
+        ExitStatus::AuthenticationNeeded,
+        "The team server does not know who asks: there is no session, or it has ended.",
+        "Run `fnox login`, or present a token: `FNOX_SERVER_TOKEN_FILE`.",
+    ),
+    (
+        "team::login",
+        ExitStatus::AuthenticationNeeded,
+        "The OpenID provider did not let the person in, or its answer does not belong to this login.",
+        "Log in again; the message gives the provider's words.",
+    ),
+    (
+        "team::provider_unreachable",
+        ExitStatus::Unavailable,
+        "The OpenID provider does not answer.",
+        "Look at the network, or log in with a token that you have already: `fnox login --token-file`.",
+    ),
+    (
+        "team::denied",
+        ExitStatus::Denied,
+        "The team server's policy or a person said no.",
+        "The message names the claim, role or key; `fnox serve policy test` explains it on the server.",
+    ),
+    (
+        "team::not_found",
+        ExitStatus::SecretMissing,
+        "The team server has no such thing, or not for this caller.",
+        "Look at `fnox secret list` and at the project and profile.",
+    ),
+    (
+        "team::unavailable",
+        ExitStatus::Unavailable,
+        "The team server does not answer, or refuses everything at the moment.",
+        "Look at the network and at the server's `/readyz`.",
+    ),
+    (
+        "team::refused",
+        ExitStatus::Failure,
+        "The team server did not accept the request.",
+        "The message says which part of it.",
+    ),
+    (
+        "team::recipients",
+        ExitStatus::Usage,
+        "It is not clear whom to encrypt to, or a recipient is no recipient.",
+        "Name them with `--recipients`, or add them with `fnox age add-recipient`.",
+    ),
+    (
+        "team::writer",
+        ExitStatus::AuthenticationNeeded,
+        "The project wants signed values, and the writer key is missing or cannot be used.",
+        "Make one with `fnox age keygen` and add its public key to `[project] writers`.",
+    ),
+    (
+        "team::value",
+        ExitStatus::Denied,
+        "A stored value is not signed by a known writer, or was signed for another place or version.",
+        "Find out who stored it with `fnox secret versions`, then store it anew.",
+    ),
+    (
+        "team::no_identity",
+        ExitStatus::AuthenticationNeeded,
+        "No age identity here opens a stored value.",
+        "Let somebody encrypt it anew who has one, or store the value again.",
+    ),
+    (
+        "team::contended",
+        ExitStatus::Failure,
+        "Somebody else changed the same secret at the same time, several times.",
+        "Try again.",
+    ),
+    (
+        "team::some_failed",
+        ExitStatus::Failure,
+        "Some of several secrets failed; the messages before it say which. The exit code is that of the first failure.",
+        "Do what the messages say, and run the command again.",
+    ),
+    (
+        "team::approval",
+        ExitStatus::Usage,
+        "What was given is no id of an approval, or there is no match code.",
+        "`fnox approve list` shows the ids; the log of whoever asks shows the code.",
+    ),
 ];
 
 #[cfg(test)]

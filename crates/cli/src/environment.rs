@@ -68,6 +68,19 @@ pub const VAULT_TOKEN_FILE: &str = "FNOX_VAULT_TOKEN_FILE";
 /// In whose name leases are asked for.
 pub const VAULT_AGENT: &str = "FNOX_VAULT_AGENT";
 
+/// URL of the team server.
+pub const SERVER_URL: &str = "FNOX_SERVER_URL";
+/// A bearer token for the team server.
+pub const SERVER_TOKEN: &str = "FNOX_SERVER_TOKEN";
+/// A file that holds a bearer token for the team server.
+pub const SERVER_TOKEN_FILE: &str = "FNOX_SERVER_TOKEN_FILE";
+/// An OIDC token for the team server.
+pub const OIDC_TOKEN: &str = "FNOX_OIDC_TOKEN";
+/// A file that holds an OIDC token for the team server.
+pub const OIDC_TOKEN_FILE: &str = "FNOX_OIDC_TOKEN_FILE";
+/// The key that signs values for the team server.
+pub const WRITER_KEY_FILE: &str = "FNOX_WRITER_KEY_FILE";
+
 /// All of them, in the order of the reference page.
 pub const VARIABLES: &[Variable] = &[
     read(
@@ -113,8 +126,28 @@ pub const VARIABLES: &[Variable] = &[
         "A file of age identities. Never reaches the program.",
     ),
     read(
-        "FNOX_SERVER_URL",
+        SERVER_URL,
         "URL of the team server; beats `server_url` of the global file.",
+    ),
+    read(
+        SERVER_TOKEN_FILE,
+        "A file that holds a bearer token for the team server, such as the bootstrap administrator's; beats `FNOX_SERVER_TOKEN`, `fnox login` and the CI's own token. Never reaches the program.",
+    ),
+    read(
+        SERVER_TOKEN,
+        "A bearer token for the team server; a file is better. Never reaches the program.",
+    ),
+    read(
+        OIDC_TOKEN_FILE,
+        "A file that holds an OIDC token for the team server, for a CI whose token fnox does not find by itself; read anew each time. Never reaches the program.",
+    ),
+    read(
+        OIDC_TOKEN,
+        "The token itself; a file is better. Never reaches the program.",
+    ),
+    read(
+        WRITER_KEY_FILE,
+        "The writer key that signs values for the team server. Default: `age/writer.key` in the config folder. Never reaches the program.",
     ),
     read(
         PROVIDER_TIMEOUT,
