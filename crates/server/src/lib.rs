@@ -11,15 +11,19 @@
 //! that change after the yes, restored databases. Left out: what runs in the CI job is what the job says
 //! (`docs/concept/zero-knowledge.md`).
 
+pub mod app;
 pub mod keys;
 pub mod link;
 pub mod notify;
 pub mod oidc;
 pub mod policy;
+pub mod routes;
+pub mod service;
 pub mod settings;
 pub mod store;
 pub mod subject;
 
+pub use app::{OpenError, Opening, Server};
 pub use keys::ServerKeys;
 pub use settings::Settings;
 pub use store::{Database, Store, StoreError};

@@ -126,6 +126,7 @@ fn redeem<'t>(
             .await?
             .ok_or_else(|| SqlError::Corrupt("a grant has no approval".to_owned()))?;
         about(entry, &approval);
+        entry.actor.clone_from(&approval.requester.principal);
         if row.optional_integer(3)?.is_some() {
             return Ok(Err(Refusal::GrantUsed { approval: id }));
         }

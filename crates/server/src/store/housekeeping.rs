@@ -32,6 +32,22 @@ impl Store {
         .await
     }
 
+    /// Writes something that changes nothing, durably: shows whether writing works.
+    ///
+    /// # Errors
+    /// As every write.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        self.sweep((), |transaction, ()| {
+            Box::pin(async move {
+                transaction
+                    .execute("UPDATE server_state SET frozen = frozen WHERE id = 1", &[])
+                    .await?;
+                Ok(((), Vec::new()))
+            })
+        })
+        .await
+    }
+
     /// Stops releasing, or starts again.
     ///
     /// # Errors

@@ -4,7 +4,8 @@
 //! ([`sql`]) and run by a [`Database`]: SQLite or PostgreSQL. States move by one conditional statement each; the audit
 //! record is written in the same transaction; the answer comes after the commit.
 //!
-//! A [`Refusal`] is an answer too: nothing was changed but the audit log, which tells of it.
+//! A [`Refusal`] is an answer too: nothing was changed but the audit log, which tells of it, unless there simply was no
+//! such thing.
 
 mod approvals;
 mod audit;
@@ -141,8 +142,10 @@ impl Store {
                 if let Err(refusal) = &outcome {
                     refusal.describe(&mut entry);
                 }
+                let is_recorded = !matches!(outcome, Err(Refusal::Missing));
                 *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
-                Ok(vec![entry])
+                // Anybody can ask for what is not there, and each record costs a sync of the disk.
+                Ok(if is_recorded { vec![entry] } else { Vec::new() })
             })
         });
         self.database.write(run).await?;

@@ -1,0 +1,255 @@
+//! A whole server: its parts put together, its connections, its end.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use fnox_core::audit::{Entry, Outcome};
+use fnox_core::clock::Clock;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use jiff::Timestamp;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt as _;
+
+use crate::keys::ServerKeys;
+use crate::notify::{Notifier, NotifySetupError};
+use crate::oidc::{OidcSetupError, Verifier};
+use crate::policy::{PolicyError, WatchedPolicy};
+use crate::routes::{self, PeerAddress};
+use crate::service::{Parts, Service};
+use crate::settings::{LimitSettings, Settings};
+use crate::store::{Database, Store, StoreError};
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The issuers.
+    #[error(transparent)]
+    Oidc(#[from] OidcSetupError),
+    /// The policy.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The channels.
+    #[error(transparent)]
+    Notify(#[from] NotifySetupError),
+    /// The signing key cannot make keys of its own.
+    #[error("the signing key cannot be used")]
+    Keys,
+}
+
+/// What a server is opened with.
+#[derive(Debug)]
+pub struct Opening {
+    /// Settings.
+    pub settings: Settings,
+    /// Its database.
+    pub database: Arc<dyn Database>,
+    /// Its keys.
+    pub keys: ServerKeys,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Counters, if somebody collects them.
+    pub metrics: Option<PrometheusHandle>,
+    /// When the database was restored from a copy, if it was and nobody knows yet: tokens from before are refused.
+    pub restored_at: Option<Timestamp>,
+}
+
+/// A team server.
+#[derive(Debug)]
+pub struct Server {
+    service: Service,
+    router: Router,
+}
+
+impl Server {
+    /// Puts a server together. Issuers' keys are fetched when they are first needed.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open(opening: Opening) -> Result<Self, OpenError> {
+        let Opening {
+            settings,
+            database,
+            keys,
+            clock,
+            metrics,
+            restored_at,
+        } = opening;
+        let policy = WatchedPolicy::open(&settings.policy, &settings.issuers)?;
+        let verifier = Verifier::new(&settings.issuers, Arc::clone(&clock))?;
+        let notifier = Notifier::new(&settings.notify, &settings.public_url, &clock)?;
+        database
+            .unlock(keys.chain().ok_or(OpenError::Keys)?)
+            .await?;
+        let store = Store::new(database);
+        if let Some(moment) = restored_at {
+            verifier.refuse_before(moment);
+            let mut entry = Entry::new("database_restored", "system", Outcome::Ok);
+            entry.reason = Some(
+                "all sessions, approvals and grants in it have ended; tokens from before are refused"
+                    .to_owned(),
+            );
+            store.record(vec![entry]).await?;
+        }
+        let service = Service::new(Parts {
+            settings,
+            store,
+            keys,
+            clock,
+            verifier,
+            policy,
+            notifier,
+        });
+        let router = routes::router(service.clone(), metrics);
+        Ok(Self { service, router })
+    }
+
+    /// What it does.
+    #[must_use]
+    pub fn service(&self) -> &Service {
+        &self.service
+    }
+
+    /// Its routes, for tests and for whoever serves them otherwise.
+    #[must_use]
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// Serves until `shutdown`; then lets requests that are under way finish, for as long as the settings say.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        tls: Option<TlsAcceptor>,
+        shutdown: impl Future<Output = ()>,
+    ) {
+        let limits = self.service.settings().limits.clone();
+        let keeper = self.service.clone();
+        let house = tokio::spawn(async move { keeper.keep_house().await });
+        let graceful = GracefulShutdown::new();
+        let slots = Arc::new(Semaphore::new(limits.connections));
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            // A place first: who finds none waits in the listener's queue.
+            let slot = tokio::select! {
+                slot = Arc::clone(&slots).acquire_owned() => slot,
+                () = &mut shutdown => break,
+            };
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = &mut shutdown => break,
+            };
+            let (stream, address) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    // Out of descriptors, most likely: others have to end first.
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            // Answers are small; waiting to fill a packet only makes them late.
+            let _ = stream.set_nodelay(true);
+            let connection = Connection {
+                router: self.router.clone(),
+                address,
+                limits: limits.clone(),
+                watcher: graceful.watcher(),
+            };
+            let tls = tls.clone();
+            tokio::spawn(async move {
+                connection.run(stream, tls).await;
+                drop(slot);
+            });
+        }
+        drop(listener);
+        if tokio::time::timeout(limits.drain, graceful.shutdown())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some requests did not finish in time");
+        }
+        house.abort();
+        self.service.notifier().drain().await;
+    }
+}
+
+struct Connection {
+    router: Router,
+    address: SocketAddr,
+    limits: LimitSettings,
+    watcher: Watcher,
+}
+
+impl Connection {
+    async fn run(self, stream: tokio::net::TcpStream, tls: Option<TlsAcceptor>) {
+        match tls {
+            None => self.serve(stream).await,
+            Some(acceptor) => {
+                let handshake = tokio::time::timeout(self.limits.header, acceptor.accept(stream));
+                match handshake.await {
+                    Ok(Ok(stream)) => self.serve(stream).await,
+                    Ok(Err(error)) => {
+                        tracing::debug!(address = %self.address, %error, "a TLS handshake failed");
+                    }
+                    Err(_) => {
+                        tracing::debug!(address = %self.address, "a TLS handshake took too long");
+                    }
+                }
+            }
+        }
+    }
+
+    async fn serve<S>(self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Self {
+            router,
+            address,
+            limits,
+            watcher,
+        } = self;
+        let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(PeerAddress(address));
+            let router = router.clone();
+            async move {
+                let request = request.map(axum::body::Body::new);
+                let response: Result<_, Infallible> = router.oneshot(request).await;
+                response
+            }
+        });
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.header)
+            .max_buf_size(64 * 1024);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(64)
+            .max_header_list_size(64 * 1024)
+            .keep_alive_interval(Some(Duration::from_secs(30)));
+        let connection = builder
+            .serve_connection(TokioIo::new(stream), service)
+            .into_owned();
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(%address, %error, "a connection broke");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Around every request: its id, its time limit, the headers that all answers carry, the log line, the counters.
+
+use std::time::Duration;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use fnox_api::{Problem, ProblemCode};
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use super::App;
+use super::answer::{Refused, render};
+use super::extract::peer;
+
+pub(super) async fn around(State(app): State<App>, request: Request, next: Next) -> Response {
+    let id = Uuid::now_v7().to_string();
+    let method = request.method().clone();
+    // The pattern, not the path: paths of links are secrets.
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "unknown".to_owned(), |path| path.as_str().to_owned());
+    let address = peer(&app, &request);
+    let begun = tokio::time::Instant::now();
+    let limit = time_limit(&app, &method, &route);
+    let span = tracing::info_span!("request", %id, %method, %route, %address);
+    let work = next.run(request).instrument(span.clone());
+    let mut response = tokio::time::timeout(limit, work)
+        .await
+        .unwrap_or_else(|_| Refused::of(ProblemCode::Timeout).into_response());
+    if response.status() == StatusCode::UNAUTHORIZED && !app.limits.may_fail(address) {
+        response = Refused(
+            Problem::new(ProblemCode::RateLimited)
+                .with_detail("too many requests from this address were refused"),
+        )
+        .into_response();
+    }
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        span.in_scope(|| {
+            tracing::info!(
+                code = %problem.code, detail = problem.detail.as_deref().unwrap_or_default(), "refused"
+            );
+        });
+        render(problem, &id, &mut response);
+    }
+    let elapsed = begun.elapsed();
+    finish(&mut response, &id);
+    span.in_scope(|| {
+        tracing::info!(
+            status = response.status().as_u16(),
+            milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+            "answered"
+        );
+    });
+    let labels = [
+        ("route", route),
+        ("method", method.to_string()),
+        ("status", response.status().as_u16().to_string()),
+    ];
+    metrics::counter!("fnox_http_requests_total", &labels).increment(1);
+    metrics::histogram!("fnox_http_request_seconds", &labels[..2]).record(elapsed.as_secs_f64());
+    response
+}
+
+/// A long poll may take its wait on top.
+fn time_limit(app: &App, method: &Method, route: &str) -> Duration {
+    let limit = app.service.settings().limits.request;
+    if *method == Method::GET && route == super::approvals::ONE {
+        limit + Duration::from_mins(1)
+    } else {
+        limit
+    }
+}
+
+/// Headers of every answer. Pages set stricter ones themselves.
+fn finish(response: &mut Response, id: &str) {
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+    let fixed = [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
+        (HeaderName::from_static("x-robots-tag"), "noindex"),
+    ];
+    for (name, value) in fixed {
+        headers
+            .entry(name)
+            .or_insert_with(|| HeaderValue::from_static(value));
+    }
+}

@@ -1,0 +1,236 @@
+//! Decisions: by people who logged in, and by whoever has a link and the match code.
+
+use std::net::IpAddr;
+
+use fnox_api::{Approval, ApprovalStatus, Decide, Decision, Problem, ProblemCode, Role};
+use fnox_core::audit::{Entry, Outcome};
+use uuid::Uuid;
+
+use super::approvals::later;
+use super::{Caller, Service, names};
+use crate::link::{self, Link, LinkPurpose};
+use crate::notify::Notice;
+use crate::settings::ApproveBy;
+use crate::store::{ApprovalRecord, NewDecision};
+use crate::subject::Subject;
+
+/// How the audit log calls whoever has a link.
+const LINK_HOLDER: &str = "link holder";
+
+/// What a link leads to.
+#[derive(Debug, Clone)]
+pub struct LinkView {
+    /// The approval.
+    pub record: ApprovalRecord,
+    /// The link.
+    pub link: Link,
+    /// Whether the person has to log in first.
+    pub needs_login: bool,
+}
+
+/// Somebody who decides.
+struct Decider<'a> {
+    by: String,
+    address: IpAddr,
+    /// `None` for whoever has a link.
+    subject: Option<&'a Subject>,
+}
+
+impl Service {
+    /// Decides in the name of a person who logged in.
+    pub(crate) async fn decide(
+        &self,
+        caller: &Caller,
+        id: Uuid,
+        body: Decide,
+    ) -> Result<Approval, Problem> {
+        // First of all, so that others learn nothing.
+        caller.must_be(&[Role::Approver])?;
+        let subject = &caller.session.subject;
+        let found = self.stored(self.store().approval(id).await)?;
+        let record = found.ok_or_else(|| Problem::new(ProblemCode::NotFound))?;
+        if record.binding == subject.binding() {
+            return Err(Problem::new(ProblemCode::SelfApproval));
+        }
+        must_be_named(subject, &record)?;
+        let decider = Decider {
+            by: subject.principal(),
+            address: caller.address,
+            subject: Some(subject),
+        };
+        self.settle(&record, decider, body).await
+    }
+
+    /// What a link leads to; one answer for every link that leads nowhere.
+    pub(crate) async fn follow(&self, text: &str) -> Result<LinkView, Problem> {
+        let gone = || Problem::new(ProblemCode::NotFound).with_detail("this link leads nowhere");
+        let link = Link::verify(self.keys(), text, self.now()).ok_or_else(gone)?;
+        let found = self.stored(self.store().approval(link.approval).await)?;
+        let record = found.ok_or_else(gone)?;
+        let needs_login = self.settings().approvals.approve_by == ApproveBy::Login
+            || record.approvals_needed > 1
+            || !record.approvers.is_empty();
+        Ok(LinkView {
+            record,
+            link,
+            needs_login,
+        })
+    }
+
+    /// Decides in the name of whoever has a link: with the form of the page, or with one tap where that is switched on.
+    pub(crate) async fn decide_by_link(
+        &self,
+        view: &LinkView,
+        address: IpAddr,
+        body: Decide,
+    ) -> Result<Approval, Problem> {
+        if view.needs_login {
+            return Err(Problem::new(ProblemCode::RoleMissing)
+                .with_detail("deciding about this needs a person who logged in"));
+        }
+        let decider = Decider {
+            by: LINK_HOLDER.to_owned(),
+            address,
+            subject: None,
+        };
+        match view.link.purpose {
+            LinkPurpose::Page => self.settle(&view.record, decider, body).await,
+            // The link itself says what was decided, and only a topic that was made for it carries such links.
+            LinkPurpose::Approve | LinkPurpose::Deny => {
+                let decision = if view.link.purpose == LinkPurpose::Approve {
+                    Decision::Approve
+                } else {
+                    Decision::Deny
+                };
+                self.commit(&view.record, &decider, decision, body.reason)
+                    .await
+            }
+        }
+    }
+
+    /// Checks the match code and decides.
+    async fn settle(
+        &self,
+        record: &ApprovalRecord,
+        decider: Decider<'_>,
+        body: Decide,
+    ) -> Result<Approval, Problem> {
+        let reason = body
+            .reason
+            .map(|text| names::text(&text, "reason", 1024))
+            .transpose()?;
+        let code = body.code.filter(|code| !code.trim().is_empty());
+        // A person who logged in may say no without the code; whoever only has a link may not.
+        let may_go_without = body.decision == Decision::Deny && decider.subject.is_some();
+        match code {
+            None if may_go_without => {}
+            None => {
+                return Err(Problem::new(ProblemCode::CodeMissing)
+                    .with_detail("type the six characters that the log of whoever asks shows")
+                    .at_field("code"));
+            }
+            Some(typed) => {
+                let expected = self.code_of(record)?;
+                if !link::codes_match(&expected, &typed) {
+                    return self.wrong_code(record, &decider).await;
+                }
+            }
+        }
+        self.commit(record, &decider, body.decision, reason).await
+    }
+
+    async fn commit(
+        &self,
+        record: &ApprovalRecord,
+        decider: &Decider<'_>,
+        decision: Decision,
+        reason: Option<String>,
+    ) -> Result<Approval, Problem> {
+        let now = self.now();
+        let event = match decision {
+            Decision::Approve => "approval_approved",
+            Decision::Deny => "approval_denied",
+        };
+        let new = NewDecision {
+            approval: record.id,
+            by: decider.by.clone(),
+            decision,
+            reason,
+            now,
+            approved_until: later(now, self.settings().approvals.lifetime),
+        };
+        let decided = self.stored(self.store().decide(new, entry(decider, event)).await)?;
+        if decided.changed {
+            metrics::counter!("fnox_approvals_total", "status" => decided.approval.status.as_str())
+                .increment(1);
+        }
+        Ok(decided.approval.view(now))
+    }
+
+    /// The first wrong code is told to whoever typed it; the second ends the approval and is told to all approvers.
+    async fn wrong_code(
+        &self,
+        record: &ApprovalRecord,
+        decider: &Decider<'_>,
+    ) -> Result<Approval, Problem> {
+        let mut entry = entry(decider, "approval_wrong_code");
+        entry.outcome = Outcome::Denied;
+        let now = self.now();
+        let after = self.stored(self.store().wrong_code(record.id, now, entry).await)?;
+        let mut problem = Problem::new(ProblemCode::CodeWrong);
+        if after.status == ApprovalStatus::Denied {
+            metrics::counter!("fnox_approvals_total", "status" => "denied").increment(1);
+            self.notifier().send(Notice::Alarm {
+                title: "A match code was wrong twice".to_owned(),
+                text: format!(
+                    "The request of {} was denied, because a wrong code was given twice. If it was not you, somebody \
+                     else can read these messages.",
+                    after.requester.name
+                ),
+                approval: Some(Box::new(after.view(now))),
+            });
+            problem = problem.with_detail("it was wrong twice: the request is denied");
+        } else {
+            problem = problem.with_detail(
+                "look at the log of whoever asks; a second wrong code denies the request",
+            );
+        }
+        Err(problem.at_field("code"))
+    }
+}
+
+fn entry(decider: &Decider<'_>, event: &str) -> Entry {
+    let mut entry = Entry::new(event, &decider.by, Outcome::Ok);
+    entry.peer = Some(decider.address.to_string());
+    entry.agent = decider.subject.map(Subject::name);
+    entry
+}
+
+/// Whether a person is one of those whom the policy's rules name.
+fn must_be_named(subject: &Subject, record: &ApprovalRecord) -> Result<(), Problem> {
+    if record.approvers.is_empty() || record.approvers.iter().any(|name| is_called(subject, name)) {
+        return Ok(());
+    }
+    Err(Problem::new(ProblemCode::RoleMissing)
+        .with_detail("the policy names other people who may decide about this"))
+}
+
+/// `group:NAME`, a verified mail, a user name, or the exact subject.
+fn is_called(subject: &Subject, name: &str) -> bool {
+    if let Some(group) = name.strip_prefix("group:") {
+        return match subject.claims.get("groups") {
+            Some(serde_json::Value::Array(groups)) => {
+                groups.iter().any(|it| it.as_str() == Some(group))
+            }
+            _ => false,
+        };
+    }
+    let mail_is_verified =
+        subject.claims.get("email_verified") == Some(&serde_json::Value::Bool(true));
+    subject.subject == name
+        || subject.text("preferred_username") == Some(name)
+        || (mail_is_verified
+            && subject
+                .text("email")
+                .is_some_and(|mail| mail.eq_ignore_ascii_case(name)))
+}

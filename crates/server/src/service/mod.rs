@@ -1,0 +1,184 @@
+//! What the server does, without HTTP: each method takes what a request said and who said it, and answers with data or a
+//! [`Problem`].
+
+mod admin;
+mod approvals;
+mod decisions;
+mod grants;
+mod login;
+mod names;
+mod pages;
+mod people;
+mod problem;
+mod secrets;
+mod tasks;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use fnox_api::{Problem, ProblemCode, Role};
+use fnox_core::audit::{Entry, Outcome};
+use fnox_core::clock::Clock;
+use jiff::Timestamp;
+
+pub use self::decisions::LinkView;
+pub use self::login::BOOTSTRAP;
+pub use self::people::NewUser;
+use crate::keys::ServerKeys;
+use crate::notify::Notifier;
+use crate::oidc::Verifier;
+use crate::policy::WatchedPolicy;
+use crate::settings::Settings;
+use crate::store::{SessionRecord, Store, StoreError};
+
+/// A team server's work. Copies share it.
+#[derive(Debug, Clone)]
+pub struct Service {
+    inner: Arc<Inner>,
+}
+
+/// What a service is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Settings.
+    pub settings: Settings,
+    /// Its database, unlocked.
+    pub store: Store,
+    /// Its keys.
+    pub keys: ServerKeys,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Who believes which tokens.
+    pub verifier: Verifier,
+    /// Who may ask for what.
+    pub policy: WatchedPolicy,
+    /// Who is told.
+    pub notifier: Notifier,
+}
+
+#[derive(Debug)]
+struct Inner {
+    parts: Parts,
+    /// Whether the last attempt to write failed.
+    unwell: AtomicBool,
+    /// When a write was last known to work, in seconds of the monotonic clock.
+    proved_at: AtomicI64,
+}
+
+/// Whoever sends a request, when it is known.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Its session.
+    pub session: SessionRecord,
+    /// From where.
+    pub address: IpAddr,
+}
+
+impl Caller {
+    /// Fails unless the caller has one of the roles.
+    pub(crate) fn must_be(&self, roles: &[Role]) -> Result<(), Problem> {
+        if roles.iter().any(|role| self.session.subject.has(*role)) {
+            return Ok(());
+        }
+        let words: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
+        Err(Problem::new(ProblemCode::RoleMissing).with_detail(format!(
+            "this needs a session with the role {}; log in as such a person with `fnox login`",
+            words.join(" or ")
+        )))
+    }
+
+    /// Whether the caller has one of the roles.
+    pub(crate) fn is(&self, roles: &[Role]) -> bool {
+        self.must_be(roles).is_ok()
+    }
+
+    /// An entry of what the caller does.
+    pub(crate) fn entry(&self, event: &str) -> Entry {
+        let mut entry = Entry::new(event, &self.session.subject.principal(), Outcome::Ok);
+        entry.peer = Some(self.address.to_string());
+        entry
+    }
+}
+
+impl Service {
+    /// Puts a service together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                parts,
+                unwell: AtomicBool::new(false),
+                proved_at: AtomicI64::new(i64::MIN),
+            }),
+        }
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.inner.parts.settings
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.inner.parts.store
+    }
+
+    pub(crate) fn keys(&self) -> &ServerKeys {
+        &self.inner.parts.keys
+    }
+
+    pub(crate) fn notifier(&self) -> &Notifier {
+        &self.inner.parts.notifier
+    }
+
+    pub(crate) fn verifier(&self) -> &Verifier {
+        &self.inner.parts.verifier
+    }
+
+    /// The policy, which may be replaced while the server runs.
+    #[must_use]
+    pub fn policy(&self) -> &WatchedPolicy {
+        &self.inner.parts.policy
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.inner.parts.clock.now()
+    }
+
+    /// Takes the result of a call of the store: notes whether it works, and makes a problem of what did not.
+    pub(crate) fn stored<T>(&self, result: Result<T, StoreError>) -> Result<T, Problem> {
+        match &result {
+            Ok(_) | Err(StoreError::Refused(_) | StoreError::Unfit { .. }) => {
+                self.inner.unwell.store(false, Ordering::Relaxed);
+            }
+            Err(error) => {
+                self.inner.unwell.store(true, Ordering::Relaxed);
+                tracing::error!(%error, "the database failed");
+            }
+        }
+        result.map_err(problem::of_store)
+    }
+
+    /// Whether decisions and fetches would work. Asks the database at most every few seconds, and always while
+    /// something is wrong.
+    pub async fn is_well(&self) -> bool {
+        let seconds = i64::try_from(self.inner.parts.clock.monotonic().as_secs()).unwrap_or(0);
+        let proved = self.inner.proved_at.load(Ordering::Relaxed);
+        let is_fresh = seconds.saturating_sub(proved) < PROOF_LASTS;
+        if is_fresh && !self.inner.unwell.load(Ordering::Relaxed) {
+            return true;
+        }
+        let proof = self.store().probe().await;
+        let works = self.stored(proof).is_ok();
+        if works {
+            self.inner.proved_at.store(seconds, Ordering::Relaxed);
+        }
+        works
+    }
+}
+
+/// For how many seconds a write that worked shows that the next one will.
+const PROOF_LASTS: i64 = 5;

@@ -1,0 +1,74 @@
+//! What stores say, as problems.
+
+use fnox_api::{ApprovalStatus, Problem, ProblemCode};
+
+use crate::store::{Refusal, StoreError};
+
+/// A store's error as clients see it: nothing about where or what the database is.
+pub(super) fn of_store(error: StoreError) -> Problem {
+    match error {
+        StoreError::Refused(refusal) => of_refusal(&refusal),
+        StoreError::Unfit { .. } => Problem::new(ProblemCode::InvalidRequest)
+            .with_detail("a text holds a character that cannot be stored (NUL)"),
+        _ => Problem::new(ProblemCode::StoreUnavailable)
+            .with_detail("nothing was changed or released; try again later"),
+    }
+}
+
+fn of_refusal(refusal: &Refusal) -> Problem {
+    match refusal {
+        Refusal::Missing | Refusal::NotTheirs => Problem::new(ProblemCode::NotFound),
+        Refusal::Exists => Problem::new(ProblemCode::Exists),
+        Refusal::Moved { found: 0 } => Problem::new(ProblemCode::VersionMismatch)
+            .with_detail("there is no such secret now; leave `If-Match` out to create it"),
+        Refusal::Moved { found } => Problem::new(ProblemCode::VersionMismatch)
+            .with_detail(format!("its version is {found} now; read it again and decide anew")),
+        Refusal::Replayed => Problem::new(ProblemCode::TokenReplayed)
+            .with_detail("ask the CI for a new token: each one opens one session"),
+        Refusal::Resurrected { name, .. } => Problem::new(ProblemCode::PolicyDenied)
+            .with_detail(format!(
+                "the name `{name}` belonged to something with another id before; an administrator has to look at it"
+            )),
+        Refusal::SessionEnded => Problem::new(ProblemCode::TokenInvalid)
+            .with_detail("the session has ended; log in again"),
+        Refusal::Frozen => Problem::new(ProblemCode::Frozen)
+            .with_detail("`fnox serve unfreeze` ends it"),
+        Refusal::TooManyPending { limit } => Problem::new(ProblemCode::TooManyPending)
+            .with_detail(format!(
+                "{limit} requests wait for a decision already; cancel some, or wait until they end"
+            )),
+        Refusal::Quiet { until } => Problem::new(ProblemCode::QuietTime)
+            .with_detail(format!("the same request may be made again at {until}")),
+        Refusal::Status(status) => of_status(*status),
+        Refusal::Changed { key } => Problem::new(ProblemCode::ApprovalChanged)
+            .with_detail(format!(
+                "`{key}` changed since the approval; ask for a new one"
+            ))
+            .at_key(key),
+        Refusal::GrantUsed { .. } => Problem::new(ProblemCode::GrantUsed)
+            .with_detail("a grant works once; the approvers were told of this second use"),
+        Refusal::GrantExpired => Problem::new(ProblemCode::GrantExpired)
+            .with_detail("ask for a new approval"),
+        Refusal::SelfApproval => Problem::new(ProblemCode::SelfApproval),
+        Refusal::Deactivated => Problem::new(ProblemCode::PolicyDenied)
+            .with_detail("this person is deactivated, or was never provisioned here"),
+    }
+}
+
+fn of_status(status: ApprovalStatus) -> Problem {
+    let (code, detail) = match status {
+        ApprovalStatus::Pending => (
+            ProblemCode::ApprovalNotApproved,
+            "nobody has decided yet".to_owned(),
+        ),
+        ApprovalStatus::Expired => (
+            ProblemCode::ApprovalNotApproved,
+            "the approval has expired; ask for a new one".to_owned(),
+        ),
+        status => (
+            ProblemCode::ApprovalDecided,
+            format!("the approval is {}", status.as_str()),
+        ),
+    };
+    Problem::new(code).with_detail(detail)
+}
