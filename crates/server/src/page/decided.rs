@@ -1,0 +1,83 @@
+//! The page after a decision, and for everybody who comes later.
+
+use askama::Template;
+use fnox_api::{Approval, ApprovalStatus};
+use jiff::Timestamp;
+
+use super::html;
+use super::request::Request;
+
+/// A request that is decided, or has ended, or has a yes and needs another: who said what, when.
+#[derive(Debug, Clone, Copy)]
+pub struct DecidedPage<'a> {
+    /// What was asked for.
+    pub approval: &'a Approval,
+    /// Whether it had been decided before this visit: a second tap changes nothing and says so.
+    pub already: bool,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+impl DecidedPage<'_> {
+    /// As HTML.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let request = Request::of(self.approval, self.now);
+        let (mark, title, text) = self.words(&request);
+        html(&View {
+            request,
+            already: self.already && mark != "wait",
+            mark,
+            title,
+            text,
+        })
+    }
+
+    /// The kind of mark, what happened, and what follows.
+    fn words(&self, request: &Request) -> (&'static str, &'static str, String) {
+        match self.approval.status {
+            ApprovalStatus::Pending => (
+                "wait",
+                "Not yet decided",
+                format!(
+                    "{} of {} have said yes. Others have to decide.",
+                    request.yeses(),
+                    request.needed
+                ),
+            ),
+            ApprovalStatus::Approved | ApprovalStatus::Granted => (
+                "yes",
+                "Approved",
+                "The job gets these secrets once, and then never by this approval again."
+                    .to_owned(),
+            ),
+            ApprovalStatus::Fetched => (
+                "yes",
+                "Approved and used",
+                "The job has got these secrets. This approval is worth nothing any more."
+                    .to_owned(),
+            ),
+            ApprovalStatus::Denied => ("no", "Denied", "The job gets nothing.".to_owned()),
+            ApprovalStatus::Expired => (
+                "no",
+                "Expired",
+                "It was not decided or not used in time. The job gets nothing.".to_owned(),
+            ),
+            ApprovalStatus::Cancelled => (
+                "no",
+                "Cancelled",
+                "Whoever asked does not want it any more, or may not any more.".to_owned(),
+            ),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "decided.html")]
+struct View {
+    request: Request,
+    already: bool,
+    mark: &'static str,
+    title: &'static str,
+    text: String,
+}
