@@ -16,6 +16,7 @@ pub mod keys;
 pub mod link;
 pub mod notify;
 pub mod oidc;
+pub mod page;
 pub mod policy;
 pub mod routes;
 pub mod service;
