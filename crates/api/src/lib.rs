@@ -1,6 +1,6 @@
 //! The team server on the wire, and a client for it.
 //!
-//! Requests and answers of `/v1` are plain data here, so that server, client and the OpenAPI document say the same.
+//! Requests and answers of `/v1` are plain data here, so that server, client and the generated document say the same.
 //! Requests refuse unknown fields; answers may grow. Names come as texts: the server parses them and names
 //! the field that is wrong. Everything that goes wrong is a [`Problem`] (RFC 9457) with a stable code.
 //!
