@@ -125,7 +125,6 @@ impl Server {
     }
 
     /// Its routes, for tests and for whoever serves them otherwise.
-    #[must_use]
     pub fn router(&self) -> Router {
         self.router.clone()
     }

@@ -43,7 +43,11 @@ pub(super) async fn around(State(app): State<App>, request: Request, next: Next)
                 code = %problem.code, detail = problem.detail.as_deref().unwrap_or_default(), "refused"
             );
         });
-        render(problem, &id, &mut response);
+        if route.starts_with(super::scim::BASE) {
+            super::scim::render(&problem, &mut response);
+        } else {
+            render(problem, &id, &mut response);
+        }
     }
     let elapsed = begun.elapsed();
     finish(&mut response, &id);

@@ -122,7 +122,6 @@ pub fn table() -> Vec<Route> {
 }
 
 /// All routes, ready to be served.
-#[must_use]
 pub fn router(service: Service, metrics: Option<PrometheusHandle>) -> Router {
     let settings = &service.settings().limits;
     let app = App {

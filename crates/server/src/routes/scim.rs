@@ -17,10 +17,13 @@ use super::{Access, App, Route};
 use crate::service::NewUser;
 use crate::store::{UserChange, UserRecord};
 
+/// What all paths of this protocol begin with.
+pub(super) const BASE: &str = "/scim/";
 const ALL: &str = "/scim/v2/Users";
 const ONE: &str = "/scim/v2/Users/{id}";
 const SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 const LIST: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
+const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 const PATCH: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
 
 pub(super) fn routes() -> Vec<Route> {
@@ -351,6 +354,36 @@ fn shown(user: &UserRecord, base: &str) -> Value {
         shown["emails"] = json!([{ "value": email, "primary": true }]);
     }
     shown
+}
+
+/// A problem as SCIM clients read it (RFC 7644, section 3.12).
+pub(super) fn render(problem: &Problem, response: &mut Response) {
+    let kind = match problem.known_code() {
+        Some(ProblemCode::Exists) => Some("uniqueness"),
+        Some(ProblemCode::InvalidRequest) if problem.field.as_deref() == Some("filter") => {
+            Some("invalidFilter")
+        }
+        Some(ProblemCode::InvalidRequest) => Some("invalidValue"),
+        _ => None,
+    };
+    let mut error = json!({
+        "schemas": [ERROR],
+        "status": problem.status.to_string(),
+        "detail": problem.detail.as_ref().unwrap_or(&problem.title),
+        // Not of SCIM: the same word as everywhere else.
+        "code": problem.code,
+    });
+    if let Some(kind) = kind {
+        error["scimType"] = json!(kind);
+    }
+    let headers = response.headers_mut();
+    let json = header::HeaderValue::from_static("application/scim+json");
+    headers.insert(header::CONTENT_TYPE, json);
+    if problem.status == 401 {
+        let bearer = header::HeaderValue::from_static("Bearer");
+        headers.insert(header::WWW_AUTHENTICATE, bearer);
+    }
+    *response.body_mut() = error.to_string().into();
 }
 
 fn resource(status: StatusCode, value: &Value) -> Response {

@@ -159,12 +159,12 @@ impl Service {
             now,
             approved_until: later(now, self.settings().approvals.lifetime),
         };
-        let decided = self.stored(self.store().decide(new, entry(decider, event)).await)?;
-        if decided.changed {
-            metrics::counter!("fnox_approvals_total", "status" => decided.approval.status.as_str())
+        let outcome = self.stored(self.store().decide(new, entry(decider, event)).await)?;
+        if outcome.changed {
+            metrics::counter!("fnox_approvals_total", "status" => outcome.approval.status.as_str())
                 .increment(1);
         }
-        Ok(decided.approval.view(now))
+        Ok(outcome.approval.view(now))
     }
 
     /// The first wrong code is told to whoever typed it; the second ends the approval and is told to all approvers.

@@ -1,5 +1,6 @@
 //! Grants: an approval becomes one, once; and that one fetch, once.
 
+use fnox_api::ApprovalStatus;
 use fnox_core::TokenHash;
 use fnox_core::audit::Entry;
 use futures_util::future::BoxFuture;
@@ -130,8 +131,12 @@ fn redeem<'t>(
         if row.optional_integer(3)?.is_some() {
             return Ok(Err(Refusal::GrantUsed { approval: id }));
         }
-        if row.time(2)? <= *now {
+        // A clock that was set back does not bring back what ended.
+        if row.time(2)? <= *now || approval.status == ApprovalStatus::Expired {
             return Ok(Err(Refusal::GrantExpired));
+        }
+        if approval.status != ApprovalStatus::Granted {
+            return Ok(Err(Refusal::Status(approval.status)));
         }
         if let Some(refusal) = closed(transaction, row.id(1)?, *now).await? {
             return Ok(Err(refusal));

@@ -1,0 +1,8 @@
+//! The team server as its callers see it.
+
+#[cfg(test)]
+mod access;
+#[cfg(test)]
+mod release;
+#[cfg(test)]
+mod support;
