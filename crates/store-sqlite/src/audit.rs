@@ -1,6 +1,7 @@
 //! The audit log as rows. The writer holds the chain; readers only look.
 
 use fnox_core::audit::{Chain, ChainKeys, Entry, ForgedHead, Head, Outcome, Record};
+use fnox_server::store::AuditFilter;
 use fnox_vault::store::Scanned;
 use fnox_vault_wire::methods::AuditQuery;
 use jiff::Timestamp;
@@ -47,6 +48,9 @@ pub(crate) fn append(
             entry.reason,
             record.key_id,
             record.mac.as_slice(),
+            entry.project,
+            entry.approval.as_ref().map(|id| id.as_bytes().as_slice()),
+            entry.detail,
         ])?;
     }
     Ok(())
@@ -106,7 +110,13 @@ pub(crate) fn query(
     query: &AuditQuery,
     limit: usize,
 ) -> Result<Vec<Record>, Failure> {
-    let (first, last) = range(db, query)?;
+    let (first, last) = Page {
+        since: query.since,
+        until: query.until,
+        after: query.from_sequence,
+        newest_first: query.newest_first,
+    }
+    .range(db)?;
     let lease = query.lease.map(|lease| lease.0.into_bytes());
     let mut statement = db.prepare_cached(if query.newest_first {
         NEWEST_FIRST
@@ -130,24 +140,69 @@ pub(crate) fn query(
     Ok(records)
 }
 
-/// The numbers between which the query's records lie.
-fn range(db: &Connection, query: &AuditQuery) -> Result<(i64, i64), Failure> {
-    let mut first = i64::MIN;
-    let mut last = i64::MAX;
-    if let Some(since) = query.since {
-        first = first_not_before(db, since)?;
+/// Records that fit the filter of a team server.
+pub(crate) fn filter(
+    db: &Connection,
+    filter: &AuditFilter,
+    limit: usize,
+) -> Result<Vec<Record>, Failure> {
+    let (first, last) = Page {
+        since: filter.since,
+        until: filter.until,
+        after: filter.after,
+        newest_first: filter.newest_first,
     }
-    if let Some(until) = query.until {
-        last = first_not_before(db, until)?.saturating_sub(1);
+    .range(db)?;
+    let mut statement = db.prepare_cached(if filter.newest_first {
+        FILTER_NEWEST_FIRST
+    } else {
+        FILTER_OLDEST_FIRST
+    })?;
+    let mut rows = statement.query(params![
+        first,
+        last,
+        filter.event,
+        filter.actor,
+        filter.project,
+        filter.approval.as_ref().map(|id| id.as_bytes().as_slice()),
+        filter.outcome.map(Outcome::as_str),
+        i64::try_from(limit).unwrap_or(i64::MAX),
+    ])?;
+    let mut records = Vec::new();
+    while let Some(row) = rows.next()? {
+        records.push(read(row)?);
     }
-    if let Some(from) = query.from_sequence {
-        if query.newest_first {
-            last = last.min(number(from).saturating_sub(1));
-        } else {
-            first = first.max(number(from).saturating_add(1));
+    Ok(records)
+}
+
+/// Where in the log the wanted records lie.
+struct Page {
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+    after: Option<u64>,
+    newest_first: bool,
+}
+
+impl Page {
+    /// The numbers between which they are.
+    fn range(&self, db: &Connection) -> Result<(i64, i64), Failure> {
+        let mut first = i64::MIN;
+        let mut last = i64::MAX;
+        if let Some(since) = self.since {
+            first = first_not_before(db, since)?;
         }
+        if let Some(until) = self.until {
+            last = first_not_before(db, until)?.saturating_sub(1);
+        }
+        if let Some(after) = self.after {
+            if self.newest_first {
+                last = last.min(number(after).saturating_sub(1));
+            } else {
+                first = first.max(number(after).saturating_add(1));
+            }
+        }
+        Ok((first, last))
     }
-    Ok((first, last))
 }
 
 /// The number of the first record that is not older than `moment`, found by halving: times never run back.
@@ -193,17 +248,13 @@ fn read(row: &Row<'_>) -> Result<Record, Failure> {
             agent: optional(row, 5, "agent")?,
             secret: optional(row, 6, "secret")?,
             host: optional(row, 7, "host")?,
-            lease: match row.get_ref(8)? {
-                ValueRef::Null => None,
-                ValueRef::Blob(bytes) => Some(Uuid::from_slice(bytes).map_err(|_| wrong("lease"))?),
-                _ => return Err(wrong("lease")),
-            },
+            lease: id(row, 8, "lease")?,
             rule: optional(row, 9, "rule")?,
             outcome: Outcome::parse(&text(row, 10, "outcome")?).ok_or(wrong("outcome"))?,
             reason: optional(row, 11, "reason")?,
-            project: None,
-            approval: None,
-            detail: None,
+            project: optional(row, 14, "project")?,
+            approval: id(row, 15, "approval")?,
+            detail: optional(row, 16, "detail")?,
         },
         key_id: text(row, 12, "key_id")?,
         mac: match row.get_ref(13)? {
@@ -227,6 +278,14 @@ fn optional(row: &Row<'_>, index: usize, column: &'static str) -> Result<Option<
     }
 }
 
+fn id(row: &Row<'_>, index: usize, column: &'static str) -> Result<Option<Uuid>, Failure> {
+    match row.get_ref(index)? {
+        ValueRef::Null => Ok(None),
+        ValueRef::Blob(bytes) => Uuid::from_slice(bytes).map(Some).map_err(|_| wrong(column)),
+        _ => Err(wrong(column)),
+    }
+}
+
 fn wrong(column: &'static str) -> Failure {
     Failure::Unreadable { column }
 }
@@ -236,7 +295,8 @@ fn number(sequence: u64) -> i64 {
 }
 
 const INSERT: &str = "INSERT INTO audit (sequence, time, event, actor, peer, agent, secret, host, \
-     lease, rule, outcome, reason, key_id, mac) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+     lease, rule, outcome, reason, key_id, mac, project, approval, detail) \
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 macro_rules! query {
     ($order:literal) => {
@@ -250,5 +310,19 @@ macro_rules! query {
     };
 }
 
+macro_rules! filter {
+    ($order:literal) => {
+        concat!(
+            "SELECT * FROM audit WHERE sequence BETWEEN ?1 AND ?2 AND (?3 IS NULL OR event = ?3) \
+             AND (?4 IS NULL OR actor = ?4) AND (?5 IS NULL OR project = ?5) \
+             AND (?6 IS NULL OR approval = ?6) AND (?7 IS NULL OR outcome = ?7) ORDER BY sequence ",
+            $order,
+            " LIMIT ?8"
+        )
+    };
+}
+
 const OLDEST_FIRST: &str = query!("ASC");
 const NEWEST_FIRST: &str = query!("DESC");
+const FILTER_OLDEST_FIRST: &str = filter!("ASC");
+const FILTER_NEWEST_FIRST: &str = filter!("DESC");

@@ -9,6 +9,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::connection;
+use crate::format::Format;
 use crate::place::{self, Found, Lock, beside, folder_of};
 use crate::problem::{Failure, io, name_of};
 
@@ -27,7 +28,12 @@ pub(crate) fn write(from: &Path, to: &Path) -> Result<u64, StoreError> {
 }
 
 /// Puts the backup `from` in the place of the store `to`, with every right in it ended.
-pub(crate) fn restore(from: &Path, to: &Path, now: Timestamp) -> Result<(), StoreError> {
+pub(crate) fn restore(
+    format: &Format,
+    from: &Path,
+    to: &Path,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let found = fs::metadata(from).map_err(|error| io(from, "opening", &error))?;
     if !found.is_file() {
         return Err(StoreError::Foreign {
@@ -44,7 +50,8 @@ pub(crate) fn restore(from: &Path, to: &Path, now: Timestamp) -> Result<(), Stor
     let temporary = beside(to, ".restore");
     // One that was cut short; the lock says that nobody is at it.
     let _ = fs::remove_file(&temporary);
-    let result = prepare_copy(from, &temporary, now).and_then(|()| put_in_place(&temporary, to));
+    let result =
+        prepare_copy(format, from, &temporary, now).and_then(|()| put_in_place(&temporary, to));
     if result.is_err() {
         let _ = fs::remove_file(&temporary);
     }
@@ -52,19 +59,24 @@ pub(crate) fn restore(from: &Path, to: &Path, now: Timestamp) -> Result<(), Stor
     result
 }
 
-fn prepare_copy(from: &Path, temporary: &Path, now: Timestamp) -> Result<(), StoreError> {
+fn prepare_copy(
+    format: &Format,
+    from: &Path,
+    temporary: &Path,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let store = name_of(from);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let source = Connection::open_with_flags(from, flags)
         .map_err(|error| Failure::from(error).at(&store))?;
-    connection::must_be_a_vault(&source, &store)?;
+    connection::must_be_of(format, &source, &store)?;
     connection::must_be_whole(&source, &store, "PRAGMA integrity_check(1)")?;
     let file = place::create_private(temporary)?;
     copy(&source, temporary).map_err(|failure| failure.at(&name_of(temporary)))?;
     drop(source);
-    let mut db = connection::open_writer(temporary, Found::Existing)?;
+    let mut db = connection::open_writer(format, temporary, Found::Existing)?;
     let finish = |db: &mut Connection| -> Result<(), Failure> {
-        connection::mark_restored(db, now)?;
+        connection::mark_restored(format, db, now)?;
         one_file(db)
     };
     finish(&mut db).map_err(|failure| failure.at(&name_of(temporary)))?;

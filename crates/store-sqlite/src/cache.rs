@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fnox_core::VaultName;
 use fnox_vault::store::{SecretRecord, StoredSecret};
 
+use crate::writer::Observer;
+
 /// The newest versions, up to a number of bytes.
 #[derive(Debug)]
 pub(crate) struct Cache {
@@ -80,6 +82,12 @@ impl Cache {
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Observer for Arc<Cache> {
+    fn batch_ended(&self, touched: &[VaultName], _was_stored: bool) {
+        self.forget(touched);
     }
 }
 

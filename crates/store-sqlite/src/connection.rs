@@ -2,38 +2,74 @@
 
 use std::path::Path;
 
+use fnox_core::clock::Clock;
 use fnox_vault::store::StoreError;
 use jiff::Timestamp;
 use refinery::{Migration, Runner};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
-use crate::place::{Found, Mark};
+use crate::format::Format;
+use crate::place::{self, Found, Lock, Mark};
 use crate::problem::{Failure, name_of};
-use crate::{access, leases, time};
-
-/// `fnxV`, as the first migration writes it.
-const APPLICATION_ID: i32 = 0x666e_7856;
-
-/// Each format's SQL, oldest first.
-const MIGRATIONS: [(&str, &str); 1] = [("V1__vault", include_str!("../migrations/V1__vault.sql"))];
-
-/// The newest format that this program knows.
-pub(crate) const FORMAT: u32 = 1;
+use crate::time;
 
 /// Statements that a connection keeps prepared.
 const STATEMENTS: usize = 64;
 
+/// Takes the place of a file, opens it for writing, and ends every right in it if it is an older copy that somebody
+/// put there.
+pub(crate) fn open_file(
+    format: &Format,
+    path: &Path,
+    create: bool,
+    clock: &dyn Clock,
+) -> Result<(Connection, Lock), StoreError> {
+    let found = place::prepare(path, create)?;
+    let lock = Lock::take(path)?;
+    let mut db = open_writer(format, path, found)?;
+    if found == Found::Existing {
+        notice_older_copy(format, path, &mut db, clock)
+            .map_err(|failure| failure.at(&name_of(path)))?;
+    }
+    Ok((db, lock))
+}
+
+fn notice_older_copy(
+    format: &Format,
+    path: &Path,
+    db: &mut Connection,
+    clock: &dyn Clock,
+) -> Result<(), Failure> {
+    let here = mark(db)?;
+    let is_as_left = match Mark::read(path) {
+        Some(seen) => seen.epoch == here.epoch && seen.changes <= here.changes,
+        None => is_unused(format, db)?,
+    };
+    if is_as_left {
+        return Ok(());
+    }
+    tracing::warn!(
+        store = %name_of(path),
+        "the file is not the one that was here last: {}", format.rights
+    );
+    mark_restored(format, db, clock.now())
+}
+
 /// Opens the connection that writes, checks the file and brings it to the newest format.
-pub(crate) fn open_writer(path: &Path, found: Found) -> Result<Connection, StoreError> {
+pub(crate) fn open_writer(
+    format: &Format,
+    path: &Path,
+    found: Found,
+) -> Result<Connection, StoreError> {
     let store = name_of(path);
     let mut db = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|it| it.at(&store))?;
     if found == Found::Existing {
-        must_be_a_vault(&db, &store)?;
+        must_be_of(format, &db, &store)?;
         must_be_whole(&db, &store, "PRAGMA quick_check(1)")?;
     }
     durable(&db).map_err(|failure| failure.at(&store))?;
-    migrate(&mut db, &store)?;
+    migrate(format, &mut db, &store)?;
     Ok(db)
 }
 
@@ -77,8 +113,8 @@ fn durable(db: &Connection) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Refuses files that are not a vault's, or a newer vault's.
-pub(crate) fn must_be_a_vault(db: &Connection, store: &str) -> Result<(), StoreError> {
+/// Refuses files of another kind, and those of a newer format.
+pub(crate) fn must_be_of(format: &Format, db: &Connection, store: &str) -> Result<(), StoreError> {
     let pragma = |name: &str| -> Result<i32, StoreError> {
         db.pragma_query_value(None, name, |row| row.get(0))
             .map_err(|error| Failure::from(error).at(store))
@@ -87,11 +123,11 @@ pub(crate) fn must_be_a_vault(db: &Connection, store: &str) -> Result<(), StoreE
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
         .map_err(|error| Failure::from(error).at(store))?;
     let id = pragma("application_id")?;
-    if id != APPLICATION_ID {
-        let problem = if tables == 0 {
-            "the file is empty".to_owned()
-        } else {
-            "it is another program's SQLite database".to_owned()
+    if id != format.application_id {
+        let problem = match Format::of_application(id) {
+            Some(other) => format!("it is {}", other.name),
+            None if tables == 0 => "the file is empty".to_owned(),
+            None => "it is another program's SQLite database".to_owned(),
         };
         return Err(StoreError::Foreign {
             store: store.to_owned(),
@@ -106,10 +142,10 @@ pub(crate) fn must_be_a_vault(db: &Connection, store: &str) -> Result<(), StoreE
         )
         .map_err(|error| Failure::from(error).at(store))?;
     match found.and_then(|found| u32::try_from(found).ok()) {
-        Some(found) if found > FORMAT => Err(StoreError::Newer {
+        Some(found) if found > format.newest() => Err(StoreError::Newer {
             store: store.to_owned(),
             found,
-            known: FORMAT,
+            known: format.newest(),
         }),
         _ => Ok(()),
     }
@@ -129,24 +165,21 @@ pub(crate) fn must_be_whole(db: &Connection, store: &str, check: &str) -> Result
     })
 }
 
-fn migrate(db: &mut Connection, store: &str) -> Result<(), StoreError> {
+fn migrate(format: &Format, db: &mut Connection, store: &str) -> Result<(), StoreError> {
     let failed = |error: refinery::error::Error| StoreError::Unavailable {
         store: store.to_owned(),
-        problem: format!("bringing it to format {FORMAT}: {error}"),
+        problem: format!("bringing it to format {}: {error}", format.newest()),
     };
-    let mut migrations = Vec::with_capacity(MIGRATIONS.len());
-    for (name, sql) in MIGRATIONS {
+    let mut migrations = Vec::with_capacity(format.migrations.len());
+    for (name, sql) in format.migrations {
         migrations.push(Migration::unapplied(name, sql).map_err(failed)?);
     }
-    let is_new = |db: &Connection| -> rusqlite::Result<bool> {
-        Ok(!db.table_exists(None, "vault")? || !db.prepare("SELECT 1 FROM vault")?.exists([])?)
-    };
     Runner::new(&migrations).run(db).map_err(failed)?;
     let begin = |db: &Connection| -> rusqlite::Result<()> {
-        if is_new(db)? {
+        if !db.prepare("SELECT 1 FROM history")?.exists([])? {
             let epoch = uuid::Uuid::new_v4();
             db.execute(
-                "INSERT INTO vault (id, epoch, changes) VALUES (1, ?, 0)",
+                "INSERT INTO history (id, epoch, changes) VALUES (1, ?, 0)",
                 [epoch.as_bytes().as_slice()],
             )?;
         }
@@ -157,35 +190,34 @@ fn migrate(db: &mut Connection, store: &str) -> Result<(), StoreError> {
 
 /// The file's history and how far it has come.
 pub(crate) fn mark(db: &Connection) -> Result<Mark, Failure> {
-    Ok(db.query_row("SELECT epoch, changes FROM vault", [], |row| {
-        Ok(Mark {
-            epoch: row.get(0)?,
-            changes: row.get(1)?,
-        })
-    })?)
+    Ok(
+        db.query_row("SELECT epoch, changes FROM history", [], |row| {
+            Ok(Mark {
+                epoch: row.get(0)?,
+                changes: row.get(1)?,
+            })
+        })?,
+    )
 }
 
 /// Whether anybody could have been given a right, or anything was recorded.
-pub(crate) fn is_unused(db: &Connection) -> Result<bool, Failure> {
+pub(crate) fn is_unused(format: &Format, db: &Connection) -> Result<bool, Failure> {
     let used: Option<i64> = db
-        .query_row(
-            "SELECT 1 WHERE EXISTS (SELECT 1 FROM leases) OR EXISTS (SELECT 1 FROM tokens) \
-             OR EXISTS (SELECT 1 FROM sessions) OR EXISTS (SELECT 1 FROM audit) \
-             OR EXISTS (SELECT 1 FROM secrets)",
-            [],
-            |row| row.get(0),
-        )
+        .query_row(format.is_used, [], |row| row.get(0))
         .optional()?;
     Ok(used.is_none())
 }
 
 /// Ends every right in a file that was restored, and begins a history of its own for it.
-pub(crate) fn mark_restored(db: &mut Connection, now: Timestamp) -> Result<(), Failure> {
+pub(crate) fn mark_restored(
+    format: &Format,
+    db: &mut Connection,
+    now: Timestamp,
+) -> Result<(), Failure> {
     let transaction = db.transaction()?;
-    leases::revoke_all(&transaction)?;
-    access::revoke_all(&transaction)?;
+    (format.end_rights)(&transaction, time::nearest(now))?;
     transaction.execute(
-        "UPDATE vault SET epoch = ?, changes = changes + 1, restored_at = ?",
+        "UPDATE history SET epoch = ?, changes = changes + 1, restored_at = ?",
         params![
             uuid::Uuid::new_v4().as_bytes().as_slice(),
             time::stored(now)?
@@ -195,11 +227,11 @@ pub(crate) fn mark_restored(db: &mut Connection, now: Timestamp) -> Result<(), F
     Ok(())
 }
 
-/// When the file was restored, if the vault has not recorded it yet.
+/// When the file was restored, if nobody has recorded it yet.
 pub(crate) fn take_restored(db: &Connection) -> Result<Option<Timestamp>, Failure> {
-    let at: Option<i64> = db.query_row("SELECT restored_at FROM vault", [], |row| row.get(0))?;
+    let at: Option<i64> = db.query_row("SELECT restored_at FROM history", [], |row| row.get(0))?;
     if at.is_some() {
-        db.execute("UPDATE vault SET restored_at = NULL", [])?;
+        db.execute("UPDATE history SET restored_at = NULL", [])?;
     }
     at.map(|at| time::of("restored_at", at)).transpose()
 }

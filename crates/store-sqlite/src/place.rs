@@ -13,7 +13,7 @@ use fnox_vault::store::StoreError;
 
 use crate::problem::{io, name_of};
 
-/// Whether a vault's file is there, and new.
+/// Whether a file is there, and new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found {
     /// It was there.
@@ -130,11 +130,11 @@ fn refused(path: &Path, problem: String) -> StoreError {
     }
 }
 
-/// How long a lock is asked for. A vault that has just ended may still be closing its files, and a program that
+/// How long a lock is asked for. A process that has just ended may still be closing its files, and a program that
 /// it was starting has a copy of its descriptors until it runs.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The right to be the only vault on a file. It dies with its holder, so a crash leaves no stale lock.
+/// The right to be the only process on a file. It dies with its holder, so a crash leaves no stale lock.
 #[derive(Debug)]
 pub(crate) struct Lock {
     _file: File,
@@ -201,7 +201,7 @@ impl Mark {
     pub(crate) fn read(path: &Path) -> Option<Self> {
         let text = fs::read_to_string(beside(path, ".mark")).ok()?;
         let mut lines = text.lines();
-        if lines.next()? != MARK {
+        if !MARKS.contains(&lines.next()?) {
             return None;
         }
         let epoch = uuid::Uuid::try_parse(lines.next()?).ok()?;
@@ -222,10 +222,11 @@ impl Mark {
             .custom_flags(i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0))
             .open(&temporary)?;
         let epoch = uuid::Uuid::from_bytes(self.epoch);
-        write!(file, "{MARK}\n{epoch}\n{}\n", self.changes)?;
+        write!(file, "{}\n{epoch}\n{}\n", MARKS[0], self.changes)?;
         file.sync_data()?;
         fs::rename(&temporary, beside(path, ".mark"))
     }
 }
 
-const MARK: &str = "fnox vault mark v1";
+/// What a mark begins with: as it is written, and as it was when there were only vaults.
+const MARKS: [&str; 2] = ["fnox store mark v1", "fnox vault mark v1"];

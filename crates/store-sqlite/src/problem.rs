@@ -1,7 +1,8 @@
-//! SQLite's errors in the vault's words.
+//! SQLite's errors in words. They are the vault's; the server's own are made of them at its border.
 
 use std::path::Path;
 
+use fnox_server::store::sql::SqlError;
 use fnox_vault::store::StoreError;
 use rusqlite::{Error, ErrorCode};
 
@@ -26,6 +27,9 @@ pub(crate) enum Failure {
     /// The file cannot hold it.
     #[error("this cannot be stored: {what}")]
     TooFar { what: &'static str },
+    /// The server's work says so.
+    #[error("{0}")]
+    Work(SqlError),
     /// Another request of the same commit failed.
     #[error("{reason}")]
     Batch { reason: String },
@@ -76,14 +80,21 @@ impl Failure {
                 problem: self.to_string(),
                 store,
             },
+            Self::Work(SqlError::Corrupt(problem)) => StoreError::Corrupt { store, problem },
+            Self::Work(SqlError::Unfit(what)) => StoreError::Unsupported {
+                store,
+                action: format!("hold {what}"),
+            },
             Self::TooFar { what } => StoreError::Unsupported {
                 store,
                 action: format!("hold {what}"),
             },
-            Self::LogIsLocked | Self::Closed | Self::Batch { .. } => StoreError::Unavailable {
-                problem: self.to_string(),
-                store,
-            },
+            Self::LogIsLocked | Self::Closed | Self::Batch { .. } | Self::Work(_) => {
+                StoreError::Unavailable {
+                    problem: self.to_string(),
+                    store,
+                }
+            }
         }
     }
 }

@@ -34,6 +34,15 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     {
+        self.read_alone(move |db| work(db)).await
+    }
+
+    /// Reads with one of the connections, which nobody else can use meanwhile.
+    pub(crate) async fn read_alone<T, F>(self: &Arc<Self>, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
+    {
         let gone = |_| Failure::Closed.at(&name_of(&self.path));
         let _permit = self
             .permits
@@ -49,16 +58,16 @@ impl Readers {
 
     fn with_one<T>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, Failure>,
+        work: impl FnOnce(&mut Connection) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let idle = self.idle().pop();
-        let db = match idle {
+        let mut db = match idle {
             Some(db) => db,
             None => connection::open_reader(&self.path)?,
         };
-        let result = work(&db);
-        // A connection on which the disk failed is not used again.
-        let is_sound = result.as_ref().err().is_none_or(Failure::is_its_own);
+        let result = work(&mut db);
+        // A connection on which the disk failed is not used again, nor one that would go on seeing the past.
+        let is_sound = result.as_ref().err().is_none_or(Failure::is_its_own) && db.is_autocommit();
         if is_sound {
             self.idle().push(db);
         }

@@ -13,7 +13,8 @@ use rusqlite::Connection;
 use crate::backup;
 use crate::cache::Cache;
 use crate::connection;
-use crate::place::{self, Found, Lock, Mark};
+use crate::format::VAULT;
+use crate::place::Lock;
 use crate::problem::{Failure, name_of};
 use crate::readers::Readers;
 use crate::writer::{Batch, Writer};
@@ -83,23 +84,17 @@ impl SqliteStore {
     /// program's, [`StoreError::Newer`], [`StoreError::Corrupt`], [`StoreError::Unavailable`] if it cannot
     /// be opened or others could have changed it.
     pub fn open(path: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
-        let found = place::prepare(path, options.create)?;
-        let lock = Lock::take(path)?;
-        let mut db = connection::open_writer(path, found)?;
-        let name = name_of(path);
-        if found == Found::Existing {
-            notice_older_copy(path, &mut db, options.clock.now())
-                .map_err(|failure| failure.at(&name))?;
-        }
+        let (db, lock) = connection::open_file(&VAULT, path, options.create, &*options.clock)?;
         let cache = Arc::new(Cache::new(options.cache_bytes));
-        let writer = Writer::start(db, path.to_owned(), options.clock, Arc::clone(&cache))?;
+        let observer = Box::new(Arc::clone(&cache));
+        let writer = Writer::start(db, path.to_owned(), options.clock, observer)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 writer,
                 readers: Arc::new(Readers::new(path.to_owned(), options.readers)),
                 cache,
                 path: path.to_owned(),
-                name,
+                name: name_of(path),
                 _lock: lock,
             }),
         })
@@ -153,7 +148,7 @@ impl SqliteStore {
     /// [`StoreError::Locked`] if a vault has `to` open; as [`Self::open`] if `from` is not a whole vault.
     /// After an error `to` is as it was.
     pub fn restore(from: &Path, to: &Path, clock: &dyn Clock) -> Result<(), StoreError> {
-        backup::restore(from, to, clock.now())
+        backup::restore(&VAULT, from, to, clock.now())
     }
 
     async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
@@ -171,21 +166,4 @@ impl SqliteStore {
     {
         self.inner.writer.submit(work).await
     }
-}
-
-/// An older copy that somebody put in the file's place gives no right back.
-fn notice_older_copy(path: &Path, db: &mut Connection, now: Timestamp) -> Result<(), Failure> {
-    let here = connection::mark(db)?;
-    let is_as_left = match Mark::read(path) {
-        Some(seen) => seen.epoch == here.epoch && seen.changes <= here.changes,
-        None => connection::is_unused(db)?,
-    };
-    if is_as_left {
-        return Ok(());
-    }
-    tracing::warn!(
-        store = %name_of(path),
-        "the file is not the one that was here last: every lease, token and session in it has ended"
-    );
-    connection::mark_restored(db, now)
 }

@@ -18,7 +18,6 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use crate::cache::Cache;
 use crate::place::Mark;
 use crate::problem::{Failure, name_of};
 use crate::{audit, connection};
@@ -31,6 +30,12 @@ const LONGEST_MOMENT: Duration = Duration::from_micros(500);
 
 /// How often the mark beside the file is rewritten at most.
 const MARK_PAUSE: Duration = Duration::from_secs(1);
+
+/// Hears of every batch before those that asked for it are answered.
+pub(crate) trait Observer: Send {
+    /// A batch ended: `touched` may not be what they were, and if it was stored, everything else may not either.
+    fn batch_ended(&self, touched: &[VaultName], was_stored: bool);
+}
 
 /// The way to the thread. Dropping it lets the thread finish what waits, and waits for its end.
 #[derive(Debug)]
@@ -46,7 +51,7 @@ impl Writer {
         db: Connection,
         path: PathBuf,
         clock: Arc<dyn Clock>,
-        cache: Arc<Cache>,
+        observer: Box<dyn Observer>,
     ) -> Result<Self, StoreError> {
         let store: Arc<str> = name_of(&path).into();
         let seen = connection::mark(&db).map_err(|failure| failure.at(&store))?;
@@ -55,7 +60,7 @@ impl Writer {
             db,
             path,
             store: Arc::clone(&store),
-            cache,
+            observer,
             log: Log::default(),
             mark: seen,
             written: None,
@@ -114,10 +119,12 @@ impl Drop for Writer {
 /// What a request may use while it is carried out.
 pub(crate) struct Batch<'a> {
     /// The connection, inside the batch's transaction.
-    pub(crate) db: &'a Connection,
+    pub(crate) db: &'a mut Connection,
     log: &'a mut Log,
     now: Timestamp,
     touched: &'a mut Vec<VaultName>,
+    /// How many of the connection's changes were taken back.
+    undone: u64,
 }
 
 impl Batch<'_> {
@@ -142,6 +149,36 @@ impl Batch<'_> {
         appended
     }
 
+    /// How many changes there are.
+    pub(crate) fn changes(&self) -> u64 {
+        self.db.total_changes() - self.undone
+    }
+
+    /// Begins something that can be taken back by itself.
+    pub(crate) fn begin(&mut self) -> Result<Undoable, Failure> {
+        self.db.prepare_cached("SAVEPOINT work")?.execute([])?;
+        Ok(Undoable {
+            changes: self.db.total_changes(),
+        })
+    }
+
+    /// Keeps what was done since.
+    pub(crate) fn keep(&mut self, _since: Undoable) -> Result<(), Failure> {
+        self.db.prepare_cached("RELEASE work")?.execute([])?;
+        Ok(())
+    }
+
+    /// Takes back what was done since. If that fails, the whole batch does.
+    pub(crate) fn undo(&mut self, since: Undoable) -> Result<(), Failure> {
+        let Undoable { changes } = since;
+        // After some errors SQLite has rolled everything back already (sqlite.org/lang_transaction.html, section 3);
+        // then the batch is given up.
+        self.db.prepare_cached("ROLLBACK TO work")?.execute([])?;
+        self.db.prepare_cached("RELEASE work")?.execute([])?;
+        self.undone += self.db.total_changes() - changes;
+        Ok(())
+    }
+
     /// Gives the log its keys.
     pub(crate) fn unlock(&mut self, keys: ChainKeys) -> Result<(), Failure> {
         // Under other keys the head is sealed anew with the next record.
@@ -160,6 +197,13 @@ impl Batch<'_> {
     pub(crate) fn touch(&mut self, name: &VaultName) {
         self.touched.push(name.clone());
     }
+}
+
+/// Where something began that can be taken back.
+#[must_use]
+#[derive(Debug)]
+pub(crate) struct Undoable {
+    changes: u64,
 }
 
 /// The growing end of the audit log.
@@ -195,13 +239,13 @@ where
         let Some(work) = self.work.take() else {
             return Ok(());
         };
-        let before = batch.db.total_changes();
+        let before = batch.changes();
         let result = work(batch);
         let verdict = match &result {
             Ok(_) => Ok(()),
             Err(failure) => {
                 let has_left_no_trace = failure.is_its_own()
-                    && batch.db.total_changes() == before
+                    && batch.changes() == before
                     && !batch.db.is_autocommit()
                     && !batch.log.is_stale;
                 if has_left_no_trace {
@@ -240,7 +284,7 @@ struct Thread {
     path: PathBuf,
     store: Arc<str>,
     clock: Arc<dyn Clock>,
-    cache: Arc<Cache>,
+    observer: Box<dyn Observer>,
     log: Log,
     mark: Mark,
     written: Option<Mark>,
@@ -302,8 +346,12 @@ impl Thread {
 
     fn batch(&mut self, jobs: &mut Vec<Box<dyn Job>>) {
         let mut touched = Vec::new();
+        let mut was_stored = false;
         let gone = match self.attempt(jobs, &mut touched) {
-            Ok(()) => None,
+            Ok(stored) => {
+                was_stored = stored;
+                None
+            }
             Err(failure) => {
                 if !self.db.is_autocommit() {
                     // If this fails too, the next BEGIN does, and says so.
@@ -314,17 +362,18 @@ impl Thread {
                 Some(Gone(failure.reason()))
             }
         };
-        self.cache.forget(&touched);
+        self.observer.batch_ended(&touched, was_stored);
         for job in jobs.drain(..) {
             job.answer(&self.store, gone.as_ref());
         }
     }
 
+    /// Carries a batch out. Tells whether there was anything to store.
     fn attempt(
         &mut self,
         jobs: &mut [Box<dyn Job>],
         touched: &mut Vec<VaultName>,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         self.db.execute_batch("BEGIN IMMEDIATE")?;
         if self.log.is_stale {
             if let Some(keys) = &self.log.keys {
@@ -336,28 +385,29 @@ impl Thread {
         }
         let written = self.db.total_changes();
         let mut batch = Batch {
-            db: &self.db,
+            db: &mut self.db,
             log: &mut self.log,
             now: self.clock.now(),
             touched,
+            undone: 0,
         };
         for job in jobs.iter_mut() {
             job.run(&mut batch)?;
         }
-        if self.db.total_changes() == written {
+        if batch.changes() == written {
             self.db.execute_batch("ROLLBACK")?;
-            return Ok(());
+            return Ok(false);
         }
         if let Some(chain) = self.log.chain.as_ref().filter(|_| self.log.is_ahead) {
             audit::store_head(&self.db, &chain.head())?;
         }
         self.db
-            .prepare_cached("UPDATE vault SET changes = ?")?
+            .prepare_cached("UPDATE history SET changes = ?")?
             .execute([self.mark.changes + 1])?;
         self.db.execute_batch("COMMIT")?;
         self.log.is_ahead = false;
         self.mark.changes += 1;
-        Ok(())
+        Ok(true)
     }
 
     /// Tells how far the file has come. A mark that cannot be written is tried again; an old mark is no

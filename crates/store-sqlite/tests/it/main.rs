@@ -15,6 +15,10 @@ mod engine;
 #[cfg(test)]
 mod file;
 #[cfg(test)]
+mod server;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tamper;
+#[cfg(test)]
+mod upgrade;

@@ -12,7 +12,7 @@ use crate::support::{Place, entry, keys};
 const RECORDS: u64 = 1000;
 
 /// Each column, and how it is made another one; a column that may be absent becomes absent too.
-const EDITS: [(&str, &str); 25] = [
+const EDITS: [(&str, &str); 32] = [
     ("sequence", "sequence + 1000000"),
     ("time", "time + 1"),
     ("time", "time - 1"),
@@ -38,6 +38,13 @@ const EDITS: [(&str, &str); 25] = [
     ("reason", "iif(reason IS NULL, '', NULL)"),
     ("key_id", "'a2'"),
     ("mac", "zeroblob(32)"),
+    ("project", "coalesce(project || 'x', '')"),
+    ("project", "iif(project IS NULL, '', NULL)"),
+    ("approval", "randomblob(16)"),
+    ("approval", "iif(approval IS NULL, zeroblob(16), NULL)"),
+    ("approval", "zeroblob(3)"),
+    ("detail", "coalesce(detail || 'x', '')"),
+    ("detail", "iif(detail IS NULL, '', NULL)"),
 ];
 
 /// A log of a thousand records, some of them with absent columns.
@@ -47,6 +54,9 @@ async fn log(place: &Place) {
         let mut entry = entry("lease_granted");
         if number % 3 == 0 {
             (entry.peer, entry.lease, entry.reason) = (None, None, None);
+            entry.project = Some("my-app".to_owned());
+            entry.approval = Some(uuid::Uuid::new_v4());
+            entry.detail = Some("{}".to_owned());
         }
         if number % 5 == 0 {
             (entry.agent, entry.secret) = (None, None);
@@ -173,8 +183,8 @@ async fn removed_swapped_and_truncated_records_are_found() {
         ),
         (
             "one twice",
-            "INSERT INTO audit SELECT 1001, time, event, actor, peer, agent, secret, host, lease, \
-             rule, outcome, reason, key_id, mac FROM audit WHERE sequence = 1000",
+            "INSERT INTO audit SELECT 1001, time, event, actor, peer, agent, secret, host, lease, rule, \
+             outcome, reason, key_id, mac, project, approval, detail FROM audit WHERE sequence = 1000",
         ),
         (
             "all of one agent's columns",

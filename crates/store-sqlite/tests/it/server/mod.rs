@@ -1,0 +1,3 @@
+//! Tests of the team server's database, from outside.
+
+mod file;
