@@ -57,7 +57,7 @@ pub fn open(settings: &Settings, context: &Context) -> Result<Box<dyn Provider>,
             .unwrap_or(false)
             .then(|| Binding::of(context)),
         accepted: Binding::of(context),
-        sources: Arc::new(Sources::of(settings, context)),
+        sources: Arc::new(Sources::of(Some(settings), context)),
         prompt: Arc::clone(&context.prompt),
         patience: context.patience(),
     }))
@@ -66,7 +66,25 @@ pub fn open(settings: &Settings, context: &Context) -> Result<Box<dyn Provider>,
 /// The identity sources of a provider in their order and what each of them holds, for `doctor`.
 #[must_use]
 pub fn identity_sources(settings: &Settings, context: &Context) -> Vec<SourceReport> {
-    Sources::of(settings, context).report()
+    Sources::of(Some(settings), context).report()
+}
+
+/// Decrypts age files with the identities of this person, wherever they stand: for what is no value of `fnox.toml`.
+#[derive(Debug, Clone)]
+pub struct Opener(Arc<Sources>);
+
+impl Opener {
+    /// No identity is read yet.
+    #[must_use]
+    pub fn new(context: &Context) -> Self {
+        Self(Arc::new(Sources::of(None, context)))
+    }
+
+    /// Decrypts binary age files; the answers are in their order. It may ask the person, and it blocks.
+    #[must_use]
+    pub fn open(&self, files: &[Vec<u8>]) -> Vec<Result<SecretBytes, ProviderError>> {
+        self.0.decrypt(files)
+    }
 }
 
 #[derive(Debug)]

@@ -60,14 +60,15 @@ enum Origin {
 type Opened = Result<SecretBytes, ProviderError>;
 
 impl Sources {
-    pub(super) fn of(settings: &Settings, context: &Context) -> Self {
+    /// Those of a provider; without one, those that every provider of this person looks at.
+    pub(super) fn of(settings: Option<&Settings>, context: &Context) -> Self {
         let config = &context.folders.config;
         let mut list = vec![Source::text(
             "FNOX_AGE_KEY",
             context.env.secret("FNOX_AGE_KEY"),
             "not set",
         )];
-        if let Some(identity) = settings.fields().table("identity") {
+        if let Some(identity) = settings.and_then(|it| it.fields().table("identity")) {
             let keeper = identity.text("provider").unwrap_or_default();
             list.push(Source::text(
                 &format!("`identity` of the provider `{keeper}`"),
@@ -75,7 +76,7 @@ impl Sources {
                 "it was not fetched",
             ));
         }
-        if let Some(path) = settings.path("key_file") {
+        if let Some(path) = settings.and_then(|settings| settings.path("key_file")) {
             list.push(Source::named_file("key_file", path));
         }
         list.push(match context.env.var("FNOX_AGE_KEY_FILE") {
