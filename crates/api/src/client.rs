@@ -16,4 +16,4 @@ mod transport;
 pub use self::calls::{AuditQuery, Condition, OpenedGrant, OpenedSession};
 pub use self::command::{command_display, command_hash};
 pub use self::error::ClientError;
-pub use self::transport::{ApiClient, ClientOptions};
+pub use self::transport::{ApiClient, ClientOptions, service_token};

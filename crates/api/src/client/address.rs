@@ -14,7 +14,22 @@ pub(super) fn parse(text: &str) -> Result<Url, ClientError> {
         url: shown(text),
         reason: reason.to_owned(),
     };
-    let mut url = Url::parse(text.trim()).map_err(|error| wrong(&error.to_string()))?;
+    let mut url = parse_with_query(text)?;
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(wrong("there is a `?` or a `#` in it"));
+    }
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    Ok(url)
+}
+
+/// The same, but with a query, and kept as it stands.
+pub(super) fn parse_with_query(text: &str) -> Result<Url, ClientError> {
+    let wrong = |reason: &str| ClientError::Address {
+        url: shown(text),
+        reason: reason.to_owned(),
+    };
+    let url = Url::parse(text.trim()).map_err(|error| wrong(&error.to_string()))?;
     match url.scheme() {
         "https" => {}
         "http" if is_loopback(&url) => {}
@@ -24,11 +39,6 @@ pub(super) fn parse(text: &str) -> Result<Url, ClientError> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(wrong("there is a user or a password in it"));
     }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong("there is a `?` or a `#` in it"));
-    }
-    let path = url.path().trim_end_matches('/').to_owned();
-    url.set_path(&path);
     Ok(url)
 }
 

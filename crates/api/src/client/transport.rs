@@ -52,7 +52,10 @@ impl ApiClient {
     /// # Errors
     /// [`ClientError::Address`], [`ClientError::Certificates`] and [`ClientError::Setup`].
     pub fn new(url: &str, options: &ClientOptions) -> Result<Self, ClientError> {
-        let base = address::parse(url)?;
+        Self::at(address::parse(url)?, options)
+    }
+
+    fn at(base: Url, options: &ClientOptions) -> Result<Self, ClientError> {
         // A second call finds the provider of the first one, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder()
@@ -120,6 +123,33 @@ impl ApiClient {
             extra: Duration::ZERO,
         }
     }
+}
+
+/// Asks a CI's token service for an identity token: `GET URL&audience=AUDIENCE` with a bearer, as GitHub documents it
+/// ("OpenID Connect reference"). The answer is `{"value": TOKEN}`.
+///
+/// # Errors
+/// [`ClientError`], whose messages take the service for a team server.
+pub async fn service_token(
+    url: &str,
+    bearer: &SecretString,
+    audience: &str,
+    options: &ClientOptions,
+) -> Result<SecretString, ClientError> {
+    #[derive(serde::Deserialize)]
+    struct Issued {
+        value: String,
+    }
+    let mut url = address::parse_with_query(url)?;
+    url.query_pairs_mut().append_pair("audience", audience);
+    let mut base = url.clone();
+    base.set_query(None);
+    base.set_fragment(None);
+    let client = ApiClient::at(base, options)?;
+    let mut call = client.call(Method::GET, &[]).bearer(bearer);
+    call.url = url;
+    let issued: Issued = call.read().await?;
+    Ok(SecretString::new(issued.value))
 }
 
 impl fmt::Debug for ApiClient {
