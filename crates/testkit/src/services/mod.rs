@@ -63,6 +63,15 @@ pub fn boto3_python() -> PathBuf {
     existing(PathBuf::from(variable("FNOX_TEST_BOTO3_PYTHON")))
 }
 
+/// A Python interpreter that has Apprise.
+///
+/// # Panics
+/// If it is not there.
+#[must_use]
+pub fn apprise_python() -> PathBuf {
+    existing(PathBuf::from(variable("FNOX_TEST_APPRISE_PYTHON")))
+}
+
 /// A program on PATH.
 ///
 /// # Panics
