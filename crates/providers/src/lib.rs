@@ -7,6 +7,7 @@
 //! do; only its async methods touch anything.
 
 pub mod backend;
+pub mod ci_token;
 pub mod dotenv;
 pub mod error;
 pub mod flat;
