@@ -4,6 +4,7 @@ mod data;
 mod lease;
 mod provider;
 mod run;
+pub(crate) mod team;
 mod value;
 pub(crate) mod vault;
 
@@ -130,6 +131,14 @@ pub(crate) enum Command {
     Lease(LeaseArgs),
     /// A vault that lends secrets to AI agents
     Vault(vault::VaultArgs),
+    /// Log in to the team server
+    Login(team::LoginArgs),
+    /// End the session on the team server
+    Logout(team::LogoutArgs),
+    /// Secrets on the team server, which it cannot read
+    Secret(team::SecretArgs),
+    /// Decide about requests for secrets of the team server
+    Approve(team::ApproveArgs),
     /// age keys
     #[command(subcommand)]
     Age(AgeCommand),

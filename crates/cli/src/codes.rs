@@ -486,9 +486,10 @@ mod tests {
 
     /// Collects `"area::reason"` from every source file.
     fn in_sources(folder: &Path, found: &mut BTreeSet<String>) {
-        let pattern =
-            regex::Regex::new(r#""((?:config|secret|provider|lease|ledger|vault|cli)::[a-z_]+)""#)
-                .unwrap();
+        let pattern = regex::Regex::new(
+            r#""((?:config|secret|provider|lease|ledger|vault|team|cli)::[a-z_]+)""#,
+        )
+        .unwrap();
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {

@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod age;
+mod approve;
 mod check;
 mod completion;
 mod config_files;
@@ -13,11 +14,13 @@ mod import;
 mod init;
 mod lease;
 mod list;
+mod login;
 mod masters;
 mod profiles;
 mod provider;
 mod reencrypt;
 mod remove;
+mod secret;
 mod selection;
 mod set;
 mod trust;
@@ -72,6 +75,10 @@ fn dispatch(app: &App, command: Command) -> Result<ExitStatus, CliError> {
         Command::Profiles(args) => done(profiles::run(app, &args)),
         Command::Lease(args) => done(lease::run(app, args)),
         Command::Vault(args) => vault::run(app, args),
+        Command::Login(args) => done(login::run(app, &args)),
+        Command::Logout(args) => done(login::logout(app, &args)),
+        Command::Secret(args) => done(secret::run(app, &args)),
+        Command::Approve(args) => done(approve::run(app, &args)),
         Command::Age(command) => done(age::run(app, command)),
         Command::ConfigFiles(args) => done(config_files::run(app, &args)),
         Command::Completion(args) => done(completion::run(app, &args)),

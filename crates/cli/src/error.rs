@@ -8,6 +8,7 @@ use fnox_leases::LeaseError;
 use fnox_providers::resolve::ResolveError;
 use fnox_providers::{ErrorKind, ProviderError};
 
+use crate::team::error::TeamFailure;
 use crate::vault::error::VaultFailure;
 
 /// A command failed.
@@ -25,6 +26,9 @@ pub(crate) enum CliError {
     /// A vault.
     #[error(transparent)]
     Vault(#[from] VaultFailure),
+    /// The team server.
+    #[error(transparent)]
+    Team(#[from] TeamFailure),
     /// A provider did not do what it was asked.
     #[error("the provider `{provider}` could not {action}: {error}")]
     Provider {
@@ -98,6 +102,7 @@ impl CliError {
             Self::Resolve(error) => error.code(),
             Self::Lease(error) => error.code(),
             Self::Vault(error) => error.code(),
+            Self::Team(error) => error.code(),
             Self::Provider { error, .. } => error.code(),
             Self::Usage { .. } => "cli::usage",
             Self::File { .. } => "cli::file",
@@ -115,6 +120,7 @@ impl CliError {
             Self::Resolve(error) => error.help(),
             Self::Lease(error) => error.help(),
             Self::Vault(error) => error.help(),
+            Self::Team(error) => error.help(),
             Self::Provider { error, .. } => error.remedy.clone(),
             Self::Usage { help, .. }
             | Self::Input { help, .. }
@@ -138,6 +144,7 @@ impl CliError {
             Self::Resolve(error) => error.exit_status(),
             Self::Lease(error) => error.exit_status(),
             Self::Vault(error) => error.status(),
+            Self::Team(error) => error.status(),
             Self::Provider { error, .. } => match error.kind {
                 ErrorKind::NotFound => ExitStatus::SecretMissing,
                 ErrorKind::AuthenticationNeeded => ExitStatus::AuthenticationNeeded,

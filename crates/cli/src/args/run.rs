@@ -39,6 +39,8 @@ pub(crate) struct RunArgs {
     /// Fetch these secrets anew
     #[arg(long, value_name = "KEY", value_delimiter = ',', hide = true)]
     pub refresh: Vec<String>,
+    #[command(flatten)]
+    pub approval: super::team::ApprovalArgs,
     /// The program and its arguments
     #[arg(last = true, value_name = "COMMAND", required = true, value_hint = clap::ValueHint::CommandWithArguments)]
     pub command: Vec<OsString>,

@@ -57,6 +57,7 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         ("doctor", schema_for!(DoctorReport)),
     ];
     all.extend(crate::vault::documents::schemas());
+    all.extend(crate::team::documents::schemas());
     all
 }
 
