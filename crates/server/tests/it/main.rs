@@ -3,6 +3,10 @@
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+mod oidc;
+#[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod release;
 #[cfg(test)]
 mod support;
