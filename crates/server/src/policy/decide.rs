@@ -39,12 +39,11 @@ impl Policy {
         let mut is_admitted = false;
         let mut renamed = None;
         for rule in &self.rules {
-            match rule.miss(subject, None) {
-                Some(miss) => nearest.hear(rule, miss),
-                None => {
-                    is_admitted = true;
-                    renamed = renamed.or_else(|| rule.new_name(subject));
-                }
+            if let Some(miss) = rule.miss(subject, None) {
+                nearest.hear(rule, miss);
+            } else {
+                is_admitted = true;
+                renamed = renamed.or_else(|| rule.new_name(subject));
             }
         }
         if !is_admitted {

@@ -138,35 +138,34 @@ impl<'a, 'r> Fields<'a, 'r> {
         let mut texts = Vec::with_capacity(array.len());
         for value in array {
             let at = self.place_of(key, value);
-            match value.as_str() {
-                Some(text) => texts.push((at, text)),
-                None => {
-                    let message = format!("`{key}` must hold texts, not {}", a(value.type_name()));
-                    self.report.error(at, message, &help);
-                }
+            if let Some(text) = value.as_str() {
+                texts.push((at, text));
+            } else {
+                let message = format!("`{key}` must hold texts, not {}", a(value.type_name()));
+                self.report.error(at, message, &help);
             }
         }
         (texts.len() == array.len()).then_some(texts)
     }
 
-    /// A list of patterns, each of which `check` has nothing against: it answers what is wrong and what to do.
+    /// A list of patterns; `objection` says what is wrong with one, if something is.
     pub(super) fn patterns(
         &mut self,
         key: &str,
-        check: impl Fn(&str) -> Result<(), &'static str>,
+        objection: impl Fn(&str) -> Option<&'static str>,
     ) -> Option<Vec<Pattern>> {
         let texts = self.texts(key)?;
         let count = texts.len();
         let mut patterns = Vec::with_capacity(count);
         for (at, text) in texts {
             let wrong = match Pattern::parse(text) {
-                Ok(pattern) => match check(text) {
-                    Ok(()) => {
+                Ok(pattern) => {
+                    let Some(wrong) = objection(text) else {
                         patterns.push(pattern);
                         continue;
-                    }
-                    Err(wrong) => wrong.to_owned(),
-                },
+                    };
+                    wrong.to_owned()
+                }
                 Err(error) => error.to_string(),
             };
             let message = format!("`{key}`: \"{}\" cannot be: {wrong}", escaped(text));

@@ -28,6 +28,9 @@ mod rule;
 mod watch;
 mod who;
 
+#[cfg(test)]
+mod tests;
+
 pub use decide::{Admission, Policy, Renamed};
 pub use denial::Denial;
 pub use explain::{Explanation, KeyExplanation, Mismatch, RuleExplanation};

@@ -78,7 +78,7 @@ static GITHUB: Kind = Kind {
         ],
     )),
     runner: Some("runner_environment"),
-    example: "`repository_id = \"1296269\"`; `gh api repos/OWNER/NAME --jq .id` prints it",
+    example: "`repository_id = \"1296269\"` (`gh api repos/OWNER/NAME --jq .id` prints it)",
 };
 
 static GITLAB: Kind = Kind {
@@ -91,7 +91,7 @@ static GITLAB: Kind = Kind {
     // A child pipeline says `parent_pipeline`, also if its parent is one of a merge request.
     event: Some(("pipeline_source", &["push", "web", "schedule"])),
     runner: Some("runner_environment"),
-    example: "`project_id = \"278964\"`; the project's page shows it",
+    example: "`project_id = \"278964\"` (the project's page shows it)",
 };
 
 static CIRCLECI: Kind = Kind {
@@ -123,7 +123,7 @@ static BUILDKITE: Kind = Kind {
     workflow: None,
     event: None,
     runner: Some("runner_environment"),
-    example: "`organization_id = \"…\"` and `pipeline_id = \"…\"`; the job asks for them with `--claim organization_id --claim pipeline_id`",
+    example: "`organization_id = \"…\"` and `pipeline_id = \"…\"` (the job asks for them with `--claim organization_id --claim pipeline_id`)",
 };
 
 static GENERIC: Kind = Kind {

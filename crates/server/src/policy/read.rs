@@ -1,5 +1,7 @@
 //! From the text of `policy.toml` to a [`Policy`].
 
+use std::collections::BTreeSet;
+
 use fnox_core::age::Recipient;
 use toml_edit::{Document, Item, TableLike};
 
@@ -39,13 +41,14 @@ impl Policy {
             }
         };
         Fields::new(document.as_table(), 0, &mut report).refuse_unknown(&["rule"]);
+        let mut labels = BTreeSet::new();
         for (index, (at, table)) in rule_tables(document.as_item(), &mut report)
             .into_iter()
             .enumerate()
         {
             let label = label(table, index + 1);
             report.rule = Some(label.clone());
-            if policy.rules.iter().any(|rule| rule.label == label) {
+            if !labels.insert(label.clone()) {
                 let message = "another rule has this name";
                 report.error(
                     at,
@@ -269,33 +272,33 @@ fn recipient(fields: &mut Fields<'_, '_>) -> Option<String> {
     }
 }
 
-fn project_pattern(text: &str) -> Result<(), &'static str> {
+fn project_pattern(text: &str) -> Option<&'static str> {
     if text
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"._-*".contains(&byte))
     {
-        Ok(())
+        None
     } else {
-        Err("names of projects have only letters, digits, `.`, `_` and `-`")
+        Some("names of projects have only letters, digits, `.`, `_` and `-`")
     }
 }
 
-fn profile_pattern(text: &str) -> Result<(), &'static str> {
+fn profile_pattern(text: &str) -> Option<&'static str> {
     if text.contains(['/', '\\', ',']) {
-        Err("names of profiles have no `/`, `\\` or `,`")
+        Some("names of profiles have no `/`, `\\` or `,`")
     } else {
-        Ok(())
+        None
     }
 }
 
-fn key_pattern(text: &str) -> Result<(), &'static str> {
+fn key_pattern(text: &str) -> Option<&'static str> {
     if text
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"_*".contains(&byte))
     {
-        Ok(())
+        None
     } else {
-        Err("keys have only letters, digits and `_`")
+        Some("keys have only letters, digits and `_`")
     }
 }
 

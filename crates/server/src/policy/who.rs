@@ -170,7 +170,7 @@ fn narrowing(fields: &mut Fields<'_, '_>, preset: Preset, kind: &Kind) -> Vec<Co
         (Stage::Workflow, "workflows", kind.workflow),
     ] {
         if let Some(claim) = claim
-            && let Some(patterns) = fields.patterns(key, anything)
+            && let Some(patterns) = fields.patterns(key, |_| None)
         {
             conditions.push(condition(stage, claim, Wanted::Patterns(patterns)));
         }
@@ -178,12 +178,12 @@ fn narrowing(fields: &mut Fields<'_, '_>, preset: Preset, kind: &Kind) -> Vec<Co
     match preset {
         Preset::Circleci => conditions.extend(
             fields
-                .patterns("contexts", anything)
+                .patterns("contexts", |_| None)
                 .map(|patterns| condition(Stage::Environment, CONTEXTS, Wanted::Member(patterns))),
         ),
         Preset::Generic => {
-            let subjects = fields.patterns("subjects", anything);
-            let groups = fields.patterns("groups", anything);
+            let subjects = fields.patterns("subjects", |_| None);
+            let groups = fields.patterns("groups", |_| None);
             conditions
                 .extend(subjects.map(|it| condition(Stage::StableId, "sub", Wanted::Patterns(it))));
             let list = fields.text("groups_claim").unwrap_or("groups");
@@ -196,18 +196,14 @@ fn narrowing(fields: &mut Fields<'_, '_>, preset: Preset, kind: &Kind) -> Vec<Co
 
 /// Full refs only: a tag may be called like a branch. Characters that git allows in none (git-check-ref-format) are
 /// somebody's idea of a richer pattern.
-fn reference(text: &str) -> Result<(), &'static str> {
+fn reference(text: &str) -> Option<&'static str> {
     if !text.starts_with("refs/") {
-        return Err("write the full ref, as in \"refs/heads/main\" or \"refs/tags/v*\"");
+        return Some("write the full ref, as in \"refs/heads/main\" or \"refs/tags/v*\"");
     }
     if text.contains(['?', '[', '\\', '~', '^', ':', ' ']) {
-        return Err("no ref has these characters, and patterns have only `*` and `**`");
+        return Some("no ref has these characters, and patterns have only `*` and `**`");
     }
-    Ok(())
-}
-
-fn anything(_: &str) -> Result<(), &'static str> {
-    Ok(())
+    None
 }
 
 /// Without `events` a rule takes the safe ones only.
@@ -216,9 +212,9 @@ fn events(fields: &mut Fields<'_, '_>, kind: &Kind) -> Option<Condition> {
     let patterns = if fields.has("events") {
         fields.patterns("events", |text| {
             if text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
-                Ok(())
+                None
             } else {
-                Err("list the events by name: a pattern would take in those that run a stranger's code")
+                Some("list the events by name: a pattern would take in those that run a stranger's code")
             }
         })?
     } else {
@@ -235,7 +231,7 @@ fn runner(fields: &mut Fields<'_, '_>, kind: &Kind) -> Option<Condition> {
     let patterns = if fields.has_text(KEY) {
         vec![Pattern::parse(fields.text(KEY)?).ok()?]
     } else {
-        fields.patterns(KEY, anything)?
+        fields.patterns(KEY, |_| None)?
     };
     Some(condition(Stage::Runner, claim, Wanted::Patterns(patterns)))
 }
