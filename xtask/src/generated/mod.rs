@@ -9,6 +9,7 @@ mod errors;
 mod exit_codes;
 mod manual;
 mod schemas;
+mod server_api;
 mod vault_config;
 mod vault_protocol;
 
@@ -20,13 +21,15 @@ type Page = (&'static str, fn() -> String);
 
 /// All generated files: path from the root, and what stands in the file.
 fn files() -> Vec<(String, String)> {
-    let pages: [Page; 9] = [
+    let pages: Vec<Page> = vec![
         ("docs/reference/cli.md", manual::page),
         ("docs/reference/configuration.md", configuration::page),
         ("docs/reference/environment.md", environment::page),
         ("docs/reference/errors.md", errors::page),
         ("docs/reference/exit-codes.md", exit_codes::page),
         ("docs/reference/fnox.schema.json", schemas::configuration),
+        ("docs/reference/openapi.json", server_api::document),
+        ("docs/reference/problems.md", server_api::problems),
         ("docs/reference/vault-config.md", vault_config::page),
         ("docs/reference/vault.schema.json", vault_config::schema),
         (
