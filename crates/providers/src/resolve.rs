@@ -49,6 +49,8 @@ pub struct Options {
     /// Treat a provider's failure as final, whatever `if_missing` says: for a single value that was
     /// asked for by name.
     pub failures_are_final: bool,
+    /// Secrets without which the run does not go on, whatever `if_missing` says.
+    pub required: BTreeSet<SecretName>,
 }
 
 /// Resolves secrets of one configuration. Providers are opened once and reused.

@@ -15,6 +15,7 @@ use crate::args::AgeCommand;
 use crate::commands::definition::{Definition, Section};
 use crate::error::CliError;
 use crate::output::documents::AgeKey;
+use crate::team::writer;
 
 pub(crate) fn run(app: &App, command: AgeCommand) -> Result<(), CliError> {
     match command {
@@ -32,13 +33,36 @@ fn keygen(app: &App, output: Option<PathBuf>, json: bool) -> Result<(), CliError
     let recipient = create_identity(app, &path)?;
     app.printer
         .done(&format!("Wrote a new age identity to {}", path.display()));
+    let writer = writer_key(app);
     if json {
         return app.printer.json(&AgeKey {
             path: path.display().to_string(),
             recipient,
+            writer,
         });
     }
     app.printer.line(&recipient)
+}
+
+/// The key that signs values for a team server, made if there is none. An identity is worth having without it, so that
+/// it cannot be made is only told. `None`: it was there, or there is none.
+fn writer_key(app: &App) -> Option<String> {
+    let path = writer::path(app);
+    match writer::create(app, &path) {
+        Ok(Some(public)) => {
+            app.printer.done(&format!(
+                "Wrote a new writer key to {}; its public key is {public}",
+                path.display()
+            ));
+            Some(public)
+        }
+        Ok(None) => None,
+        Err(error) => {
+            app.printer
+                .warn(&format!("there is no writer key: {error}"));
+            None
+        }
+    }
 }
 
 /// Where a person's identity usually is.

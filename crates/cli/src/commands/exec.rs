@@ -6,7 +6,7 @@ use std::io::IsTerminal as _;
 use fnox_config::{Config, EnvMode, IfMissing, SecretConfig};
 use fnox_core::{ExitStatus, LeaseName, SecretName, SecretString};
 use fnox_leases::{Acquire, Acquired, Held, Skip};
-use fnox_providers::resolve::Resolver;
+use fnox_providers::resolve::{Resolution, Resolver};
 
 use crate::app::{App, block_on};
 use crate::args::RunArgs;
@@ -16,6 +16,7 @@ use crate::environment;
 use crate::error::CliError;
 use crate::exec::plan::EnvironmentPlan;
 use crate::exec::{self, Invocation};
+use crate::team::{mask, withheld};
 
 /// Variables with which fnox itself is opened. They never reach the program.
 pub(super) const OWN_KEYS: [&str; 5] = [
@@ -86,6 +87,7 @@ impl Run<'_> {
     ) -> Result<EnvironmentPlan, CliError> {
         let mut options = self.app.resolver_options(config);
         options.if_missing = self.if_missing;
+        options.required = required(config);
         let resolver = Resolver::new(config, options);
         let has_work = !leases.is_empty()
             || config
@@ -113,6 +115,7 @@ impl Run<'_> {
                 .collect();
             let resolution = resolver.resolve(&wanted).await?;
             self.app.tell(&resolution.notices);
+            mask::announce(&self.app.env, worth_masking(config, &resolution));
             let values: Vec<(SecretName, SecretString)> = wanted
                 .into_iter()
                 .filter_map(|name| Some((name.clone(), resolution.values.get(&name)?.clone())))
@@ -174,6 +177,7 @@ impl Run<'_> {
     ) -> EnvironmentPlan {
         let mut plan = EnvironmentPlan::default();
         plan.remove.extend(OWN_KEYS.map(str::to_owned));
+        plan.remove.extend(withheld::names(&self.app.env, config));
         plan.remove.extend(resolver.opened_with());
         let hidden = config
             .secrets
@@ -275,6 +279,36 @@ impl Run<'_> {
             ),
         })
     }
+}
+
+/// What the team server keeps must be there: nobody asks a person to approve a run that then does something else.
+/// A secret that says what to do without a value is the exception.
+fn required(config: &Config) -> BTreeSet<SecretName> {
+    config
+        .secrets
+        .values()
+        .filter(|secret| secret.if_missing.is_none() && secret.default.is_none())
+        .filter(|secret| provider_type(config, secret) == Some("fnox-server"))
+        .map(|secret| secret.name.clone())
+        .collect()
+}
+
+/// Values that a log must not show: what a provider keeps. Those that stand in the configuration in clear are no secrets.
+fn worth_masking<'a>(
+    config: &'a Config,
+    resolution: &'a Resolution,
+) -> impl Iterator<Item = &'a SecretString> {
+    resolution.values.iter().filter_map(|(name, value)| {
+        let secret = config.secrets.get(name)?;
+        let is_clear = provider_type(config, secret).is_none_or(|kind| kind == "plain")
+            || secret.default.as_deref() == Some(value.expose_secret());
+        (!is_clear).then_some(value)
+    })
+}
+
+fn provider_type(config: &Config, secret: &SecretConfig) -> Option<&'static str> {
+    let name = config.provider_of(secret)?;
+    Some(config.providers.get(&name)?.spec.name)
 }
 
 fn in_scope(secret: &SecretConfig, selection: &Selection) -> bool {

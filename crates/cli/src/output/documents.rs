@@ -185,6 +185,9 @@ pub struct AgeKey {
     pub path: String,
     /// Its public key.
     pub recipient: String,
+    /// The public key of the writer key that was made beside it; absent if there was one already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub writer: Option<String>,
 }
 
 /// `fnox export --format json`

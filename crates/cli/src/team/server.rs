@@ -66,10 +66,23 @@ impl Server {
         {
             return Ok(Self(client.with_bearer(kept.token)));
         }
-        Err(TeamFailure::NotLoggedIn {
-            server: url.to_owned(),
-        }
-        .into())
+        let limit = app.provider_time_limit();
+        let found = fnox_providers::ci_token::find(&app.env, client.url(), limit)
+            .await
+            .map_err(|error| CliError::Provider {
+                provider: "server".to_owned(),
+                action: "log in as this job",
+                error,
+            })?;
+        let Some(token) = found else {
+            return Err(TeamFailure::NotLoggedIn {
+                server: url.to_owned(),
+            }
+            .into());
+        };
+        let session = client.open_session(&token).await;
+        let session = session.map_err(TeamFailure::from)?;
+        Ok(Self(client.with_bearer(session.token)))
     }
 
     /// In the name of whoever the token belongs to.

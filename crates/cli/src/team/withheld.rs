@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use fnox_config::Config;
 use fnox_core::Env;
+use fnox_providers::ci_token::audience_variable;
 
 use crate::environment;
 
@@ -40,7 +41,10 @@ pub(crate) fn names(env: &Env, config: &Config) -> BTreeSet<String> {
         // annotations, so it stays where no team server is used.
         out.insert("BUILDKITE_AGENT_ACCESS_TOKEN".to_owned());
     }
-    out.extend(urls.into_iter().map(audience_variable));
+    out.extend(
+        urls.into_iter()
+            .map(|url| audience_variable(url.trim_end_matches('/'))),
+    );
     out
 }
 
@@ -51,32 +55,4 @@ fn servers(config: &Config) -> impl Iterator<Item = &str> {
         .values()
         .filter(|provider| provider.spec.name == "fnox-server")
         .map(|provider| provider.fields.text("url").unwrap_or_default())
-}
-
-/// The variable that sigstore's convention names for an audience: `HTTPS___FNOX_EXAMPLE_COM_ID_TOKEN`.
-fn audience_variable(audience: &str) -> String {
-    let name: String = audience
-        .chars()
-        .map(|character| {
-            if character.is_ascii_alphanumeric() {
-                character.to_ascii_uppercase()
-            } else {
-                '_'
-            }
-        })
-        .collect();
-    name + "_ID_TOKEN"
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_variable_of_an_audience_follows_the_convention() {
-        assert_eq!(
-            audience_variable("https://fnox.example.com"),
-            "HTTPS___FNOX_EXAMPLE_COM_ID_TOKEN"
-        );
-    }
 }

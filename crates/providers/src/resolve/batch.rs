@@ -256,7 +256,8 @@ impl Resolver<'_> {
             .as_ref()
             .map_or(ErrorKind::NotFound, |(_, error)| error.kind);
         let is_final = resolution.failures_are_final && kind != ErrorKind::NotFound;
-        if policy.stops(kind) || is_final {
+        let is_required = self.options.required.contains(&secret.name);
+        if policy.stops(kind) || is_final || is_required {
             let location = secret.location.clone();
             let name = secret.name.clone();
             return Err(match failure {

@@ -76,6 +76,7 @@ impl World {
             prompt_auth: true,
             time_limit: Duration::from_secs(10),
             failures_are_final: false,
+            required: BTreeSet::new(),
         }
     }
 
@@ -102,6 +103,31 @@ fn shown(resolution: &Resolution) -> Vec<(&str, &str)> {
 }
 
 const PLAIN: &str = "[providers]\nplain = { type = \"plain\" }\n[secrets]\n";
+
+#[tokio::test]
+async fn a_required_secret_stops_the_run_whatever_if_missing_says() {
+    let world = World::new("[secrets]\nA = { if_missing = \"ignore\" }\nB = {}\n");
+    let config = world.config();
+    let mut options = world.options();
+    options.if_missing = Some(IfMissing::Ignore);
+    assert_eq!(
+        Resolver::new(&config, options.clone())
+            .resolve(&parsed(&["A", "B"]))
+            .await
+            .unwrap()
+            .missing,
+        parsed(&["A", "B"])
+    );
+    options.required = parsed(&["B"]).into_iter().collect();
+    let error = Resolver::new(&config, options)
+        .resolve(&parsed(&["A", "B"]))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, ResolveError::Missing { name, .. } if name.as_str() == "B"),
+        "{error}"
+    );
+}
 
 #[tokio::test]
 async fn the_provider_beats_the_default_beats_the_environment() {
