@@ -303,7 +303,7 @@ fn key_pattern(text: &str) -> Option<&'static str> {
 }
 
 /// The keys that every rule can have.
-const OWN_KEYS: [&str; 12] = [
+pub(super) const OWN_KEYS: [&str; 12] = [
     "name",
     "issuer",
     "projects",

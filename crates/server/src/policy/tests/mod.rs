@@ -5,6 +5,7 @@ mod github;
 mod oracle;
 mod other_issuers;
 mod reading;
+mod reference;
 mod watch;
 
 use serde_json::{Value, json};
