@@ -178,6 +178,15 @@ impl Fields {
         }
     }
 
+    /// A list of tables with known keys; empty if the key is not there.
+    #[must_use]
+    pub fn tables(&self, name: &str) -> &[Fields] {
+        match self.value(name) {
+            Some(Value::Tables(tables)) => tables,
+            _ => &[],
+        }
+    }
+
     /// An unchecked value.
     #[must_use]
     pub fn opaque(&self, name: &str) -> Option<&toml_edit::Item> {

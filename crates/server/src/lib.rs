@@ -23,6 +23,7 @@ pub mod service;
 pub mod settings;
 pub mod store;
 pub mod subject;
+pub mod tls;
 
 pub use app::{OpenError, Opening, Server};
 pub use keys::ServerKeys;
