@@ -131,7 +131,7 @@ fn random_policy(rng: &mut StdRng) -> String {
         text.push_str(&line);
         let mut line = |chance: f64, key: &str, value: String, rng: &mut StdRng| {
             if rng.random_bool(chance) {
-                text.push_str(&format!("{key} = {value}\n"));
+                text.extend([key, " = ", &value, "\n"]);
             }
         };
         let refs = list(rng, &REF_PATTERNS);

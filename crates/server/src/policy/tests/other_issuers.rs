@@ -160,8 +160,8 @@ fn a_circleci_job_is_known_by_project_origin_and_context() {
 
 #[test]
 fn a_circleci_job_that_was_rerun_with_ssh_is_denied() {
-    let policy = policy(CIRCLECI_RULE);
     const CLAIM: &str = "oidc.circleci.com/ssh-rerun";
+    let policy = policy(CIRCLECI_RULE);
     for wrong in [json!(true), json!("true"), json!("false"), Value::Null] {
         let denial = policy
             .admit(&with(circleci(), json!({ CLAIM: wrong })))
