@@ -1,73 +1,14 @@
 //! Every claim with every type, and what the times mean.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use fnox_server::oidc::{OidcError, VerifiedToken, Verifier};
-use fnox_server::settings::{Algorithm, IssuerSettings, Preset};
-use fnox_testkit::FakeClock;
+use fnox_server::oidc::{OidcError, VerifiedToken};
+use fnox_server::settings::{Algorithm, Preset};
 use jiff::SignedDuration;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::signer::{AUDIENCE, NOW, NOW_TEXT, Signer, claims, jwks, settings};
-
-pub(super) const ISSUER: &str = "https://issuer.example";
-
-/// A verifier with a file of keys.
-pub(super) struct Bench {
-    pub(super) signer: Signer,
-    pub(super) verifier: Verifier,
-    pub(super) clock: Arc<FakeClock>,
-    _folder: tempfile::TempDir,
-}
-
-impl Bench {
-    pub(super) fn new(change: impl FnOnce(&mut IssuerSettings)) -> Self {
-        Self::with(Signer::es256("k1"), Algorithm::Es256, change)
-    }
-
-    pub(super) fn with(
-        signer: Signer,
-        algorithm: Algorithm,
-        change: impl FnOnce(&mut IssuerSettings),
-    ) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("jwks.json");
-        std::fs::write(&file, jwks(&[&signer]).to_string()).unwrap();
-        let mut settings = settings(ISSUER, algorithm);
-        settings.jwks_file = Some(file);
-        change(&mut settings);
-        let clock = Arc::new(FakeClock::at(NOW_TEXT));
-        let verifier = Verifier::new(&[settings], clock.clone()).unwrap();
-        Self {
-            signer,
-            verifier,
-            clock,
-            _folder: folder,
-        }
-    }
-
-    pub(super) async fn verify(
-        &self,
-        claims: Map<String, Value>,
-    ) -> Result<VerifiedToken, OidcError> {
-        let token = self.signer.sign(&Value::Object(claims));
-        self.verifier.verify(&token).await
-    }
-
-    async fn with_claim(
-        &self,
-        claim: &str,
-        value: Option<Value>,
-    ) -> Result<VerifiedToken, OidcError> {
-        let mut claims = claims(ISSUER);
-        match value {
-            Some(value) => claims.insert(claim.to_owned(), value),
-            None => claims.remove(claim),
-        };
-        self.verify(claims).await
-    }
-}
+use super::bench::{Bench, ISSUER};
+use super::signer::{AUDIENCE, NOW, Signer, claims};
 
 fn refused_claim(result: Result<VerifiedToken, OidcError>) -> String {
     match result {

@@ -1,5 +1,6 @@
 //! Tokens and their issuers: a real issuer in this process, and real signatures.
 
+pub(crate) mod bench;
 mod claims;
 mod fetch;
 pub(crate) mod issuer;

@@ -131,9 +131,9 @@ async fn the_audience_tells_jobs_from_people_of_one_issuer() {
 #[tokio::test]
 async fn access_tokens_are_only_for_issuers_of_people() {
     for (preset, fine) in [(Preset::Generic, true), (Preset::Github, false)] {
-        let bench = super::claims::Bench::new(|it| it.preset = preset);
+        let bench = super::bench::Bench::new(|it| it.preset = preset);
         let header = json!({"alg": "ES256", "kid": bench.signer.kid, "typ": "at+jwt"});
-        let payload = Value::Object(claims(super::claims::ISSUER)).to_string();
+        let payload = Value::Object(claims(super::bench::ISSUER)).to_string();
         let token = bench.signer.sign_texts(&header.to_string(), &payload);
         assert_eq!(
             bench.verifier.verify(&token).await.is_ok(),
