@@ -21,6 +21,7 @@ pub mod fetch;
 mod json;
 pub mod jws;
 pub mod keys;
+mod own_issuer;
 mod setup;
 mod verify;
 
@@ -30,6 +31,7 @@ use crate::settings::Preset;
 use crate::subject::Claims;
 
 pub use error::{OidcError, OidcSetupError};
+pub use own_issuer::{OwnIssuer, OwnIssuerError};
 pub use verify::Verifier;
 
 /// What a token proved.

@@ -5,7 +5,19 @@ mod access;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod html;
+#[cfg(test)]
+mod mail;
+#[cfg(test)]
+mod notices;
+#[cfg(test)]
+mod notify;
+#[cfg(test)]
 mod oidc;
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod own_issuer;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
@@ -14,3 +26,5 @@ mod people;
 mod release;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod webhooks;
