@@ -165,16 +165,8 @@ impl AuditLog for PostgresStore {
             conditions.sql,
             if query.newest_first { "DESC" } else { "ASC" },
         );
-        let parameters: Vec<&(dyn ToSql + Sync)> = conditions
-            .parameters
-            .iter()
-            .map(|parameter| {
-                let parameter: &(dyn ToSql + Sync) = parameter.as_ref();
-                parameter
-            })
-            .collect();
         self.connections
-            .query(&sql, &parameters)
+            .query(&sql, &conditions.parameters())
             .await?
             .iter()
             .map(|row| {
@@ -216,11 +208,12 @@ impl AuditLog for PostgresStore {
 
 /// A query as SQL.
 #[derive(Default)]
-struct Conditions {
-    sql: String,
+pub(crate) struct Conditions {
+    /// `WHERE …`, or nothing.
+    pub(crate) sql: String,
     parameters: Vec<Box<dyn ToSql + Sync + Send>>,
     /// No record can fit: PostgreSQL cannot even be asked.
-    impossible: bool,
+    pub(crate) impossible: bool,
 }
 
 impl Conditions {
@@ -250,17 +243,27 @@ impl Conditions {
         conditions
     }
 
-    fn text(&mut self, column: &str, text: Option<&str>) {
+    /// A text that has to be equal, if there is one.
+    pub(crate) fn text(&mut self, column: &str, text: Option<&str>) {
         if let Some(text) = text {
             self.impossible |= text.contains('\0');
             self.and(&format!("{column} ="), text.to_owned());
         }
     }
 
-    fn and(&mut self, comparison: &str, value: impl ToSql + Sync + Send + 'static) {
+    /// A comparison with a value.
+    pub(crate) fn and(&mut self, comparison: &str, value: impl ToSql + Sync + Send + 'static) {
         self.parameters.push(Box::new(value));
         let word = if self.sql.is_empty() { "WHERE" } else { "AND" };
         let _ = write!(self.sql, " {word} {comparison} ${}", self.parameters.len());
+    }
+
+    /// The values, as a statement takes them.
+    pub(crate) fn parameters(&self) -> Vec<&(dyn ToSql + Sync)> {
+        self.parameters
+            .iter()
+            .map(|parameter| -> &(dyn ToSql + Sync) { parameter.as_ref() })
+            .collect()
     }
 }
 

@@ -19,6 +19,7 @@
 mod audit;
 mod change;
 mod connection;
+mod ears;
 mod leases;
 mod listener;
 mod notice;
@@ -29,10 +30,12 @@ mod ring;
 mod rows;
 mod schema;
 mod secrets;
+mod server;
 mod store;
 mod texts;
 mod time;
 mod writer;
 
 pub use options::PostgresOptions;
+pub use server::PostgresDatabase;
 pub use store::PostgresStore;

@@ -12,6 +12,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 
 use crate::PostgresOptions;
+use crate::schema::Schema;
 
 /// Where a database is.
 #[derive(Debug, Clone)]
@@ -24,7 +25,11 @@ pub(crate) struct Place {
 
 impl Place {
     /// Reads a URL.
-    pub(crate) fn parse(url: &str, options: &PostgresOptions) -> Result<Self, StoreError> {
+    pub(crate) fn parse(
+        url: &str,
+        options: &PostgresOptions,
+        schema: &Schema,
+    ) -> Result<Self, StoreError> {
         if !(url.starts_with("postgres://") || url.starts_with("postgresql://")) {
             return Err(not_a_url());
         }
@@ -48,19 +53,20 @@ impl Place {
                 });
             }
         }
-        tune(&mut config, options);
+        tune(&mut config, options, schema);
         Ok(Self { config, name })
     }
 }
 
-/// Time limits, and durability whatever the server's default is.
-fn tune(config: &mut Config, options: &PostgresOptions) {
+/// Time limits, durability whatever the server's default is, and where names without a schema are looked for.
+fn tune(config: &mut Config, options: &PostgresOptions, schema: &Schema) {
     let limit = options.statement_limit.as_millis();
     let mut settings = config.get_options().unwrap_or_default().to_owned();
     let _ = write!(
         settings,
         " -c synchronous_commit=on -c statement_timeout={limit} -c lock_timeout={limit} \
-         -c idle_in_transaction_session_timeout={limit}"
+         -c idle_in_transaction_session_timeout={limit} -c search_path={}",
+        schema.name
     );
     config
         .options(settings.trim_start())
@@ -69,7 +75,7 @@ fn tune(config: &mut Config, options: &PostgresOptions) {
         .tcp_user_timeout(options.connect_limit + options.statement_limit)
         .keepalives_idle(options.statement_limit.max(Duration::from_secs(1)));
     if config.get_application_name().is_none() {
-        config.application_name("fnox vault");
+        config.application_name(schema.application);
     }
 }
 
@@ -154,7 +160,8 @@ mod tests {
     use super::*;
 
     fn parse(url: &str) -> Result<Place, StoreError> {
-        Place::parse(url, &PostgresOptions::new(Arc::new(SystemClock)))
+        let options = PostgresOptions::new(Arc::new(SystemClock));
+        Place::parse(url, &options, &crate::schema::VAULT)
     }
 
     #[test]

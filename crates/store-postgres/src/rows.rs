@@ -189,7 +189,12 @@ pub(crate) fn column<'a, T: FromSql<'a>>(row: &'a Row, name: &str) -> Result<T, 
     row.try_get(name).map_err(|_| wrong(name))
 }
 
-fn word<T>(row: &Row, name: &str, read: impl Fn(&str) -> Option<T>) -> Result<T, Unreadable> {
+/// A column that holds one of a few words.
+pub(crate) fn word<T>(
+    row: &Row,
+    name: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<T, Unreadable> {
     read(column(row, name)?).ok_or_else(|| wrong(name))
 }
 
@@ -213,12 +218,14 @@ fn optional_count(row: &Row, name: &str) -> Result<Option<u32>, Unreadable> {
         .transpose()
 }
 
-fn digest(row: &Row, name: &str) -> Result<[u8; 32], Unreadable> {
+/// A column of 32 bytes.
+pub(crate) fn digest(row: &Row, name: &str) -> Result<[u8; 32], Unreadable> {
     column::<&[u8]>(row, name)?
         .try_into()
         .map_err(|_| wrong(name))
 }
 
-fn wrong(name: &str) -> Unreadable {
+/// That a column cannot be read.
+pub(crate) fn wrong(name: &str) -> Unreadable {
     Unreadable(format!("the column `{name}` cannot be read"))
 }

@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use crate::PostgresOptions;
 use crate::connection::Connections;
-use crate::listener::{Listener, Owned};
+use crate::ears::{Channel, Owned};
+use crate::listener::Listener;
 use crate::notice::{CHANNEL, Notices};
 use crate::place::Place;
 use crate::problem::Trouble;
@@ -39,7 +40,7 @@ impl PostgresStore {
     /// [`StoreError::Foreign`] for what is in the database, [`StoreError::Unavailable`] if the server cannot
     /// be reached. None of them names a password.
     pub async fn open(url: &str, options: PostgresOptions) -> Result<Self, StoreError> {
-        let place = Place::parse(url, &options)?;
+        let place = Place::parse(url, &options, &schema::VAULT)?;
         let connections = Connections::new(&place, options.readers, &options)?;
         let name = connections.name();
         {
@@ -47,18 +48,23 @@ impl PostgresStore {
                 .client()
                 .await
                 .map_err(|failure| failure.of(name))?;
-            schema::prepare(&mut client, name, options.migrate).await?;
+            schema::VAULT
+                .prepare(&mut client, name, options.migrate)
+                .await?;
             warn_of_lost_writes(&client).await;
         }
         let (origin, own_name) = watch::channel(Uuid::now_v7());
         let (foreign, _) = broadcast::channel(FOREIGN);
         let (keys, keys_given) = watch::channel(None);
         let listener = Listener {
-            config: place.config.clone(),
+            channel: Channel {
+                config: place.config.clone(),
+                name: CHANNEL,
+                limit: options.connect_limit,
+            },
             connections: connections.clone(),
             origin: own_name.clone(),
             foreign: foreign.clone(),
-            limit: options.connect_limit,
         };
         let listener = listener.start().await.map_err(|failure| failure.of(name))?;
         let writer = Writer {
@@ -106,7 +112,7 @@ impl PostgresStore {
 }
 
 /// A server with `fsync = off` forgets what it answered when its machine crashes.
-async fn warn_of_lost_writes(client: &tokio_postgres::Client) {
+pub(crate) async fn warn_of_lost_writes(client: &tokio_postgres::Client) {
     let setting = client.query_one("SHOW fsync", &[]).await;
     if setting.is_ok_and(|row| row.try_get::<_, &str>(0).is_ok_and(|value| value == "off")) {
         tracing::warn!("PostgreSQL runs with fsync = off: a crash of its machine loses changes");

@@ -16,13 +16,13 @@ pub(crate) fn of_entry(entry: &Entry) -> bool {
         rule,
         outcome: _,
         reason,
-        project: _,
+        project,
         approval: _,
-        detail: _,
+        detail,
     } = entry;
     [Some(event), Some(actor)]
         .into_iter()
-        .chain([peer, agent, secret, host, rule, reason].map(Option::as_ref))
+        .chain([peer, agent, secret, host, rule, reason, project, detail].map(Option::as_ref))
         .flatten()
         .all(|text| fits(text))
 }

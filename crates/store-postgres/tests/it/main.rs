@@ -15,6 +15,8 @@ mod schema;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
+mod server;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod two_vaults;

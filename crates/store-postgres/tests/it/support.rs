@@ -61,6 +61,23 @@ impl Database {
         }
     }
 
+    /// A copy, as a dump that is played back would be. Nobody may be connected to the original.
+    pub(crate) async fn copy(&self) -> Self {
+        let name = format!("test_{}", Uuid::now_v7().simple());
+        let administrator = connect(&self.administrator).await;
+        // Connections that were dropped may take a moment to end.
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+        administrator.query(end, &[&self.name]).await.unwrap();
+        let sql = format!("CREATE DATABASE {name} TEMPLATE {}", self.name);
+        administrator.batch_execute(&sql).await.unwrap();
+        let (server, _) = self.administrator.rsplit_once('/').unwrap();
+        Self {
+            url: format!("{server}/{name}"),
+            administrator: self.administrator.clone(),
+            name,
+        }
+    }
+
     /// One more vault's store on it, with keys.
     pub(crate) async fn store(&self) -> Arc<PostgresStore> {
         let store = self.locked_store().await.unwrap();
