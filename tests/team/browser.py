@@ -32,6 +32,10 @@ ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # WebDriver, "web element ident
 PATIENCE = 60
 
 
+class WebDriverError(Exception):
+    pass
+
+
 class Browser:
     def __init__(self, folder):
         with socket.socket() as free:
@@ -82,7 +86,7 @@ class Browser:
             with self.opener.open(request, timeout=PATIENCE) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
-            raise SystemExit(f"{method} {path}: {error.read().decode()[:500]}") from None
+            raise WebDriverError(f"{method} {path}: {error.read().decode()[:300]}") from None
 
     def of_session(self, method, path, body=None):
         return self.call(method, f"/session/{self.session}{path}", body)
@@ -115,6 +119,17 @@ class Browser:
             output.write(base64.b64decode(shot["data"]))
 
     def text(self):
+        """What is on the page, once it is there: a click may just have left the one before."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self.text_now()
+            except WebDriverError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+
+    def text_now(self):
         body = self.element("body")
         return {
             "url": self.of_session("GET", "/url"),
