@@ -31,6 +31,7 @@ use crate::link::{Link, LinkPurpose};
 pub use self::channel::Channel;
 pub use self::error::{NotifyError, NotifySetupError};
 pub use self::notifier::Notifier;
+pub(crate) use self::text::pieces;
 pub use self::text::{shorten, visible};
 pub use self::topic::random_topic;
 

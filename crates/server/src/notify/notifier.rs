@@ -109,10 +109,6 @@ impl Notifier {
     }
 
     /// Puts a notice on every queue and returns at once.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "it becomes the queues', and callers have no further use for it"
-    )]
     pub fn send(&self, notice: Notice) {
         let notice = Arc::new(notice);
         for line in &self.lines.0 {
@@ -215,7 +211,7 @@ impl Worker {
                 return "sent";
             };
             attempt += 1;
-            let pause = self.pause(notice, &error, attempt);
+            let pause = pause(error.again(), self.left(notice), attempt);
             let Some(pause) = pause.filter(|_| !self.queue.0.is_closed()) else {
                 tracing::error!(channel = self.name, %error, attempt, "a notice was not sent");
                 return "failed";
@@ -223,22 +219,6 @@ impl Worker {
             tracing::warn!(channel = self.name, %error, attempt, ?pause, "will try again");
             self.queue.0.pause(pause).await;
         }
-    }
-
-    /// How long to wait before another attempt; `None` if there should be none.
-    fn pause(&self, notice: &Notice, error: &NotifyError, attempt: u32) -> Option<Duration> {
-        let own = backoff(attempt);
-        let pause = match error.again() {
-            Again::Never => return None,
-            Again::Soon => own,
-            // Not all waiting callers at the same moment.
-            Again::After(least) => least + own.min(JITTER),
-        };
-        let sense = match self.left(notice) {
-            Some(left) => pause < left,
-            None => attempt < ALARM_ATTEMPTS && pause <= LONGEST_AFTER,
-        };
-        sense.then_some(pause)
     }
 
     /// How long a request still stands; `None` for what does not end.
@@ -251,6 +231,22 @@ impl Worker {
             Notice::Alarm { .. } => None,
         }
     }
+}
+
+/// How long to wait before another attempt; `None` if there should be none. `left` is how long a request still stands.
+fn pause(again: Again, left: Option<Duration>, attempt: u32) -> Option<Duration> {
+    let own = backoff(attempt);
+    let pause = match again {
+        Again::Never => return None,
+        Again::Soon => own,
+        // Not all waiting callers at the same moment.
+        Again::After(least) => least.saturating_add(own.min(JITTER)),
+    };
+    let sense = match left {
+        Some(left) => pause < left,
+        None => attempt < ALARM_ATTEMPTS && pause <= LONGEST_AFTER,
+    };
+    sense.then_some(pause)
 }
 
 /// Doubles up to a minute; between half of it and all of it, so that servers that failed together do not come back
@@ -272,3 +268,42 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 const LONGEST_AFTER: Duration = Duration::from_mins(10);
 const JITTER: Duration = Duration::from_secs(1);
 const ALARM_ATTEMPTS: u32 = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_mins(1);
+
+    #[test]
+    fn pauses_grow_to_a_minute_and_differ() {
+        for attempt in 1..200 {
+            let full = 2_u64.saturating_pow(attempt - 1).min(60);
+            let pause = backoff(attempt);
+            assert!(pause <= Duration::from_secs(full), "{attempt}");
+            assert!(pause * 2 >= Duration::from_secs(full), "{attempt}");
+        }
+        let pauses: std::collections::BTreeSet<Duration> = (0..32).map(|_| backoff(9)).collect();
+        assert!(pauses.len() > 1);
+    }
+
+    #[test]
+    fn there_is_no_attempt_after_the_end() {
+        assert_eq!(pause(Again::Never, Some(MINUTE), 1), None);
+        assert!(pause(Again::Soon, Some(MINUTE), 1).is_some());
+        assert_eq!(
+            pause(Again::Soon, Some(Duration::from_millis(400)), 1),
+            None
+        );
+        assert_eq!(pause(Again::After(MINUTE), Some(MINUTE), 1), None);
+        assert!(pause(Again::After(MINUTE), Some(2 * MINUTE), 1).unwrap() >= MINUTE);
+        assert_eq!(pause(Again::After(Duration::MAX), Some(MINUTE), 1), None);
+    }
+
+    #[test]
+    fn an_alarm_is_given_up_after_some_attempts() {
+        assert!(pause(Again::Soon, None, 1).is_some());
+        assert_eq!(pause(Again::Soon, None, ALARM_ATTEMPTS), None);
+        assert_eq!(pause(Again::After(60 * MINUTE), None, 1), None);
+    }
+}

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::Notice;
 
 /// How long alarms of one title are collected after one of them was sent.
-pub(super) const ALARM_PAUSE: Duration = Duration::from_secs(60);
+pub(super) const ALARM_PAUSE: Duration = Duration::from_mins(1);
 
 /// The queue of one channel.
 #[derive(Debug)]
@@ -197,3 +197,72 @@ fn counted(notice: Arc<Notice>, more: u32) -> Arc<Notice> {
 
 const ASKED_LIMIT: usize = 256;
 const ALARM_LIMIT: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alarm(title: &str, text: &str) -> Arc<Notice> {
+        Arc::new(Notice::Alarm {
+            title: title.to_owned(),
+            text: text.to_owned(),
+            approval: None,
+        })
+    }
+
+    fn text(next: Next) -> Option<String> {
+        match next {
+            Next::Send(notice) => match &*notice {
+                Notice::Alarm { text, .. } => Some(text.clone()),
+                Notice::Asked { .. } => None,
+            },
+            Next::Wait | Next::WaitUntil(_) => None,
+        }
+    }
+
+    #[test]
+    fn alarms_that_are_alike_become_one() {
+        let start = Instant::now();
+        let mut waiting = Waiting::default();
+        for number in 1..=50 {
+            assert!(waiting.push(&alarm("replay", &format!("Replay {number}.")), start));
+        }
+        assert!(waiting.push(&alarm("wrong code", "A wrong code."), start));
+        assert_eq!(
+            text(waiting.take(start, false)).unwrap(),
+            "Replay 1. And 49 more of this kind; the audit log has them all."
+        );
+        assert_eq!(text(waiting.take(start, false)).unwrap(), "A wrong code.");
+        assert!(matches!(waiting.take(start, false), Next::Wait));
+    }
+
+    #[test]
+    fn the_next_alarm_of_a_kind_waits_for_others() {
+        let start = Instant::now();
+        let mut waiting = Waiting::default();
+        assert!(waiting.push(&alarm("replay", "One."), start));
+        assert_eq!(text(waiting.take(start, false)).unwrap(), "One.");
+        assert!(waiting.push(&alarm("replay", "Two."), start));
+        let Next::WaitUntil(moment) = waiting.take(start, false) else {
+            panic!("it does not wait");
+        };
+        assert_eq!(moment, start + ALARM_PAUSE);
+        assert_eq!(text(waiting.take(moment, false)).unwrap(), "Two.");
+        // A server that ends does not wait.
+        assert!(waiting.push(&alarm("replay", "Three."), moment));
+        assert_eq!(text(waiting.take(moment, true)).unwrap(), "Three.");
+    }
+
+    #[test]
+    fn a_flood_of_different_alarms_is_bounded_and_forgotten() {
+        let start = Instant::now();
+        let mut waiting = Waiting::default();
+        let taken = (0..1000)
+            .filter(|number| waiting.push(&alarm(&number.to_string(), "x"), start))
+            .count();
+        assert_eq!(taken, ALARM_LIMIT);
+        while text(waiting.take(start, false)).is_some() {}
+        assert!(!waiting.push(&alarm("new", "x"), start));
+        assert!(waiting.push(&alarm("new", "x"), start + ALARM_PAUSE));
+    }
+}

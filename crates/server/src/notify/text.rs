@@ -1,38 +1,42 @@
 //! Texts that others chose, made safe to look at.
 
-/// The text with everything visible: control characters as their pictures (U+2400…) or as `\u{…}`, and so what
-/// changes the direction of writing, breaks lines, or takes no room.
+/// The text with everything visible: as `\u{…}` what controls terminals, changes the direction of writing, breaks lines,
+/// or takes no room. Pictures of control characters (U+2400…) would look better, but few phones have them.
 ///
 /// ```
 /// # use fnox_server::notify::visible;
-/// assert_eq!(visible("a\u{1b}[2Jb\n"), "a␛[2Jb␊");
-/// assert_eq!(visible("main\u{202e}gpj"), "main\\u{202e}gpj");
+/// assert_eq!(visible("a\u{1b}[2Jb\n"), r"a\u{1b}[2Jb\u{a}");
+/// assert_eq!(visible("main\u{202e}gpj"), r"main\u{202e}gpj");
 /// ```
 #[must_use]
 pub fn visible(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '\0'..='\u{1f}' => {
-                let picture = char::from_u32(0x2400 + u32::from(character));
-                shown.push(picture.unwrap_or('\u{2426}'));
-            }
-            '\u{7f}' => shown.push('\u{2421}'),
-            _ if is_hidden(character) => {
-                shown.extend(character.escape_unicode());
-            }
-            _ => shown.push(character),
-        }
-    }
-    shown
+    pieces(text).into_iter().map(|(piece, _)| piece).collect()
 }
 
-/// Whether a character shows nothing of its own, or changes how others are shown: C1 controls, `Default_Ignorable` and
+/// [`visible`], cut where texts and escapes meet; true for escapes.
+pub(crate) fn pieces(text: &str) -> Vec<(String, bool)> {
+    let mut pieces: Vec<(String, bool)> = Vec::new();
+    for character in text.chars() {
+        let is_escape = character.is_control() || is_hidden(character);
+        if pieces.last().is_none_or(|(_, kind)| *kind != is_escape) {
+            pieces.push((String::new(), is_escape));
+        }
+        if let Some((piece, _)) = pieces.last_mut() {
+            if is_escape {
+                piece.extend(character.escape_unicode());
+            } else {
+                piece.push(character);
+            }
+        }
+    }
+    pieces
+}
+
+/// Whether a character shows nothing of its own, or changes how others are shown: `Default_Ignorable` and
 /// `Bidi_Control` (UAX 9, UAX 44), separators of lines, private use. U+FE0F stays: emoji have it.
 fn is_hidden(character: char) -> bool {
     matches!(character,
-        '\u{80}'..='\u{9f}'
-        | '\u{ad}'
+        '\u{ad}'
         | '\u{34f}'
         | '\u{61c}'
         | '\u{115f}'..='\u{1160}'
@@ -84,6 +88,7 @@ mod tests {
             assert!(!shown.contains(hidden), "{hidden:?}");
         }
         assert_eq!(visible("grün 🚀 עברית"), "grün 🚀 עברית");
+        assert_eq!(pieces("a\r\nb").len(), 3);
     }
 
     #[test]

@@ -31,8 +31,8 @@ pub struct ApprovalPage<'a> {
 pub enum CodeEntry<'a> {
     /// Typed in. The page does not know it.
     Type,
-    /// Chosen among three, in this order.
-    Choose([&'a str; 3]),
+    /// Chosen among these, in this order; one is right.
+    Choose(&'a [String]),
 }
 
 /// What was wrong with an attempt.
@@ -73,7 +73,7 @@ impl ApprovalPage<'_> {
             action_url: self.action_url,
             choices: match self.entry {
                 CodeEntry::Type => &[],
-                CodeEntry::Choose(ref codes) => codes,
+                CodeEntry::Choose(codes) => codes,
             },
             message: self.message.map(FormMessage::text),
             person: self.person.map(|person| Text::of(person, 200)),
@@ -87,7 +87,7 @@ struct View<'a> {
     request: Request,
     nonce: &'a str,
     action_url: &'a str,
-    choices: &'a [&'a str],
+    choices: &'a [String],
     message: Option<&'static str>,
     person: Option<Text>,
 }

@@ -24,12 +24,36 @@ impl DecidedPage<'_> {
     pub fn render(&self) -> String {
         let request = Request::of(self.approval, self.now);
         let (mark, title, text) = self.words(&request);
+        let before = self.already.then(|| self.before(&request)).flatten();
         html(&View {
             request,
-            already: self.already && mark != "wait",
+            before,
             mark,
             title,
             text,
+        })
+    }
+
+    /// What had happened before this visit.
+    fn before(&self, request: &Request) -> Option<String> {
+        let (word, is_yes) = match self.approval.status {
+            ApprovalStatus::Pending => return None,
+            ApprovalStatus::Expired | ApprovalStatus::Cancelled => {
+                return Some("It had ended already".to_owned());
+            }
+            ApprovalStatus::Denied => ("denied", false),
+            _ => ("approved", true),
+        };
+        let who: Vec<&str> = request
+            .decisions
+            .iter()
+            .filter(|said| said.yes == is_yes)
+            .map(|said| said.by.shown.as_str())
+            .collect();
+        Some(match who.as_slice() {
+            // A second wrong code denies, too, and is nobody's decision.
+            [] => format!("Already {word}"),
+            who => format!("Already {word} by {}", who.join(", ")),
         })
     }
 
@@ -76,7 +100,7 @@ impl DecidedPage<'_> {
 #[template(path = "decided.html")]
 struct View {
     request: Request,
-    already: bool,
+    before: Option<String>,
     mark: &'static str,
     title: &'static str,
     text: String,

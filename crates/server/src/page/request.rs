@@ -4,7 +4,7 @@ use fnox_api::{Approval, ApprovalItem, Decision, DecisionView};
 use jiff::Timestamp;
 
 use super::time::{distance, machine, moment};
-use crate::notify::visible;
+use crate::notify::{pieces, visible};
 
 /// An approval for a template.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub(super) struct Request {
 #[derive(Debug)]
 pub(super) struct Text {
     pub(super) shown: String,
+    /// The same in pieces; true for what stands for a hidden character.
+    pub(super) pieces: Vec<(String, bool)>,
     /// How many characters are not shown.
     pub(super) left_out: usize,
 }
@@ -111,6 +113,7 @@ impl Text {
         let left_out = text[kept.len()..].chars().count();
         Self {
             shown: visible(&kept),
+            pieces: pieces(&kept),
             left_out,
         }
     }

@@ -1,0 +1,121 @@
+//! Requests to tell people of, and such as somebody would make who wants to deceive them.
+
+use fnox_api::{Approval, ApprovalItem, ApprovalStatus, Requester};
+use fnox_server::ServerKeys;
+use fnox_server::notify::{Links, Notice};
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+/// When all of it happens.
+pub(crate) const NOW: &str = "2027-01-15T08:00:00Z";
+
+pub(crate) fn now() -> Timestamp {
+    NOW.parse().unwrap()
+}
+
+pub(crate) fn approval() -> Approval {
+    let fact = |label: &str, value: &str| (label.to_owned(), value.to_owned());
+    Approval {
+        id: Uuid::from_u128(0x0193_0000_0000_7000_8000_0000_0000_0001),
+        status: ApprovalStatus::Pending,
+        project: "my-app".to_owned(),
+        profile: "default".to_owned(),
+        items: vec![item("NPM_TOKEN", 7, true), item("SENTRY_DSN", 2, false)],
+        command_display: "npm publish --access public".to_owned(),
+        command_hash: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned(),
+        reason: Some("Release 2.4.0".to_owned()),
+        requester: Requester {
+            issuer: "github".to_owned(),
+            principal: "github:1296269".to_owned(),
+            name: "octo-org/hello".to_owned(),
+            facts: vec![
+                fact("Repository", "octo-org/hello"),
+                fact("Repository id", "1296269"),
+                fact("Ref", "refs/heads/main"),
+                fact("Commit", "4f2c1d9a7b3e5f60718293a4b5c6d7e8f9012345"),
+                fact(
+                    "Workflow",
+                    "octo-org/hello/.github/workflows/release.yml@refs/heads/main",
+                ),
+                fact("Event", "push"),
+                fact("Environment", "production"),
+                fact("Actor", "ann"),
+            ],
+            run_url: Some("https://github.com/octo-org/hello/actions/runs/42".to_owned()),
+        },
+        address: Some("203.0.113.7".to_owned()),
+        created_at: now() - SignedDuration::from_secs(25),
+        expires_at: now() + SignedDuration::from_secs(575),
+        approvals_needed: 1,
+        decisions: Vec::new(),
+    }
+}
+
+pub(crate) fn item(key: &str, version: u64, is_new: bool) -> ApprovalItem {
+    ApprovalItem {
+        key: key.to_owned(),
+        version,
+        ciphertext_sha256: "0123456789abcdef".repeat(4),
+        needs_approval: true,
+        is_new,
+    }
+}
+
+/// Markup, terminal codes, text that runs backwards, line ends, and a branch of 10 kB.
+pub(crate) fn hostile() -> Approval {
+    let mut approval = approval();
+    approval.requester.name = "octo/<script>alert(1)</script>".to_owned();
+    approval.requester.run_url = Some("javascript:alert(1)".to_owned());
+    approval.requester.facts = vec![
+        (
+            "Ref".to_owned(),
+            format!("refs/heads/{}", "<b>x</b>".repeat(1280)),
+        ),
+        (
+            "Actor".to_owned(),
+            "\u{202e}nna\u{2066} \u{200b}\"onmouseover='x'".to_owned(),
+        ),
+        ("Event".to_owned(), "push\n\nVerified: yes".to_owned()),
+    ];
+    approval.command_display =
+        "echo \u{1b}[2J\u{7}*bold* `code` <!channel> && curl evil\u{9b}1m\r\nrm -rf /".to_owned();
+    approval.reason = Some("</textarea><form action=//evil> \u{2028} \0".to_owned());
+    approval.items[0].key = "A&amp;B\" autofocus".to_owned();
+    approval.address = Some("<203.0.113.7>".to_owned());
+    approval
+}
+
+/// What may be in no message and on no page, whatever the request says.
+pub(crate) fn assert_tame(text: &str) {
+    for character in text.chars() {
+        let fine = character == '\n' || !character.is_control();
+        assert!(fine, "{character:?} in {text}");
+        assert!(
+            !('\u{2028}'..='\u{202e}').contains(&character)
+                && !('\u{2060}'..='\u{206f}').contains(&character)
+                && !('\u{200b}'..='\u{200f}').contains(&character),
+            "{character:?} in {text}"
+        );
+    }
+}
+
+pub(crate) fn asked(approval: Approval) -> Notice {
+    let links = Links {
+        base: "https://fnox.example.com".to_owned(),
+        keys: ServerKeys::parse(&ServerKeys::generate_line().unwrap()).unwrap(),
+        approval: approval.id,
+        expires_at: approval.expires_at,
+    };
+    Notice::Asked {
+        approval: Box::new(approval),
+        links,
+    }
+}
+
+pub(crate) fn alarm(title: &str) -> Notice {
+    Notice::Alarm {
+        title: title.to_owned(),
+        text: "A grant was used a second time.".to_owned(),
+        approval: None,
+    }
+}
