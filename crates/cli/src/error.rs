@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use fnox_config::{ConfigError, Location};
 use fnox_core::ExitStatus;
 use fnox_leases::LeaseError;
+use fnox_providers::ProviderError;
 use fnox_providers::resolve::ResolveError;
-use fnox_providers::{ErrorKind, ProviderError};
 
+use crate::server::error::ServerFailure;
 use crate::team::error::TeamFailure;
 use crate::vault::error::VaultFailure;
 
@@ -29,6 +30,9 @@ pub(crate) enum CliError {
     /// The team server.
     #[error(transparent)]
     Team(#[from] TeamFailure),
+    /// The team server's own files.
+    #[error(transparent)]
+    Server(#[from] ServerFailure),
     /// A provider did not do what it was asked.
     #[error("the provider `{provider}` could not {action}: {error}")]
     Provider {
@@ -103,6 +107,7 @@ impl CliError {
             Self::Lease(error) => error.code(),
             Self::Vault(error) => error.code(),
             Self::Team(error) => error.code(),
+            Self::Server(error) => error.code(),
             Self::Provider { error, .. } => error.code(),
             Self::Usage { .. } => "cli::usage",
             Self::File { .. } => "cli::file",
@@ -121,6 +126,7 @@ impl CliError {
             Self::Lease(error) => error.help(),
             Self::Vault(error) => error.help(),
             Self::Team(error) => error.help(),
+            Self::Server(error) => error.help(),
             Self::Provider { error, .. } => error.remedy.clone(),
             Self::Usage { help, .. }
             | Self::Input { help, .. }
@@ -145,13 +151,8 @@ impl CliError {
             Self::Lease(error) => error.exit_status(),
             Self::Vault(error) => error.status(),
             Self::Team(error) => error.status(),
-            Self::Provider { error, .. } => match error.kind {
-                ErrorKind::NotFound => ExitStatus::SecretMissing,
-                ErrorKind::AuthenticationNeeded => ExitStatus::AuthenticationNeeded,
-                ErrorKind::Unavailable => ExitStatus::Unavailable,
-                ErrorKind::Denied => ExitStatus::Denied,
-                ErrorKind::Misconfigured => ExitStatus::Configuration,
-            },
+            Self::Server(error) => error.status(),
+            Self::Provider { error, .. } => error.kind.exit_status(),
             Self::Usage { .. } => ExitStatus::Usage,
             Self::NotStarted { status, .. } => *status,
             // As a program that SIGPIPE ended: 128 + 13.

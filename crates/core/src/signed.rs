@@ -62,6 +62,28 @@ pub struct SignedPlace<'a> {
     pub key: &'a str,
 }
 
+impl SignedPlace<'_> {
+    /// Whether a value says that it belongs here.
+    ///
+    /// # Errors
+    /// [`SignedError::WrongPlace`] with the first difference.
+    pub fn matches(&self, said: &SignedSecret) -> Result<(), SignedError> {
+        let parts = [
+            ("project", self.project, &said.project),
+            ("profile", self.profile, &said.profile),
+            ("key", self.key, &said.key),
+        ];
+        let other = parts.into_iter().find(|(_, wanted, found)| wanted != found);
+        other.map_or(Ok(()), |(field, wanted, found)| {
+            Err(SignedError::WrongPlace {
+                field,
+                wanted: wanted.to_owned(),
+                found: found.escape_debug().to_string(),
+            })
+        })
+    }
+}
+
 /// Why a value is not accepted. No message holds the value or a part of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -198,19 +220,7 @@ pub fn open(
             writer: writer.clone(),
         });
     }
-    for (field, wanted, found) in [
-        ("project", place.project, &said.project),
-        ("profile", place.profile, &said.profile),
-        ("key", place.key, &said.key),
-    ] {
-        if wanted != found {
-            return Err(SignedError::WrongPlace {
-                field,
-                wanted: wanted.to_owned(),
-                found: found.escape_debug().to_string(),
-            });
-        }
-    }
+    place.matches(&said)?;
     if said.version < minimum {
         return Err(SignedError::RolledBack {
             found: said.version,

@@ -1,6 +1,7 @@
 //! One file per backend.
 
 pub mod age;
+pub mod fnox_server;
 pub mod keychain;
 pub mod onepassword;
 pub mod password_store;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use fnox_core::ExitStatus;
+
 /// One thing that was tried and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
@@ -24,6 +26,33 @@ pub enum ErrorKind {
     Denied,
     /// The configuration is wrong, or the type of provider is not built yet.
     Misconfigured,
+    /// A person has not decided yet, and nobody wants to wait.
+    Pending,
+    /// Whoever asked does not want the answer any more.
+    Interrupted,
+}
+
+impl ErrorKind {
+    /// What a command that ends with this tells a script.
+    #[must_use]
+    pub fn exit_status(self) -> ExitStatus {
+        match self {
+            Self::NotFound => ExitStatus::SecretMissing,
+            Self::AuthenticationNeeded => ExitStatus::AuthenticationNeeded,
+            Self::Unavailable => ExitStatus::Unavailable,
+            Self::Denied => ExitStatus::Denied,
+            Self::Misconfigured => ExitStatus::Configuration,
+            Self::Pending => ExitStatus::ApprovalPending,
+            // 128 and the number of SIGINT, as shells have it.
+            Self::Interrupted => ExitStatus::Child(130),
+        }
+    }
+
+    /// Whether it ends the run, whatever defaults and `if_missing` say.
+    #[must_use]
+    pub fn ends_the_run(self) -> bool {
+        matches!(self, Self::Pending | Self::Interrupted)
+    }
 }
 
 /// A provider gave no value. The message has no secret in it.
@@ -126,6 +155,8 @@ impl ProviderError {
             ErrorKind::Unavailable => "provider::unavailable",
             ErrorKind::Denied => "provider::denied",
             ErrorKind::Misconfigured => "provider::misconfigured",
+            ErrorKind::Pending => "provider::approval_pending",
+            ErrorKind::Interrupted => "provider::interrupted",
         }
     }
 }

@@ -16,10 +16,12 @@ pub mod process;
 pub mod provider;
 pub mod registry;
 pub mod resolve;
+pub mod run;
 pub mod settings;
 pub mod shell;
 
 pub use error::{Attempt, ErrorKind, ProviderError};
-pub use provider::{Context, Provider, Request};
+pub use provider::{Context, Preview, Provider, Request};
 pub use registry::Registry;
+pub use run::{ApprovalProgress, Asked, NoProgress, ProjectContext, RunRequest, Tolerated, Wait};
 pub use settings::Settings;

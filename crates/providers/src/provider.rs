@@ -8,9 +8,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fnox_config::Folders;
 use fnox_core::prompt::Prompt;
-use fnox_core::{Env, SecretName, SecretString};
+use fnox_core::{Clock, Env, SecretName, SecretString, SystemClock};
 
 use crate::error::ProviderError;
+use crate::run::{ProjectContext, RunRequest, Tolerated};
 
 /// One value that is wanted from a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +44,14 @@ pub struct Context {
     pub age_recipients: Vec<String>,
     /// The identity that another provider keeps for this one, fetched already.
     pub age_identity: Option<SecretString>,
+    /// What asks, for providers that tell somebody. `None`: `fnox get`, and other single values.
+    pub run: Option<RunRequest>,
+    /// What `[project]` says, for providers whose values belong to one.
+    pub project: Option<ProjectContext>,
+    /// Secrets without which the run goes on.
+    pub tolerated: Tolerated,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl Context {
@@ -59,6 +68,10 @@ impl Context {
             age_identities_file: None,
             age_recipients: Vec::new(),
             age_identity: None,
+            run: None,
+            project: None,
+            tolerated: Tolerated::default(),
+            clock: Arc::new(SystemClock),
         }
     }
 
@@ -72,6 +85,17 @@ impl Context {
             self.time_limit
         }
     }
+}
+
+/// What fetching one value would take.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Preview {
+    /// The version that would be fetched, where there are versions.
+    pub version: Option<u64>,
+    /// Whether a person would be asked.
+    pub needs_approval: bool,
+    /// What else is worth knowing.
+    pub notes: Vec<String>,
 }
 
 /// A place where secrets live.
@@ -97,6 +121,11 @@ pub trait Provider: Send + Sync + fmt::Debug {
     /// Whether the provider could answer now: reachable, unlocked, keys at hand. Changes nothing and
     /// never asks a person.
     async fn check(&self) -> Result<(), ProviderError>;
+
+    /// What fetching these values would take, without asking anybody. The answers are in the order of the requests.
+    async fn preview(&self, requests: &[Request]) -> Vec<Result<Preview, ProviderError>> {
+        requests.iter().map(|_| Ok(Preview::default())).collect()
+    }
 
     /// Encrypts values into what `fnox.toml` keeps. The answers are in the order of `values`.
     async fn encrypt(

@@ -2,7 +2,7 @@
 
 use fnox_config::spec::ProviderSpec;
 
-use crate::backend::{age, keychain, onepassword, password_store, plain, vault_agent};
+use crate::backend::{age, fnox_server, keychain, onepassword, password_store, plain, vault_agent};
 use crate::error::ProviderError;
 use crate::provider::{Context, Provider};
 use crate::settings::Settings;
@@ -16,6 +16,7 @@ pub struct Registry;
 const BUILT: &[(&str, Build)] = &[
     ("1password", onepassword::open),
     ("age", age::open),
+    ("fnox-server", fnox_server::open),
     ("keychain", keychain::open),
     ("password-store", password_store::open),
     ("plain", plain::open),

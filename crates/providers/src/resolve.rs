@@ -23,8 +23,11 @@ use std::time::Duration;
 
 use fnox_config::{Config, Folders};
 use fnox_core::prompt::Prompt;
-use fnox_core::{Env, SecretName, SecretString};
+use fnox_core::{Env, ProviderName, SecretName, SecretString};
 use indexmap::IndexMap;
+
+use crate::provider::Request;
+use crate::run::RunRequest;
 
 pub use self::error::ResolveError;
 pub use self::interpolate::references as default_references;
@@ -60,6 +63,7 @@ pub struct Resolver<'a> {
     options: Options,
     opened: tokio::sync::Mutex<BTreeMap<String, Arc<Opened>>>,
     opening: Opening,
+    run: Option<RunRequest>,
 }
 
 /// Variables and secrets that were used to open providers.
@@ -99,7 +103,34 @@ impl<'a> Resolver<'a> {
             options,
             opened: tokio::sync::Mutex::new(BTreeMap::new()),
             opening: Opening::default(),
+            run: None,
         }
+    }
+
+    /// Tells providers that ask a person which run it is for.
+    #[must_use]
+    pub fn for_run(mut self, run: RunRequest) -> Self {
+        self.run = Some(run);
+        self
+    }
+
+    /// The provider that a secret comes from, and what it would be asked for. `None`: it comes from no provider.
+    ///
+    /// # Errors
+    /// [`ResolveError`] for an unknown name.
+    pub fn source(
+        &self,
+        name: &SecretName,
+    ) -> Result<Option<(ProviderName, Request)>, ResolveError> {
+        let secret = self.config.secret(name.as_str())?;
+        let found = plan::source(self.config, secret);
+        Ok(found.map(|(provider, reference)| {
+            let request = Request {
+                name: name.clone(),
+                reference,
+            };
+            (provider, request)
+        }))
     }
 
     /// Resolves secrets and whatever they depend on.

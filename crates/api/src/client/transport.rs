@@ -101,6 +101,12 @@ impl ApiClient {
         }
     }
 
+    /// In whose name it speaks.
+    #[must_use]
+    pub fn bearer(&self) -> Option<SecretString> {
+        self.bearer.clone()
+    }
+
     /// The server's address, without a slash at its end: also the audience of tokens for it.
     #[must_use]
     pub fn url(&self) -> &str {

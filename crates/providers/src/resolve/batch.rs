@@ -184,6 +184,14 @@ impl Resolver<'_> {
         let mut failure = None;
         match answer {
             Some((_, Ok(found))) => return Self::take(secret, found, resolution),
+            Some((provider, Err(error))) if error.kind.ends_the_run() => {
+                return Err(ResolveError::Provider {
+                    name: name.clone(),
+                    provider,
+                    error,
+                    location: secret.location.clone(),
+                });
+            }
             Some((provider, Err(error))) => {
                 sources.push(format!("provider `{provider}`: {error}"));
                 failure = Some((provider, error));

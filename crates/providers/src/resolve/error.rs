@@ -3,7 +3,7 @@
 use fnox_config::{ConfigError, Location};
 use fnox_core::{ExitStatus, SecretName};
 
-use crate::error::{ErrorKind, ProviderError};
+use crate::error::ProviderError;
 
 /// Resolving stopped.
 #[derive(Debug, thiserror::Error)]
@@ -114,14 +114,9 @@ impl ResolveError {
         match self {
             Self::Config(_) | Self::Cycle { .. } | Self::Unfit { .. } => ExitStatus::Configuration,
             Self::Missing { .. } => ExitStatus::SecretMissing,
-            Self::Provider { error, .. } | Self::ProviderUnusable { error, .. } => match error.kind
-            {
-                ErrorKind::NotFound => ExitStatus::SecretMissing,
-                ErrorKind::AuthenticationNeeded => ExitStatus::AuthenticationNeeded,
-                ErrorKind::Unavailable => ExitStatus::Unavailable,
-                ErrorKind::Denied => ExitStatus::Denied,
-                ErrorKind::Misconfigured => ExitStatus::Configuration,
-            },
+            Self::Provider { error, .. } | Self::ProviderUnusable { error, .. } => {
+                error.kind.exit_status()
+            }
         }
     }
 }

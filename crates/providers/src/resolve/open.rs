@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use fnox_config::model::Project;
 use fnox_config::{ProviderConfig, TextOrSecret, Value};
-use fnox_core::{SecretName, SecretString};
+use fnox_core::{SecretName, SecretString, SystemClock};
 use indexmap::IndexMap;
 
 use super::error::ResolveError;
-use super::{Resolver, interpolate};
-use crate::error::ProviderError;
+use super::{Policy, Resolver, interpolate};
+use crate::error::{ErrorKind, ProviderError};
 use crate::provider::{Context, Provider, Request, get};
 use crate::registry::Registry;
+use crate::run::{ProjectContext, Tolerated};
 use crate::settings::Settings;
 
 /// A provider that is ready for use, with its configuration.
@@ -144,7 +146,31 @@ impl Resolver<'_> {
             age_identities_file: self.config.settings.age_identities_file.clone(),
             age_recipients: self.config.settings.age_recipients.clone(),
             age_identity: identity,
+            run: self.run.clone(),
+            project: self.config.settings.project.as_ref().map(project),
+            tolerated: self.tolerated(),
+            clock: Arc::new(SystemClock),
         }
+    }
+
+    /// Secrets whose failure does not end the run: they have a default, or somebody says that they may be missing.
+    fn tolerated(&self) -> Tolerated {
+        let mut tolerated = Tolerated::default();
+        for (name, secret) in &self.config.secrets {
+            if self.options.required.contains(name) || self.options.failures_are_final {
+                continue;
+            }
+            let flag = self.options.if_missing;
+            let policy = Policy::of(secret, self.config, flag, &self.options.env);
+            let has_default = secret.default.is_some();
+            if has_default || !policy.stops(ErrorKind::NotFound) {
+                tolerated.missing.insert(name.clone());
+            }
+            if has_default || !policy.stops(ErrorKind::Denied) {
+                tolerated.failing.insert(name.clone());
+            }
+        }
+        tolerated
     }
 
     fn remember_variables(&self, provider: &ProviderConfig) {
@@ -159,5 +185,29 @@ impl Resolver<'_> {
                 }
             }
         }
+    }
+}
+
+fn project(project: &Project) -> ProjectContext {
+    ProjectContext {
+        name: project.name.clone(),
+        writers: project.fields.list("writers").to_vec(),
+        min_versions: project.fields.opaque("min_versions").map_or_else(
+            || Ok(BTreeMap::new()),
+            |item| {
+                let table = item.as_table_like().ok_or("it is not a table of numbers")?;
+                table
+                    .iter()
+                    .map(|(key, value)| {
+                        let version = value.as_integer().and_then(|it| u64::try_from(it).ok());
+                        version
+                            .map(|version| (key.to_owned(), version))
+                            .ok_or_else(|| {
+                                format!("`{}` is not a whole number", key.escape_debug())
+                            })
+                    })
+                    .collect()
+            },
+        ),
     }
 }
