@@ -80,7 +80,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // It ends, and tidies up, when its standard input does.
+        drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
 }

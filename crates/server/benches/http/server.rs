@@ -60,7 +60,7 @@ pub(crate) fn run() {
 }
 
 async fn serve() {
-    let folder = tempfile::tempdir_in(std::env::current_dir().unwrap()).unwrap();
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let issuer = OwnIssuer::generate().unwrap();
     let jwks = folder.path().join("jwks.json");
     std::fs::write(&jwks, issuer.key_set()).unwrap();
