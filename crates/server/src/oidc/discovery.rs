@@ -1,4 +1,4 @@
-//! Where an issuer keeps its keys (OpenID Connect Discovery 1.0, section 4).
+//! Where an issuer keeps its keys, and where people log in (OpenID Connect Discovery 1.0, section 4).
 
 use reqwest::Url;
 use serde_json::Value;
@@ -23,45 +23,122 @@ pub(super) fn document_address(issuer: &str) -> Result<Url, String> {
 
 /// Asks the issuer where its keys are.
 pub(super) async fn keys_address(fetcher: &Fetcher, issuer: &str) -> Result<Url, String> {
+    let (address, body) = fetch(fetcher, issuer).await?;
+    Document::read(&body, issuer, &address, fetcher)
+        .and_then(|document| document.server("jwks_uri"))
+        .map_err(|why| format!("{address}: {why}"))
+}
+
+/// Where people log in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Endpoints {
+    /// Where their browsers are sent to.
+    pub(super) authorization: Url,
+    /// Where this server exchanges codes.
+    pub(super) token: Url,
+    /// Whether the client's secret goes into the body (`client_secret_post`), not into a header.
+    pub(super) secret_in_body: bool,
+}
+
+/// Asks the issuer where people log in.
+pub(super) async fn endpoints(fetcher: &Fetcher, issuer: &str) -> Result<Endpoints, String> {
+    let (address, body) = fetch(fetcher, issuer).await?;
+    Document::read(&body, issuer, &address, fetcher)
+        .and_then(|document| document.endpoints())
+        .map_err(|why| format!("{address}: {why}"))
+}
+
+async fn fetch(fetcher: &Fetcher, issuer: &str) -> Result<(Url, Vec<u8>), String> {
     let address = document_address(issuer)?;
     let answer = fetcher
         .get(&address)
         .await
         .map_err(|error| error.to_string())?;
-    read(&answer.body, issuer, &address, fetcher).map_err(|why| format!("{address}: {why}"))
+    Ok((address, answer.body))
 }
 
-fn read(body: &[u8], issuer: &str, address: &Url, fetcher: &Fetcher) -> Result<Url, String> {
-    let document = json::parse(body).map_err(|error| format!("not as JSON should be: {error}"))?;
-    let member = |name: &str| match document.get(name) {
-        Some(Value::String(text)) => Ok(text.as_str()),
-        Some(other) => Err(format!(
-            "`{name}` is {} instead of a text",
-            json::kind(other)
-        )),
-        None => Err(format!("`{name}` is missing")),
-    };
-    // Section 4.3: byte by byte. Otherwise one issuer could speak for another.
-    let says = member("issuer")?;
-    if says != issuer {
-        return Err(format!(
-            "`issuer` is {} instead of {}",
-            quoted(says),
-            quoted(issuer)
-        ));
+/// An issuer's document, which speaks for this issuer and no other.
+struct Document<'a> {
+    members: Value,
+    address: &'a Url,
+    fetcher: &'a Fetcher,
+}
+
+impl<'a> Document<'a> {
+    fn read(
+        body: &[u8],
+        issuer: &str,
+        address: &'a Url,
+        fetcher: &'a Fetcher,
+    ) -> Result<Self, String> {
+        let members =
+            json::parse(body).map_err(|error| format!("not as JSON should be: {error}"))?;
+        let document = Self {
+            members,
+            address,
+            fetcher,
+        };
+        // Section 4.3: byte by byte. Otherwise one issuer could speak for another.
+        let says = document.text("issuer")?;
+        if says != issuer {
+            return Err(format!(
+                "`issuer` is {} instead of {}",
+                quoted(says),
+                quoted(issuer)
+            ));
+        }
+        Ok(document)
     }
-    let text = member("jwks_uri")?;
-    let url = Url::parse(text).map_err(|error| format!("`jwks_uri` is no address: {error}"))?;
-    let origin = fetcher
-        .check(&url)
-        .map_err(|error| format!("`jwks_uri`: {error}"))?;
-    let same = Origin::of(address).is_ok_and(|own| own == origin);
-    if !same && !fetcher.is_allowed(&url) {
-        return Err(format!(
-            "`jwks_uri` is at another host; list {origin} in `allow_origins` if it is meant"
-        ));
+
+    fn text(&self, name: &str) -> Result<&str, String> {
+        match self.members.get(name) {
+            Some(Value::String(text)) => Ok(text.as_str()),
+            Some(other) => Err(format!(
+                "`{name}` is {} instead of a text",
+                json::kind(other)
+            )),
+            None => Err(format!("`{name}` is missing")),
+        }
     }
-    Ok(url)
+
+    /// An address that browsers may be sent to: of any host, since whoever speaks for the issuer could send them on
+    /// anyway.
+    fn browser(&self, name: &str) -> Result<(Url, Origin), String> {
+        let url = Url::parse(self.text(name)?)
+            .map_err(|error| format!("`{name}` is no address: {error}"))?;
+        let origin = self
+            .fetcher
+            .check(&url)
+            .map_err(|error| format!("`{name}`: {error}"))?;
+        Ok((url, origin))
+    }
+
+    /// An address that this server may connect to: of the issuer's host, or listed.
+    fn server(&self, name: &str) -> Result<Url, String> {
+        let (url, origin) = self.browser(name)?;
+        let same = Origin::of(self.address).is_ok_and(|own| own == origin);
+        if !same && !self.fetcher.is_allowed(&url) {
+            return Err(format!(
+                "`{name}` is at another host; list {origin} in `allow_origins` if it is meant"
+            ));
+        }
+        Ok(url)
+    }
+
+    fn endpoints(&self) -> Result<Endpoints, String> {
+        // Section 3: without a list it is `client_secret_basic`.
+        let methods = self.members.get("token_endpoint_auth_methods_supported");
+        let knows = |method: &str| {
+            methods
+                .and_then(Value::as_array)
+                .is_some_and(|methods| methods.iter().any(|it| it == method))
+        };
+        Ok(Endpoints {
+            authorization: self.browser("authorization_endpoint")?.0,
+            token: self.server("token_endpoint")?,
+            secret_in_body: knows("client_secret_post") && !knows("client_secret_basic"),
+        })
+    }
 }
 
 #[cfg(test)]
@@ -79,7 +156,7 @@ mod tests {
             ],
         );
         let address = document_address(issuer).unwrap();
-        read(document.as_bytes(), issuer, &address, &fetcher)
+        Document::read(document.as_bytes(), issuer, &address, &fetcher)?.server("jwks_uri")
     }
 
     fn with_keys(address: &str) -> Result<Url, String> {
@@ -156,5 +233,52 @@ mod tests {
         assert!(keys_at(r#"{"issuer":"https://issuer.example/a"}"#).is_err());
         assert!(keys_at("[]").is_err());
         assert!(keys_at("<html>").is_err());
+    }
+
+    fn endpoints_of(members: &str) -> Result<Endpoints, String> {
+        let issuer = "https://issuer.example";
+        let fetcher = Fetcher::new(Network::default(), Vec::new());
+        let address = document_address(issuer).unwrap();
+        let document = format!(r#"{{"issuer":"{issuer}",{members}}}"#);
+        Document::read(document.as_bytes(), issuer, &address, &fetcher)?.endpoints()
+    }
+
+    #[test]
+    fn codes_are_exchanged_at_the_issuer_only() {
+        let fine = endpoints_of(
+            r#""authorization_endpoint":"https://login.example/a?x=1","token_endpoint":"https://issuer.example/t""#,
+        )
+        .unwrap();
+        assert_eq!(fine.authorization.as_str(), "https://login.example/a?x=1");
+        assert!(!fine.secret_in_body);
+        for (authorization, token) in [
+            ("https://issuer.example/a", "https://evil.example/t"),
+            ("https://issuer.example/a", "http://issuer.example/t"),
+            ("https://issuer.example/a", "http://169.254.169.254/t"),
+            ("http://issuer.example/a", "https://issuer.example/t"),
+            ("javascript:alert(1)", "https://issuer.example/t"),
+            ("https://issuer.example/a#x", "https://issuer.example/t"),
+            ("/a", "https://issuer.example/t"),
+        ] {
+            let members =
+                format!(r#""authorization_endpoint":"{authorization}","token_endpoint":"{token}""#);
+            assert!(endpoints_of(&members).is_err(), "{members}");
+        }
+        assert!(endpoints_of(r#""token_endpoint":"https://issuer.example/t""#).is_err());
+    }
+
+    #[test]
+    fn the_secret_is_in_the_body_only_where_the_header_is_not_known() {
+        let with = |methods: &str| {
+            endpoints_of(&format!(
+                r#""authorization_endpoint":"https://issuer.example/a","token_endpoint":"https://issuer.example/t",
+                "token_endpoint_auth_methods_supported":{methods}"#
+            ))
+            .unwrap()
+            .secret_in_body
+        };
+        assert!(with(r#"["client_secret_post", "private_key_jwt"]"#));
+        assert!(!with(r#"["client_secret_post", "client_secret_basic"]"#));
+        assert!(!with("[]"));
     }
 }

@@ -169,6 +169,55 @@ pub enum OidcSetupError {
     },
 }
 
+/// Why a person's login with the issuer did not give an ID token. Never holds a code, a secret or a token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CodeFlowError {
+    /// The issuer's document or its token endpoint.
+    #[error("people cannot log in with the issuer {issuer:?}: {why}")]
+    Unavailable {
+        /// The issuer's configured name.
+        issuer: String,
+        /// What failed last.
+        why: String,
+    },
+    /// The token endpoint said no (RFC 6749, section 5.2).
+    #[error("the issuer {issuer:?} did not exchange the code: {code}, {why}")]
+    Refused {
+        /// The issuer's configured name.
+        issuer: String,
+        /// Whether the settings are wrong, and not the code.
+        is_our_fault: bool,
+        /// `error`, escaped.
+        code: String,
+        /// `error_description`, escaped.
+        why: String,
+    },
+}
+
+impl CodeFlowError {
+    /// What the person is told.
+    #[must_use]
+    pub fn problem(&self) -> Problem {
+        match self {
+            Self::Refused {
+                is_our_fault: false,
+                ..
+            } => Problem::new(ProblemCode::OidcInvalid).with_detail(
+                "the identity provider does not take this login any more: each one works once and for a short time",
+            ),
+            Self::Refused { .. } => Problem::new(ProblemCode::IssuerUnavailable).with_detail(
+                "the identity provider does not accept this server: an administrator finds the reason in the server's \
+                 log, and corrects `[login]`",
+            ),
+            Self::Unavailable { .. } => Problem::new(ProblemCode::IssuerUnavailable).with_detail(
+                "the identity provider does not answer as it should: try again in a minute; an administrator finds the \
+                 reason in the server's log",
+            ),
+        }
+    }
+}
+
 /// A text of a stranger, short and on one line.
 pub(super) fn shown(text: &str) -> String {
     const LONGEST: usize = 160;

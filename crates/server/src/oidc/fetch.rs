@@ -1,4 +1,4 @@
-//! GET of an issuer's documents, without being led anywhere else.
+//! Requests to an issuer, without being led anywhere else.
 //!
 //! The host is resolved once, every address is judged, and the connection goes to exactly those addresses. No
 //! redirects, no proxies, no compression; a body of more than 100 KiB and an answer that takes longer than the limit
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use axum::http;
 use reqwest::Url;
 use reqwest::header::{ACCEPT, CACHE_CONTROL, HeaderMap};
 
@@ -112,6 +113,9 @@ pub enum FetchError {
     },
 }
 
+/// Headers and body of a request.
+type Content = (HeaderMap, Vec<u8>);
+
 /// Fetches for one issuer.
 #[derive(Debug, Clone)]
 pub struct Fetcher {
@@ -152,10 +156,53 @@ impl Fetcher {
         Ok(origin)
     }
 
-    /// Fetches.
+    /// Fetches a document.
     pub async fn get(&self, url: &Url) -> Result<Fetched, FetchError> {
+        let answer = self.in_time(url, reqwest::Method::GET, None).await?;
+        if answer.status() != reqwest::StatusCode::OK {
+            return Err(FetchError::Status {
+                url: printable(url),
+                status: answer.status(),
+            });
+        }
+        Ok(Fetched {
+            max_age: max_age(answer.headers()),
+            body: answer.into_body(),
+        })
+    }
+
+    /// Sends any request, under the same rules, and takes any answer but a redirect: what an error means is the caller's
+    /// business.
+    pub async fn send(
+        &self,
+        request: http::Request<Vec<u8>>,
+    ) -> Result<http::Response<Vec<u8>>, FetchError> {
+        let (parts, body) = request.into_parts();
+        let text = parts.uri.to_string();
+        let url = Url::parse(&text).map_err(|error| FetchError::Refused {
+            url: super::error::shown(&text),
+            why: format!("it is no address: {error}"),
+        })?;
+        let content = Some((parts.headers, body));
+        let answer = self.in_time(&url, parts.method, content).await?;
+        if answer.status().is_redirection() {
+            return Err(FetchError::Status {
+                url: printable(&url),
+                status: answer.status(),
+            });
+        }
+        Ok(answer)
+    }
+
+    async fn in_time(
+        &self,
+        url: &Url,
+        method: reqwest::Method,
+        content: Option<Content>,
+    ) -> Result<http::Response<Vec<u8>>, FetchError> {
         let origin = self.check(url)?;
-        tokio::time::timeout(self.network.total, self.get_unlimited(url, &origin))
+        let work = self.unlimited(url, &origin, method, content);
+        tokio::time::timeout(self.network.total, work)
             .await
             .unwrap_or_else(|_| {
                 Err(FetchError::Failed {
@@ -165,27 +212,40 @@ impl Fetcher {
             })
     }
 
-    async fn get_unlimited(&self, url: &Url, origin: &Origin) -> Result<Fetched, FetchError> {
+    async fn unlimited(
+        &self,
+        url: &Url,
+        origin: &Origin,
+        method: reqwest::Method,
+        content: Option<Content>,
+    ) -> Result<http::Response<Vec<u8>>, FetchError> {
         let addresses = self.addresses(url, origin).await?;
         let failed = |error: reqwest::Error| FetchError::Failed {
             url: printable(url),
             why: causes(&error.without_url()),
         };
         let client = self.client(addresses, origin).map_err(failed)?;
-        let mut response = client
-            .get(url.clone())
-            .header(ACCEPT, "application/json")
-            .send()
-            .await
-            .map_err(failed)?;
-        if response.status() != reqwest::StatusCode::OK {
-            return Err(FetchError::Status {
-                url: printable(url),
-                status: response.status(),
-            });
+        let mut request = client
+            .request(method, url.clone())
+            .header(ACCEPT, "application/json");
+        let is_document = content.is_none();
+        if let Some((headers, body)) = content {
+            request = request.headers(headers).body(body);
         }
-        let max_age = max_age(response.headers());
-        let mut body = Vec::new();
+        let mut response = request.send().await.map_err(failed)?;
+        let mut answer = http::Response::new(Vec::new());
+        *answer.status_mut() = response.status();
+        *answer.headers_mut() = std::mem::take(response.headers_mut());
+        // What nobody needs is not read.
+        let is_read = if is_document {
+            answer.status() == reqwest::StatusCode::OK
+        } else {
+            !answer.status().is_redirection()
+        };
+        if !is_read {
+            return Ok(answer);
+        }
+        let body = answer.body_mut();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > LARGEST_BODY {
                 return Err(FetchError::TooLarge {
@@ -194,7 +254,7 @@ impl Fetcher {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Fetched { body, max_age })
+        Ok(answer)
     }
 
     /// Resolves once and judges all that comes. One address inside refuses the whole name: whoever answers for it is

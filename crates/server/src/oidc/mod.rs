@@ -22,6 +22,7 @@ mod json;
 pub mod jws;
 pub mod keys;
 mod own_issuer;
+mod provider;
 mod setup;
 mod verify;
 
@@ -30,8 +31,9 @@ use jiff::Timestamp;
 use crate::settings::Preset;
 use crate::subject::Claims;
 
-pub use error::{OidcError, OidcSetupError};
+pub use error::{CodeFlowError, OidcError, OidcSetupError};
 pub use own_issuer::{OwnIssuer, OwnIssuerError};
+pub use provider::{Attempt, Provider};
 pub use verify::Verifier;
 
 /// What a token proved.

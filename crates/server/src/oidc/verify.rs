@@ -11,6 +11,7 @@ use super::claims::{Circumstances, Payload};
 use super::error::{OidcError, OidcSetupError, Wanted, quoted};
 use super::fetch::{Fetcher, Network};
 use super::jws::{Compact, Header, TokenKind};
+use super::provider::Provider;
 use super::{VerifiedToken, setup};
 use crate::settings::{Algorithm, IssuerSettings, Preset};
 
@@ -20,6 +21,8 @@ pub struct Verifier {
     settings: Vec<IssuerSettings>,
     /// In the order of `settings`.
     keys: Vec<Arc<IssuerKeys>>,
+    /// In the order of `settings`.
+    providers: Vec<Arc<Provider>>,
     clock: Arc<dyn Clock>,
     not_before: Mutex<Option<Timestamp>>,
 }
@@ -54,9 +57,22 @@ impl Verifier {
                 Ok(Arc::new(keys))
             })
             .collect::<Result<_, OidcSetupError>>()?;
+        let providers = issuers
+            .iter()
+            .map(|issuer| {
+                let fetcher = Fetcher::new(network.clone(), setup::origins(issuer)?);
+                Ok(Provider::new(
+                    &issuer.name,
+                    &issuer.url,
+                    fetcher,
+                    Arc::clone(&clock),
+                ))
+            })
+            .collect::<Result<_, OidcSetupError>>()?;
         Ok(Self {
             settings: issuers.to_vec(),
             keys,
+            providers,
             clock,
             not_before: Mutex::new(None),
         })
@@ -66,6 +82,14 @@ impl Verifier {
     #[must_use]
     pub fn issuers(&self) -> &[IssuerSettings] {
         &self.settings
+    }
+
+    /// An issuer as the provider at which people log in.
+    #[must_use]
+    pub fn provider(&self, name: &str) -> Option<&Arc<Provider>> {
+        let mut all = self.settings.iter().zip(&self.providers);
+        all.find(|(issuer, _)| issuer.name == name)
+            .map(|(_, provider)| provider)
     }
 
     /// From now on refuses tokens that were issued before this moment: after a restore, nobody knows which of them
