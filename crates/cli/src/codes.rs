@@ -470,6 +470,12 @@ pub const CODES: &[Code] = &[
         "Do what the messages say, and run the command again.",
     ),
     (
+        "team::nobody_decided",
+        ExitStatus::Denied,
+        "Nobody decided before `--timeout` was over. The request was taken back and nothing started.",
+        "Ask again with more time, or with `--no-wait` and later `--approval ID`.",
+    ),
+    (
         "team::approval",
         ExitStatus::Usage,
         "What was given is no id of an approval, or there is no match code.",

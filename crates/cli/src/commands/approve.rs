@@ -15,6 +15,7 @@ use crate::error::CliError;
 use crate::output::Table;
 use crate::team::documents::ShownApproval;
 use crate::team::error::TeamFailure;
+use crate::team::run::parse_id;
 use crate::team::server::{self, Server};
 use crate::terminal::harmless;
 
@@ -253,15 +254,6 @@ fn choose() -> Result<Choice, CliError> {
 async fn fetch(server: &ApiClient, all: bool) -> Result<Vec<Approval>, CliError> {
     let status = (!all).then_some(ApprovalStatus::Pending);
     Ok(server.approvals(status).await.map_err(TeamFailure::from)?)
-}
-
-fn parse_id(text: &str) -> Result<Uuid, CliError> {
-    text.trim()
-        .parse()
-        .map_err(|_| TeamFailure::ApprovalId {
-            text: text.to_owned(),
-        })
-        .map_err(CliError::from)
 }
 
 /// Six characters; case and what people put between them do not count.

@@ -4,6 +4,7 @@
 //! have a value, in one batch ([`values`]). A secret with an error of the first kind is not resolved.
 
 mod fixed;
+mod team;
 mod values;
 
 use fnox_config::{Config, Location};
@@ -12,7 +13,7 @@ use super::export::plural;
 use crate::app::App;
 use crate::args::CheckArgs;
 use crate::error::CliError;
-use crate::output::documents::{CheckReport, Finding};
+use crate::output::documents::{CheckReport, CheckedServerSecret, Finding};
 
 /// What was found so far.
 #[derive(Debug, Default)]
@@ -59,8 +60,15 @@ pub(crate) fn run(app: &App, args: &CheckArgs) -> Result<(), CliError> {
     let config = app.load()?;
     let mut findings = Findings::default();
     let sound = fixed::examine(app, &config, &mut findings);
-    values::examine(app, &config, &sound, args.all, &mut findings)?;
-    let report = report(&config, findings);
+    let on_server = team::ServerSecrets::of(&config, &sound);
+    let checked = on_server.examine(app, &config, &mut findings)?;
+    let resolver = app.resolver(&config);
+    let here: Vec<_> = sound
+        .into_iter()
+        .filter(|name| !on_server.concern(&resolver, name))
+        .collect();
+    values::examine(app, &config, &here, args.all, &mut findings)?;
+    let report = report(&config, findings, checked);
     let errors = report.errors.len();
     if args.json {
         app.printer.json(&report)?;
@@ -76,7 +84,11 @@ pub(crate) fn run(app: &App, args: &CheckArgs) -> Result<(), CliError> {
     Ok(())
 }
 
-fn report(config: &Config, findings: Findings) -> CheckReport {
+fn report(
+    config: &Config,
+    findings: Findings,
+    team_server: Vec<CheckedServerSecret>,
+) -> CheckReport {
     let mut profiles: Vec<String> = config.profiles.iter().map(ToString::to_string).collect();
     if profiles.is_empty() {
         profiles.push("default".to_owned());
@@ -87,6 +99,7 @@ fn report(config: &Config, findings: Findings) -> CheckReport {
         secrets: config.secrets.len(),
         providers: config.providers.len(),
         leases: config.leases.len(),
+        team_server,
         errors: findings.errors,
         warnings: findings.warnings,
     }
@@ -101,6 +114,9 @@ fn print(app: &App, report: &CheckReport) -> Result<(), CliError> {
         .line(&format!("Providers: {}", report.providers))?;
     if report.leases > 0 {
         app.printer.line(&format!("Leases: {}", report.leases))?;
+    }
+    for secret in &report.team_server {
+        app.printer.line(&would_be(secret))?;
     }
     for (word, list) in [("error", &report.errors), ("warning", &report.warnings)] {
         if !list.is_empty() {
@@ -120,6 +136,25 @@ fn print(app: &App, report: &CheckReport) -> Result<(), CliError> {
         (false, _) => {}
     }
     Ok(())
+}
+
+/// `Team server: NPM_TOKEN (version 7): a person would be asked`
+fn would_be(secret: &CheckedServerSecret) -> String {
+    let version = secret
+        .version
+        .map(|version| format!(" (version {version})"))
+        .unwrap_or_default();
+    let what = if secret.needs_approval {
+        "a person would be asked"
+    } else {
+        "would be given without asking"
+    };
+    let notes: String = secret
+        .notes
+        .iter()
+        .map(|note| format!("; {}", crate::terminal::harmless(note)))
+        .collect();
+    format!("Team server: {}{version}: {what}{notes}", secret.name)
 }
 
 fn entry(finding: &Finding) -> String {

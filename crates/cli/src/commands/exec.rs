@@ -16,6 +16,7 @@ use crate::environment;
 use crate::error::CliError;
 use crate::exec::plan::EnvironmentPlan;
 use crate::exec::{self, Invocation};
+use crate::team::run::Asking;
 use crate::team::{mask, withheld};
 
 /// Variables with which fnox itself is opened. They never reach the program.
@@ -88,7 +89,8 @@ impl Run<'_> {
         let mut options = self.app.resolver_options(config);
         options.if_missing = self.if_missing;
         options.required = required(config);
-        let resolver = Resolver::new(config, options);
+        let asking = Asking::new(self.app, &self.args.approval, &self.args.command)?;
+        let resolver = Resolver::new(config, options).for_run(asking.request());
         let has_work = !leases.is_empty()
             || config
                 .secrets
@@ -122,7 +124,14 @@ impl Run<'_> {
                 .collect();
             Ok::<_, CliError>((held, values))
         };
-        let (held, values) = block_on(work)??;
+        let (held, values) = block_on(async {
+            // Elsewhere a signal ends fnox at once, as it ends any program.
+            if uses_server(config) {
+                asking.guard(work).await
+            } else {
+                work.await
+            }
+        })??;
         Ok(self.assemble(config, selection, &resolver, &held, values))
     }
 
@@ -304,6 +313,14 @@ fn worth_masking<'a>(
             || secret.default.as_deref() == Some(value.expose_secret());
         (!is_clear).then_some(value)
     })
+}
+
+/// Whether a person may have to be waited for.
+fn uses_server(config: &Config) -> bool {
+    config
+        .secrets
+        .values()
+        .any(|secret| provider_type(config, secret) == Some("fnox-server"))
 }
 
 fn provider_type(config: &Config, secret: &SecretConfig) -> Option<&'static str> {

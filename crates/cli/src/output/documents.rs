@@ -223,10 +223,28 @@ pub struct CheckReport {
     pub providers: usize,
     /// Number of leases.
     pub leases: usize,
+    /// What the team server would be asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub team_server: Vec<CheckedServerSecret>,
     /// What must be mended.
     pub errors: Vec<Finding>,
     /// What should be looked at.
     pub warnings: Vec<Finding>,
+}
+
+/// What the team server would be asked for one secret.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct CheckedServerSecret {
+    /// The secret.
+    pub name: String,
+    /// The provider that names the server.
+    pub provider: String,
+    /// The version that would be given.
+    pub version: Option<u64>,
+    /// Whether a person would be asked.
+    pub needs_approval: bool,
+    /// What else is worth knowing.
+    pub notes: Vec<String>,
 }
 
 /// One thing that `fnox check` found.

@@ -65,6 +65,9 @@ pub(crate) enum TeamFailure {
     /// There is no match code.
     #[error("an approval needs the match code")]
     NoCode,
+    /// `--timeout` is over.
+    #[error("nobody decided within {seconds} s; the request was taken back")]
+    NobodyDecided { seconds: u64 },
     /// Some of several keys failed; what exactly has been printed.
     #[error("{message}")]
     Some { message: String, status: ExitStatus },
@@ -93,6 +96,7 @@ impl TeamFailure {
             Self::NotForUs { .. } => "team::no_identity",
             Self::Contended { .. } => "team::contended",
             Self::ApprovalId { .. } | Self::NoCode => "team::approval",
+            Self::NobodyDecided { .. } => "team::nobody_decided",
             Self::Some { .. } => "team::some_failed",
         }
     }
@@ -114,7 +118,7 @@ impl TeamFailure {
             | Self::Sealing { .. }
             | Self::ApprovalId { .. }
             | Self::NoCode => ExitStatus::Usage,
-            Self::Value { .. } => ExitStatus::Denied,
+            Self::Value { .. } | Self::NobodyDecided { .. } => ExitStatus::Denied,
             Self::Contended { .. } => ExitStatus::Failure,
             Self::Some { status, .. } => *status,
         }
@@ -163,6 +167,9 @@ impl TeamFailure {
                 "only whoever has an identity for a present recipient can encrypt it anew; or store the value again with `fnox secret set`"
             }
             Self::Contended { .. } => "try again",
+            Self::NobodyDecided { .. } => {
+                "ask again with more time, or with --no-wait and later --approval ID"
+            }
             Self::ApprovalId { .. } => "`fnox approve list` shows the ids",
             Self::NoCode => {
                 "the log of whoever asks shows it; give it with --code, or on a terminal when it is asked for"

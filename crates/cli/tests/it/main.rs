@@ -57,6 +57,10 @@ mod schemas;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod team_login;
+#[cfg(test)]
+mod team_stand_in;
+#[cfg(test)]
 mod terminal;
 #[cfg(test)]
 mod vault_canary;

@@ -1,0 +1,246 @@
+//! What `exec` and `run` tell the team server, and what they do while a person is waited for.
+//!
+//! Ctrl-C takes the request back, so that nobody approves a run that no longer exists. A second one, or a server that
+//! does not answer, ends fnox without that; the request then expires by itself.
+
+use std::ffi::OsString;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fnox_core::{ExitStatus, Lifetime};
+use fnox_providers::run::{ApprovalProgress, Asked, RunRequest, Wait};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::args::team::ApprovalArgs;
+use crate::error::CliError;
+use crate::output::Printer;
+use crate::team::error::TeamFailure;
+use crate::terminal::harmless;
+
+/// How long taking a request back may take.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// A run that may have to wait for a person.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    request: RunRequest,
+    cancel: watch::Sender<bool>,
+    limit: Option<Duration>,
+}
+
+/// Why a run does not go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    Signal(u8),
+    TimedOut,
+}
+
+impl Asking {
+    /// The run of a command line.
+    pub(crate) fn new(app: &App, args: &ApprovalArgs, argv: &[OsString]) -> Result<Self, CliError> {
+        let resume = args.approval.as_deref().map(parse_id).transpose()?;
+        let limit = args.timeout.as_deref().map(time_limit).transpose()?;
+        let (cancel, cancelled) = watch::channel(false);
+        Ok(Self {
+            request: RunRequest {
+                argv: argv.to_vec(),
+                reason: args.reason.clone(),
+                wait: if args.no_wait {
+                    Wait::No
+                } else {
+                    Wait::UntilDecided
+                },
+                resume,
+                progress: Arc::new(Progress(app.printer)),
+                cancelled: Some(cancelled),
+            },
+            cancel,
+            limit,
+        })
+    }
+
+    /// What providers are told.
+    pub(crate) fn request(&self) -> RunRequest {
+        self.request.clone()
+    }
+
+    /// Does the work, and stops it when a signal or the end of `--timeout` says so.
+    pub(crate) async fn guard<T>(
+        &self,
+        work: impl Future<Output = Result<T, CliError>>,
+    ) -> Result<T, CliError> {
+        let signals = |kind| signal(kind).map_err(CliError::Output);
+        let mut interrupt = signals(SignalKind::interrupt())?;
+        let mut terminate = signals(SignalKind::terminate())?;
+        tokio::pin!(work);
+        let stop = tokio::select! {
+            outcome = &mut work => return outcome,
+            stop = self.stopped(&mut interrupt, &mut terminate) => stop,
+        };
+        // Nobody may be listening any more; then there is nothing to take back either.
+        let _ = self.cancel.send(true);
+        let outcome = tokio::select! {
+            outcome = tokio::time::timeout(FAREWELL, &mut work) => outcome.ok(),
+            _ = interrupt.recv() => None,
+            _ = terminate.recv() => None,
+        };
+        match (outcome, stop) {
+            // Somebody said yes in the last moment.
+            (Some(Ok(done)), Stop::TimedOut) => Ok(done),
+            (_, stop) => Err(stop.into_error(self.limit)),
+        }
+    }
+
+    async fn stopped(&self, interrupt: &mut Signal, terminate: &mut Signal) -> Stop {
+        let time_is_up = async {
+            match self.limit {
+                Some(limit) => tokio::time::sleep(limit).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = interrupt.recv() => Stop::Signal(2),
+            _ = terminate.recv() => Stop::Signal(15),
+            () = time_is_up => Stop::TimedOut,
+        }
+    }
+}
+
+impl Stop {
+    fn into_error(self, limit: Option<Duration>) -> CliError {
+        match self {
+            Self::Signal(number) => CliError::NotStarted {
+                message: "interrupted before the program was started; the request was taken back"
+                    .to_owned(),
+                // As shells have it.
+                status: ExitStatus::Child(128 + number),
+                help: None,
+            },
+            Self::TimedOut => TeamFailure::NobodyDecided {
+                seconds: limit.unwrap_or_default().as_secs(),
+            }
+            .into(),
+        }
+    }
+}
+
+/// An approval's id on a command line.
+pub(crate) fn parse_id(text: &str) -> Result<Uuid, CliError> {
+    text.trim().parse().map_err(|_| {
+        TeamFailure::ApprovalId {
+            text: text.to_owned(),
+        }
+        .into()
+    })
+}
+
+fn time_limit(text: &str) -> Result<Duration, CliError> {
+    let limit = Lifetime::parse(text)
+        .map_err(|error| CliError::usage(format!("--timeout: {error}")))?
+        .as_duration();
+    if limit.is_zero() {
+        return Err(CliError::usage(
+            "--timeout: must be at least 1s; --no-wait does not wait at all",
+        ));
+    }
+    Ok(limit)
+}
+
+/// Tells whoever watches the run. The code has to stand in the log, so it is printed with `--quiet` too.
+#[derive(Debug)]
+struct Progress(Printer);
+
+impl ApprovalProgress for Progress {
+    fn asked(&self, asked: &Asked) {
+        self.0.say(&described(asked));
+    }
+
+    fn waiting(&self, asked: &Asked, elapsed: Duration) {
+        self.0.note(&format!(
+            "Still waiting after {} (match code {})",
+            shown(elapsed),
+            harmless(&asked.code)
+        ));
+    }
+
+    fn approved(&self, _: Uuid) {
+        self.0.done("Approved");
+    }
+
+    fn pending_left(&self, id: Uuid) {
+        self.0
+            .say(&format!("Go on later with: fnox run --approval {id} -- …"));
+    }
+}
+
+fn described(asked: &Asked) -> String {
+    let who = if asked.asked.is_empty() {
+        "whoever may decide: `fnox approve`".to_owned()
+    } else {
+        asked.asked.join(", ")
+    };
+    let lines = [
+        ("match code", asked.code.clone()),
+        ("asked", who),
+        ("for", asked.keys.join(", ")),
+        ("server", asked.server.clone()),
+        ("approval", asked.id.to_string()),
+        (
+            "ends at",
+            asked.expires_at.strftime("%H:%M:%S UTC").to_string(),
+        ),
+    ];
+    let mut text = "A person has to say yes before the program starts.".to_owned();
+    for (name, value) in lines {
+        text.push_str(&format!("\n  {name:11} {}", one_line(&value)));
+    }
+    text
+}
+
+/// What a server sends begins no line of its own.
+fn one_line(text: &str) -> String {
+    harmless(&text.replace('\n', " "))
+}
+
+fn shown(elapsed: Duration) -> String {
+    match elapsed.as_secs() {
+        seconds @ 0..=119 => format!("{seconds} s"),
+        seconds => format!("{} min {} s", seconds / 60, seconds % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn the_log_shows_the_code_and_nothing_that_a_server_made_up() {
+        let text = described(&Asked {
+            id: Uuid::nil(),
+            code: "ABC123".to_owned(),
+            asked: vec!["ntfy\n  match code  EVIL00".to_owned()],
+            expires_at: Timestamp::UNIX_EPOCH,
+            server: "https://fnox.example.com\u{1b}[2J".to_owned(),
+            keys: vec!["NPM_TOKEN".to_owned()],
+        });
+        let codes: Vec<&str> = text
+            .lines()
+            .filter(|line| line.trim_start().starts_with("match code"))
+            .collect();
+        assert_eq!(codes, ["  match code  ABC123"]);
+        assert!(!text.contains('\u{1b}'), "{text}");
+        assert!(text.contains("ends at     00:00:00 UTC"), "{text}");
+    }
+
+    #[test]
+    fn a_wait_is_told_in_minutes_once_there_are_two() {
+        assert_eq!(shown(Duration::from_secs(119)), "119 s");
+        assert_eq!(shown(Duration::from_secs(150)), "2 min 30 s");
+    }
+}
