@@ -6,6 +6,7 @@ use std::io::{Read, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -117,20 +118,45 @@ impl Invocation {
     }
 }
 
-fn collect(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        drop(pipe.read_to_end(&mut bytes));
-        bytes
-    })
+/// What a pipe gave, while it still gives.
+#[derive(Debug)]
+struct Collected {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    thread: JoinHandle<()>,
+}
+
+impl Collected {
+    fn so_far(&self) -> String {
+        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn all(self) -> String {
+        self.thread.join().expect("the collecting thread");
+        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+fn collect(mut pipe: impl Read + Send + 'static) -> Collected {
+    let bytes = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&bytes);
+    let thread = std::thread::spawn(move || {
+        let mut part = [0; 8192];
+        while let Ok(read @ 1..) = pipe.read(&mut part) {
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.extend_from_slice(&part[..read]);
+        }
+    });
+    Collected { bytes, thread }
 }
 
 /// A program that runs; killed when dropped.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
-    stdout: Option<JoinHandle<Vec<u8>>>,
-    stderr: Option<JoinHandle<Vec<u8>>>,
+    stdout: Option<Collected>,
+    stderr: Option<Collected>,
     limit: Duration,
 }
 
@@ -148,6 +174,15 @@ impl Running {
     #[must_use]
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("the child's status").is_none()
+    }
+
+    /// What it has written to stderr so far.
+    #[must_use]
+    pub fn stderr_so_far(&self) -> String {
+        self.stderr
+            .as_ref()
+            .map(Collected::so_far)
+            .unwrap_or_default()
     }
 
     /// Sends it a signal.
@@ -172,10 +207,7 @@ impl Running {
             drop(self.child.kill());
             panic!("process {} did not end within {:?}", self.id(), self.limit);
         };
-        let text = |pipe: Option<JoinHandle<Vec<u8>>>| {
-            let bytes = pipe.map(|thread| thread.join().expect("the collecting thread"));
-            String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
-        };
+        let text = |pipe: Option<Collected>| pipe.map(Collected::all).unwrap_or_default();
         Run {
             code: status.code(),
             signal: status.signal(),
