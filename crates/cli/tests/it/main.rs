@@ -57,6 +57,8 @@ mod schemas;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod team_exec;
+#[cfg(test)]
 mod team_login;
 #[cfg(test)]
 mod team_stand_in;

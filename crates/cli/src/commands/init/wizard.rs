@@ -1,8 +1,7 @@
 //! The questions of `fnox init`.
 
 use fnox_config::spec::{Capability, PROVIDERS, ProviderSpec};
-use fnox_core::ProviderName;
-use fnox_core::SecretString;
+use fnox_core::{ProjectName, ProviderName, SecretString};
 use fnox_core::age::Identities;
 use fnox_core::prompt::{NoPrompt, Prompt};
 use fnox_providers::Registry;
@@ -21,6 +20,8 @@ pub(super) struct Answers {
     pub(super) name: ProviderName,
     kind: &'static str,
     keys: IndexMap<&'static str, Value>,
+    /// The project's name on the team server.
+    project: Option<ProjectName>,
 }
 
 impl Answers {
@@ -34,6 +35,11 @@ impl Answers {
         providers.insert(self.name.as_str(), toml_edit::value(provider));
         let mut document = DocumentMut::new();
         document.insert("default_provider", toml_edit::value(self.name.as_str()));
+        if let Some(project) = &self.project {
+            let mut table = Table::new();
+            table.insert("name", toml_edit::value(project.as_str()));
+            document.insert("project", Item::Table(table));
+        }
         document.insert("providers", Item::Table(providers));
         document.to_string()
     }
@@ -56,10 +62,19 @@ pub(super) fn ask(app: &App) -> Result<Option<Answers>, CliError> {
         keys.extend(age_recipients(app)?.map(|recipients| ("recipients", recipients)));
     }
     ask_required(app, spec, &mut keys)?;
+    let project = if spec.name == "fnox-server" {
+        let Some(project) = ask_project(prompt) else {
+            return Ok(None);
+        };
+        Some(project)
+    } else {
+        None
+    };
     Ok(Some(Answers {
         name,
         kind: spec.name,
         keys,
+        project,
     }))
 }
 
@@ -85,6 +100,7 @@ fn choose_type() -> Result<Option<&'static ProviderSpec>, CliError> {
 
 fn purpose(spec: &ProviderSpec) -> &'static str {
     match (spec.name, spec.capability) {
+        ("fnox-server", _) => "values that a team's server cannot read, released after a person said yes",
         ("plain", _) => "values in clear text, for what is no secret",
         (_, Capability::EncryptsInConfig) => "values encrypted in fnox.toml",
         (_, Capability::StoresRemotely) => "values stored there, references in fnox.toml",
@@ -97,6 +113,17 @@ fn ask_name(prompt: &dyn Prompt, spec: &ProviderSpec) -> Option<ProviderName> {
         let answer = prompt.text(&format!("Its name (empty: {})", spec.name))?;
         let answer = answer.trim();
         match ProviderName::parse(if answer.is_empty() { spec.name } else { answer }) {
+            Ok(name) => return Some(name),
+            Err(error) => prompt.message(&error.to_string()),
+        }
+    }
+}
+
+/// The team server keeps values by project.
+fn ask_project(prompt: &dyn Prompt) -> Option<ProjectName> {
+    loop {
+        let answer = prompt.text("The project's name on the team server, for example my-app")?;
+        match ProjectName::parse(answer.trim()) {
             Ok(name) => return Some(name),
             Err(error) => prompt.message(&error.to_string()),
         }
