@@ -9,15 +9,16 @@ use fnox_core::clock::Clock;
 #[derive(Debug, Clone)]
 pub struct PostgresOptions {
     /// Whether to make the schema where there is none, and to bring an older one up to date. Needs the right
-    /// to create a schema in the database; without it a vault works with a role that has none.
+    /// to create a schema in the database; without it a role that has none is enough.
     pub migrate: bool,
     /// Gives the audit records their times.
     pub clock: Arc<dyn Clock>,
-    /// How many connections read at once. Writing and listening have one each besides.
+    /// How many connections read at once. Writing and listening have one each besides, and a team server's audit
+    /// log two.
     pub readers: usize,
     /// How long making a connection, or waiting for a free one, may take.
     pub connect_limit: Duration,
-    /// How long the server may work at one statement, waiting for another vault's transaction included.
+    /// How long the server may work at one statement, waiting for another process's transaction included.
     pub statement_limit: Duration,
 }
 
