@@ -117,15 +117,14 @@ impl Run<'_> {
         code: Option<&str>,
         reason: Option<String>,
     ) -> Result<(), CliError> {
-        let code = match code {
-            Some(code) => code.to_owned(),
-            None => {
-                // Who types a code without having seen the request cannot know what it is for.
-                let approval = server.approval(id, None).await.map_err(TeamFailure::from)?;
-                let shown = described(&approval, self.app.clock.now());
-                self.app.prompt.message(&shown);
-                self.ask_code().ok_or_else(no_code)?
-            }
+        let code = if let Some(code) = code {
+            code.to_owned()
+        } else {
+            // Who types a code without having seen the request cannot know what it is for.
+            let approval = server.approval(id, None).await.map_err(TeamFailure::from)?;
+            let shown = described(&approval, self.app.clock.now());
+            self.app.prompt.message(&shown);
+            self.ask_code().ok_or_else(no_code)?
         };
         let code = normal(&code)?;
         let decided = server

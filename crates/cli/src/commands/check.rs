@@ -149,12 +149,11 @@ fn would_be(secret: &CheckedServerSecret) -> String {
     } else {
         "would be given without asking"
     };
-    let notes: String = secret
-        .notes
-        .iter()
-        .map(|note| format!("; {}", crate::terminal::harmless(note)))
-        .collect();
-    format!("Team server: {}{version}: {what}{notes}", secret.name)
+    let mut parts = vec![what.to_owned()];
+    let notes = secret.notes.iter();
+    parts.extend(notes.map(|note| crate::terminal::harmless(note)));
+    let parts = parts.join("; ");
+    format!("Team server: {}{version}: {parts}", secret.name)
 }
 
 fn entry(finding: &Finding) -> String {

@@ -28,18 +28,17 @@ pub(crate) fn run(app: &App, args: &LoginArgs) -> Result<(), CliError> {
         .transpose()?;
     let session = block_on(async {
         let client = server::client(app, &url)?;
-        let token = match ready {
-            Some(token) => token,
-            None => {
-                let options = client.login_options().await.map_err(TeamFailure::from)?;
-                let provider = Provider::discover(&options.issuer, http_client()?).await?;
-                let tell = Terminal(app.printer);
-                if args.device {
-                    by_device(&provider, &options, &tell).await?
-                } else {
-                    let browser = Browser::new(&app.env, !args.no_browser);
-                    by_code(&provider, &options, args.port, &browser, &tell).await?
-                }
+        let token = if let Some(token) = ready {
+            token
+        } else {
+            let options = client.login_options().await.map_err(TeamFailure::from)?;
+            let provider = Provider::discover(&options.issuer, http_client()?).await?;
+            let tell = Terminal(app.printer);
+            if args.device {
+                by_device(&provider, &options, &tell).await?
+            } else {
+                let browser = Browser::new(&app.env, !args.no_browser);
+                by_code(&provider, &options, args.port, &browser, &tell).await?
             }
         };
         let session = client.open_session(&token).await;

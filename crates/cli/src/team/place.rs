@@ -86,7 +86,7 @@ impl Place {
         [given, &self.recipients]
             .into_iter()
             .find(|list| !list.is_empty())
-            .map(|list| parse(list))
+            .map(parse)
             .transpose()
     }
 }

@@ -4,6 +4,7 @@
 //! does not answer, ends fnox without that; the request then expires by itself.
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,13 +42,17 @@ enum Stop {
 
 impl Asking {
     /// The run of a command line.
-    pub(crate) fn new(app: &App, args: &ApprovalArgs, argv: &[OsString]) -> Result<Self, CliError> {
+    pub(crate) fn new(
+        app: &App,
+        args: &ApprovalArgs,
+        command: &[OsString],
+    ) -> Result<Self, CliError> {
         let resume = args.approval.as_deref().map(parse_id).transpose()?;
         let limit = args.timeout.as_deref().map(time_limit).transpose()?;
         let (cancel, cancelled) = watch::channel(false);
         Ok(Self {
             request: RunRequest {
-                argv: argv.to_vec(),
+                argv: command.to_vec(),
                 reason: args.reason.clone(),
                 wait: if args.no_wait {
                     Wait::No
@@ -196,7 +201,7 @@ fn described(asked: &Asked) -> String {
     ];
     let mut text = "A person has to say yes before the program starts.".to_owned();
     for (name, value) in lines {
-        text.push_str(&format!("\n  {name:11} {}", one_line(&value)));
+        let _ = write!(text, "\n  {name:11} {}", one_line(&value));
     }
     text
 }

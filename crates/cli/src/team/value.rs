@@ -56,7 +56,7 @@ pub(crate) struct Sealing<'a> {
 /// Signs, if there is a key, and encrypts.
 pub(crate) fn seal(
     app: &App,
-    how: Sealing<'_>,
+    how: &Sealing<'_>,
     value: &SecretBytes,
 ) -> Result<Ciphertext, CliError> {
     let failed = |reason: String| TeamFailure::Sealing {
@@ -100,8 +100,8 @@ pub(crate) fn open(
     let Some(ciphertext) = &view.ciphertext else {
         return Err(refused("the server does not give it out to you".to_owned()).into());
     };
-    let opened = opener.open(&[ciphertext.as_bytes().to_vec()]).pop();
-    let plaintext = opened
+    let answer = opener.open(&[ciphertext.as_bytes().to_vec()]).pop();
+    let plaintext = answer
         .ok_or_else(|| refused("it was not opened".to_owned()))?
         .map_err(|error| TeamFailure::NotForUs {
             key: view.key.clone(),
@@ -112,8 +112,8 @@ pub(crate) fn open(
         if !is_signed {
             return Ok(plaintext);
         }
-        let opened = signed::open_unverified(&plaintext);
-        return Ok(opened.map_err(|error| refused(error.to_string()))?.0);
+        let unchecked = signed::open_unverified(&plaintext);
+        return Ok(unchecked.map_err(|error| refused(error.to_string()))?.0);
     }
     let (value, said) = signed::open(
         &plaintext,

@@ -199,7 +199,7 @@ impl Rekeying<'_> {
         let opened = value::open(&self.opener, place, present)?;
         let ciphertext = value::seal(
             app,
-            value::Sealing {
+            &value::Sealing {
                 place: place.signed(&present.key),
                 version: present.version + 1,
                 writer,

@@ -123,7 +123,7 @@ impl Setting<'_> {
         };
         let ciphertext = value::seal(
             app,
-            value::Sealing {
+            &value::Sealing {
                 place: place.signed(key),
                 version,
                 writer: self.writer.as_ref(),

@@ -66,10 +66,9 @@ fn ended(provider: &Provider, minutes: u64, error: DeviceError) -> TeamFailure {
         RequestTokenError::ServerResponse(answer) => match answer.error() {
             ExpiredToken => TeamFailure::LoginTimedOut { minutes },
             AccessDenied => TeamFailure::login("it was refused at the provider"),
-            other => TeamFailure::login(format!(
-                "the provider said `{}`",
-                harmless(&other.to_string())
-            )),
+            other => {
+                TeamFailure::login(format!("the provider said `{}`", harmless(other.as_ref())))
+            }
         },
         RequestTokenError::Request(error) => TeamFailure::ProviderUnreachable {
             provider: provider.issuer.clone(),
