@@ -4,6 +4,9 @@
 //! here may panic for any input but by an assertion that found something.
 
 use fnox_core::{AgentId, Host, HostPattern, VaultName};
+use fnox_server::oidc::jws::Compact;
+use fnox_server::oidc::keys::KeySet;
+use fnox_server::settings::Algorithm;
 use fnox_vault::policy::{Decision, Policy, Question};
 use fnox_vault_wire::envelope::{MessageRef, RequestRef};
 use fnox_vault_wire::hello::{ClientHello, ServerHello};
@@ -22,13 +25,15 @@ use super::git;
 pub type Body = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const BODIES: [Body; 6] = [
+pub const BODIES: [Body; 8] = [
     ("frame", frame),
     ("hello", hello),
     ("envelope", envelope),
     ("host_pattern", host_pattern),
     ("policy", policy),
     ("git_credential", git_credential),
+    ("oidc_token", oidc_token),
+    ("jwks", jwks),
 ];
 
 /// Frames are the same however their bytes come. The first byte says how large the pieces are.
@@ -224,6 +229,56 @@ fn decides(policy: &Policy) {
                 "allowed by nobody"
             );
         }
+    }
+}
+
+/// Tokens of issuers, before a key is looked for.
+pub fn oidc_token(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    match Compact::parse(text) {
+        Ok(token) => {
+            assert_eq!(format!("{}.{}", token.signed, token.signature), text);
+            let is_plain = text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+            assert!(is_plain, "a token with other letters than base64url has");
+            assert_eq!(text.matches('.').count(), 2);
+            // Two bytes need three letters; no other text stands for the same bytes.
+            let segment = token.signed.split('.').nth(1).unwrap_or_default();
+            assert_eq!(segment.len(), (token.payload.len() * 4).div_ceil(3));
+        }
+        Err(error) => {
+            is_one_line(&error.to_string());
+            let told = error.problem();
+            assert_eq!(told.code, "oidc_invalid");
+            is_one_line(&told.detail.unwrap_or_default());
+        }
+    }
+}
+
+/// Documents of keys. What is read never stops working because of what was not.
+pub fn jwks(data: &[u8]) {
+    match KeySet::parse(data, &Algorithm::ALL) {
+        Ok(keys) => {
+            for why in keys.refused() {
+                is_one_line(why);
+            }
+            assert_eq!(keys.is_empty(), keys.len() == 0);
+            // The text of no token, signed by nobody.
+            for id in ["", "k1", "same"] {
+                if let Some(key) = keys.find(id) {
+                    assert_eq!(key.id(), Some(id));
+                    assert!(
+                        !Algorithm::ALL
+                            .iter()
+                            .any(|it| key.has_signed(*it, "a.b", "AAAA"))
+                    );
+                }
+            }
+        }
+        Err(why) => is_one_line(&why),
     }
 }
 
