@@ -59,9 +59,13 @@ mod support;
 #[cfg(test)]
 mod team_exec;
 #[cfg(test)]
+mod team_flow;
+#[cfg(test)]
 mod team_login;
 #[cfg(test)]
 mod team_stand_in;
+#[cfg(test)]
+mod team_support;
 #[cfg(test)]
 mod terminal;
 #[cfg(test)]
