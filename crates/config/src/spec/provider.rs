@@ -575,7 +575,7 @@ pub static PROVIDERS: &[ProviderSpec] = &[
     ProviderSpec {
         name: "fnox-server",
         label: "team server",
-        capability: StoresRemotely,
+        capability: ReadsOnly,
         fields: &[Field::required("url", Kind::Text, "URL of the server.")],
         auth_command: None,
         variables: &[],

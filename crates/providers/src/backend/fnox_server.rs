@@ -288,10 +288,11 @@ impl TeamServer {
     }
 }
 
-/// Reads a reference: a key's name.
+/// Reads a reference: a key's name. What cannot be one is on no server.
 fn wanted(request: &Request) -> Result<Wanted, ProviderError> {
     let key = SecretName::parse(&request.reference).map_err(|error| {
-        ProviderError::misconfigured(format!("the reference is no key of a team server: {error}"))
+        let message = format!("the reference is no key of a team server: {error}");
+        ProviderError::new(ErrorKind::NotFound, message)
     })?;
     Ok(Wanted {
         name: request.name.clone(),

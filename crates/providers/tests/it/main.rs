@@ -9,7 +9,13 @@ mod age_plugin;
 #[cfg(test)]
 mod age_vectors;
 #[cfg(test)]
+mod ci_token;
+#[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod fnox_server;
+#[cfg(test)]
+mod fnox_server_run;
 #[cfg(test)]
 mod keychain;
 #[cfg(test)]
@@ -18,5 +24,7 @@ mod onepassword;
 mod password_store;
 #[cfg(test)]
 mod plain;
+#[cfg(test)]
+mod team_server;
 #[cfg(test)]
 mod world;
