@@ -9,6 +9,8 @@
 
 mod approvals;
 mod audit;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod grants;
 mod housekeeping;
