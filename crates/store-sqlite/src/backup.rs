@@ -27,6 +27,13 @@ pub(crate) fn write(from: &Path, to: &Path) -> Result<u64, StoreError> {
     result
 }
 
+/// Fails if a file is not of this format.
+pub(crate) fn must_be_of(format: &Format, from: &Path) -> Result<(), StoreError> {
+    let store = name_of(from);
+    let db = connection::open_reader(from).map_err(|failure| failure.at(&store))?;
+    connection::must_be_of(format, &db, &store)
+}
+
 /// Puts the backup `from` in the place of the store `to`, with every right in it ended.
 pub(crate) fn restore(
     format: &Format,

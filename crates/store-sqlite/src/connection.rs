@@ -227,11 +227,17 @@ pub(crate) fn mark_restored(
     Ok(())
 }
 
-/// When the file was restored, if nobody has recorded it yet.
-pub(crate) fn take_restored(db: &Connection) -> Result<Option<Timestamp>, Failure> {
+/// When the file was restored last, if it was.
+pub(crate) fn restored(db: &Connection) -> Result<Option<Timestamp>, Failure> {
     let at: Option<i64> = db.query_row("SELECT restored_at FROM history", [], |row| row.get(0))?;
+    at.map(|at| time::of("restored_at", at)).transpose()
+}
+
+/// The same, for the last time.
+pub(crate) fn take_restored(db: &Connection) -> Result<Option<Timestamp>, Failure> {
+    let at = restored(db)?;
     if at.is_some() {
         db.execute("UPDATE history SET restored_at = NULL", [])?;
     }
-    at.map(|at| time::of("restored_at", at)).transpose()
+    Ok(at)
 }

@@ -169,13 +169,12 @@ impl Batch<'_> {
     }
 
     /// Takes back what was done since. If that fails, the whole batch does.
-    pub(crate) fn undo(&mut self, since: Undoable) -> Result<(), Failure> {
-        let Undoable { changes } = since;
+    pub(crate) fn undo(&mut self, since: &Undoable) -> Result<(), Failure> {
         // After some errors SQLite has rolled everything back already (sqlite.org/lang_transaction.html, section 3);
         // then the batch is given up.
         self.db.prepare_cached("ROLLBACK TO work")?.execute([])?;
         self.db.prepare_cached("RELEASE work")?.execute([])?;
-        self.undone += self.db.total_changes() - changes;
+        self.undone += self.db.total_changes() - since.changes;
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 //! The file as the server sees it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use fnox_core::VaultName;
@@ -22,6 +23,9 @@ use crate::problem::{Failure, name_of};
 use crate::readers::Readers;
 use crate::writer::{Batch, Observer, Writer};
 use crate::{audit, backup};
+
+/// How long a restoration is of interest: longer than any token of a CI system is taken.
+const OF_INTEREST: Duration = Duration::from_hours(24);
 
 /// How a database is opened.
 #[derive(Debug, Clone)]
@@ -57,6 +61,9 @@ struct Inner {
     writer: Writer,
     readers: Arc<Readers>,
     changes: watch::Receiver<u64>,
+    clock: Arc<dyn Clock>,
+    /// The restoration that was told of.
+    told: Mutex<Option<Timestamp>>,
     path: PathBuf,
     name: String,
     _lock: Lock,
@@ -92,13 +99,15 @@ impl SqliteDatabase {
             .map_err(of_server)?;
         let (counter, changes) = watch::channel(0);
         let observer = Box::new(Changes(counter));
-        let writer =
-            Writer::start(db, path.to_owned(), options.clock, observer).map_err(of_server)?;
+        let writer = Writer::start(db, path.to_owned(), Arc::clone(&options.clock), observer)
+            .map_err(of_server)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 writer,
                 readers: Arc::new(Readers::new(path.to_owned(), options.readers)),
                 changes,
+                clock: options.clock,
+                told: Mutex::default(),
                 path: path.to_owned(),
                 name: name_of(path),
                 _lock: lock,
@@ -112,14 +121,33 @@ impl SqliteDatabase {
         &self.inner.path
     }
 
-    /// When the file was restored from a backup, or replaced by an older copy, if nobody asked yet. All
-    /// sessions, approvals and grants in it have ended then.
+    /// When the file was restored from a backup, or replaced by an older copy: all sessions, approvals and grants in
+    /// it have ended then. Told once, as long as it is of interest: CI tokens from before may have been used after
+    /// the copy was made, so a server takes none of them, also when it was started anew since.
     ///
     /// # Errors
-    /// As every write.
+    /// As every read.
     pub async fn take_restored_flag(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.submit(|batch| connection::take_restored(batch.db))
-            .await
+        let at = self.restored_at().await?;
+        let mut told = self
+            .inner
+            .told
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if at == *told {
+            return Ok(None);
+        }
+        *told = at;
+        let earliest = self.inner.clock.now() - OF_INTEREST;
+        Ok(at.filter(|at| *at >= earliest))
+    }
+
+    /// When the file was restored last, if it ever was.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn restored_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.look(connection::restored).await
     }
 
     /// Writes a consistent copy to `to`, a new file of this user alone, while the database serves. Answers with
@@ -133,6 +161,16 @@ impl SqliteDatabase {
         tokio::task::spawn_blocking(move || backup::write(&from, &to))
             .await
             .map_err(|_| of_server(Failure::Closed.at(&self.inner.name)))?
+            .map_err(of_server)
+    }
+
+    /// The same for a database that this process has not open, also while a server has: nothing of it is changed.
+    ///
+    /// # Errors
+    /// As [`Self::backup`], and [`StoreError::Foreign`] if it is another program's.
+    pub fn copy(from: &Path, to: &Path) -> Result<u64, StoreError> {
+        backup::must_be_of(&SERVER, from)
+            .and_then(|()| backup::write(from, to))
             .map_err(of_server)
     }
 
@@ -235,6 +273,7 @@ fn carry_out(batch: &mut Batch<'_>, work: &Work) -> Result<(), Failure> {
     let begun = batch.begin()?;
     let result = transaction::run(batch.db, work).and_then(|entries| {
         batch.must_be_unlocked(&entries)?;
+        entries.iter().try_for_each(transaction::must_fit)?;
         batch.record(entries)
     });
     match result {
@@ -242,7 +281,7 @@ fn carry_out(batch: &mut Batch<'_>, work: &Work) -> Result<(), Failure> {
         // The disk failed: the batch is given up with all in it.
         Err(failure) if !failure.is_its_own() => Err(failure),
         Err(failure) => {
-            batch.undo(begun)?;
+            batch.undo(&begun)?;
             Err(failure)
         }
     }

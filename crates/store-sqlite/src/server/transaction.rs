@@ -100,12 +100,38 @@ fn bind(statement: &mut Statement<'_>, parameters: &[Value]) -> Result<(), Failu
         let value = number
             .and_then(|number| parameters.get(number.checked_sub(1)?))
             .ok_or_else(|| unfit("a statement whose parameters are not $1, $2, …"))?;
-        if matches!(value, Value::Text(text) if text.contains('\0')) {
-            return Err(unfit("a text with a NUL character"));
+        if let Value::Text(text) = value {
+            must_be_text(text)?;
         }
         statement.raw_bind_parameter(place, Bound(value))?;
     }
     Ok(())
+}
+
+/// PostgreSQL holds no NUL in a text, so nothing else does.
+fn must_be_text(text: &str) -> Result<(), Failure> {
+    if text.contains('\0') {
+        return Err(unfit("a text with a NUL character"));
+    }
+    Ok(())
+}
+
+/// Refuses an entry that cannot be stored.
+pub(super) fn must_fit(entry: &Entry) -> Result<(), Failure> {
+    let optional = [
+        &entry.peer,
+        &entry.agent,
+        &entry.secret,
+        &entry.host,
+        &entry.rule,
+        &entry.reason,
+        &entry.project,
+        &entry.detail,
+    ];
+    [&entry.event, &entry.actor]
+        .into_iter()
+        .chain(optional.into_iter().flatten())
+        .try_for_each(|text| must_be_text(text))
 }
 
 fn unfit(what: &str) -> Failure {

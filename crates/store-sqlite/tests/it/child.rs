@@ -47,6 +47,7 @@ fn does_its_task() {
         match task {
             "load" => load(path).await,
             "fill" => fill(path).await,
+            "team" => crate::server::durable::load(path).await,
             other => panic!("unknown task {other}"),
         }
     });

@@ -12,7 +12,7 @@ use fnox_vault_wire::LeaseId;
 use crate::child;
 use crate::support::{Place, spend, verify};
 
-fn rounds() -> u32 {
+pub(crate) fn rounds() -> u32 {
     Env::of_process()
         .var("FNOX_TEST_ROUNDS")
         .and_then(|rounds| rounds.parse().ok())

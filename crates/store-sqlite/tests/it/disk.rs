@@ -11,12 +11,12 @@ use crate::child;
 use crate::support::{Place, grant, lease, open, spend, verify};
 
 /// A file system in memory of its own, if this user may mount one.
-struct SmallDisk {
-    place: Place,
+pub(crate) struct SmallDisk {
+    pub(crate) place: Place,
 }
 
 impl SmallDisk {
-    fn mount() -> Option<Self> {
+    pub(crate) fn mount() -> Option<Self> {
         let place = Place::new();
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs"])

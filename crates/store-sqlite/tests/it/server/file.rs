@@ -4,17 +4,11 @@ use std::sync::Arc;
 
 use fnox_server::StoreError;
 use fnox_server::store::Database as _;
-use fnox_store_sqlite::{SqliteDatabase, SqliteDatabaseOptions, SqliteStore};
+use fnox_store_sqlite::{SqliteDatabase, SqliteStore};
 use rusqlite::Connection;
 
+use super::support::options;
 use crate::support::{CLOCK, Place, create};
-
-pub(crate) fn options() -> SqliteDatabaseOptions {
-    SqliteDatabaseOptions {
-        create: true,
-        ..SqliteDatabaseOptions::default()
-    }
-}
 
 fn refusal(place: &Place) -> StoreError {
     SqliteDatabase::open(&place.path(), options()).unwrap_err()
