@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use fnox_api::ProblemCode;
 use fnox_api::client::ClientError;
 use fnox_core::ExitStatus;
+
+use crate::team::place::Place;
 
 /// Something about the team server failed.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +20,9 @@ pub(crate) enum TeamFailure {
     /// Nobody says which project.
     #[error("it is not clear which project is meant")]
     NoProject,
+    /// There is no such secret, or none for this person.
+    #[error("the team server has no secret `{key}` for you in {place}")]
+    NoSuchSecret { key: String, place: String },
     /// There is no session.
     #[error("you are not logged in to {server}")]
     NotLoggedIn { server: String },
@@ -74,6 +80,17 @@ pub(crate) enum TeamFailure {
 }
 
 impl TeamFailure {
+    /// What the server says about one secret; that there is none is told with its name.
+    pub(crate) fn about(error: ClientError, key: &str, place: &Place) -> Self {
+        if error.code() == Some(ProblemCode::NotFound) {
+            return Self::NoSuchSecret {
+                key: key.to_owned(),
+                place: format!("project `{}`, profile `{}`", place.project, place.profile),
+            };
+        }
+        Self::Client(error)
+    }
+
     pub(crate) fn login(reason: impl Into<String>) -> Self {
         Self::Login {
             reason: reason.into(),
@@ -84,6 +101,7 @@ impl TeamFailure {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Client(error) => client_code(error),
+            Self::NoSuchSecret { .. } => "team::not_found",
             Self::NoServer | Self::NoProject => "team::settings",
             Self::NotLoggedIn { .. } | Self::Token { .. } => "team::not_logged_in",
             Self::Login { .. } | Self::LoginTimedOut { .. } => "team::login",
@@ -104,6 +122,7 @@ impl TeamFailure {
     pub(crate) fn status(&self) -> ExitStatus {
         match self {
             Self::Client(error) => error.exit_status(),
+            Self::NoSuchSecret { .. } => ExitStatus::SecretMissing,
             Self::NoServer | Self::NoProject => ExitStatus::Configuration,
             Self::NotLoggedIn { .. }
             | Self::Token { .. }
@@ -127,6 +146,9 @@ impl TeamFailure {
     pub(crate) fn help(&self) -> Option<String> {
         let text = match self {
             Self::Client(error) => error.help()?,
+            Self::NoSuchSecret { .. } => {
+                "`fnox secret list --all` shows what there is, in which profile"
+            }
             Self::NoServer => {
                 "name it with --server or FNOX_SERVER_URL, or set `server_url` in the global file"
             }

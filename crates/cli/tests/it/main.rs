@@ -63,6 +63,8 @@ mod team_flow;
 #[cfg(test)]
 mod team_login;
 #[cfg(test)]
+mod team_secret;
+#[cfg(test)]
 mod team_stand_in;
 #[cfg(test)]
 mod team_support;

@@ -1,9 +1,9 @@
 //! The questions of `fnox init`.
 
 use fnox_config::spec::{Capability, PROVIDERS, ProviderSpec};
-use fnox_core::{ProjectName, ProviderName, SecretString};
 use fnox_core::age::Identities;
 use fnox_core::prompt::{NoPrompt, Prompt};
+use fnox_core::{ProjectName, ProviderName, SecretString};
 use fnox_providers::Registry;
 use indexmap::IndexMap;
 use inquire::Select;
@@ -100,7 +100,9 @@ fn choose_type() -> Result<Option<&'static ProviderSpec>, CliError> {
 
 fn purpose(spec: &ProviderSpec) -> &'static str {
     match (spec.name, spec.capability) {
-        ("fnox-server", _) => "values that a team's server cannot read, released after a person said yes",
+        ("fnox-server", _) => {
+            "values that a team's server cannot read, released after a person said yes"
+        }
         ("plain", _) => "values in clear text, for what is no secret",
         (_, Capability::EncryptsInConfig) => "values encrypted in fnox.toml",
         (_, Capability::StoresRemotely) => "values stored there, references in fnox.toml",

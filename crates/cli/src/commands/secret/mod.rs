@@ -74,7 +74,8 @@ impl Run<'_> {
             let versions = server
                 .versions(&self.place.project, profile, key.as_str())
                 .await;
-            Ok::<_, CliError>(versions.map_err(TeamFailure::from)?)
+            let named = |error| TeamFailure::about(error, key.as_str(), &self.place);
+            Ok::<_, CliError>(versions.map_err(named)?)
         })??;
         self.show(&versions, false)
     }
@@ -123,7 +124,7 @@ impl Run<'_> {
                 server
                     .delete_secret(&self.place.project, profile, key.as_str(), Condition::Any)
                     .await
-                    .map_err(TeamFailure::from)?;
+                    .map_err(|error| TeamFailure::about(error, key.as_str(), &self.place))?;
                 deleted.push(DeletedServerSecret {
                     project: self.place.project.clone(),
                     profile: self.place.profile.clone(),

@@ -146,7 +146,7 @@ impl Rekeying<'_> {
             let present = server
                 .secret(&place.project, Some(place.profile.as_str()), key)
                 .await
-                .map_err(TeamFailure::from)?;
+                .map_err(|error| TeamFailure::about(error, key, place))?;
             let (added, removed) = self.difference(&present)?;
             if !added && removed.is_empty() {
                 return Ok(Outcome::Current);
