@@ -121,14 +121,14 @@ impl OwnIssuer {
                 claim: (*claim).to_owned(),
             });
         }
-        let issued = now.as_second();
+        let begins = now.as_second();
         let life = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
         let mut all = claims.clone();
         all.insert("iss".to_owned(), json!(issuer));
         all.insert("aud".to_owned(), json!(audience));
-        all.insert("iat".to_owned(), json!(issued));
-        all.insert("nbf".to_owned(), json!(issued));
-        all.insert("exp".to_owned(), json!(issued.saturating_add(life)));
+        all.insert("iat".to_owned(), json!(begins));
+        all.insert("nbf".to_owned(), json!(begins));
+        all.insert("exp".to_owned(), json!(begins.saturating_add(life)));
         all.insert("jti".to_owned(), json!(Uuid::now_v7()));
         let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": self.id}).to_string();
         let signed = Zeroizing::new(format!(

@@ -72,7 +72,7 @@ impl Service {
         if !(1..=AUDIT_PAGE).contains(&limit) {
             return Err(names::invalid(
                 "limit",
-                format!("it must be between 1 and {AUDIT_PAGE}"),
+                &format!("it must be between 1 and {AUDIT_PAGE}"),
             ));
         }
         let found = self

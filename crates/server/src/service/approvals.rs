@@ -40,7 +40,7 @@ impl Ask {
         if !is_hash {
             return Err(invalid(
                 "command_hash",
-                "it is not SHA-256 in 64 lower-case hex digits".to_owned(),
+                "it is not SHA-256 in 64 lower-case hex digits",
             ));
         }
         Ok(Self {
@@ -251,7 +251,7 @@ impl Service {
             changes.borrow_and_update();
             let record = self.stored(self.store().approval(id).await)?;
             let record = record
-                .filter(|record| self.may_look(caller, record))
+                .filter(|record| Self::may_look(caller, record))
                 .ok_or_else(|| Problem::new(ProblemCode::NotFound))?;
             let now = self.now();
             if record.status_at(now) != ApprovalStatus::Pending
@@ -267,7 +267,7 @@ impl Service {
         }
     }
 
-    fn may_look(&self, caller: &Caller, record: &ApprovalRecord) -> bool {
+    fn may_look(caller: &Caller, record: &ApprovalRecord) -> bool {
         let subject = &caller.session.subject;
         record.binding == subject.binding() || caller.is(DECIDERS)
     }

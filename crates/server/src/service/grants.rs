@@ -52,7 +52,7 @@ impl Service {
             _ => {
                 return Err(invalid(
                     "approval_id",
-                    "give either this alone, or `project`, `keys` and `command_hash`".to_owned(),
+                    "give either this alone, or `project`, `keys` and `command_hash`",
                 ));
             }
         };

@@ -24,7 +24,7 @@ pub(super) fn place(
 pub(super) fn project(text: &str) -> Result<String, Problem> {
     ProjectName::parse(text)
         .map(|name| name.to_string())
-        .map_err(|error| invalid("project", error.to_string()))
+        .map_err(|error| invalid("project", &error.to_string()))
 }
 
 pub(super) fn profile(text: Option<&str>) -> Result<String, Problem> {
@@ -32,34 +32,40 @@ pub(super) fn profile(text: Option<&str>) -> Result<String, Problem> {
     if text.len() > LONGEST {
         return Err(invalid(
             "profile",
-            format!("it is longer than {LONGEST} bytes"),
+            &format!("it is longer than {LONGEST} bytes"),
         ));
     }
     ProfileName::parse(text)
         .map(|name| name.to_string())
-        .map_err(|error| invalid("profile", error.to_string()))
+        .map_err(|error| invalid("profile", &error.to_string()))
 }
 
 pub(super) fn key(text: &str, field: &str) -> Result<String, Problem> {
     if text.len() > LONGEST {
-        return Err(invalid(field, format!("it is longer than {LONGEST} bytes")));
+        return Err(invalid(
+            field,
+            &format!("it is longer than {LONGEST} bytes"),
+        ));
     }
     SecretName::parse(text)
         .map(|name| name.to_string())
-        .map_err(|error| invalid(field, error.to_string()))
+        .map_err(|error| invalid(field, &error.to_string()))
 }
 
 /// Keys of a request: at least one, each once.
 pub(super) fn keys(keys: &[String]) -> Result<Vec<String>, Problem> {
     if keys.is_empty() || keys.len() > MOST_KEYS {
-        return Err(invalid("keys", format!("1 to {MOST_KEYS} keys are needed")));
+        return Err(invalid(
+            "keys",
+            &format!("1 to {MOST_KEYS} keys are needed"),
+        ));
     }
     let mut parsed: Vec<String> = Vec::with_capacity(keys.len());
     for (index, text) in keys.iter().enumerate() {
         let field = format!("keys[{index}]");
         let key = key(text, &field)?;
         if parsed.contains(&key) {
-            return Err(invalid(&field, format!("`{key}` is there twice")));
+            return Err(invalid(&field, &format!("`{key}` is there twice")));
         }
         parsed.push(key);
     }
@@ -69,16 +75,19 @@ pub(super) fn keys(keys: &[String]) -> Result<Vec<String>, Problem> {
 /// A text for people: not too long. Control characters are shown escaped, not refused.
 pub(super) fn text(text: &str, field: &str, longest: usize) -> Result<String, Problem> {
     if text.len() > longest {
-        return Err(invalid(field, format!("it is longer than {longest} bytes")));
+        return Err(invalid(
+            field,
+            &format!("it is longer than {longest} bytes"),
+        ));
     }
     if text.contains('\0') {
-        return Err(invalid(field, "it holds a NUL character".to_owned()));
+        return Err(invalid(field, "it holds a NUL character"));
     }
     Ok(text.to_owned())
 }
 
 /// A field of a request is wrong.
-pub(crate) fn invalid(field: &str, detail: String) -> Problem {
+pub(crate) fn invalid(field: &str, detail: &str) -> Problem {
     Problem::new(ProblemCode::InvalidRequest)
         .with_detail(format!("`{field}`: {detail}"))
         .at_field(field)

@@ -109,7 +109,7 @@ fn must_provision(caller: &Caller) -> Result<(), Problem> {
 fn short(text: &str, field: &str) -> Result<String, Problem> {
     let text = names::text(text.trim(), field, 256)?;
     if text.is_empty() {
-        return Err(names::invalid(field, "it is empty".to_owned()));
+        return Err(names::invalid(field, "it is empty"));
     }
     Ok(text)
 }

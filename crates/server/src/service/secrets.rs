@@ -120,13 +120,16 @@ impl Service {
         let profile = profile.map(|text| names::profile(Some(text))).transpose()?;
         let limit = limit.unwrap_or(PAGE);
         if !(1..=PAGE).contains(&limit) {
-            return Err(invalid("limit", format!("it must be between 1 and {PAGE}")));
+            return Err(invalid(
+                "limit",
+                &format!("it must be between 1 and {PAGE}"),
+            ));
         }
         let after = after
             .map(|text| {
                 text.split_once('/')
                     .map(|(profile, key)| (profile.to_owned(), key.to_owned()))
-                    .ok_or_else(|| invalid("after", "it is not what `next` said".to_owned()))
+                    .ok_or_else(|| invalid("after", "it is not what `next` said"))
             })
             .transpose()?;
         let found = self.store().secrets(project, profile, after, limit).await;
@@ -232,7 +235,7 @@ fn recipients(given: Vec<String>) -> Result<Vec<String>, Problem> {
     if given.is_empty() || given.len() > MOST_RECIPIENTS {
         return Err(invalid(
             "recipients",
-            format!("1 to {MOST_RECIPIENTS} public keys are needed"),
+            &format!("1 to {MOST_RECIPIENTS} public keys are needed"),
         ));
     }
     let mut seen = BTreeSet::new();
@@ -245,11 +248,11 @@ fn recipients(given: Vec<String>) -> Result<Vec<String>, Problem> {
         if !is_plain || !is_key {
             return Err(invalid(
                 &field,
-                "it is not a public key of age (`age1…`, `ssh-…`)".to_owned(),
+                "it is not a public key of age (`age1…`, `ssh-…`)",
             ));
         }
         if text.starts_with("AGE-SECRET-KEY") || !seen.insert(text) {
-            return Err(invalid(&field, "it is there twice".to_owned()));
+            return Err(invalid(&field, "it is there twice"));
         }
     }
     Ok(given)

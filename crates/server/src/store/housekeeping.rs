@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::approvals::{about, load};
 use super::sql::{SqlError, Transaction};
-use super::{Store, StoreError, Tx};
+use super::{Store, StoreError, Swept, Tx};
 
 /// How many sessions and approvals were ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -173,7 +173,7 @@ fn due<'t>(
 fn expire<'t>(
     transaction: Tx<'t>,
     (now, due): &'t (Timestamp, Vec<Uuid>),
-) -> BoxFuture<'t, Result<(Vec<Uuid>, Vec<Entry>), SqlError>> {
+) -> BoxFuture<'t, Result<Swept<Vec<Uuid>>, SqlError>> {
     Box::pin(async move {
         let mut expired = Vec::new();
         let mut entries = Vec::new();

@@ -56,8 +56,11 @@ type Tx<'t> = &'t mut (dyn Transaction + 't);
 type Change<T, D> =
     for<'t> fn(Tx<'t>, &'t mut Entry, &'t D) -> BoxFuture<'t, Result<Result<T, Refusal>, SqlError>>;
 
-/// A change of any number of things, with their entries.
-type Sweep<T, D> = for<'t> fn(Tx<'t>, &'t D) -> BoxFuture<'t, Result<(T, Vec<Entry>), SqlError>>;
+/// What was done to any number of things, with their entries.
+type Swept<T> = (T, Vec<Entry>);
+
+/// A change of any number of things.
+type Sweep<T, D> = for<'t> fn(Tx<'t>, &'t D) -> BoxFuture<'t, Result<Swept<T>, SqlError>>;
 
 /// A question.
 type Find<T, D> = for<'t> fn(Tx<'t>, &'t D) -> BoxFuture<'t, Result<T, SqlError>>;

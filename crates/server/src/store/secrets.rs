@@ -153,11 +153,11 @@ fn put<'t>(
 fn differs(condition: Condition, counted: u64, is_there: bool) -> Option<Refusal> {
     let found = if is_there { counted } else { 0 };
     match condition {
-        Condition::Any => None,
         Condition::Absent if is_there => Some(Refusal::Moved { found }),
-        Condition::Absent => None,
-        Condition::Version(wanted) if wanted == found && is_there => None,
-        Condition::Version(_) => Some(Refusal::Moved { found }),
+        Condition::Version(wanted) if wanted != found || !is_there => {
+            Some(Refusal::Moved { found })
+        }
+        _ => None,
     }
 }
 

@@ -124,11 +124,14 @@ fn columns(user: &UserRecord) -> [Value; 9] {
     ]
 }
 
+/// A person afterwards, and what ended.
+type Changed = (UserRecord, Ended);
+
 fn change_user<'t>(
     transaction: Tx<'t>,
     entry: &'t mut Entry,
     (id, change, now): &'t (Uuid, UserChange, Timestamp),
-) -> BoxFuture<'t, Result<Result<(UserRecord, Ended), Refusal>, SqlError>> {
+) -> BoxFuture<'t, Result<Result<Changed, Refusal>, SqlError>> {
     Box::pin(async move {
         let Some(before) = load(transaction, *id).await? else {
             return Ok(Err(Refusal::Missing));

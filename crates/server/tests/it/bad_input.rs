@@ -171,9 +171,10 @@ async fn a_body_without_end_is_refused_after_its_limit() {
     // A gibibyte that nobody has to hold: whoever reads further than the limit would notice.
     let given = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let counter = std::sync::Arc::clone(&given);
+    let chunk = Bytes::from(vec![b' '; 65_536]);
     let chunks = futures_util::stream::iter((0..16_384).map(move |_| {
         counter.fetch_add(65_536, std::sync::atomic::Ordering::Relaxed);
-        Ok::<_, std::io::Error>(Bytes::from_static(&[b' '; 65_536]))
+        Ok::<_, std::io::Error>(chunk.clone())
     }));
     let request = Request::put(PATH)
         .header(header::AUTHORIZATION, format!("Bearer {admin}"))

@@ -55,7 +55,7 @@ async fn logged_in(world: &World, name: &str, roles: &[Role]) -> Result<String, 
     }
 }
 
-fn deactivate(value: Value) -> Value {
+fn deactivate(value: &Value) -> Value {
     json!({
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
         "Operations": [{"op": "Replace", "path": "active", "value": value}],
@@ -89,7 +89,7 @@ async fn a_person_who_is_deactivated_loses_session_requests_and_votes_at_once() 
 
     let path = format!("{USERS}/{id}");
     let changed = world
-        .call(&scim, "PATCH", &path, Some(deactivate(json!("False"))))
+        .call(&scim, "PATCH", &path, Some(deactivate(&json!("False"))))
         .await;
     assert_eq!(changed.must_be(200).json()["active"], false);
     world
@@ -104,7 +104,7 @@ async fn a_person_who_is_deactivated_loses_session_requests_and_votes_at_once() 
     assert_eq!(voted.json()["decisions"].as_array().unwrap().len(), 1);
 
     let back = world
-        .call(&scim, "PATCH", &path, Some(deactivate(json!(true))))
+        .call(&scim, "PATCH", &path, Some(deactivate(&json!(true))))
         .await;
     assert_eq!(back.must_be(200).json()["active"], true);
     logged_in(&world, "bob", &[Role::Approver]).await.unwrap();

@@ -24,8 +24,8 @@ async fn a_job_gets_a_secret_once_after_a_person_said_yes() {
         .must_fail("approval_not_approved");
 
     let approver = world.person("bob", APPROVER).await;
-    let approved = world.approve(&approver, &asked).await.must_be(200);
-    assert_eq!(approved.json()["status"], "approved");
+    let after = world.approve(&approver, &asked).await.must_be(200);
+    assert_eq!(after.json()["status"], "approved");
     let granted = world.grant(&job, &asked.id()).await.must_be(201);
     let grant = granted.json()["grant_token"].as_str().unwrap().to_owned();
     world.grant(&job, &asked.id()).await.must_be(409);

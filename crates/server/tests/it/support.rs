@@ -56,8 +56,7 @@ pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) clock: Arc<FakeClock>,
     pub(crate) keys: ServerKeys,
-    pub(crate) folder: tempfile::TempDir,
-    pub(crate) server: Server,
+    _folder: tempfile::TempDir,
 }
 
 impl World {
@@ -108,8 +107,7 @@ impl World {
             store: server.service().store().clone(),
             clock,
             keys,
-            folder,
-            server,
+            _folder: folder,
         }
     }
 

@@ -283,8 +283,8 @@ fn negated(token: &str) -> String {
 
 #[tokio::test]
 async fn circleci_jobs_with_ssh_are_refused() {
-    let bench = Bench::new(|it| it.preset = Preset::Circleci);
     const RERUN: &str = "oidc.circleci.com/ssh-rerun";
+    let bench = Bench::new(|it| it.preset = Preset::Circleci);
     assert!(bench.with_claim(RERUN, None).await.is_ok());
     assert!(bench.with_claim(RERUN, Some(json!(false))).await.is_ok());
     for value in [

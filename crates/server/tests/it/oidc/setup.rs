@@ -26,10 +26,10 @@ fn settings_that_would_be_dangerous_are_refused_by_name() {
         ("`url`", |it| it.url = "http://issuer.example".to_owned()),
         ("`url`", |it| it.url = "http://127.0.0.1:9".to_owned()),
         ("`url`", |it| {
-            it.url = "https://issuer.example?a=b".to_owned()
+            it.url = "https://issuer.example?a=b".to_owned();
         }),
         ("`url`", |it| {
-            it.url = "https://user:pass@issuer.example".to_owned()
+            it.url = "https://user:pass@issuer.example".to_owned();
         }),
         ("`url`", |it| it.url = "ftp://issuer.example".to_owned()),
         ("`audience`", |it| it.audience = String::new()),
@@ -42,19 +42,19 @@ fn settings_that_would_be_dangerous_are_refused_by_name() {
         ("`leeway`", |it| it.leeway = Duration::from_secs(301)),
         ("`longest_life`", |it| it.longest_life = Duration::ZERO),
         ("`longest_life`", |it| {
-            it.longest_life = Duration::from_secs(86_401)
+            it.longest_life = Duration::from_secs(86_401);
         }),
         ("`allow_origins`", |it| {
-            it.allow_origins = vec!["issuer.example".to_owned()]
+            it.allow_origins = vec!["issuer.example".to_owned()];
         }),
         ("`allow_origins`", |it| {
-            it.allow_origins = vec!["http://10.0.0.1".to_owned()]
+            it.allow_origins = vec!["http://10.0.0.1".to_owned()];
         }),
         ("`allow_origins`", |it| {
-            it.allow_origins = vec!["https://a.example/b".to_owned()]
+            it.allow_origins = vec!["https://a.example/b".to_owned()];
         }),
         ("`allow_origins`", |it| {
-            it.allow_origins = vec!["https://*.example".to_owned(), String::new()]
+            it.allow_origins = vec!["https://*.example".to_owned(), String::new()];
         }),
     ];
     for (index, (field, change)) in cases.into_iter().enumerate() {

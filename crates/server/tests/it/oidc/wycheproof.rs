@@ -56,7 +56,7 @@ fn each(mut look: impl FnMut(&Case<'_>)) -> usize {
             });
         }
     }
-    assert_eq!(count, vectors["numberOfTests"].as_u64().unwrap() as usize);
+    assert_eq!(Some(count as u64), vectors["numberOfTests"].as_u64());
     count
 }
 
