@@ -128,6 +128,18 @@ pub const CODES: &[Code] = &[
         "Ask whoever keeps the policy; for an agents' vault, `fnox vault policy explain` tells which rule decides.",
     ),
     (
+        "provider::approval_pending",
+        ExitStatus::ApprovalPending,
+        "A person has not decided yet, and `--no-wait` was given.",
+        "Run the same command again with `--approval ID`; the message gives the id.",
+    ),
+    (
+        "provider::interrupted",
+        ExitStatus::Child(130),
+        "The run was interrupted while a person was waited for. The request was taken back.",
+        "Run it again.",
+    ),
+    (
         "provider::unavailable",
         ExitStatus::Unavailable,
         "A provider did not answer in time, or its program is not installed.",
