@@ -1,7 +1,7 @@
 //! Databases of their own, clusters of their own, and things to store.
 
 use std::collections::BTreeMap;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -38,7 +38,7 @@ fn variable(name: &str) -> String {
 pub(crate) struct Database {
     pub(crate) url: String,
     administrator: String,
-    name: String,
+    pub(crate) name: String,
 }
 
 impl Database {
@@ -76,6 +76,56 @@ impl Database {
             administrator: self.administrator.clone(),
             name,
         }
+    }
+
+    /// What `pg_dump` writes of it.
+    pub(crate) fn dump(&self) -> String {
+        let output = self.program("pg_dump").output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Drops it, whoever uses it, and makes it of a dump.
+    pub(crate) async fn play_back(&self, dump: &str) {
+        let administrator = connect(&self.administrator).await;
+        let name = &self.name;
+        for sql in [
+            format!("DROP DATABASE {name} WITH (FORCE)"),
+            format!("CREATE DATABASE {name}"),
+        ] {
+            administrator.batch_execute(&sql).await.unwrap();
+        }
+        let mut psql = self.program("psql");
+        psql.args(["--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1"]);
+        let mut psql = psql
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut psql.stdin.take().unwrap(), dump.as_bytes()).unwrap();
+        assert!(psql.wait().unwrap().success());
+    }
+
+    /// One of PostgreSQL's programs, told of the database by its environment.
+    fn program(&self, name: &str) -> Command {
+        let (user, place) = self
+            .url
+            .split_once("://")
+            .unwrap()
+            .1
+            .split_once('@')
+            .unwrap();
+        let (user, password) = user.split_once(':').unwrap();
+        let (host, database) = place.split_once('/').unwrap();
+        let (host, port) = host.split_once(':').unwrap();
+        let mut program = Command::new(name);
+        program
+            .env("PGUSER", user)
+            .env("PGPASSWORD", password)
+            .env("PGHOST", host)
+            .env("PGPORT", port)
+            .env("PGDATABASE", database);
+        program
     }
 
     /// One more vault's store on it, with keys.
