@@ -4,6 +4,7 @@ mod data;
 mod lease;
 mod provider;
 mod run;
+pub(crate) mod serve;
 pub(crate) mod team;
 mod value;
 pub(crate) mod vault;
@@ -131,6 +132,8 @@ pub(crate) enum Command {
     Lease(LeaseArgs),
     /// A vault that lends secrets to AI agents
     Vault(vault::VaultArgs),
+    /// The team server
+    Serve(Box<serve::ServeArgs>),
     /// Log in to the team server
     Login(team::LoginArgs),
     /// End the session on the team server

@@ -398,6 +398,60 @@ pub const CODES: &[Code] = &[
         "Look at the free space, or at whoever reads the output.",
     ),
     (
+        "server::settings",
+        ExitStatus::Configuration,
+        "The team server cannot start with these settings: there is no server yet, something would not be safe, or a newer fnox wrote the database.",
+        "Run `fnox serve init`, or correct `server.toml` or the flag that the message names.",
+    ),
+    (
+        "server::key",
+        ExitStatus::AuthenticationNeeded,
+        "The signing key, or another secret that the team server needs, cannot be read from its file.",
+        "Look at the path and its mode: nobody but the owner may write it, and not everybody read it.",
+    ),
+    (
+        "server::database",
+        ExitStatus::Unavailable,
+        "The team server's database cannot be opened, or another process has it open.",
+        "Look at what the message names.",
+    ),
+    (
+        "server::address",
+        ExitStatus::Unavailable,
+        "The team server cannot listen at its address.",
+        "End what listens there, or choose another address with `--listen`.",
+    ),
+    (
+        "server::tls",
+        ExitStatus::Configuration,
+        "The certificate or its key cannot be used.",
+        "Correct what the message names.",
+    ),
+    (
+        "server::policy",
+        ExitStatus::Configuration,
+        "The team server's policy file is not one. A server that runs keeps the policy that it has.",
+        "Mend the lines that the message names.",
+    ),
+    (
+        "server::denied",
+        ExitStatus::Denied,
+        "`fnox serve policy test`: the policy says no.",
+        "The output says for every rule which claim it wants and what is there.",
+    ),
+    (
+        "server::audit_tampered",
+        ExitStatus::Failure,
+        "The audit log is not as the team server wrote it: records were changed, removed or moved.",
+        "Keep the database as it is, and compare it with backups and with the heads in the server's own log.",
+    ),
+    (
+        "server::notify",
+        ExitStatus::Unavailable,
+        "`fnox serve notify test`: a message did not get through.",
+        "Correct the channel's table in `server.toml`; the message says what the other side answered.",
+    ),
+    (
         "team::settings",
         ExitStatus::Configuration,
         "It is not clear which team server or project is meant, or the server's address is wrong.",
@@ -505,7 +559,7 @@ mod tests {
     /// Collects `"area::reason"` from every source file.
     fn in_sources(folder: &Path, found: &mut BTreeSet<String>) {
         let pattern = regex::Regex::new(
-            r#""((?:config|secret|provider|lease|ledger|vault|team|cli)::[a-z_]+)""#,
+            r#""((?:config|secret|provider|lease|ledger|vault|server|team|cli)::[a-z_]+)""#,
         )
         .unwrap();
         for entry in std::fs::read_dir(folder).unwrap() {

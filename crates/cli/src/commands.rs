@@ -22,6 +22,7 @@ mod reencrypt;
 mod remove;
 mod secret;
 mod selection;
+mod serve;
 mod set;
 mod trust;
 mod vault;
@@ -32,6 +33,7 @@ use tracing_subscriber::filter::{FilterExt as _, LevelFilter, Targets, filter_fn
 use tracing_subscriber::prelude::*;
 
 use crate::app::App;
+use crate::args::serve::LogForm;
 use crate::args::{Cli, Command};
 use crate::error::CliError;
 use crate::output::{Printer, report};
@@ -75,6 +77,7 @@ fn dispatch(app: &App, command: Command) -> Result<ExitStatus, CliError> {
         Command::Profiles(args) => done(profiles::run(app, &args)),
         Command::Lease(args) => done(lease::run(app, args)),
         Command::Vault(args) => vault::run(app, args),
+        Command::Serve(args) => serve::run(app, *args),
         Command::Login(args) => done(login::run(app, &args)),
         Command::Logout(args) => done(login::logout(app, &args)),
         Command::Secret(args) => done(secret::run(app, &args)),
@@ -90,9 +93,14 @@ fn dispatch(app: &App, command: Command) -> Result<ExitStatus, CliError> {
 /// Messages of our own crates go to stderr: warnings always, more with `--verbose` or `RUST_LOG`. Those of
 /// libraries never do, whatever `RUST_LOG` says: some show what they send and receive, secrets included.
 fn init_tracing(cli: &Cli, env: &Env) {
+    let serving = match &cli.command {
+        Command::Serve(args) => args.serves(),
+        _ => None,
+    };
     let default = match (cli.global.verbose, cli.global.quiet) {
         (true, _) => LevelFilter::DEBUG,
         (false, true) => LevelFilter::ERROR,
+        (false, false) if serving.is_some() => LevelFilter::INFO,
         (false, false) => LevelFilter::WARN,
     };
     // Every crate of ours begins with `fnox`, so this names them all.
@@ -105,12 +113,16 @@ fn init_tracing(cli: &Cli, env: &Env) {
     let messages = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(false)
-        .without_time()
         .with_target(cli.global.verbose);
     let is_vault = matches!(&cli.command, Command::Vault(args) if args.serves());
     let audit = is_vault.then(|| {
         AuditStream.with_filter(filter_fn(|event| event.target() == audit_stream::TARGET))
     });
+    let messages = if serving == Some(LogForm::Json) {
+        messages.json().flatten_event(true).boxed()
+    } else {
+        messages.without_time().boxed()
+    };
     let _ = tracing_subscriber::registry()
         .with(audit)
         .with(messages.with_filter(filter.and(of_ours)))

@@ -78,6 +78,10 @@ pub const SERVER_TOKEN_FILE: &str = "FNOX_SERVER_TOKEN_FILE";
 pub const OIDC_TOKEN: &str = "FNOX_OIDC_TOKEN";
 /// A file that holds an OIDC token for the team server.
 pub const OIDC_TOKEN_FILE: &str = "FNOX_OIDC_TOKEN_FILE";
+/// `server.toml`
+pub const SERVER_CONFIG: &str = "FNOX_SERVER_CONFIG";
+/// The team server's database.
+pub const SERVER_DATABASE: &str = "FNOX_SERVER_DATABASE";
 /// The key that signs values for the team server.
 pub const WRITER_KEY_FILE: &str = "FNOX_WRITER_KEY_FILE";
 
@@ -202,6 +206,14 @@ pub const VARIABLES: &[Variable] = &[
     read(VAULT_KEY, "Beats `key` of `vault.toml`."),
     read(VAULT_POLICY, "Beats `policy` of `vault.toml`."),
     read(VAULT_AGENT_SOCKET, "Beats `agent_socket` of `vault.toml`."),
+    read(
+        SERVER_CONFIG,
+        "The team server's own configuration. Default: `server.toml` in the config folder.",
+    ),
+    read(
+        SERVER_DATABASE,
+        "Beats `database` of `server.toml`: a file, or a URL of PostgreSQL, which may have a password in it.",
+    ),
     set(
         "FNOX_LEASE_DURATION",
         "For the commands of a `command` lease: wanted lifetime in seconds.",

@@ -13,6 +13,7 @@ pub mod environment;
 mod error;
 pub mod exec;
 pub mod output;
+pub mod server;
 pub mod team;
 mod terminal;
 pub mod vault;

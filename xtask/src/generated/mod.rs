@@ -10,6 +10,7 @@ mod exit_codes;
 mod manual;
 mod schemas;
 mod server_api;
+mod server_config;
 mod vault_config;
 mod vault_protocol;
 
@@ -30,6 +31,8 @@ fn files() -> Vec<(String, String)> {
         ("docs/reference/fnox.schema.json", schemas::configuration),
         ("docs/reference/openapi.json", server_api::document),
         ("docs/reference/problems.md", server_api::problems),
+        ("docs/reference/server-config.md", server_config::page),
+        ("docs/reference/server.schema.json", server_config::schema),
         ("docs/reference/vault-config.md", vault_config::page),
         ("docs/reference/vault.schema.json", vault_config::schema),
         (

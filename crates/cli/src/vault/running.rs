@@ -13,6 +13,15 @@ use crate::error::CliError;
 /// How often the policy file is looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// What a signal asks of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// To end.
+    End,
+    /// To read its files again.
+    Reload,
+}
+
 /// The signals of a server.
 #[derive(Debug)]
 pub(crate) struct Signals {
@@ -32,6 +41,15 @@ impl Signals {
         })
     }
 
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.terminate.recv() => Asked::End,
+            _ = self.interrupt.recv() => Asked::End,
+            _ = self.hangup.recv() => Asked::Reload,
+        }
+    }
+
     /// Waits for the one that ends the vault. A hang-up, and a change of the policy file, reload the policy.
     pub(crate) async fn end(&mut self, engine: &Engine, policy: &Path) {
         let mut seen = Seen::look(policy);
@@ -39,12 +57,13 @@ impl Signals {
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hangup.recv() => {
-                    seen = Seen::look(policy);
-                    reload(engine).await;
-                }
+                asked = self.next() => match asked {
+                    Asked::End => return,
+                    Asked::Reload => {
+                        seen = Seen::look(policy);
+                        reload(engine).await;
+                    }
+                },
                 _ = look.tick() => {
                     let now = Seen::look(policy);
                     if now != seen {

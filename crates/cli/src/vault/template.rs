@@ -11,31 +11,71 @@ const WIDTH: usize = 96;
 
 /// The file's text. `set` are keys of the top level with their values.
 pub(crate) fn vault_toml(set: &[(&str, String)]) -> String {
-    let mut text = String::from(
+    let set: Vec<_> = set
+        .iter()
+        .map(|(key, value)| (VAULT.heading, *key, value.clone()))
+        .collect();
+    document(
         "# Settings of `fnox vault serve`. Flags and FNOX_VAULT_* beat them.\n\
          # Reference: docs/reference/vault-config.md\n",
-    );
-    for section in SECTIONS {
-        if section.heading != VAULT.heading {
+        &SECTIONS,
+        &set,
+        Tables::Open,
+    )
+}
+
+/// How a table of which nothing is set is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tables {
+    /// As a table without keys.
+    Open,
+    /// In a comment, with what it is for: it would change something, or lacks a key that it needs.
+    Hidden,
+}
+
+/// Every key of the sections with what it means. The first section is the top level; `set` are keys with their
+/// section's heading and their value.
+pub(crate) fn document(
+    introduction: &str,
+    sections: &[&Section],
+    set: &[(&str, &str, String)],
+    tables: Tables,
+) -> String {
+    let mut text = introduction.to_owned();
+    for (position, section) in sections.iter().enumerate() {
+        let has_keys = section.fields.iter().any(|field| !is_table(field.kind));
+        let is_set = set.iter().any(|(heading, ..)| *heading == section.heading);
+        if position > 0 && has_keys {
+            text.push('\n');
+            if tables == Tables::Hidden {
+                comment(&mut text, section.doc);
+            }
+            let mark = if is_set || tables == Tables::Open {
+                ""
+            } else {
+                "# "
+            };
             // Writing to a string cannot fail, here and below.
-            let _ = write!(text, "\n{}\n", section.heading);
+            let _ = writeln!(text, "{mark}{}", section.heading);
         }
         keys(&mut text, section, set);
     }
     text
 }
 
-fn keys(text: &mut String, section: &Section, set: &[(&str, String)]) {
-    let is_top = section.heading == VAULT.heading;
-    for field in section.fields {
-        if matches!(field.kind, Kind::Table(_)) {
-            continue;
-        }
+fn is_table(kind: Kind) -> bool {
+    matches!(kind, Kind::Table(_) | Kind::Tables(_))
+}
+
+fn keys(text: &mut String, section: &Section, set: &[(&str, &str, String)]) {
+    for field in section.fields.iter().filter(|field| !is_table(field.kind)) {
         text.push('\n');
         comment(text, field.doc);
-        let value = set.iter().find(|(key, _)| is_top && *key == field.name);
+        let value = set
+            .iter()
+            .find(|(heading, key, _)| *heading == section.heading && *key == field.name);
         let _ = match value {
-            Some((key, value)) => writeln!(text, "{key} = {}", toml_edit::Value::from(value)),
+            Some((_, key, value)) => writeln!(text, "{key} = {}", toml_edit::Value::from(value)),
             None => writeln!(text, "# {} =", field.name),
         };
     }
