@@ -120,8 +120,11 @@ impl Provider {
         code: SecretString,
     ) -> Result<SecretString, CodeFlowError> {
         let endpoints = self.endpoints().await?;
-        let fetcher = &self.fetcher;
-        let send = |request| fetcher.send(request);
+        let fetcher = self.fetcher.clone();
+        let send = move |request| {
+            let fetcher = fetcher.clone();
+            async move { fetcher.send(request).await }
+        };
         let answer = self
             .client(settings, attempt, endpoints)?
             .exchange_code(AuthorizationCode::new(code.expose_secret().to_owned()))

@@ -14,6 +14,8 @@ pub struct ListPage<'a> {
     pub person: &'a str,
     /// Newest first.
     pub entries: &'a [ListEntry<'a>],
+    /// Makes the form that logs out worth something in this session only.
+    pub logout_nonce: &'a str,
     /// The present moment.
     pub now: Timestamp,
 }
@@ -46,6 +48,7 @@ impl ListPage<'_> {
             person: Text::of(self.person, 200),
             waiting: rows(true),
             others: rows(false),
+            logout_nonce: self.logout_nonce,
         })
     }
 }
@@ -56,6 +59,7 @@ struct View<'a> {
     person: Text,
     waiting: Vec<Row<'a>>,
     others: Vec<Row<'a>>,
+    logout_nonce: &'a str,
 }
 
 struct Row<'a> {

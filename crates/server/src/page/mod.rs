@@ -15,6 +15,7 @@ mod approval;
 mod decided;
 mod headers;
 mod list;
+mod problem;
 mod request;
 mod time;
 
@@ -26,6 +27,7 @@ pub use self::approval::{ApprovalPage, CodeEntry, FormMessage};
 pub use self::decided::DecidedPage;
 pub use self::headers::security_headers;
 pub use self::list::{ListEntry, ListPage};
+pub use self::problem::ProblemPage;
 
 /// The style sheet. It is part of every page; the policy names its hash.
 pub(crate) const STYLE: &str = include_str!("../../templates/style.css");

@@ -164,17 +164,30 @@ async fn caller(parts: &Parts, app: &App, kinds: &[TokenKind]) -> Result<Caller,
         .iter()
         .find_map(|kind| Token::parse(*kind, text).ok())
         .ok_or_else(unknown)?;
+    known(parts, app, &token)
+        .await?
+        .ok_or_else(|| unknown().into())
+}
+
+/// Whose token it is, if it is anybody's.
+pub(super) async fn known(
+    parts: &Parts,
+    app: &App,
+    token: &Token,
+) -> Result<Option<Caller>, Problem> {
     let now = app.service.now();
     let found = app.service.store().session(token.hash(), now).await;
-    let session = app.service.stored(found)?.ok_or_else(unknown)?;
+    let Some(session) = app.service.stored(found)? else {
+        return Ok(None);
+    };
     if !app.limits.may_ask(&session.subject.principal()) {
-        return Err(Problem::new(ProblemCode::RateLimited).into());
+        return Err(Problem::new(ProblemCode::RateLimited));
     }
     let socket = parts.extensions.get::<PeerAddress>().copied();
-    Ok(Caller {
+    Ok(Some(Caller {
         session,
         address: believed(app, socket, &parts.headers),
-    })
+    }))
 }
 
 /// A JSON body. Says which field is wrong.

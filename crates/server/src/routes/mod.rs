@@ -6,6 +6,7 @@
 mod admin;
 mod answer;
 mod approvals;
+mod cookie;
 mod extract;
 mod grants;
 mod health;
@@ -16,6 +17,7 @@ mod pages;
 mod scim;
 mod secrets;
 mod sessions;
+mod web;
 
 use std::sync::Arc;
 
@@ -46,6 +48,8 @@ pub enum Access {
     Grant,
     /// Whoever has a link.
     Link,
+    /// People who logged in on the pages; what they see and may do depends on their roles.
+    Cookie,
     /// An identity provider's token, or an administrator.
     Provisioner,
     /// Loopback, or whoever has the metrics token.
@@ -115,6 +119,7 @@ pub fn table() -> Vec<Route> {
         scim::routes(),
         health::routes(),
         pages::routes(),
+        web::routes(),
     ]
     .into_iter()
     .flatten()
@@ -122,7 +127,7 @@ pub fn table() -> Vec<Route> {
 }
 
 /// All routes, ready to be served.
-pub fn router(service: Service, metrics: Option<PrometheusHandle>) -> Router {
+pub fn router(service: &Service, metrics: Option<PrometheusHandle>) -> Router {
     let settings = &service.settings().limits;
     let app = App {
         limits: Arc::new(Limits::new(settings)),

@@ -45,13 +45,25 @@ async fn show(State(app): State<App>, Path(link): Path<String>, uri: Uri) -> Ans
 /// What the form says.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Form {
+pub(super) struct Form {
     #[serde(default)]
-    nonce: String,
+    pub(super) nonce: String,
     #[serde(default)]
-    code: String,
+    pub(super) code: String,
     #[serde(default)]
     decision: String,
+}
+
+impl Form {
+    pub(super) fn decision(&self) -> Result<Decision, Problem> {
+        match self.decision.as_str() {
+            "approve" => Ok(Decision::Approve),
+            "deny" => Ok(Decision::Deny),
+            _ => Err(Problem::new(ProblemCode::InvalidRequest)
+                .with_detail("`decision` is `approve` or `deny`")
+                .at_field("decision")),
+        }
+    }
 }
 
 async fn submit(
@@ -68,22 +80,11 @@ async fn submit(
     if view.record.status_at(app.service.now()) != ApprovalStatus::Pending || view.needs_login {
         return page(&app, &link, &view, None);
     }
-    if !app.service.nonce_is_good(&view, &form.nonce) {
+    if !app.service.nonce_is_good(&view.record, None, &form.nonce) {
         return page(&app, &link, &view, Some(FormMessage::StaleForm));
     }
-    let decision = match form.decision.as_str() {
-        "approve" => Decision::Approve,
-        "deny" => Decision::Deny,
-        _ => {
-            return Err(Refused(
-                Problem::new(ProblemCode::InvalidRequest)
-                    .with_detail("`decision` is `approve` or `deny`")
-                    .at_field("decision"),
-            ));
-        }
-    };
     let wanted = Decide {
-        decision,
+        decision: form.decision()?,
         code: Some(form.code),
         reason: None,
     };
@@ -147,14 +148,14 @@ fn page(app: &App, link: &str, view: &LinkView, message: Option<FormMessage>) ->
     }
     if view.needs_login {
         let login = LoginPage {
-            login_url: &format!("/approvals/{}", approval.id),
+            login_url: &super::web::page_of(approval.id),
             message: Some("Only people who have logged in can decide about this request."),
         };
         return Ok(respond(StatusCode::OK, login.render()));
     }
-    let nonce = app.service.nonce(view)?;
+    let nonce = app.service.nonce(&view.record, None)?;
     let choices = if app.service.settings().approvals.choose_code {
-        app.service.choices(view)?
+        app.service.choices(&view.record)?
     } else {
         Vec::new()
     };
@@ -188,11 +189,11 @@ async fn follow(app: &App, link: &str, query: Option<&str>) -> Answer<Option<Lin
     }
 }
 
-fn gone() -> Response {
+pub(super) fn gone() -> Response {
     respond(StatusCode::NOT_FOUND, GonePage.render())
 }
 
-async fn form(request: Request, app: &App) -> Result<Form, Refused> {
+pub(super) async fn form(request: Request, app: &App) -> Result<Form, Refused> {
     must_be(&request, &["application/x-www-form-urlencoded"])?;
     let (parts, content) = request.into_parts();
     let bytes = body(Request::from_parts(parts.clone(), content), app).await?;

@@ -49,10 +49,7 @@ impl Service {
         let subject = &caller.session.subject;
         let found = self.stored(self.store().approval(id).await)?;
         let record = found.ok_or_else(|| Problem::new(ProblemCode::NotFound))?;
-        if record.binding == subject.binding() {
-            return Err(Problem::new(ProblemCode::SelfApproval));
-        }
-        must_be_named(subject, &record)?;
+        may_decide(caller, &record)?;
         let decider = Decider {
             by: subject.principal(),
             address: caller.address,
@@ -204,6 +201,16 @@ fn entry(decider: &Decider<'_>, event: &str) -> Entry {
     entry.peer = Some(decider.address.to_string());
     entry.agent = decider.subject.map(Subject::name);
     entry
+}
+
+/// Whether somebody may decide about a request at all.
+pub(crate) fn may_decide(caller: &Caller, record: &ApprovalRecord) -> Result<(), Problem> {
+    caller.must_be(&[Role::Approver])?;
+    let subject = &caller.session.subject;
+    if record.binding == subject.binding() {
+        return Err(Problem::new(ProblemCode::SelfApproval));
+    }
+    must_be_named(subject, record)
 }
 
 /// Whether a person is one of those whom the policy's rules name.

@@ -26,15 +26,30 @@ impl Service {
         token: &str,
         address: IpAddr,
     ) -> Result<SessionCreated, Problem> {
-        let verified = match self.verifier().verify(token).await {
-            Ok(verified) => verified,
-            Err(error) => {
-                // Not in the audit log: anybody can send these, and each record costs a sync of the disk.
-                tracing::info!(%address, %error, "a token was not accepted");
-                metrics::counter!("fnox_logins_total", "outcome" => "refused").increment(1);
-                return Err(error.problem());
-            }
-        };
+        let verified = self.verified(token, address).await?;
+        self.enter(verified, address).await
+    }
+
+    /// What a token proves.
+    pub(super) async fn verified(
+        &self,
+        token: &str,
+        address: IpAddr,
+    ) -> Result<VerifiedToken, Problem> {
+        self.verifier().verify(token).await.map_err(|error| {
+            // Not in the audit log: anybody can send these, and each record costs a sync of the disk.
+            tracing::info!(%address, %error, "a token was not accepted");
+            metrics::counter!("fnox_logins_total", "outcome" => "refused").increment(1);
+            error.problem()
+        })
+    }
+
+    /// Opens a session for whoever a token proved to be.
+    pub(super) async fn enter(
+        &self,
+        verified: VerifiedToken,
+        address: IpAddr,
+    ) -> Result<SessionCreated, Problem> {
         let login = self
             .settings()
             .login
@@ -254,7 +269,7 @@ impl Store {
 }
 
 /// The roles that the groups of a person give.
-fn roles(login: &LoginSettings, claims: &Claims) -> Vec<Role> {
+pub(super) fn roles(login: &LoginSettings, claims: &Claims) -> Vec<Role> {
     let groups: Vec<&str> = match claims.get(&login.groups_claim) {
         Some(serde_json::Value::Array(groups)) => groups
             .iter()

@@ -8,10 +8,12 @@ mod grants;
 mod login;
 mod names;
 mod pages;
+mod pending_login;
 mod people;
 mod problem;
 mod secrets;
 mod tasks;
+mod web_login;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,8 +25,11 @@ use fnox_core::clock::Clock;
 use jiff::Timestamp;
 
 pub use self::decisions::LinkView;
+pub(crate) use self::decisions::may_decide;
 pub use self::login::BOOTSTRAP;
+pub(crate) use self::pending_login::LIFETIME as LOGIN_LIFETIME;
 pub use self::people::NewUser;
+pub(crate) use self::web_login::{CALLBACK_PATH, Returned};
 use crate::keys::ServerKeys;
 use crate::notify::Notifier;
 use crate::oidc::Verifier;

@@ -47,6 +47,12 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("GET", "/readyz", ""),
     ("GET", "/metrics", ""),
     ("GET", "/v1/openapi.json", ""),
+    ("GET", "/login", ""),
+    ("GET", "/login/callback", ""),
+    ("POST", "/logout", ""),
+    ("GET", "/approvals", ""),
+    ("GET", "/approvals/{id}", ""),
+    ("POST", "/approvals/{id}", ""),
 ];
 
 fn body(name: &str, id: &str) -> Option<Value> {
@@ -103,11 +109,43 @@ async fn every_route_refuses_who_says_nothing_about_himself() {
         let what = format!("{} {}: {}", route.method, route.path, answer.text);
         match route.access {
             Access::Open | Access::Metrics => assert_ne!(answer.status.as_u16(), 401, "{what}"),
+            Access::Cookie => is_login_page(&answer, route.method),
             _ => {
                 assert_eq!(answer.status.as_u16(), 401, "{what}");
                 assert_eq!(answer.headers["www-authenticate"], "Bearer", "{what}");
                 answer.must_fail("unauthenticated");
             }
+        }
+    }
+}
+
+/// Where it begins to become somebody, and nothing else.
+#[track_caller]
+fn is_login_page(answer: &crate::support::Answer, method: &str) {
+    let expected = if method == "GET" { 200 } else { 401 };
+    assert_eq!(answer.status.as_u16(), expected, "{}", answer.text);
+    assert!(answer.text.contains("href=\"/login"), "{}", answer.text);
+    assert!(!answer.text.contains("<form"), "{}", answer.text);
+    assert!(!answer.headers.contains_key("set-cookie"));
+}
+
+/// Pages know people by their cookie: whose token it is does not matter when it comes as a bearer.
+#[tokio::test]
+async fn no_page_takes_a_bearer_and_no_other_route_a_cookie() {
+    let world = World::new().await;
+    let token = world.person("ann", &[Role::Admin, Role::Approver]).await;
+    for route in routes() {
+        let id = uuid::Uuid::now_v7().to_string();
+        if route.access == Access::Cookie {
+            let answer = world.send(sample(&route, Some(&token), &id)).await;
+            is_login_page(&answer, route.method);
+        } else if !matches!(route.access, Access::Open | Access::Metrics) {
+            let mut request = sample(&route, None, &id);
+            for name in ["__Host-fnox", "fnox"] {
+                let cookie = format!("{name}={token}").parse().unwrap();
+                request.headers_mut().append("cookie", cookie);
+            }
+            world.send(request).await.must_be(401);
         }
     }
 }
@@ -122,7 +160,10 @@ async fn every_route_refuses_tokens_of_another_kind() {
         fnox_core::TokenKind::Bootstrap,
     ];
     for route in routes() {
-        if matches!(route.access, Access::Open | Access::Metrics) {
+        if matches!(
+            route.access,
+            Access::Open | Access::Metrics | Access::Cookie
+        ) {
             continue;
         }
         let id = uuid::Uuid::now_v7().to_string();

@@ -3,10 +3,10 @@
 use axum::http::{StatusCode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use fnox_api::{Approval, ApprovalStatus, Decision, DecisionView};
+use fnox_api::{Approval, ApprovalStatus, Decision, DecisionView, Problem, ProblemCode};
 use fnox_server::page::{
     ApprovalPage, CodeEntry, DecidedPage, FormMessage, GonePage, ListEntry, ListPage, LoginPage,
-    respond, security_headers,
+    ProblemPage, respond, security_headers,
 };
 use jiff::SignedDuration;
 use sha2::{Digest as _, Sha256};
@@ -74,12 +74,20 @@ fn all_pages() -> Vec<String> {
     });
     let list = ListPage {
         person: "<em>ann</em>",
+        logout_nonce: "\"><b>",
         entries: &entries,
         now: now(),
     };
     let login = LoginPage {
         login_url: "\"><b>",
         message: Some("<b>no</b>"),
+    };
+    let mut bad = Problem::new(ProblemCode::Internal).with_detail("<b>\u{202e}no</b>");
+    bad.title = "<b>no</b>".to_owned();
+    let problem = ProblemPage {
+        problem: &bad,
+        retry_url: Some("\"><b>"),
+        logout_nonce: Some("\"><b>"),
     };
     let ended = DecidedPage {
         approval: &over,
@@ -92,6 +100,7 @@ fn all_pages() -> Vec<String> {
         ended.render(),
         list.render(),
         login.render(),
+        problem.render(),
         GonePage.render(),
     ]
 }
