@@ -53,10 +53,26 @@ pub enum Condition {
 /// Which part of the audit log.
 #[derive(Debug, Clone, Default)]
 pub struct AuditQuery {
-    /// Only records with a higher number.
+    /// Only records with a higher number; with [`Self::newest_first`], with a lower one.
     pub after: Option<u64>,
     /// At most so many.
     pub limit: Option<u32>,
+    /// Only this event.
+    pub event: Option<String>,
+    /// Only what this actor did.
+    pub actor: Option<String>,
+    /// Only what was about this project.
+    pub project: Option<String>,
+    /// Only what was about this approval.
+    pub approval: Option<Uuid>,
+    /// Only this outcome.
+    pub outcome: Option<String>,
+    /// Only from this moment on.
+    pub since: Option<Timestamp>,
+    /// Only until this moment.
+    pub until: Option<Timestamp>,
+    /// The newest record first.
+    pub newest_first: bool,
 }
 
 impl ApiClient {
@@ -226,7 +242,7 @@ impl ApiClient {
             .await
     }
 
-    /// Approvals, newest first: for those who decide.
+    /// Approvals, newest first: for those who decide. Without a status, the newest of any.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -234,10 +250,17 @@ impl ApiClient {
         &self,
         status: Option<ApprovalStatus>,
     ) -> Result<Vec<Approval>, ClientError> {
+        // The server tells those that are pending apart from the others, and no more.
+        let which = match status {
+            Some(ApprovalStatus::Pending) => "pending",
+            _ => "all",
+        };
         let call = self
             .call(Method::GET, &["v1", "approvals"])
-            .query("status", status.map(ApprovalStatus::as_str));
-        Ok(call.read::<ApprovalList>().await?.approvals)
+            .query("status", Some(which));
+        let mut approvals = call.read::<ApprovalList>().await?.approvals;
+        approvals.retain(|approval| status.is_none_or(|status| approval.status == status));
+        Ok(approvals)
     }
 
     /// Takes a request for approval back.
@@ -287,10 +310,20 @@ impl ApiClient {
     /// # Errors
     /// [`ClientError`].
     pub async fn audit(&self, query: &AuditQuery) -> Result<AuditPage, ClientError> {
-        let number = |value: Option<u64>| value.map(|value| value.to_string());
+        fn text<T: ToString>(value: Option<T>) -> Option<String> {
+            value.map(|value| value.to_string())
+        }
         self.call(Method::GET, &["v1", "audit"])
-            .query("after", number(query.after).as_deref())
-            .query("limit", number(query.limit.map(u64::from)).as_deref())
+            .query("after", text(query.after).as_deref())
+            .query("limit", text(query.limit).as_deref())
+            .query("event", query.event.as_deref())
+            .query("actor", query.actor.as_deref())
+            .query("project", query.project.as_deref())
+            .query("approval", text(query.approval).as_deref())
+            .query("outcome", query.outcome.as_deref())
+            .query("since", text(query.since).as_deref())
+            .query("until", text(query.until).as_deref())
+            .query("newest_first", query.newest_first.then_some("true"))
             .read()
             .await
     }

@@ -249,6 +249,21 @@ async fn approvals_are_asked_for_polled_listed_decided_and_cancelled() {
 }
 
 #[tokio::test]
+async fn of_all_approvals_those_of_a_status_are_picked_here() {
+    let list = format!(
+        r#"{{"approvals":[{},{}]}}"#,
+        approval("denied"),
+        approval("pending")
+    );
+    for (status, count) in [(None, 2), (Some(ApprovalStatus::Denied), 1)] {
+        let server = expecting(&[("GET", "/v1/approvals", list.clone())]).await;
+        let found = client(&server).approvals(status).await.unwrap();
+        assert_eq!(found.len(), count);
+        assert_eq!(queries(&server).await, ["status=all"]);
+    }
+}
+
+#[tokio::test]
 async fn a_grant_and_not_the_session_is_what_fetches() {
     let grant = r#"{"grant_token":"fxg_1","expires_at":"2026-01-02T03:04:05Z"}"#;
     let server = expecting(&[("POST", "/v1/grants", grant.to_owned())]).await;
@@ -281,6 +296,9 @@ async fn administrators_calls_go_where_they_should() {
     let query = AuditQuery {
         after: Some(3),
         limit: Some(10),
+        since: Some("2026-01-02T03:04:05Z".parse().unwrap()),
+        newest_first: true,
+        ..AuditQuery::default()
     };
     client.audit(&query).await.unwrap();
     client.state().await.unwrap();
@@ -293,7 +311,10 @@ async fn administrators_calls_go_where_they_should() {
         keys: vec!["A".to_owned()],
     };
     assert!(client.check(&check).await.unwrap().keys[0].needs_approval);
-    assert_eq!(queries(&server).await, ["after=3&limit=10"]);
+    assert_eq!(
+        queries(&server).await,
+        ["after=3&limit=10&since=2026-01-02T03%3A04%3A05Z&newest_first=true"]
+    );
 }
 
 #[tokio::test]
