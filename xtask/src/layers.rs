@@ -71,6 +71,9 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// May stand only in `[dev-dependencies]`.
 const DEV_ONLY: &str = "fnox-testkit";
 
+/// Whose tests run on something above it: a real database instead of one that only tests have.
+const TESTED_ON: &[(&str, &str)] = &[("fnox-server", "fnox-store-sqlite")];
+
 /// Fails if a crate depends on one that it may not.
 pub(crate) fn check(tree: &Tree) -> Result<String, Failure> {
     let metadata = tree.metadata(false)?;
@@ -93,7 +96,11 @@ fn broken(metadata: &Metadata) -> Vec<String> {
         for dependency in package.dependencies.iter().filter(|one| one.path.is_some()) {
             let other = dependency.name.as_str();
             let allowed = match dependency.kind {
-                DependencyKind::Development => other == DEV_ONLY || allowed.contains(&other),
+                DependencyKind::Development => {
+                    other == DEV_ONLY
+                        || allowed.contains(&other)
+                        || TESTED_ON.contains(&(name, other))
+                }
                 _ => allowed.contains(&other),
             };
             if !allowed {
