@@ -3,6 +3,8 @@
 //! A no wins over a yes that came before it, as long as nothing was granted. The same decision by the same person
 //! again changes nothing and is no error: people tap twice.
 
+mod rows;
+
 use std::time::Duration;
 
 use fnox_api::{ApprovalItem, ApprovalStatus, Decision, DecisionView};
@@ -11,9 +13,12 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::sql::{Row, SqlError, Transaction, Value};
+use self::rows::{gone, insert, insert_decision};
+use super::sql::{SqlError, Transaction};
 use super::{ApprovalRecord, Refusal, SecretPlace, Store, StoreError, Tx};
 use super::{housekeeping, secrets, sessions};
+
+pub(super) use self::rows::load;
 
 /// An approval to ask for.
 #[derive(Debug, Clone)]
@@ -253,111 +258,6 @@ async fn too_often(
     )
 }
 
-async fn insert(
-    transaction: &mut (dyn Transaction + '_),
-    new: &NewApproval,
-) -> Result<(), SqlError> {
-    let approval = &new.approval;
-    transaction
-        .execute(
-            "INSERT INTO approvals (id, status, project, profile, command_hash, command_display, reason, requester, \
-             principal, binding, request, quiet, session, address, created_at, expires_at, approvals_needed, \
-             approvers, code_key, wrong_codes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
-             $15, $16, $17, $18, $19, 0)",
-            &[
-                approval.id.into(),
-                approval.status.as_str().into(),
-                approval.project.as_str().into(),
-                approval.profile.as_str().into(),
-                approval.command_hash.as_str().into(),
-                approval.command_display.as_str().into(),
-                approval.reason.clone().into(),
-                Value::json(&approval.requester)?,
-                approval.requester.principal.as_str().into(),
-                approval.binding.into(),
-                new.request.into(),
-                new.quiet.into(),
-                approval.session.into(),
-                approval.address.clone().into(),
-                approval.created_at.into(),
-                approval.expires_at.into(),
-                approval.approvals_needed.into(),
-                Value::json(&approval.approvers)?,
-                approval.code_key.as_slice().into(),
-            ],
-        )
-        .await?;
-    for (position, item) in (0_u32..).zip(&approval.items) {
-        insert_item(transaction, approval, position, item).await?;
-    }
-    for decision in &approval.decisions {
-        insert_decision(transaction, approval.id, decision).await?;
-    }
-    Ok(())
-}
-
-async fn insert_item(
-    transaction: &mut (dyn Transaction + '_),
-    approval: &ApprovalRecord,
-    position: u32,
-    item: &ApprovalItem,
-) -> Result<(), SqlError> {
-    let [project, profile, key] = secrets::keys(&place_of(approval, item));
-    let known = transaction
-        .number(
-            "SELECT count(*) FROM released WHERE principal = $1 AND project = $2 AND profile = $3 AND key = $4 \
-             AND version = $5",
-            &[
-                approval.requester.principal.as_str().into(),
-                project,
-                profile,
-                key,
-                item.version.into(),
-            ],
-        )
-        .await?;
-    let digest = hex::decode(&item.ciphertext_sha256)
-        .map_err(|_| SqlError::Unfit("a digest that is not hex".to_owned()))?;
-    transaction
-        .execute(
-            "INSERT INTO approval_items (approval, position, key, version, sha256, needs_approval, is_new) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
-            &[
-                approval.id.into(),
-                position.into(),
-                item.key.as_str().into(),
-                item.version.into(),
-                digest.as_slice().into(),
-                item.needs_approval.into(),
-                (known == 0).into(),
-            ],
-        )
-        .await?;
-    Ok(())
-}
-
-async fn insert_decision(
-    transaction: &mut (dyn Transaction + '_),
-    approval: Uuid,
-    decision: &DecisionView,
-) -> Result<(), SqlError> {
-    transaction
-        .execute(
-            "INSERT INTO decisions (approval, decided_by, decision, decided_at, reason) \
-             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (approval, decided_by) DO UPDATE SET \
-             decision = excluded.decision, decided_at = excluded.decided_at, reason = excluded.reason",
-            &[
-                approval.into(),
-                decision.by.as_str().into(),
-                decision.decision.as_str().into(),
-                decision.at.into(),
-                decision.reason.clone().into(),
-            ],
-        )
-        .await?;
-    Ok(())
-}
-
 fn decide<'t>(
     transaction: Tx<'t>,
     entry: &'t mut Entry,
@@ -542,91 +442,6 @@ fn list<'t>(
         }
         Ok(approvals)
     })
-}
-
-/// An approval with its items and decisions.
-pub(super) async fn load(
-    transaction: &mut (dyn Transaction + '_),
-    id: Uuid,
-) -> Result<Option<ApprovalRecord>, SqlError> {
-    let row = transaction
-        .first(
-            "SELECT id, status, project, profile, command_hash, command_display, reason, requester, binding, session, \
-             address, created_at, expires_at, approvals_needed, approvers, code_key, wrong_codes \
-             FROM approvals WHERE id = $1",
-            &[id.into()],
-        )
-        .await?;
-    let Some(row) = row else { return Ok(None) };
-    let items = transaction
-        .query(
-            "SELECT key, version, sha256, needs_approval, is_new FROM approval_items WHERE approval = $1 \
-             ORDER BY position",
-            &[id.into()],
-        )
-        .await?;
-    let decisions = transaction
-        .query(
-            "SELECT decided_by, decision, decided_at, reason FROM decisions WHERE approval = $1 \
-             ORDER BY decided_at, decided_by",
-            &[id.into()],
-        )
-        .await?;
-    record(&row, &items, &decisions).map(Some)
-}
-
-fn record(row: &Row, items: &[Row], decisions: &[Row]) -> Result<ApprovalRecord, SqlError> {
-    let status = row.text(1)?;
-    let short = |index: usize| u32::try_from(row.count(index)?).map_err(|_| gone());
-    Ok(ApprovalRecord {
-        id: row.id(0)?,
-        status: ApprovalStatus::parse(&status)
-            .ok_or_else(|| SqlError::Corrupt("an approval has an unknown status".to_owned()))?,
-        project: row.text(2)?,
-        profile: row.text(3)?,
-        items: items.iter().map(item).collect::<Result<_, _>>()?,
-        command_hash: row.text(4)?,
-        command_display: row.text(5)?,
-        reason: row.optional_text(6)?,
-        requester: row.json(7)?,
-        binding: row.digest(8)?,
-        session: row.id(9)?,
-        address: row.optional_text(10)?,
-        created_at: row.time(11)?,
-        expires_at: row.time(12)?,
-        approvals_needed: short(13)?,
-        approvers: row.json(14)?,
-        code_key: row.bytes(15)?.try_into().map_err(|_| gone())?,
-        wrong_codes: short(16)?,
-        decisions: decisions.iter().map(decision).collect::<Result<_, _>>()?,
-    })
-}
-
-fn item(row: &Row) -> Result<ApprovalItem, SqlError> {
-    Ok(ApprovalItem {
-        key: row.text(0)?,
-        version: row.count(1)?,
-        ciphertext_sha256: hex::encode(row.digest(2)?),
-        needs_approval: row.flag(3)?,
-        is_new: row.flag(4)?,
-    })
-}
-
-fn decision(row: &Row) -> Result<DecisionView, SqlError> {
-    let word = row.text(1)?;
-    let decision = [Decision::Approve, Decision::Deny]
-        .into_iter()
-        .find(|decision| decision.as_str() == word);
-    Ok(DecisionView {
-        by: row.text(0)?,
-        decision: decision.ok_or_else(gone)?,
-        at: row.time(2)?,
-        reason: row.optional_text(3)?,
-    })
-}
-
-fn gone() -> SqlError {
-    SqlError::Corrupt("an approval is not as it was stored".to_owned())
 }
 
 /// Says in an entry which approval it is about, and what was asked for.
