@@ -114,7 +114,7 @@ impl Server {
             policy,
             notifier,
         });
-        let router = routes::router(service.clone(), metrics);
+        let router = routes::router(&service, metrics);
         Ok(Self { service, router })
     }
 
