@@ -1,0 +1,4 @@
+//! Published vectors.
+
+#[cfg(test)]
+mod age_vectors;
