@@ -225,7 +225,6 @@ pub struct CheckReport {
     /// Number of leases.
     pub leases: usize,
     /// What the team server would be asked.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub team_server: Vec<CheckedServerSecret>,
     /// What must be mended.
     pub errors: Vec<Finding>,

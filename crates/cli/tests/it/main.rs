@@ -57,6 +57,8 @@ mod schemas;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod team_approve;
+#[cfg(test)]
 mod team_exec;
 #[cfg(test)]
 mod team_flow;

@@ -59,7 +59,7 @@ impl World {
                 config.to_str().unwrap(),
             ])
             .start();
-        until("the server's port", Duration::from_secs(60), || {
+        until("the server's port", Duration::from_mins(1), || {
             TcpStream::connect(&address).is_ok() || !running.is_running()
         });
         let keys = json(&ok(&sandbox, &["age", "keygen", "--json"]));

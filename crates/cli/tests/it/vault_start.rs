@@ -65,7 +65,7 @@ fn a_store_of_a_newer_version_is_left_as_it_is() {
     let home = Home::new();
     home.serve().end();
     let db = rusqlite::Connection::open(home.store()).unwrap();
-    db.execute("UPDATE refinery_schema_history SET version = 99", [])
+    db.execute("UPDATE refinery_schema_history SET version = 99 WHERE version = (SELECT max(version) FROM refinery_schema_history)", [])
         .unwrap();
     drop(db);
     let before = std::fs::read(home.store()).unwrap();
