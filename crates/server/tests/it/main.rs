@@ -27,4 +27,6 @@ mod release;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod web_login;
+#[cfg(test)]
 mod webhooks;
