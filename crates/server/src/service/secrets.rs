@@ -6,6 +6,7 @@ use fnox_api::{
     CheckRequest, CheckedKey, Checks, Problem, ProblemCode, PutSecret, Role, SecretList,
     SecretView, VersionList,
 };
+use fnox_core::age::Recipient;
 
 use super::names::{self, invalid};
 use super::{Caller, Service};
@@ -41,7 +42,7 @@ impl Service {
         let entry = about(caller, "secret_stored", &place);
         let new = NewSecret {
             condition,
-            recipients: recipients(body.recipients)?,
+            recipients: recipients(&body.recipients)?,
             ciphertext: body.ciphertext,
             description,
             require_approval: body.require_approval,
@@ -229,9 +230,9 @@ fn said(problem: Problem) -> String {
     problem.detail.unwrap_or(problem.title)
 }
 
-/// Public keys as somebody wrote them: each once, in the words of age. Kinds that this program does not know are kept
-/// as they are, since it never encrypts to them.
-fn recipients(given: Vec<String>) -> Result<Vec<String>, Problem> {
+/// Public keys, each once, without what does not matter, such as the comment of an SSH key: the policy's `recipient` is
+/// compared with them. Kinds that this program does not know are kept as they are, since it never encrypts to them.
+fn recipients(given: &[String]) -> Result<Vec<String>, Problem> {
     if given.is_empty() || given.len() > MOST_RECIPIENTS {
         return Err(invalid(
             "recipients",
@@ -239,6 +240,7 @@ fn recipients(given: Vec<String>) -> Result<Vec<String>, Problem> {
         ));
     }
     let mut seen = BTreeSet::new();
+    let mut recipients = Vec::with_capacity(given.len());
     for (index, text) in given.iter().enumerate() {
         let field = format!("recipients[{index}]");
         let is_plain = text.len() <= 4096
@@ -251,12 +253,67 @@ fn recipients(given: Vec<String>) -> Result<Vec<String>, Problem> {
                 "it is not a public key of age (`age1…`, `ssh-…`)",
             ));
         }
-        if text.starts_with("AGE-SECRET-KEY") || !seen.insert(text) {
+        let canonical = Recipient::parse(text).map_or_else(|_| text.clone(), |key| key.canonical());
+        if !seen.insert(canonical.clone()) {
             return Err(invalid(&field, "it is there twice"));
         }
+        recipients.push(canonical);
     }
-    Ok(given)
+    Ok(recipients)
 }
 
 const PAGE: u32 = 200;
 const MOST_RECIPIENTS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const X25519: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+    const SSH: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN";
+    const PQ: &str = "age1pq1qqqqqqqqqqqqqqq";
+
+    fn stored(given: &[&str]) -> Result<Vec<String>, Problem> {
+        let given: Vec<String> = given.iter().map(|text| (*text).to_owned()).collect();
+        recipients(&given)
+    }
+
+    #[test]
+    fn public_keys_are_stored_without_comments() {
+        let with_comment = format!("{SSH} ann@example.com");
+        assert_eq!(
+            stored(&[X25519, &with_comment]).unwrap(),
+            [X25519, SSH].map(str::to_owned)
+        );
+    }
+
+    #[test]
+    fn kinds_that_are_not_known_stay_as_they_are() {
+        assert!(Recipient::parse(PQ).is_err());
+        assert_eq!(stored(&[PQ]).unwrap(), [PQ]);
+    }
+
+    #[test]
+    fn one_key_with_two_comments_is_there_twice() {
+        let [one, two] = ["a@example.com", "b@example.com"].map(|name| format!("{SSH} {name}"));
+        for twice in [
+            [one.as_str(), two.as_str()],
+            [SSH, &two],
+            [PQ, PQ],
+            [X25519, X25519],
+        ] {
+            let problem = stored(&twice).unwrap_err();
+            assert_eq!(problem.field.as_deref(), Some("recipients[1]"));
+        }
+        assert_eq!(stored(&[&one, X25519, PQ]).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn what_is_no_public_key_is_refused() {
+        for bad in ["", "AGE-SECRET-KEY-1", "age1x\n", " age1x", "age1é", "x"] {
+            assert!(stored(&[bad]).is_err(), "{bad}");
+        }
+        assert!(stored(&[]).is_err());
+    }
+}
