@@ -1,6 +1,6 @@
 //! Promises about grants: a grant works once, and only for what was approved.
 
-use fnox_api::{ApprovalStatus, Decision};
+use fnox_api::{ApprovalStatus, Ciphertext, Decision};
 use fnox_core::{Token, TokenHash, TokenKind};
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -105,6 +105,8 @@ enum Drift {
     Deleted,
     /// It was deleted, and the same value stored again.
     Resurrected,
+    /// Another value under the same version, by whoever can write to the database.
+    Swapped,
 }
 
 async fn drift(world: &World, drift: Drift, key: &str) {
@@ -126,6 +128,17 @@ async fn drift(world: &World, drift: Drift, key: &str) {
             delete().await.unwrap();
             world.put(key, key).await;
         }
+        Drift::Swapped => {
+            let sql = "UPDATE secret_versions SET ciphertext = $2, sha256 = $3 WHERE key = $1";
+            let values = vec![
+                key.into(),
+                b"other".as_slice().into(),
+                Ciphertext::stored(b"other".to_vec()).digest().into(),
+            ];
+            let swapped = world.store(0).database();
+            let swapped = swapped.write(statement(sql, values, Vec::new()));
+            swapped.await.unwrap();
+        }
     }
 }
 
@@ -136,6 +149,7 @@ async fn only_what_was_approved_is_released(place: &dyn Place) {
         Drift::Repeated,
         Drift::Deleted,
         Drift::Resurrected,
+        Drift::Swapped,
     ];
     for (number, change) in all.into_iter().enumerate() {
         let key = format!("KEY_{number}");

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use fnox_core::clock::Clock;
 use fnox_server::StoreError;
+use fnox_server::store::conformance::transactions::rows;
 use fnox_store_sqlite::SqliteDatabase;
 use jiff::{SignedDuration, Timestamp};
 
@@ -91,6 +92,10 @@ async fn an_older_copy_put_back_by_hand_revives_nothing() {
     let (database, world) = open(&place.path()).await.unwrap();
     assert!(database.take_restored_flag().await.unwrap().is_some());
     assert!(world.redeem(0, hash).await.is_err());
+    // Session and approval have ended; the grant is burnt as well, so that each of the three is enough.
+    let unused = "SELECT count(*) FROM grants WHERE used_at IS NULL";
+    let unused = rows(&database, unused, Vec::new()).await.unwrap();
+    assert_eq!(unused[0].integer(0).unwrap(), 0);
     let found = world.store(0).session(session.hash, session.created_at);
     assert_eq!(found.await.unwrap(), None);
     world.log_is_whole().await;
