@@ -363,9 +363,9 @@ pub struct LimitSettings {
     pub request: Duration,
     /// Longest time for a request's head. Default 10 s.
     pub header: Duration,
-    /// Requests per minute from one address without a valid session. Default 120.
+    /// Refused requests per minute from one address; after that they are answered with 429. Default 600.
     pub anonymous_per_minute: u32,
-    /// Requests per minute of one principal. Default 1200.
+    /// Requests per minute of one principal. Default 6000.
     pub principal_per_minute: u32,
     /// How long requests may still take after a SIGTERM. Default 20 s.
     pub drain: Duration,
@@ -378,8 +378,8 @@ impl Default for LimitSettings {
             body: 512 * 1024,
             request: Duration::from_secs(30),
             header: Duration::from_secs(10),
-            anonymous_per_minute: 120,
-            principal_per_minute: 1200,
+            anonymous_per_minute: 600,
+            principal_per_minute: 6000,
             drain: Duration::from_secs(20),
         }
     }

@@ -363,12 +363,12 @@ pub static LIMITS: Section = Section {
         key(
             "anonymous_per_minute",
             Kind::Count,
-            "Requests per minute from one address without a valid session. Default: 120.",
+            "Refused requests per minute from one address; after that they are answered with 429. Default: 600.",
         ),
         key(
             "principal_per_minute",
             Kind::Count,
-            "Requests per minute of one principal. Default: 1200.",
+            "Requests per minute of one principal. Default: 6000.",
         ),
         key(
             "drain_timeout",

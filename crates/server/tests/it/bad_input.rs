@@ -271,3 +271,42 @@ async fn queries_with_unknown_or_repeated_parameters_are_refused() {
         .must_be(404)
         .must_fail("not_found");
 }
+
+#[tokio::test]
+async fn whoever_asks_too_often_is_told_so_and_harms_nobody_else() {
+    let world = World::with(|settings| {
+        settings.limits.anonymous_per_minute = 3;
+        settings.limits.principal_per_minute = 5;
+    })
+    .await;
+    let admin = world.person("ann", &[Role::Admin]).await;
+    let other = world.person("bob", &[Role::Reader]).await;
+    for _ in 0..3 {
+        world
+            .call("fxs_nonsense", "GET", "/v1/sessions/current", None)
+            .await
+            .must_be(401);
+    }
+    let refused = world
+        .call("fxs_nonsense", "GET", "/v1/sessions/current", None)
+        .await
+        .must_be(429)
+        .must_fail("rate_limited");
+    assert!(refused.headers.contains_key("retry-after"));
+    // The same address with a good token.
+    for _ in 0..5 {
+        world
+            .call(&admin, "GET", "/v1/sessions/current", None)
+            .await
+            .must_be(200);
+    }
+    world
+        .call(&admin, "GET", "/v1/sessions/current", None)
+        .await
+        .must_be(429)
+        .must_fail("rate_limited");
+    world
+        .call(&other, "GET", "/v1/sessions/current", None)
+        .await
+        .must_be(200);
+}
