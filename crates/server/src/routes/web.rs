@@ -13,6 +13,7 @@ use fnox_core::{SecretString, Token, TokenKind};
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::answer::Refused;
 use super::cookie::Cookie;
 use super::extract::{Path, Peer, known};
 use super::pages::{form, gone};
@@ -261,7 +262,14 @@ async fn list(State(app): State<App>, Visitor(caller): Visitor) -> Response {
     respond(StatusCode::OK, page.render())
 }
 
-async fn show(State(app): State<App>, Visitor(caller): Visitor, Path(id): Path<Uuid>) -> Response {
+async fn show(
+    State(app): State<App>,
+    Visitor(caller): Visitor,
+    id: Result<Path<Uuid>, Refused>,
+) -> Response {
+    let Ok(Path(id)) = id else {
+        return gone();
+    };
     match app.service.approval_for_page(&caller, id).await {
         Ok(record) => {
             let message = may_decide(&caller, &record)
@@ -276,9 +284,12 @@ async fn show(State(app): State<App>, Visitor(caller): Visitor, Path(id): Path<U
 async fn submit(
     State(app): State<App>,
     Visitor(caller): Visitor,
-    Path(id): Path<Uuid>,
+    id: Result<Path<Uuid>, Refused>,
     request: Request,
 ) -> Response {
+    let Ok(Path(id)) = id else {
+        return gone();
+    };
     let record = match app.service.approval_for_page(&caller, id).await {
         Ok(record) => record,
         Err(problem) => return refused(&app, &caller, &problem),

@@ -277,15 +277,15 @@ async fn what_is_not_there_looks_like_a_link_that_leads_nowhere() {
     let scene = Scene::new().await;
     let mut bob = scene.person("bob", &["approvers"]).await;
     let unknown = format!("/approvals/{}", uuid::Uuid::now_v7());
-    let page = bob.get(&unknown).await.must_be(404);
-    assert!(
-        page.text.contains("This link does not work"),
-        "{}",
-        page.text
-    );
-    bob.post(&unknown, &[("decision", "deny")])
-        .await
-        .must_be(404);
+    for path in [unknown.as_str(), "/approvals/x"] {
+        let page = bob.get(path).await.must_be(404);
+        assert!(
+            page.text.contains("This link does not work"),
+            "{}",
+            page.text
+        );
+        bob.post(path, &[("decision", "deny")]).await.must_be(404);
+    }
 }
 
 #[tokio::test]

@@ -302,7 +302,9 @@ fn is_client(proof: ClientProof, headers: &HeaderMap, form: &Parameters) -> bool
         ClientProof::Basic => {
             // RFC 6749, section 2.3.1: both are form-encoded first.
             let pair = STANDARD.encode(format!("{CLIENT}:s3cret%2Fof%2Bthe+client"));
-            headers.get(header::AUTHORIZATION).map(|it| it.as_bytes())
+            headers
+                .get(header::AUTHORIZATION)
+                .map(axum::http::HeaderValue::as_bytes)
                 == Some(format!("Basic {pair}").as_bytes())
         }
     }
