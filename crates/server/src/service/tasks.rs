@@ -19,6 +19,7 @@ impl Service {
 
     async fn tidy(&self, ticks: u64) {
         self.reload_policy();
+        self.look_for_restoration().await;
         if ticks.is_multiple_of(EXPIRE_EVERY) {
             match self.store().expire(self.now(), BATCH).await {
                 Ok(expired) => {
@@ -39,6 +40,24 @@ impl Service {
                 ),
                 Ok(None) => {}
                 Err(error) => tracing::warn!(%error, "the audit log's head cannot be read"),
+            }
+        }
+    }
+
+    /// Refuses tokens from before a restoration: that they were used may be forgotten.
+    async fn look_for_restoration(&self) {
+        match self.store().database().take_restored().await {
+            Ok(None) => {}
+            Ok(Some(moment)) => {
+                self.verifier().refuse_before(moment);
+                tracing::warn!(
+                    %moment,
+                    "the database was put back to an older state: tokens from before are refused"
+                );
+            }
+            // The same is told by whatever fails because of it.
+            Err(error) => {
+                tracing::debug!(%error, "whether the database was put back cannot be read")
             }
         }
     }

@@ -26,6 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use fnox_core::audit::{ChainKeys, Entry, Head, Outcome, Record};
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 use tokio::sync::watch;
 
 pub use self::approvals::{Asked, Decided, NewApproval, NewDecision};
@@ -90,6 +91,12 @@ pub trait Database: Send + Sync + std::fmt::Debug {
 
     /// Runs a transaction that only reads; it returns no entries. It may see a state a moment old, never a half one.
     async fn read(&self, work: Work) -> Result<(), StoreError>;
+
+    /// When the database was put back to an older state, if this server was not told yet: while it runs, that can only
+    /// happen to a database that others reach too.
+    async fn take_restored(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
 
     /// Counts up whenever something was committed, here or by another server.
     fn changes(&self) -> watch::Receiver<u64>;

@@ -129,7 +129,7 @@ impl PostgresDatabase {
     /// grants in it have ended. Tokens of CI systems from before must not be taken: that they were used may be
     /// forgotten.
     ///
-    /// Every server that uses the database is told once after its start, for a day.
+    /// Every server that uses the database is told once, at its start or while it runs; at a start for a day.
     ///
     /// # Errors
     /// As every read.
@@ -160,8 +160,8 @@ impl PostgresDatabase {
     }
 
     /// Ends all sessions, approvals and unused grants, because the database was put back to an older state in a way
-    /// that cannot be seen from within. Servers that run go on to take older tokens of CI systems until they are
-    /// started anew.
+    /// that cannot be seen from within. Servers that run ask for it, and refuse older tokens of CI systems a moment
+    /// later.
     ///
     /// # Errors
     /// As every write.
@@ -249,6 +249,10 @@ impl Database for PostgresDatabase {
 
     async fn write(&self, work: Work) -> Result<(), StoreError> {
         self.ask(Task::Change(work)).await
+    }
+
+    async fn take_restored(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.take_restored_flag().await
     }
 
     async fn read(&self, work: Work) -> Result<(), StoreError> {
