@@ -78,6 +78,8 @@ pub const SERVER_TOKEN_FILE: &str = "FNOX_SERVER_TOKEN_FILE";
 pub const OIDC_TOKEN: &str = "FNOX_OIDC_TOKEN";
 /// A file that holds an OIDC token for the team server.
 pub const OIDC_TOKEN_FILE: &str = "FNOX_OIDC_TOKEN_FILE";
+/// Certificates to trust besides those of the machine.
+pub const SERVER_CA_FILE: &str = "FNOX_SERVER_CA_FILE";
 /// `server.toml`
 pub const SERVER_CONFIG: &str = "FNOX_SERVER_CONFIG";
 /// The team server's database.
@@ -148,6 +150,14 @@ pub const VARIABLES: &[Variable] = &[
     read(
         OIDC_TOKEN,
         "The token itself; a file is better. Never reaches the program.",
+    ),
+    read(
+        "FNOX_ID_TOKEN",
+        "An OIDC token for the team server, as GitLab's `id_tokens` sets it. Never reaches the program.",
+    ),
+    read(
+        SERVER_CA_FILE,
+        "A file of certificates (PEM) to trust besides those of the machine, when fnox speaks with the team server.",
     ),
     read(
         WRITER_KEY_FILE,

@@ -14,7 +14,7 @@ use ipnet::IpNet;
 
 pub(crate) use self::administration::{
     AuditCommand, AuditGroup, BackupArgs, EmergencyArgs, NotifyCommand, NotifyGroup, PolicyCommand,
-    PolicyGroup, PolicyTestArgs, RestoreArgs, TokenArgs, TokenRole,
+    PolicyGroup, PolicyTestArgs, RestoreArgs, RestoredArgs, TokenArgs, TokenRole,
 };
 pub(crate) use self::issuer::{IssuerCommand, IssuerGroup, IssuerTokenArgs};
 
@@ -66,6 +66,8 @@ pub(crate) enum ServeCommand {
     Backup(BackupArgs),
     /// Put a copy back in the place of the database; nothing that was used or ended comes back
     Restore(RestoreArgs),
+    /// Tell that a PostgreSQL database was put back to an older state, so that nothing in it comes back
+    Restored(RestoredArgs),
     /// Verify the audit log
     Audit(AuditGroup),
     /// Make a token for an administrator, or for an identity provider (SCIM)
@@ -98,7 +100,7 @@ pub(crate) struct SettingsArgs {
     /// What clients and approvers reach the server by
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
-    /// SQLite file, or postgres://USER@HOST/DATABASE [env: `FNOX_SERVER_DATABASE`]
+    /// SQLite file, or `postgres://USER@HOST/DATABASE` [env: `FNOX_SERVER_DATABASE`]
     #[arg(long = "db", value_name = "DATABASE", value_hint = clap::ValueHint::FilePath)]
     pub database: Option<String>,
     /// The policy file
@@ -144,7 +146,7 @@ pub(crate) struct ServeInitArgs {
     /// What clients and approvers will reach the server by
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
-    /// SQLite file, or postgres://USER@HOST/DATABASE [env: `FNOX_SERVER_DATABASE`]
+    /// SQLite file, or `postgres://USER@HOST/DATABASE` [env: `FNOX_SERVER_DATABASE`]
     #[arg(long = "db", value_name = "DATABASE", value_hint = clap::ValueHint::FilePath)]
     pub database: Option<String>,
     /// Print a JSON document

@@ -8,9 +8,7 @@ use serde::{Serialize, Serializer};
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ServerInitialised {
     /// The first administrator's token, valid for a day; null if the database was there already.
-    #[serde(serialize_with = "shown")]
-    #[schemars(with = "Option<String>")]
-    pub bootstrap_token: Option<SecretString>,
+    pub bootstrap_token: Option<ShownToken>,
     /// The server's configuration.
     pub config: String,
     /// The policy.
@@ -27,9 +25,7 @@ pub struct ServerInitialised {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ServerToken {
     /// The token, which is not shown again.
-    #[serde(serialize_with = "shown")]
-    #[schemars(with = "String")]
-    pub token: Option<SecretString>,
+    pub token: ShownToken,
     /// `admin` or `scim`.
     pub role: &'static str,
     /// When it ends, in RFC 3339.
@@ -93,7 +89,7 @@ pub struct ServerBackedUp {
     pub bytes: u64,
 }
 
-/// `fnox serve restore --json`
+/// `fnox serve restore --json`, `fnox serve restored --json`
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ServerRestored {
     /// The database in which every session, approval and grant has ended.
@@ -111,11 +107,15 @@ pub struct ServerStateShown {
     pub approvals_cancelled: u64,
 }
 
-/// On the last line before the terminal.
-fn shown<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
-    match secret {
-        Some(secret) => serializer.serialize_some(secret.expose_secret()),
-        None => serializer.serialize_none(),
+/// A token that is shown once, to whoever may use it.
+#[derive(Debug, JsonSchema)]
+#[schemars(inline)]
+pub struct ShownToken(#[schemars(with = "String")] pub SecretString);
+
+impl Serialize for ShownToken {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // On the last line before the terminal.
+        serializer.serialize_str(self.0.expose_secret())
     }
 }
 

@@ -42,8 +42,11 @@ pub(crate) fn url(app: &App, args: &ServerArgs) -> Result<String, CliError> {
 
 /// A client in nobody's name.
 pub(crate) fn client(app: &App, url: &str) -> Result<ApiClient, CliError> {
+    let certificates = app.env.var(environment::SERVER_CA_FILE);
     let options = ClientOptions {
         time_limit: app.provider_time_limit().min(Duration::from_mins(1)),
+        ca_file: certificates
+            .map(|path| fnox_config::fields::resolve_path(path, &app.cwd, app.folders.home())),
         ..ClientOptions::default()
     };
     Ok(ApiClient::new(url, &options).map_err(TeamFailure::from)?)

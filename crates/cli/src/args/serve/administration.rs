@@ -85,12 +85,24 @@ pub(crate) struct BackupArgs {
 
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "No server may run on the database. All sessions, approvals and grants of the copy end, and tokens of CI systems\nfrom before are refused.\n\nPostgreSQL: restore with its own tools, then run this without FILE."
+    after_help = "No server may run on the database. All sessions, approvals and grants of the copy end, and tokens of CI systems\nfrom before are refused.\n\nPostgreSQL: restore with its own tools, then run `fnox serve restored`."
 )]
 pub(crate) struct RestoreArgs {
-    /// A file that `serve backup` wrote; none for PostgreSQL
+    /// A file that `serve backup` wrote
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    pub path: Option<PathBuf>,
+    pub path: PathBuf,
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// Print a JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Needed after pg_restore(1), or whenever the database was put back to an older state: all its sessions, approvals and\ngrants end, and tokens of CI systems from before are refused, also by servers that run. For SQLite `restore` does it."
+)]
+pub(crate) struct RestoredArgs {
     #[command(flatten)]
     pub file: FileArgs,
     /// Print a JSON document

@@ -1,4 +1,4 @@
-//! `fnox serve backup`, `restore`, `audit verify`
+//! `fnox serve backup`, `restore`, `restored`, `audit verify`
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use fnox_store_sqlite::SqliteDatabase;
 
 use super::places;
 use crate::app::{App, block_on};
-use crate::args::serve::{AuditCommand, AuditGroup, BackupArgs, RestoreArgs};
+use crate::args::serve::{AuditCommand, AuditGroup, BackupArgs, RestoreArgs, RestoredArgs};
 use crate::error::CliError;
 use crate::server::assemble::{self, OpenDatabase, store_failed};
 use crate::server::database::DatabasePlace;
@@ -46,28 +46,42 @@ pub(super) fn backup(app: &App, args: &BackupArgs) -> Result<(), CliError> {
 
 pub(super) fn restore(app: &App, args: &RestoreArgs) -> Result<(), CliError> {
     let (_, places) = places(app, &args.file)?;
-    match (&places.database, &args.path) {
-        (DatabasePlace::Sqlite(to), Some(from)) => {
-            let from = app.cwd.join(from);
-            SqliteDatabase::restore(&from, to, &app.clock).map_err(store_failed)?;
-        }
-        (DatabasePlace::Sqlite(_), None) => {
-            return Err(CliError::usage("name the copy to restore"));
-        }
-        (DatabasePlace::Postgres(_), None) => block_on(mark_restored(&places))??,
-        (DatabasePlace::Postgres(_), Some(_)) => {
-            return Err(CliError::Usage {
-                message: "a PostgreSQL database is restored with PostgreSQL's own tools".to_owned(),
-                help: Some(
-                    "use pg_restore(1), and then run `fnox serve restore` without a file, so that no right in the copy \
-                     comes back"
-                        .to_owned(),
-                ),
-            });
-        }
+    let DatabasePlace::Sqlite(to) = &places.database else {
+        return Err(CliError::Usage {
+            message: "a PostgreSQL database is restored with PostgreSQL's own tools".to_owned(),
+            help: Some(
+                "use pg_restore(1), and then run `fnox serve restored`, so that no right in the copy comes back"
+                    .to_owned(),
+            ),
+        });
+    };
+    let from = app.cwd.join(&args.path);
+    SqliteDatabase::restore(&from, to, &app.clock).map_err(store_failed)?;
+    tell_restored(app, &places, args.json)
+}
+
+/// An operator has put a PostgreSQL database back to an older state, and says so.
+pub(super) fn restored(app: &App, args: &RestoredArgs) -> Result<(), CliError> {
+    let (_, places) = places(app, &args.file)?;
+    if places.database.file().is_some() {
+        return Err(CliError::Usage {
+            message: format!(
+                "{} is an SQLite file, which needs no word about it",
+                places.database
+            ),
+            help: Some(
+                "`fnox serve restore FILE` puts a copy back and ends its rights by itself"
+                    .to_owned(),
+            ),
+        });
     }
+    block_on(mark_restored(&places))??;
+    tell_restored(app, &places, args.json)
+}
+
+fn tell_restored(app: &App, places: &Places, json: bool) -> Result<(), CliError> {
     let database = places.database.to_string();
-    if args.json {
+    if json {
         return app.printer.json(&ServerRestored { database });
     }
     app.printer.done(&format!(
@@ -128,6 +142,9 @@ async fn verify(places: &Places, keys: &ServerKeys) -> Result<AuditVerification,
                     source,
                 })?;
             let copy = folder.path().join("copy.db");
+            // The mark first: a copy that is newer than its mark is no old one put in the place of another.
+            let mark = |path: &Path| path.with_added_extension("mark");
+            let _ = std::fs::copy(mark(file), mark(&copy));
             SqliteDatabase::copy(file, &copy).map_err(store_failed)?;
             let database = OpenDatabase::open(&DatabasePlace::Sqlite(copy), false).await?;
             walk(&database, keys).await
@@ -169,7 +186,7 @@ async fn walk(database: &OpenDatabase, keys: &ServerKeys) -> Result<AuditVerific
         intact: report.is_intact() && unreadable.is_empty(),
         records: report.records,
         verified: report.verified,
-        head: head.map(|head| head.mac.iter().map(|byte| format!("{byte:02x}")).collect()),
+        head: head.map(|head| hex::encode(head.mac)),
         flaws: unreadable
             .into_iter()
             .chain(report.flaws.iter().map(ToString::to_string))

@@ -18,7 +18,7 @@ use crate::environment;
 use crate::error::CliError;
 use crate::server::assemble::{self, OpenDatabase, store_failed};
 use crate::server::database::DatabasePlace;
-use crate::server::documents::ServerInitialised;
+use crate::server::documents::{ServerInitialised, ShownToken};
 use crate::server::error::{ServerFailure, StartProblem};
 use crate::server::file::{FILE_NAME, ServerFile};
 use crate::server::settings::{Overrides, Places};
@@ -56,7 +56,7 @@ pub(super) fn run(app: &App, args: &ServeInitArgs) -> Result<(), CliError> {
         created.push("database");
     }
     let report = ServerInitialised {
-        bootstrap_token: token,
+        bootstrap_token: token.map(ShownToken),
         config: file.path.display().to_string(),
         policy: places.policy.display().to_string(),
         database: places.database.to_string(),
@@ -203,5 +203,5 @@ fn tell(app: &App, report: &ServerInitialised, places: &Places) -> Result<(), Cl
          The first administrator's token, for a day; it is not shown again:",
         report.config, report.policy, places.public_url
     ));
-    app.printer.line(token.expose_secret())
+    app.printer.line(token.0.expose_secret())
 }

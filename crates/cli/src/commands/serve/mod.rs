@@ -39,6 +39,7 @@ pub(crate) fn run(app: &App, args: ServeArgs) -> Result<ExitStatus, CliError> {
         ServeCommand::RevokeAll(args) => emergency::revoke_all(app, &args),
         ServeCommand::Backup(args) => data::backup(app, &args),
         ServeCommand::Restore(args) => data::restore(app, &args),
+        ServeCommand::Restored(args) => data::restored(app, &args),
         ServeCommand::Audit(group) => data::audit(app, &group),
         ServeCommand::Token(args) => token::run(app, &args),
         ServeCommand::Notify(group) => notify::run(app, &group),

@@ -160,17 +160,17 @@ fn claims(app: &App, path: &Path) -> Result<Claims, CliError> {
 
 fn subject(
     issuers: &[IssuerSettings],
-    named: Option<&str>,
+    chosen: Option<&str>,
     claims: Claims,
 ) -> Result<Subject, CliError> {
     let text = |claim: &str| claims.get(claim).and_then(serde_json::Value::as_str);
-    let issuer = match named {
+    let issuer = match chosen {
         Some(name) => issuers.iter().find(|issuer| issuer.name == name),
         None => text("iss").and_then(|iss| issuers.iter().find(|issuer| issuer.url == iss)),
     };
     let Some(issuer) = issuer else {
         let names: Vec<&str> = issuers.iter().map(|issuer| issuer.name.as_str()).collect();
-        let message = match named {
+        let message = match chosen {
             Some(name) => format!("there is no issuer `{}`", name.escape_debug()),
             None => format!(
                 "no issuer has the address `{}` of the claim `iss`",

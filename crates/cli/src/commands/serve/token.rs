@@ -10,7 +10,7 @@ use crate::app::{App, block_on};
 use crate::args::serve::{TokenArgs, TokenRole};
 use crate::error::CliError;
 use crate::server::assemble::{self, store_failed};
-use crate::server::documents::ServerToken;
+use crate::server::documents::{ServerToken, ShownToken};
 use crate::vault::values::seconds;
 
 /// An administrator's token stands in for a login, so it does not last.
@@ -47,7 +47,7 @@ pub(super) fn run(app: &App, args: &TokenArgs) -> Result<(), CliError> {
     let expires_at = now.checked_add(lifetime).unwrap_or(now);
     if args.json {
         return app.printer.json(&ServerToken {
-            token: Some(token.secret().clone()),
+            token: ShownToken(token.secret().clone()),
             role,
             expires_at: expires_at.to_string(),
         });
