@@ -119,7 +119,11 @@ fn init_tracing(cli: &Cli, env: &Env) {
         AuditStream.with_filter(filter_fn(|event| event.target() == audit_stream::TARGET))
     });
     let messages = if serving == Some(LogForm::Json) {
-        messages.json().flatten_event(true).boxed()
+        messages
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .boxed()
     } else {
         messages.without_time().boxed()
     };

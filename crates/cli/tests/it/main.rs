@@ -55,6 +55,16 @@ mod reencrypt;
 #[cfg(test)]
 mod schemas;
 #[cfg(test)]
+mod serve_init;
+#[cfg(test)]
+mod serve_settings;
+#[cfg(test)]
+mod serve_start;
+#[cfg(test)]
+mod serve_support;
+#[cfg(test)]
+mod serve_tools;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod team_approve;

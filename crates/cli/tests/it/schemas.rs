@@ -89,6 +89,35 @@ fn every_document_that_is_printed_fits_its_schema() {
     }
 }
 
+#[test]
+fn what_serve_prints_fits_its_schema_and_so_does_the_file_that_it_writes() {
+    let home = crate::serve_support::Home::new();
+    for (schema, arguments) in [
+        ("serve-policy-check", vec!["policy", "check"]),
+        ("serve-token", vec!["token", "--role", "scim"]),
+        ("serve-state", vec!["freeze"]),
+        ("serve-audit-verify", vec!["audit", "verify"]),
+        ("serve-backup", vec!["backup", "copy.db"]),
+        ("serve-restore", vec!["restore", "copy.db"]),
+    ] {
+        assert_fits(&format!("schemas/{schema}.json"), &home.json(&arguments));
+    }
+    let again = ok(
+        &home.sandbox,
+        &["serve", "init", "--dir", "server", "--json"],
+    );
+    assert_fits("schemas/serve-init.json", &json(&again));
+    home.configure("[notify.ntfy]\nurl = \"http://127.0.0.1:1\"\ntopic = \"t\"\n");
+    let run = home.run(&["notify", "test", "--json"]).finish();
+    assert_fits(
+        "schemas/serve-notify-test.json",
+        &json(&run.exits_with(6).stdout),
+    );
+    let home = crate::serve_support::Home::new();
+    let text = std::fs::read_to_string(home.file("server.toml")).unwrap();
+    assert_fits("server.schema.json", &toml(&text));
+}
+
 /// Something of everything that may stand in a project's file.
 const EVERYTHING: &str = r#"
 import = ["other.toml"]
