@@ -27,7 +27,7 @@ use crate::oidc::{OidcSetupError, Verifier};
 use crate::policy::{PolicyError, WatchedPolicy};
 use crate::routes::{self, PeerAddress};
 use crate::service::{Parts, Service};
-use crate::settings::{LimitSettings, Settings};
+use crate::settings::{ApproveBy, LimitSettings, Settings};
 use crate::store::{Database, Store, StoreError};
 
 /// Why a server did not start.
@@ -46,6 +46,9 @@ pub enum OpenError {
     /// The channels.
     #[error(transparent)]
     Notify(#[from] NotifySetupError),
+    /// Only people who logged in may decide, and nobody can log in.
+    #[error("`[approvals]` wants people who logged in to decide, and there is no `[login]`")]
+    NoLogin,
     /// The signing key cannot make keys of its own.
     #[error("the signing key cannot be used")]
     Keys,
@@ -89,6 +92,11 @@ impl Server {
             metrics,
             restored_at,
         } = opening;
+        let wants_login = settings.approvals.approve_by == ApproveBy::Login
+            || settings.approvals.approvals_needed > 1;
+        if wants_login && settings.login.is_none() {
+            return Err(OpenError::NoLogin);
+        }
         let policy = WatchedPolicy::open(&settings.policy, &settings.issuers)?;
         let verifier = Verifier::new(&settings.issuers, Arc::clone(&clock))?;
         let notifier = Notifier::new(&settings.notify, &settings.public_url, &clock)?;

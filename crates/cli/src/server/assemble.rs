@@ -168,6 +168,9 @@ pub(crate) fn open_failed(error: OpenError) -> CliError {
             }
         }
         OpenError::Oidc(error) => settings(error.to_string()).into(),
+        OpenError::NoLogin => settings(error.to_string())
+            .with_help("name an OpenID provider in `[login]`, or let a link decide: `approve = \"link\"`, `approvals_needed = 1`")
+            .into(),
         error => ServerFailure::start(StartProblem::Key, error.to_string()).into(),
     }
 }

@@ -289,7 +289,11 @@ async fn one_tap_works_only_where_it_was_switched_on() {
 
 #[tokio::test]
 async fn where_people_log_in_a_link_decides_nothing() {
-    let asked = asked(|settings| settings.approvals.approve_by = ApproveBy::Login).await;
+    let asked = asked(|settings| {
+        settings.approvals.approve_by = ApproveBy::Login;
+        settings.login = Some(crate::support::login());
+    })
+    .await;
     let page = asked.open().await.must_be(200);
     assert!(!page.text.contains("<form method=\"post\""));
     let nonce =

@@ -64,7 +64,11 @@ fn deactivate(value: &Value) -> Value {
 
 #[tokio::test]
 async fn a_person_who_is_deactivated_loses_session_requests_and_votes_at_once() {
-    let world = World::with(|settings| settings.approvals.approvals_needed = 2).await;
+    let world = World::with(|settings| {
+        settings.approvals.approvals_needed = 2;
+        settings.login = Some(crate::support::login());
+    })
+    .await;
     let admin = world.person("ann", &[Role::Admin]).await;
     world.put(&admin, "NPM_TOKEN", json!({})).await.must_be(201);
     let scim = provisioner(&world).await;

@@ -14,7 +14,7 @@ use fnox_core::clock::Clock;
 use fnox_core::{Token, TokenKind};
 use fnox_server::routes::PeerAddress;
 use fnox_server::settings::{
-    Algorithm, ApprovalSettings, IssuerSettings, LimitSettings, Preset, Settings,
+    Algorithm, ApprovalSettings, IssuerSettings, LimitSettings, LoginSettings, Preset, Settings,
 };
 use fnox_server::store::{NewSession, SessionRecord};
 use fnox_server::{Opening, Server, ServerKeys, Store, Subject};
@@ -266,6 +266,19 @@ pub(crate) fn request(
             .header(header::CONTENT_TYPE, "application/json")
             .body(Body::from(body.to_string()))
             .unwrap(),
+    }
+}
+
+/// People who log in at some provider; these tests open their sessions themselves.
+pub(crate) fn login() -> LoginSettings {
+    LoginSettings {
+        issuer: "github".to_owned(),
+        client_id: "fnox".to_owned(),
+        client_secret: None,
+        scopes: vec!["openid".to_owned()],
+        groups_claim: "groups".to_owned(),
+        roles: Vec::new(),
+        require_provisioned: false,
     }
 }
 
