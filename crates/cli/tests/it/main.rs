@@ -69,17 +69,31 @@ mod support;
 #[cfg(test)]
 mod team_approve;
 #[cfg(test)]
+mod team_crash;
+#[cfg(test)]
 mod team_exec;
 #[cfg(test)]
 mod team_flow;
 #[cfg(test)]
+mod team_http;
+#[cfg(test)]
+mod team_load;
+#[cfg(test)]
 mod team_login;
+#[cfg(test)]
+mod team_process;
+#[cfg(test)]
+mod team_races;
 #[cfg(test)]
 mod team_secret;
 #[cfg(test)]
 mod team_stand_in;
 #[cfg(test)]
 mod team_support;
+#[cfg(test)]
+mod telemetry;
+#[cfg(all(test, feature = "opentelemetry"))]
+mod telemetry_collector;
 #[cfg(test)]
 mod terminal;
 #[cfg(test)]
