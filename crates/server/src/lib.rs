@@ -1,7 +1,7 @@
 //! The team server: it keeps age files that it cannot open, and releases one once, after a person said yes.
 //!
 //! Who asks proves who it is by an OIDC token ([`oidc`]); a policy says what it may ask for ([`policy`]); an approval is
-//! one exact request ([`approval`]), which people hear of ([`notify`]) and decide about; it becomes one grant, and that
+//! one exact request ([`service`]), which people hear of ([`notify`]) and decide about; it becomes one grant, and that
 //! one fetch ([`store`]). [`routes`] is HTTP, and only that.
 //!
 //! Guarantees: every change is one transaction with its audit record, and the answer comes after it; a grant works
