@@ -15,7 +15,7 @@ fn contents(home: &Home) -> BTreeMap<String, Vec<u8>> {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             (name, std::fs::read(path).unwrap())
         })
-        .filter(|(name, _)| !name.contains("-shm") && !name.ends_with(".lock"))
+        .filter(|(name, _)| !name.contains("-shm") && !name.contains(".lock"))
         .collect()
 }
 

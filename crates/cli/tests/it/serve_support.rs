@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use crate::support;
 
 /// How long anything here may take before it counts as never.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_mins(1);
 
 /// What `serve init` made.
 #[derive(Debug)]

@@ -57,7 +57,7 @@ impl Service {
             }
             // The same is told by whatever fails because of it.
             Err(error) => {
-                tracing::debug!(%error, "whether the database was put back cannot be read")
+                tracing::debug!(%error, "whether the database was put back cannot be read");
             }
         }
     }
