@@ -184,6 +184,7 @@ impl Server {
             });
         }
         drop(listener);
+        self.service.close();
         if tokio::time::timeout(limits.drain, graceful.shutdown())
             .await
             .is_err()

@@ -82,12 +82,16 @@ impl Service {
         let ask = Ask::parse(body)?;
         let assessed = self.assess(caller, &ask).await?;
         let (record, is_new) = self.store_request(caller, &ask, assessed).await?;
+        let asked = match record.status {
+            ApprovalStatus::Pending => self.notifier().names(),
+            _ => Vec::new(),
+        };
         let created = ApprovalCreated {
             id: record.id,
             code: self.code_of(&record)?,
             expires_at: record.expires_at,
             status: record.status,
-            asked: self.notifier().names(),
+            asked,
         };
         Ok((created, is_new))
     }
@@ -237,7 +241,7 @@ impl Service {
     }
 
     /// An approval, for whoever asked and for those who decide. With `wait`, the answer comes when it is no longer
-    /// pending, or after that time.
+    /// pending, after that time, or when the server ends.
     pub(crate) async fn approval(
         &self,
         caller: &Caller,
@@ -246,6 +250,8 @@ impl Service {
     ) -> Result<Approval, Problem> {
         let wait = wait.min(LONGEST_WAIT);
         let mut changes = self.store().database().changes();
+        let mut closing = std::pin::pin!(self.closing());
+        let mut is_closing = false;
         let deadline = tokio::time::Instant::now() + wait;
         loop {
             changes.borrow_and_update();
@@ -256,14 +262,18 @@ impl Service {
             let now = self.now();
             if record.status_at(now) != ApprovalStatus::Pending
                 || tokio::time::Instant::now() >= deadline
+                || is_closing
             {
                 return Ok(record.view(now));
             }
             // Its own end is no change in the database.
             let end = record.expires_at.duration_since(now).unsigned_abs();
             let until = deadline.min(tokio::time::Instant::now() + end);
-            // A closed channel only means that nobody tells; the deadline still comes.
-            let _ = tokio::time::timeout_at(until, changes.changed()).await;
+            tokio::select! {
+                // A closed channel only means that nobody tells; the deadline still comes.
+                _ = tokio::time::timeout_at(until, changes.changed()) => {}
+                () = &mut closing => is_closing = true,
+            }
         }
     }
 

@@ -23,6 +23,7 @@ use fnox_api::{Problem, ProblemCode, Role};
 use fnox_core::audit::{Entry, Outcome};
 use fnox_core::clock::Clock;
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 pub use self::decisions::LinkView;
 pub(crate) use self::decisions::may_decide;
@@ -69,6 +70,8 @@ struct Inner {
     unwell: AtomicBool,
     /// When a write was last known to work, in seconds of the monotonic clock.
     proved_at: AtomicI64,
+    /// Whether the server is about to end.
+    closing: watch::Sender<bool>,
 }
 
 /// Whoever sends a request, when it is known.
@@ -115,6 +118,7 @@ impl Service {
                 parts,
                 unwell: AtomicBool::new(false),
                 proved_at: AtomicI64::new(i64::MIN),
+                closing: watch::Sender::new(false),
             }),
         }
     }
@@ -147,6 +151,19 @@ impl Service {
     #[must_use]
     pub fn policy(&self) -> &WatchedPolicy {
         &self.inner.parts.policy
+    }
+
+    /// Ends all waiting: long polls are answered with what is so now. Whoever asks again finds another server, or this
+    /// one after its start.
+    pub(crate) fn close(&self) {
+        self.inner.closing.send_replace(true);
+    }
+
+    /// Waits until the server is about to end.
+    pub(crate) async fn closing(&self) {
+        let mut closing = self.inner.closing.subscribe();
+        // The sender lives as long as this.
+        let _ = closing.wait_for(|closing| *closing).await;
     }
 
     pub(crate) fn now(&self) -> Timestamp {
