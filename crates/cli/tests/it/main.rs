@@ -73,6 +73,8 @@ mod team_crash;
 #[cfg(test)]
 mod team_exec;
 #[cfg(test)]
+mod team_faults;
+#[cfg(test)]
 mod team_flow;
 #[cfg(test)]
 mod team_http;
