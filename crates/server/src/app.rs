@@ -76,6 +76,7 @@ pub struct Opening {
 pub struct Server {
     service: Service,
     router: Router,
+    metrics: Option<PrometheusHandle>,
 }
 
 impl Server {
@@ -122,8 +123,12 @@ impl Server {
             policy,
             notifier,
         });
-        let router = routes::router(&service, metrics);
-        Ok(Self { service, router })
+        let router = routes::router(&service, metrics.clone());
+        Ok(Self {
+            service,
+            router,
+            metrics,
+        })
     }
 
     /// What it does.
@@ -146,7 +151,10 @@ impl Server {
     ) {
         let limits = self.service.settings().limits.clone();
         let keeper = self.service.clone();
-        let house = tokio::spawn(async move { keeper.keep_house().await });
+        let metrics = self.metrics.clone();
+        let house = tokio::spawn(async move {
+            tokio::join!(keeper.keep_house(), condense(metrics));
+        });
         let graceful = GracefulShutdown::new();
         let slots = Arc::new(Semaphore::new(limits.connections));
         let mut shutdown = std::pin::pin!(shutdown);
@@ -193,6 +201,16 @@ impl Server {
         }
         house.abort();
         self.service.notifier().drain().await;
+    }
+}
+
+/// Turns measured times into quantiles now and then: nobody may ask for them for days, and they are kept until then.
+async fn condense(metrics: Option<PrometheusHandle>) {
+    let Some(metrics) = metrics else { return };
+    let mut tick = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        tick.tick().await;
+        metrics.run_upkeep();
     }
 }
 

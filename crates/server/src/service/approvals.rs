@@ -271,7 +271,10 @@ impl Service {
             let until = deadline.min(tokio::time::Instant::now() + end);
             tokio::select! {
                 // A closed channel only means that nobody tells; the deadline still comes.
-                _ = tokio::time::timeout_at(until, changes.changed()) => {}
+                _ = tokio::time::timeout_at(until, changes.changed()) => {
+                    // It is told of every commit, also of others: many who wait do not all look after each one.
+                    tokio::time::sleep(RECHECK_PAUSE).await;
+                }
                 () = &mut closing => is_closing = true,
             }
         }
@@ -434,5 +437,7 @@ pub(super) fn later(now: Timestamp, by: Duration) -> Timestamp {
     now.checked_add(by).unwrap_or(now)
 }
 
+/// How often whoever waits looks again at most.
+const RECHECK_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 const LISTED: u32 = 100;
