@@ -37,6 +37,7 @@ use crate::args::serve::LogForm;
 use crate::args::{Cli, Command};
 use crate::error::CliError;
 use crate::output::{Printer, report};
+use crate::server::telemetry;
 use crate::vault::audit_stream::{self, AuditStream};
 
 /// Runs the command and prints its error, if it has one.
@@ -128,6 +129,7 @@ fn init_tracing(cli: &Cli, env: &Env) {
         messages.without_time().boxed()
     };
     let _ = tracing_subscriber::registry()
+        .with(telemetry::layer(serving.is_some()))
         .with(audit)
         .with(messages.with_filter(filter.and(of_ours)))
         .try_init();

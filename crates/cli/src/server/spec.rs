@@ -80,6 +80,11 @@ pub static SERVER: Section = Section {
             Kind::Table(&LIMITS),
             "How much callers may ask of the server.",
         ),
+        key(
+            "telemetry",
+            Kind::Table(&TELEMETRY),
+            "Where traces are sent, in a build that can.",
+        ),
     ],
 };
 
@@ -378,9 +383,28 @@ pub static LIMITS: Section = Section {
     ],
 };
 
+/// `[telemetry]`
+pub static TELEMETRY: Section = Section {
+    heading: "[telemetry]",
+    doc: "Traces for an [OpenTelemetry](https://opentelemetry.io) collector: one span for each request, with its route, method, status and request id, and nothing of what was asked or answered. Needs a build with the feature `opentelemetry`.",
+    fields: &[
+        needed(
+            "endpoint",
+            Kind::Text,
+            "The collector's address for OTLP over HTTP, such as `\"http://127.0.0.1:4318\"`; `/v1/traces` is added to it.",
+        ),
+        key(
+            "headers_file",
+            Kind::Path,
+            "File of headers for the collector, such as `Authorization: Bearer …`, one a line. Then `endpoint` is https or on loopback. Default: none.",
+        ),
+    ],
+};
+
 /// Every section, in the order of the reference page.
-pub static SECTIONS: [&Section; 11] = [
-    &SERVER, &ISSUER, &LOGIN, &ROLES, &APPROVALS, &NOTIFY, &NTFY, &WEBHOOK, &SLACK, &EMAIL, &LIMITS,
+pub static SECTIONS: [&Section; 12] = [
+    &SERVER, &ISSUER, &LOGIN, &ROLES, &APPROVALS, &NOTIFY, &NTFY, &WEBHOOK, &SLACK, &EMAIL,
+    &LIMITS, &TELEMETRY,
 ];
 
 #[cfg(test)]

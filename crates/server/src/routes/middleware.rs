@@ -8,6 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use fnox_api::{Problem, ProblemCode};
 use tracing::Instrument as _;
+use tracing::field::Empty;
 use uuid::Uuid;
 
 use super::App;
@@ -25,7 +26,7 @@ pub(super) async fn around(State(app): State<App>, request: Request, next: Next)
     let address = peer(&app, &request);
     let begun = tokio::time::Instant::now();
     let limit = time_limit(&app, &method, &route);
-    let span = tracing::info_span!("request", %id, %method, %route, %address);
+    let span = tracing::info_span!("request", %id, %method, %route, %address, status = Empty);
     let work = next.run(request).instrument(span.clone());
     let mut response = tokio::time::timeout(limit, work)
         .await
@@ -58,6 +59,8 @@ pub(super) async fn around(State(app): State<App>, request: Request, next: Next)
             "answered"
         );
     });
+    // After the line of the log, which has it already: for traces.
+    span.record("status", response.status().as_u16());
     let labels = [
         ("route", route),
         ("method", method.to_string()),

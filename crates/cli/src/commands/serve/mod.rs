@@ -25,6 +25,7 @@ use crate::server::error::{ServerFailure, StartProblem};
 use crate::server::file::ServerFile;
 use crate::server::running::until_the_end;
 use crate::server::settings::{self, Overrides, Places};
+use crate::server::telemetry::Collector;
 use crate::vault::running::Signals;
 
 pub(crate) fn run(app: &App, args: ServeArgs) -> Result<ExitStatus, CliError> {
@@ -54,18 +55,23 @@ fn serve(app: &App, args: &SettingsArgs) -> Result<ExitStatus, CliError> {
     let places = Places::of(app, &file, &flags)?;
     places.must_be_private()?;
     let settings = settings::server(app, &file, &flags, &places)?;
+    let collector = Collector::read(&file)?;
     hardening::prepare_server();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(CliError::Output)?;
-    let outcome = runtime.block_on(run_server(&places, settings));
+    let outcome = runtime.block_on(run_server(&places, settings, collector));
     // A disk that hangs must not keep the server from ending.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     outcome.map(|()| ExitStatus::Success)
 }
 
-async fn run_server(places: &Places, settings: Settings) -> Result<(), CliError> {
+async fn run_server(
+    places: &Places,
+    settings: Settings,
+    collector: Option<Collector>,
+) -> Result<(), CliError> {
     // First, so that none ends the server half-way through its start.
     let signals = Signals::receive()?;
     let keys = assemble::keys(places)?;
@@ -96,6 +102,7 @@ async fn run_server(places: &Places, settings: Settings) -> Result<(), CliError>
     let scheme = if tls.is_some() { "https" } else { "http" };
     let address = listener.local_addr().map_err(CliError::Output)?;
     let service = server.service().clone();
+    let telemetry = collector.map(Collector::start).transpose()?;
     tracing::info!("serving at {scheme}://{address}");
     tracing::info!(
         public_url = places.public_url, database = %places.database, rules = service.policy().current().rules(),
@@ -104,6 +111,9 @@ async fn run_server(places: &Places, settings: Settings) -> Result<(), CliError>
     server
         .serve(listener, tls, until_the_end(signals, service, certificate))
         .await;
+    if let Some(telemetry) = telemetry {
+        telemetry.end().await;
+    }
     tracing::info!("the server has ended");
     Ok(())
 }

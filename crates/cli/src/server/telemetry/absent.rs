@@ -1,0 +1,43 @@
+//! Telemetry of a build without the feature `opentelemetry`: there is none, and whoever asks for it is told.
+
+use tracing_subscriber::layer::Identity;
+
+use crate::error::CliError;
+use crate::server::error::{ServerFailure, StartProblem};
+use crate::server::file::ServerFile;
+
+/// Where traces go: nowhere, so there is no value of it.
+#[derive(Debug)]
+pub(crate) enum Collector {}
+
+impl Collector {
+    /// Refuses a `[telemetry]` table, which would otherwise be ignored silently.
+    pub(crate) fn read(file: &ServerFile) -> Result<Option<Self>, CliError> {
+        if !file.top().table("telemetry").exists() {
+            return Ok(None);
+        }
+        let message = format!(
+            "{} has a [telemetry] table, and this fnox was built without OpenTelemetry",
+            file.path.display()
+        );
+        Err(ServerFailure::start(StartProblem::Settings, message)
+            .with_help(
+                "take the table out, or build with: cargo build --release -p fnox-cli --features opentelemetry",
+            )
+            .into())
+    }
+
+    pub(crate) fn start(self) -> Result<Self, CliError> {
+        match self {}
+    }
+
+    #[expect(clippy::unused_async, reason = "as in a build with the feature")]
+    pub(crate) async fn end(self) {
+        match self {}
+    }
+}
+
+/// What sees the spans: nothing.
+pub(crate) fn layer(_serves: bool) -> Option<Identity> {
+    None
+}
