@@ -87,6 +87,8 @@ mod team_process;
 #[cfg(test)]
 mod team_races;
 #[cfg(test)]
+mod team_restore;
+#[cfg(test)]
 mod team_secret;
 #[cfg(test)]
 mod team_stand_in;
