@@ -63,12 +63,21 @@ pub(super) async fn around(State(app): State<App>, request: Request, next: Next)
     span.record("status", response.status().as_u16());
     let labels = [
         ("route", route),
-        ("method", method.to_string()),
+        ("method", counted(&method).to_owned()),
         ("status", response.status().as_u16().to_string()),
     ];
     metrics::counter!("fnox_http_requests_total", &labels).increment(1);
     metrics::histogram!("fnox_http_request_seconds", &labels[..2]).record(elapsed.as_secs_f64());
     response
+}
+
+/// A method as it is counted. Clients can make methods up, and each would take memory for counters of its own.
+fn counted(method: &Method) -> &'static str {
+    const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    KNOWN
+        .into_iter()
+        .find(|known| *known == method.as_str())
+        .unwrap_or("other")
 }
 
 /// A long poll may take its wait on top.
@@ -101,5 +110,19 @@ fn finish(response: &mut Response, id: &str) {
         headers
             .entry(name)
             .or_insert_with(|| HeaderValue::from_static(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_that_a_client_made_up_are_counted_as_one() {
+        assert_eq!(counted(&Method::PATCH), "PATCH");
+        for made_up in ["get", "GETS", "MADE-UP"] {
+            let method = Method::from_bytes(made_up.as_bytes()).unwrap();
+            assert_eq!(counted(&method), "other");
+        }
     }
 }
