@@ -96,7 +96,8 @@ mod team_stand_in;
 mod team_support;
 #[cfg(test)]
 mod telemetry;
-#[cfg(all(test, feature = "opentelemetry"))]
+#[cfg(feature = "opentelemetry")]
+#[cfg(test)]
 mod telemetry_collector;
 #[cfg(test)]
 mod terminal;

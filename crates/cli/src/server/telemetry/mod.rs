@@ -5,7 +5,7 @@
 //! any other build the table is an error that says how to build.
 //!
 //! Guarantees: a span says which route was asked for, how it ended and how long it took, and nothing else. What may be
-//! sent is a list of its own ([`spans`]), so that no token, path of a link, key or name leaves with a field that somebody
+//! sent is a list of its own (`spans`), so that no token, path of a link, key or name leaves with a field that somebody
 //! adds to the log. A collector that is slow or away delays no request: spans wait in a queue of limited length and are
 //! lost when it is full. Libraries' own variables (`OTEL_…`) change nothing.
 
