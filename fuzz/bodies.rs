@@ -265,7 +265,8 @@ pub fn jwks(data: &[u8]) {
             for why in keys.refused() {
                 is_one_line(why);
             }
-            assert_eq!(keys.is_empty(), keys.len() == 0);
+            let count = keys.len();
+            assert_eq!(keys.is_empty(), count == 0);
             // The text of no token, signed by nobody.
             for id in ["", "k1", "same"] {
                 if let Some(key) = keys.find(id) {

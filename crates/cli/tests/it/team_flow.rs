@@ -8,9 +8,9 @@ use fnox_testkit::services::program;
 use fnox_testkit::wait::until_some;
 use serde_json::Value;
 
-use crate::team_support::{Team, match_code};
+use crate::team_support::{Team, match_code, variable};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 const VALUE: &str = "npm_canary_7f3a9c51d2e84b06";
 
 #[test]
@@ -46,7 +46,7 @@ fn any_of_two_servers_on_one_postgresql_serves_any_step() {
 
 /// A database of its own on the cluster that `scripts/test` starts.
 fn postgres_database() -> String {
-    let cluster = std::env::var("FNOX_TEST_POSTGRES_URL").expect("FNOX_TEST_POSTGRES_URL");
+    let cluster = variable("FNOX_TEST_POSTGRES_URL").expect("FNOX_TEST_POSTGRES_URL");
     let name = format!("team_{}", std::process::id());
     for statement in [
         format!("DROP DATABASE IF EXISTS {name}"),
@@ -89,7 +89,7 @@ fn approve_in_the_browser(team: &Team) {
     assert!(!told.contains(&code), "the push holds the code");
     assert_eq!(push.actions.len(), 1);
     let page = push.actions[0].url.clone();
-    let screenshots = std::env::var("FNOX_TEST_SCREENSHOTS").ok();
+    let screenshots = variable("FNOX_TEST_SCREENSHOTS");
     let shot = screenshots.map(|folder| format!("{folder}/approve.png"));
     let mut steps = vec!["text"];
     if let Some(shot) = &shot {

@@ -44,6 +44,11 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// What `scripts/test` sets.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    fnox_core::Env::of_process().var(name).map(str::to_owned)
+}
+
 /// A port of 127.0.0.1 that was free a moment ago.
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -59,7 +64,7 @@ pub(crate) struct Issuer {
 
 impl Issuer {
     pub(crate) fn start() -> Self {
-        let python = std::env::var_os("FNOX_TEST_JOSE_PYTHON").expect("FNOX_TEST_JOSE_PYTHON");
+        let python = variable("FNOX_TEST_JOSE_PYTHON").expect("FNOX_TEST_JOSE_PYTHON");
         let mut child = Command::new(python)
             .arg(root().join("tests/team/issuer.py"))
             .stdin(Stdio::piped())
@@ -200,7 +205,7 @@ impl Team {
             ])
             .command_arg(self.folder.join("server.toml"))
             .start();
-        until("the server's port", Duration::from_secs(60), || {
+        until("the server's port", Duration::from_mins(1), || {
             TcpStream::connect(("127.0.0.1", port)).is_ok() || !running.is_running()
         });
         let runs = running.is_running();
