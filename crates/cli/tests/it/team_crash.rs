@@ -88,7 +88,8 @@ async fn what_was_answered_is_true_after_the_team_server_was_killed() {
         // The same while it serves.
         home.verify_audit();
     }
-    every_fetch_is_on_record(&home, &server, &history.lock().unwrap()).await;
+    let recorded = fetches_on_record(&home, &server).await;
+    every_fetch_is_on_record(&recorded, &history.lock().unwrap());
     server.end();
     let history = history.lock().unwrap();
     let count = |fits: fn(&crate::team_load::Request) -> bool| {
@@ -287,7 +288,8 @@ async fn check_request(
 }
 
 /// As many records of fetches as there were fetches.
-async fn every_fetch_is_on_record(home: &Home, server: &Process, history: &History) {
+/// How many fetches of each approval the audit log tells of.
+async fn fetches_on_record(home: &Home, server: &Process) -> BTreeMap<String, u32> {
     let mut client = server.client();
     let mut recorded: BTreeMap<String, u32> = BTreeMap::new();
     let mut after = 0;
@@ -300,9 +302,12 @@ async fn every_fetch_is_on_record(home: &Home, server: &Process, history: &Histo
         }
         match page.body["next"].as_u64() {
             Some(next) => after = next,
-            None => break,
+            None => return recorded,
         }
     }
+}
+
+fn every_fetch_is_on_record(recorded: &BTreeMap<String, u32>, history: &History) {
     for (id, request) in &history.requests {
         let count = recorded.get(id).copied().unwrap_or(0);
         let range = request.delivered..=(request.delivered + request.open).min(1);

@@ -116,12 +116,12 @@ impl Client {
         let stream = self.stream.as_mut().unwrap();
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address);
         if !bearer.is_empty() {
-            head += &format!("Authorization: Bearer {bearer}\r\n");
+            head.extend(["Authorization: Bearer ", bearer, "\r\n"]);
         }
         if !body.is_empty() {
             head += "Content-Type: application/json\r\n";
         }
-        head += &format!("Content-Length: {}\r\n\r\n{body}", body.len());
+        head.extend(["Content-Length: ", &body.len().to_string(), "\r\n\r\n", body]);
         stream.write_all(head.as_bytes()).await.map_err(|_| Gone)?;
         let (answer, is_last) = read_answer(stream).await?;
         if is_last {
