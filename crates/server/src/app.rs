@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
@@ -214,6 +214,14 @@ async fn condense(metrics: Option<PrometheusHandle>) {
     }
 }
 
+/// Returns if nothing has begun within a time. Which version of HTTP a connection speaks is found out before the limit
+/// for heads counts, so that one which says nothing would keep its place forever.
+async fn nothing_begins(begun: &Notify, limit: Duration) {
+    if tokio::time::timeout(limit, begun.notified()).await.is_ok() {
+        std::future::pending::<()>().await;
+    }
+}
+
 struct Connection {
     router: Router,
     address: SocketAddr,
@@ -250,7 +258,10 @@ impl Connection {
             limits,
             watcher,
         } = self;
+        let begun = Arc::new(Notify::new());
+        let begins = Arc::clone(&begun);
         let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+            begins.notify_one();
             request.extensions_mut().insert(PeerAddress(address));
             let router = router.clone();
             async move {
@@ -274,8 +285,13 @@ impl Connection {
         let connection = builder
             .serve_connection(TokioIo::new(stream), service)
             .into_owned();
-        if let Err(error) = watcher.watch(connection).await {
-            tracing::debug!(%address, %error, "a connection broke");
+        tokio::select! {
+            outcome = watcher.watch(connection) => if let Err(error) = outcome {
+                tracing::debug!(%address, %error, "a connection broke");
+            },
+            () = nothing_begins(&begun, limits.header) => {
+                tracing::debug!(%address, "a connection asked for nothing");
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use fnox_api::{Problem, ProblemCode};
@@ -27,7 +27,16 @@ pub(super) async fn around(State(app): State<App>, request: Request, next: Next)
     let begun = tokio::time::Instant::now();
     let limit = time_limit(&app, &method, &route);
     let span = tracing::info_span!("request", %id, %method, %route, %address, status = Empty);
-    let work = next.run(request).instrument(span.clone());
+    let work = async {
+        let limit = app.service.settings().limits.body;
+        if announces_more(limit, request.headers()) {
+            let detail = format!("a body may have {limit} bytes at most");
+            let problem = Problem::new(ProblemCode::TooLarge).with_detail(detail);
+            return Refused(problem).into_response();
+        }
+        next.run(request).await
+    };
+    let work = work.instrument(span.clone());
     let mut response = tokio::time::timeout(limit, work)
         .await
         .unwrap_or_else(|_| Refused::of(ProblemCode::Timeout).into_response());
@@ -78,6 +87,14 @@ fn counted(method: &Method) -> &'static str {
         .into_iter()
         .find(|known| *known == method.as_str())
         .unwrap_or("other")
+}
+
+/// What says of itself that it is too large is refused before it comes.
+fn announces_more(limit: usize, headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok())
+        .is_some_and(|length| usize::try_from(length).map_or(true, |length| length > limit))
 }
 
 /// A long poll may take its wait on top.
