@@ -40,6 +40,7 @@ use self::binding::Binding;
 pub use self::sources::SourceReport;
 use self::sources::Sources;
 use self::stored::Stored;
+pub(in crate::backend) use self::stored::not_readable;
 use crate::error::ProviderError;
 use crate::provider::{Context, Provider, Request};
 use crate::settings::Settings;

@@ -79,7 +79,7 @@ impl Stored {
     }
 }
 
-pub(super) fn not_readable() -> ProviderError {
+pub(in crate::backend) fn not_readable() -> ProviderError {
     ProviderError::misconfigured("the stored value is not a readable age file")
         .with_remedy("set the value again with `fnox set`")
 }

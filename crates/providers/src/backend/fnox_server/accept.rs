@@ -7,6 +7,7 @@ use fnox_core::signed::{self, SignedError, SignedPlace};
 use fnox_core::{SecretBytes, SecretString};
 
 use super::{Answer, Place, TeamServer};
+use crate::backend::age::not_readable;
 use crate::error::ProviderError;
 
 impl TeamServer {
@@ -37,6 +38,7 @@ impl TeamServer {
                 .max()
                 .unwrap_or(0);
             let answer = plaintext
+                .map_err(|error| damaged(&key, error))
                 .and_then(|plaintext| place.accepts(&key, version, minimum, plaintext))
                 .and_then(text);
             if answer.is_ok() && !place.writers.is_empty() {
@@ -129,6 +131,19 @@ fn refused(key: &str, error: &SignedError) -> ProviderError {
         }
     };
     ProviderError::denied(format!("`{key}` is refused: {error}")).with_remedy(remedy)
+}
+
+/// The server takes nothing that has not the form of an age file, and its writer encrypted a whole one.
+fn damaged(key: &str, error: ProviderError) -> ProviderError {
+    if error != not_readable() {
+        return error;
+    }
+    ProviderError::denied(format!(
+        "`{key}` is refused: what the server handed out is no whole age file: it was changed"
+    ))
+    .with_remedy(
+        "treat the server as compromised until you know why; `fnox secret set` stores the value anew",
+    )
 }
 
 fn other_version(key: &str, version: u64, signed: u64) -> ProviderError {
