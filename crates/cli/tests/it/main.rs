@@ -79,9 +79,13 @@ mod team_flow;
 #[cfg(test)]
 mod team_http;
 #[cfg(test)]
+mod team_limits;
+#[cfg(test)]
 mod team_load;
 #[cfg(test)]
 mod team_login;
+#[cfg(test)]
+mod team_malice;
 #[cfg(test)]
 mod team_process;
 #[cfg(test)]
