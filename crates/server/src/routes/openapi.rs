@@ -1,7 +1,10 @@
 //! The OpenAPI document, made of the handlers and the wire types.
 
+use fnox_api::Problem;
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi};
+use utoipa::openapi::{Content, Object, Ref, RefOr, Response, Schema};
+use utoipa::{Modify, OpenApi, ToSchema as _};
 
 use super::{admin, approvals, grants, health, scim, secrets, sessions};
 
@@ -23,7 +26,7 @@ use super::{admin, approvals, grants, health, scim, secrets, sessions};
         scim::create, scim::list, scim::read, scim::change, scim::remove,
         health::live, health::ready,
     ),
-    modifiers(&Bearers)
+    modifiers(&Bearers, &MediaTypes)
 )]
 struct Document;
 
@@ -53,6 +56,80 @@ impl Modify for Bearers {
             components.add_security_scheme(name, SecurityScheme::Http(scheme));
         }
     }
+}
+
+/// The media types of answers: problem documents have their own (RFC 9457), and so has all of SCIM (RFC 7644, section
+/// 3.1). The handlers' annotations say `application/json` for everything.
+struct MediaTypes;
+
+impl Modify for MediaTypes {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        for (path, item) in &mut document.paths.paths {
+            let operations = [
+                &mut item.get,
+                &mut item.put,
+                &mut item.post,
+                &mut item.delete,
+                &mut item.patch,
+            ];
+            for operation in operations.into_iter().flatten() {
+                name_media_types(operation, path.starts_with(scim::BASE));
+            }
+        }
+    }
+}
+
+fn name_media_types(operation: &mut Operation, is_scim: bool) {
+    for response in operation.responses.responses.values_mut() {
+        let RefOr::T(response) = response else {
+            continue;
+        };
+        let is_problem = is_of_problem(response);
+        let media_type = match (is_scim, is_problem) {
+            (true, _) => "application/scim+json",
+            (false, true) => "application/problem+json",
+            (false, false) => continue,
+        };
+        let Some(content) = response.content.shift_remove("application/json") else {
+            continue;
+        };
+        let content = if is_scim { any_object() } else { content };
+        response.content.insert(media_type.to_owned(), content);
+    }
+    operation
+        .responses
+        .responses
+        .insert("default".to_owned(), RefOr::T(anything_else(is_scim)));
+}
+
+/// Whether it is a problem document.
+fn is_of_problem(response: &Response) -> bool {
+    response
+        .content
+        .values()
+        .any(|content| matches!(content, RefOr::T(content) if content.schema == Some(of_problem())))
+}
+
+fn of_problem() -> RefOr<Schema> {
+    RefOr::Ref(Ref::from_schema_name(Problem::name()))
+}
+
+/// What RFC 7643 and RFC 7644 say, and not this document.
+fn any_object() -> RefOr<Content> {
+    RefOr::T(Content::new(Some(RefOr::T(Schema::Object(Object::new())))))
+}
+
+/// What every operation can answer, such as 401 without a token and 429 after too many requests.
+fn anything_else(is_scim: bool) -> Response {
+    let (media_type, content) = if is_scim {
+        ("application/scim+json", any_object())
+    } else {
+        let content = RefOr::T(Content::new(Some(of_problem())));
+        ("application/problem+json", content)
+    };
+    let mut response = Response::new("Any other problem.");
+    response.content.insert(media_type.to_owned(), content);
+    response
 }
 
 /// The document as JSON.

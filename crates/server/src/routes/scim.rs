@@ -81,7 +81,8 @@ fn yes() -> bool {
 
 /// Tell of a person.
 #[utoipa::path(post, path = "/scim/v2/Users", tag = "people", security(("provisioning" = [])),
-    request_body = Object, responses((status = 201, body = Object), (status = 409, body = Problem)))]
+    request_body = Object, responses((status = 201, body = Object), (status = 400, body = Problem),
+        (status = 403, body = Problem), (status = 409, body = Problem)))]
 pub(super) async fn create(
     State(app): State<App>,
     Provisioner(caller): Provisioner,
@@ -107,7 +108,8 @@ pub(super) async fn create(
 
 /// A person.
 #[utoipa::path(get, path = "/scim/v2/Users/{id}", tag = "people", security(("provisioning" = [])),
-    params(("id" = Uuid, Path)), responses((status = 200, body = Object), (status = 404, body = Problem)))]
+    params(("id" = Uuid, Path)), responses((status = 200, body = Object), (status = 403, body = Problem),
+        (status = 404, body = Problem)))]
 pub(super) async fn read(
     State(app): State<App>,
     Provisioner(caller): Provisioner,
@@ -135,7 +137,7 @@ pub(super) struct Listing {
 /// People; the filter may be `userName eq "…"` or `externalId eq "…"`.
 #[utoipa::path(get, path = "/scim/v2/Users", tag = "people", security(("provisioning" = [])),
     params(("filter" = Option<String>, Query), ("startIndex" = Option<i64>, Query), ("count" = Option<i64>, Query)),
-    responses((status = 200, body = Object), (status = 400, body = Problem)))]
+    responses((status = 200, body = Object), (status = 400, body = Problem), (status = 403, body = Problem)))]
 pub(super) async fn list(
     State(app): State<App>,
     Provisioner(caller): Provisioner,
@@ -217,7 +219,8 @@ struct Operation {
 /// Change a person. `active` false ends everything of theirs at once.
 #[utoipa::path(patch, path = "/scim/v2/Users/{id}", tag = "people", security(("provisioning" = [])),
     params(("id" = Uuid, Path)), request_body = Object,
-    responses((status = 200, body = Object), (status = 400, body = Problem), (status = 404, body = Problem)))]
+    responses((status = 200, body = Object), (status = 400, body = Problem), (status = 403, body = Problem),
+        (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(super) async fn change(
     State(app): State<App>,
     Provisioner(caller): Provisioner,
@@ -302,7 +305,8 @@ fn attribute(
 
 /// Delete a person, with everything of theirs.
 #[utoipa::path(delete, path = "/scim/v2/Users/{id}", tag = "people", security(("provisioning" = [])),
-    params(("id" = Uuid, Path)), responses((status = 204), (status = 404, body = Problem)))]
+    params(("id" = Uuid, Path)), responses((status = 204), (status = 403, body = Problem),
+        (status = 404, body = Problem)))]
 pub(super) async fn remove(
     State(app): State<App>,
     Provisioner(caller): Provisioner,

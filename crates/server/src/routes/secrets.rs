@@ -176,8 +176,10 @@ fn default_project() -> String {
 
 /// The same in the default project.
 #[utoipa::path(put, path = "/v1/secrets/{key}", tag = "secrets", security(("session" = [])),
-    params(("key" = String, Path)), request_body = PutSecret,
-    responses((status = 200, body = SecretView), (status = 201, body = SecretView), (status = 403, body = Problem)))]
+    params(("key" = String, Path), ("If-Match" = Option<String>, Header), ("If-None-Match" = Option<String>, Header)),
+    request_body = PutSecret, responses((status = 200, body = SecretView), (status = 201, body = SecretView),
+        (status = 400, body = Problem), (status = 403, body = Problem), (status = 412, body = Problem),
+        (status = 413, body = Problem), (status = 415, body = Problem)))]
 pub(super) async fn store_default(
     state: State<App>,
     caller: Administrator,
@@ -203,8 +205,9 @@ pub(super) async fn read_default(
 
 /// The same in the default project.
 #[utoipa::path(delete, path = "/v1/secrets/{key}", tag = "secrets", security(("session" = [])),
-    params(("key" = String, Path), ("profile" = Option<String>, Query)),
-    responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem)))]
+    params(("key" = String, Path), ("profile" = Option<String>, Query), ("If-Match" = Option<String>, Header)),
+    responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem),
+        (status = 412, body = Problem)))]
 pub(super) async fn remove_default(
     state: State<App>,
     caller: Administrator,
@@ -231,7 +234,7 @@ pub(super) async fn versions_default(
 /// The same in the default project.
 #[utoipa::path(get, path = "/v1/secrets", tag = "secrets", security(("session" = [])),
     params(("profile" = Option<String>, Query), ("after" = Option<String>, Query), ("limit" = Option<u32>, Query)),
-    responses((status = 200, body = SecretList)))]
+    responses((status = 200, body = SecretList), (status = 400, body = Problem)))]
 pub(super) async fn list_default(
     state: State<App>,
     caller: Caller,
