@@ -1,8 +1,10 @@
-"""As much of JSON Schema (draft 2020-12) as vault-protocol.schema.json uses.
+"""As much of JSON Schema (draft 2020-12) as vault-protocol.schema.json and openapi.json use.
 
 A keyword that is not known here is an error: a check that quietly checks nothing would be worse than none.
 """
 
+import base64
+import datetime
 import re
 
 ANNOTATIONS = {"$schema", "title", "description", "default", "contentEncoding", "examples"}
@@ -16,11 +18,28 @@ TYPES = {
     "number": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
 }
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
 def same(one, other):
     """Equality as JSON has it: true is not 1."""
     return type(one) is type(other) and one == other
+
+
+def is_time(text):
+    """Whether a text is a time as RFC 3339 has it, in UTC."""
+    try:
+        datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return bool(TIME.fullmatch(text))
+
+
+def is_base64(text):
+    try:
+        return base64.b64encode(base64.b64decode(text, validate=True)).decode() == text
+    except ValueError:
+        return False
 
 
 class Schemas:
@@ -83,9 +102,15 @@ class Schemas:
             for key in value.keys() - schema.get("properties", {}).keys():
                 yield from self.flaws(value[key], wanted, f"{place}.{key}")
 
-    def check_items(self, value, wanted, _, place):
+    def check_prefixItems(self, value, wanted, _, place):
         if isinstance(value, list):
-            for index, item in enumerate(value):
+            for index, (item, schema) in enumerate(zip(value, wanted)):
+                yield from self.flaws(item, schema, f"{place}[{index}]")
+
+    def check_items(self, value, wanted, schema, place):
+        if isinstance(value, list):
+            first = len(schema.get("prefixItems", []))
+            for index, item in enumerate(value[first:], first):
                 yield from self.flaws(item, wanted, f"{place}[{index}]")
 
     def check_oneOf(self, value, wanted, _, place):
@@ -110,5 +135,11 @@ class Schemas:
             yield f"{place}: {value} is more than {wanted}"
 
     def check_format(self, value, wanted, _, place):
-        if wanted == "uuid" and isinstance(value, str) and not UUID.fullmatch(value):
+        if not isinstance(value, str):
+            return
+        if wanted == "uuid" and not UUID.fullmatch(value):
             yield f"{place}: {value!r} is not a UUID"
+        if wanted == "date-time" and not is_time(value):
+            yield f"{place}: {value!r} is not a time in UTC (RFC 3339)"
+        if wanted == "byte" and not is_base64(value):
+            yield f"{place}: {value[:40]!r} is not base64 with padding"
