@@ -43,7 +43,7 @@ codes! {
     /// 400
     CodeMissing = "code_missing", 400, "The match code is missing.";
     /// 400
-    NonceInvalid = "nonce_invalid", 400, "The form is not the newest one of this page.";
+    NonceInvalid = "nonce_invalid", 400, "The form was used before, or is not of this page.";
     /// 401
     Unauthenticated = "unauthenticated", 401, "The request needs a bearer token.";
     /// 401

@@ -144,7 +144,7 @@ pub static ISSUER: Section = Section {
 /// `[login]`
 pub static LOGIN: Section = Section {
     heading: "[login]",
-    doc: "How people log in. Without it there is only the bootstrap administrator.",
+    doc: "How people log in. Without it there is only the bootstrap administrator. Register `http://127.0.0.1` (any port, for `fnox login`) and `PUBLIC_URL/login/callback` (for the pages) as redirect addresses at the provider.",
     fields: &[
         needed("issuer", Kind::Text, "Which `[[issuer]]` people come from."),
         needed(

@@ -115,7 +115,9 @@ impl FromRequestParts<App> for Provisioner {
             TokenKind::Session,
             TokenKind::Bootstrap,
         ];
-        caller(parts, app, &kinds).await.map(Self)
+        let caller = caller(parts, app, &kinds).await?;
+        crate::service::must_provision(&caller)?;
+        Ok(Self(caller))
     }
 }
 

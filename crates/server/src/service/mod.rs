@@ -30,6 +30,7 @@ pub(crate) use self::decisions::may_decide;
 pub use self::login::BOOTSTRAP;
 pub(crate) use self::pending_login::LIFETIME as LOGIN_LIFETIME;
 pub use self::people::NewUser;
+pub(crate) use self::people::must_provision;
 pub(crate) use self::web_login::{CALLBACK_PATH, Returned};
 use crate::keys::ServerKeys;
 use crate::notify::Notifier;

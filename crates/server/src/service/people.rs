@@ -99,7 +99,7 @@ impl Service {
 }
 
 /// Identity providers have a token of their own; administrators may do the same.
-fn must_provision(caller: &Caller) -> Result<(), Problem> {
+pub(crate) fn must_provision(caller: &Caller) -> Result<(), Problem> {
     if caller.session.subject.issuer == PROVISIONER {
         return Ok(());
     }
