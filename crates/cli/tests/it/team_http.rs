@@ -121,7 +121,12 @@ impl Client {
         if !body.is_empty() {
             head += "Content-Type: application/json\r\n";
         }
-        head.extend(["Content-Length: ", &body.len().to_string(), "\r\n\r\n", body]);
+        head.extend([
+            "Content-Length: ",
+            &body.len().to_string(),
+            "\r\n\r\n",
+            body,
+        ]);
         stream.write_all(head.as_bytes()).await.map_err(|_| Gone)?;
         let (answer, is_last) = read_answer(stream).await?;
         if is_last {
