@@ -1,5 +1,7 @@
 //! `server.toml` and the flags of `fnox serve`: what is read, what is refused, and where the message points.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use crate::serve_support::Home;
 use crate::support::{json, ok, sandbox};
 
@@ -116,6 +118,51 @@ fn each_mistake_is_shown_with_its_line() {
         error.contains("client_id") && error.contains("server.toml:5"),
         "{error}"
     );
+}
+
+#[test]
+fn two_issuers_that_nobody_can_tell_apart_are_refused() {
+    let home = Home::new();
+    let database = "database = \"server.db\"\n";
+    let github = "[[issuer]]\nname = \"github\"\n";
+    home.configure(&format!("{database}{github}{github}"));
+    let error = home.fails(3, &[]);
+    assert!(
+        error.contains("\"github\"") && error.contains("twice"),
+        "{error}"
+    );
+    home.configure(&format!(
+        "{database}{github}[[issuer]]\nname = \"other\"\npreset = \"github\"\n"
+    ));
+    let error = home.fails(3, &[]);
+    assert!(
+        error.contains("audience") && error.contains("other"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_secret_that_everybody_can_read_is_refused() {
+    let home = Home::new();
+    let token = home.sandbox.write_private("token", "tk_hunter2");
+    home.serve(&["--ntfy-token-file", "token"]).end();
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let by_flag = home.fails(4, &["--ntfy-token-file", "token"]);
+    home.configure("metrics_token_file = \"../token\"\n");
+    for error in [by_flag, home.fails(4, &[])] {
+        for part in ["token", "chmod 600"] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    // The settings choose who is an administrator.
+    std::fs::set_permissions(
+        home.file("server.toml"),
+        std::fs::Permissions::from_mode(0o666),
+    )
+    .unwrap();
+    let error = home.fails(3, &[]);
+    assert!(error.contains("server.toml"), "{error}");
 }
 
 #[test]

@@ -4,9 +4,11 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use fnox_api::client::AuditQuery;
+use fnox_core::audit::Record;
 use rustix::process::Signal;
 
-use crate::serve_support::Home;
+use crate::serve_support::{Home, Server};
 use crate::support::{fails, json};
 
 const RULE: &str = "[[rule]]\nissuer = \"github\"\nrepository_id = \"1\"\nrefs = [\"refs/heads/main\"]\n\
@@ -130,6 +132,79 @@ fn a_changed_policy_is_read_at_a_hangup_and_a_broken_one_is_not_taken() {
     server.end();
 }
 
+#[test]
+fn a_changed_policy_is_read_without_anybody_saying_so() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    home.sandbox
+        .write_private(home.file("policy.toml"), "[[rule]]\n");
+    server.says("the policy before it stays in force");
+    home.sandbox.write_private(home.file("policy.toml"), RULE);
+    server.says("the policy was read again");
+    server.end();
+}
+
+/// The records of what administrators did, each with where from.
+async fn peers(server: &Server, token: &str) -> Vec<String> {
+    let page = server.client(token).audit(&AuditQuery::default()).await;
+    let of_administrators = |record: Record| {
+        record
+            .entry
+            .event
+            .starts_with("server_")
+            .then_some(record.entry.peer)
+    };
+    let records = page.unwrap().records.into_iter();
+    records.filter_map(of_administrators).flatten().collect()
+}
+
+/// Freezes the server through as many proxies as the header says.
+async fn freeze_from(server: &Server, token: &str, forwarded: &[&str]) {
+    let url = format!("{}/v1/admin/freeze", server.url);
+    let mut request = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .unwrap()
+        .post(url)
+        .bearer_auth(token);
+    for line in forwarded {
+        request = request.header("X-Forwarded-For", *line);
+    }
+    assert_eq!(request.send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn only_a_known_proxy_is_believed_where_a_request_is_from() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    freeze_from(&server, &home.token, &["203.0.113.1"]).await;
+    assert_eq!(peers(&server, &home.token).await, ["127.0.0.1"]);
+    server.end();
+
+    let server = home.serve(&["--behind-proxy", "127.0.0.0/8,10.0.0.0/8"]);
+    // What the client wrote itself stands to the left of what the proxies wrote.
+    for forwarded in [
+        &["203.0.113.1"][..],
+        &["192.0.2.66, 203.0.113.2, 10.1.2.3"],
+        &["192.0.2.66", "203.0.113.3"],
+        &["2001:db8::1"],
+        &[],
+    ] {
+        freeze_from(&server, &home.token, forwarded).await;
+    }
+    assert_eq!(
+        peers(&server, &home.token).await[1..],
+        [
+            "203.0.113.1",
+            "203.0.113.2",
+            "203.0.113.3",
+            "2001:db8::1",
+            "127.0.0.1"
+        ]
+    );
+    server.end();
+}
+
 /// Writes a certificate for this machine and its key.
 fn renew(home: &Home) {
     let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -179,6 +254,34 @@ async fn a_renewed_certificate_is_used_without_a_restart() {
         error.contains("server::tls") && !error.contains("hunter2"),
         "{error}"
     );
+}
+
+#[test]
+fn commands_trust_the_certificate_that_a_variable_names_and_no_other() {
+    let home = Home::new();
+    renew(&home);
+    let server = home.serve(&[
+        "--tls-cert",
+        "server/cert.pem",
+        "--tls-key",
+        "server/key.pem",
+    ]);
+    home.sandbox.write_private("token", &home.token);
+    let url = server.url.replace("127.0.0.1", "localhost");
+    let freeze = || {
+        let run = home.sandbox.run(["serve", "freeze", "--json"]);
+        run.env("FNOX_SERVER_URL", &url)
+            .env("FNOX_SERVER_TOKEN_FILE", "token")
+    };
+    let refused = freeze().finish().exits_with(6);
+    assert!(refused.stderr.contains("certificate"), "{refused}");
+    let frozen = freeze().env("FNOX_SERVER_CA_FILE", "server/cert.pem");
+    let frozen = json(&frozen.finish().succeeds().stdout);
+    assert_eq!(frozen["frozen"], true);
+    let unusable = freeze().env("FNOX_SERVER_CA_FILE", "server/server.toml");
+    let unusable = unusable.finish().exits_with(3).stderr;
+    assert!(unusable.contains("server.toml"), "{unusable}");
+    server.end();
 }
 
 #[test]

@@ -92,6 +92,24 @@ async fn a_copy_is_made_while_the_server_runs_and_gives_no_right_back() {
     server.end();
 }
 
+#[test]
+fn a_file_needs_no_word_that_it_was_put_back() {
+    let home = Home::new();
+    let error = home.fails(2, &["restored"]);
+    assert!(
+        error.contains("server.db") && error.contains("fnox serve restore FILE"),
+        "{error}"
+    );
+    let there = ["FNOX_SERVER_DATABASE", "postgres://u:hunter2@127.0.0.1:1/d"];
+    let run = home.run(&["restore", "copy.db"]).env(there[0], there[1]);
+    let error = run.finish().exits_with(2).stderr;
+    assert!(error.contains("fnox serve restored"), "{error}");
+    let run = home.run(&["restored"]).env(there[0], there[1]);
+    let error = run.finish().exits_with(6).stderr;
+    assert!(error.contains("server::database"), "{error}");
+    assert!(!error.contains("hunter2"), "{error}");
+}
+
 #[tokio::test]
 async fn a_changed_audit_log_is_noticed_and_the_record_named() {
     let home = Home::new();
@@ -131,6 +149,26 @@ async fn a_changed_audit_log_is_noticed_and_the_record_named() {
     let other = Home::new();
     std::fs::copy(other.file("server.key"), home.file("server.key")).unwrap();
     home.run(&["audit", "verify"]).finish().exits_with(1);
+}
+
+#[tokio::test]
+async fn an_identity_providers_token_is_good_for_people_only() {
+    let home = Home::new();
+    let token = home.json(&["token", "--role", "scim"]);
+    let token = token["token"].as_str().unwrap();
+    let server = home.serve(&[]);
+    let ask = async |token: &str| {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let users = client.get(format!("{}/scim/v2/Users", server.url));
+        let answer = users.bearer_auth(token).send().await.unwrap();
+        answer.status().as_u16()
+    };
+    assert_eq!(ask(token).await, 200);
+    assert_eq!(ask("fxp_not-a-token").await, 401);
+    server.client(token).state().await.unwrap_err();
+    server.client(token).freeze().await.unwrap_err();
+    assert!(!server.client(&home.token).state().await.unwrap().frozen);
+    server.end();
 }
 
 #[test]
