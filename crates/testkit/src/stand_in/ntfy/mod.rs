@@ -1,6 +1,6 @@
 //! A strict stand-in for an ntfy server: publishing as JSON, and nothing else of it.
 //!
-//! It checks a message as docs.ntfy.sh says ([`message`]), tokens and topics by an access list, and a limit on
+//! It checks a message as docs.ntfy.sh says (`message`), tokens and topics by an access list, and a limit on
 //! requests where a test asks for one. What ntfy would ignore, shorten or turn into something else is refused
 //! here: unknown fields, texts of more than 4096 bytes (attachments), empty texts (shown as "triggered").
 
