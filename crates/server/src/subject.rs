@@ -33,7 +33,7 @@ impl Subject {
         self.claims.get(claim)?.as_str()
     }
 
-    /// Whether the subject is a person, or a token of this server's own.
+    /// Whether it has a role. CI jobs have none.
     #[must_use]
     pub fn has(&self, role: Role) -> bool {
         self.roles.contains(&role)
