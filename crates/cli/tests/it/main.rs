@@ -37,6 +37,8 @@ mod init;
 #[cfg(test)]
 mod inspect;
 #[cfg(test)]
+mod kill_rounds;
+#[cfg(test)]
 mod lease_command;
 #[cfg(test)]
 mod lease_create;

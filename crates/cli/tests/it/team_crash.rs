@@ -1,7 +1,6 @@
 //! The team server killed at random moments of a mixed load: what it answered stays true.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -9,47 +8,16 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::kill_rounds::{Trace, rounds, seed};
 use crate::team_http::Client;
 use crate::team_load::{Fact, History, KEYS, Load, Login, Stored};
 use crate::team_process::{Home, LIMIT, Process, looks_like_age};
 use crate::vault_load::Dice;
-use crate::vault_process::number_from_environment;
 
 const JOBS: usize = 6;
 const DECIDERS: usize = 2;
 /// Requests of earlier rounds that are looked at again after each restart.
 const SAMPLE: u64 = 20;
-
-fn rounds() -> u64 {
-    // 5 with the 100 of ./scripts/test, 200 with the 1000 of --long.
-    match number_from_environment("FNOX_TEST_ROUNDS").unwrap_or(60) {
-        few @ 0..1000 => (few / 20).max(3),
-        many => many / 5,
-    }
-}
-
-/// What the moments of a run follow from; `FNOX_TEST_SEED` repeats one.
-fn seed() -> u64 {
-    number_from_environment("FNOX_TEST_SEED")
-        .unwrap_or_else(|| RandomState::new().build_hasher().finish() >> 32)
-}
-
-/// Says on which seed and in which round a test failed.
-struct Trace {
-    seed: u64,
-    round: u64,
-}
-
-impl Drop for Trace {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!(
-                "FNOX_TEST_SEED={} failed in round {}",
-                self.seed, self.round
-            );
-        }
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_answered_is_true_after_the_team_server_was_killed() {

@@ -8,6 +8,7 @@ use fnox_testkit::services::program;
 use fnox_testkit::wait::until_some;
 use serde_json::Value;
 
+use crate::team_races::postgres_database;
 use crate::team_support::{Team, match_code, variable};
 
 const LIMIT: Duration = Duration::from_mins(1);
@@ -23,7 +24,7 @@ fn a_person_with_a_browser_lets_a_job_have_a_secret_once() {
 #[ignore = "needs FNOX_TEST_JOSE_PYTHON, chromium and PostgreSQL"]
 fn any_of_two_servers_on_one_postgresql_serves_any_step() {
     const PROGRAM: [&str; 4] = ["--", "sh", "-c", "printf %s \"$NPM_TOKEN\""];
-    let database = postgres_database();
+    let database = postgres_database("flow");
     let mut team = Team::with_database(&database, 2);
     run_flow(&mut team);
     // Asked at one, decided at the other, fetched from a third that takes the first one's place.
@@ -42,24 +43,6 @@ fn any_of_two_servers_on_one_postgresql_serves_any_step() {
     let fetched = team.as_job(&resuming).finish().succeeds();
     assert!(fetched.stdout.ends_with(VALUE), "{}", fetched.stdout);
     team.as_job(&resuming).finish().exits_with(7);
-}
-
-/// A database of its own on the cluster that `scripts/test` starts.
-fn postgres_database() -> String {
-    let cluster = variable("FNOX_TEST_POSTGRES_URL").expect("FNOX_TEST_POSTGRES_URL");
-    let name = format!("team_{}", std::process::id());
-    for statement in [
-        format!("DROP DATABASE IF EXISTS {name}"),
-        format!("CREATE DATABASE {name}"),
-    ] {
-        let status = std::process::Command::new(program("psql"))
-            .args([&cluster, "--quiet", "--no-psqlrc", "--command", &statement])
-            .status()
-            .expect("psql");
-        assert!(status.success());
-    }
-    let (server, _) = cluster.rsplit_once('/').expect("a URL with a database");
-    format!("{server}/{name}")
 }
 
 fn approval_id(said: &str) -> String {

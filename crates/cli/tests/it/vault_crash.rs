@@ -1,7 +1,6 @@
 //! The vault killed at random moments of a mixed load: what it answered stays true.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -10,46 +9,14 @@ use fnox_vault_wire::methods::{
 };
 use fnox_vault_wire::{Client, ClientError, Code, LeaseId, TokenId};
 
+use crate::kill_rounds::{Trace, rounds, seed};
 use crate::vault_load::{Dice, History, Known, Load, Withdrawal};
-use crate::vault_process::{
-    self, Home, LIMIT, Process, SECRET, access, number_from_environment, verify_audit,
-};
+use crate::vault_process::{self, Home, LIMIT, Process, SECRET, access, verify_audit};
 
 /// Agents that stay for all rounds.
 const AGENTS: usize = 4;
 /// Leases of earlier rounds that are used again after each restart.
 const SAMPLE: usize = 20;
-
-fn rounds() -> u64 {
-    // 5 with the 100 of ./scripts/test, 200 with the 1000 of --long.
-    match number_from_environment("FNOX_TEST_ROUNDS").unwrap_or(60) {
-        few @ 0..1000 => (few / 20).max(3),
-        many => many / 5,
-    }
-}
-
-/// What the moments of a run follow from; `FNOX_TEST_SEED` repeats one.
-fn seed() -> u64 {
-    number_from_environment("FNOX_TEST_SEED")
-        .unwrap_or_else(|| RandomState::new().build_hasher().finish() >> 32)
-}
-
-/// Says on which seed and in which round a test failed.
-struct Trace {
-    seed: u64,
-    round: u64,
-}
-
-impl Drop for Trace {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!(
-                "FNOX_TEST_SEED={} failed in round {}",
-                self.seed, self.round
-            );
-        }
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_answered_is_true_after_the_vault_was_killed() {
