@@ -20,8 +20,16 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 #[must_use]
 pub struct Lock {
-    // Closing the file releases the lock.
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing would release it too, but not while a child that was forked meanwhile and has not reached
+        // its exec holds a copy of the descriptor: flock(2) belongs to the open file description, and
+        // unlocking ends it for every copy.
+        let _ = self.file.unlock();
+    }
 }
 
 impl Lock {
@@ -64,7 +72,7 @@ impl Lock {
             .set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| write!(file, "{holder}"));
-        Self { _file: file }
+        Self { file }
     }
 }
 
@@ -146,6 +154,18 @@ mod tests {
             drop(first);
             assert!(Lock::try_acquire(&path, "me").unwrap().is_some());
         });
+    }
+
+    #[test]
+    fn a_released_lock_is_free_although_a_copy_of_its_descriptor_is_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.lock");
+        let first = Lock::try_acquire(&path, "a").unwrap().unwrap();
+        // What a child has between its fork and its exec.
+        let copy = first.file.try_clone().unwrap();
+        drop(first);
+        assert!(Lock::try_acquire(&path, "b").unwrap().is_some());
+        drop(copy);
     }
 
     #[test]
