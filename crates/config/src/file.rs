@@ -9,9 +9,8 @@ use toml_edit::{Document, Item, TableLike};
 use crate::error::ConfigError;
 use crate::fields::{Fields, Value};
 use crate::layers::{Settings, unknown};
-use crate::model::{
-    EnvMode, IfMissing, LeaseConfig, LedgerKey, Project, ProviderConfig, SecretConfig,
-};
+use crate::lease::LeaseConfig;
+use crate::model::{EnvMode, IfMissing, LedgerKey, Project, ProviderConfig, SecretConfig};
 use crate::read::Reader;
 use crate::source::{Location, SourceFile};
 use crate::spec::{self, LeaseSpec, ProviderSpec};
@@ -350,7 +349,7 @@ fn read_lease(
         &[spec.fields, spec::LEASE_COMMON.fields],
         &what,
     )?;
-    Ok(LeaseConfig::new(name.clone(), spec, fields))
+    LeaseConfig::new(name.clone(), spec, fields)
 }
 
 fn read_target(

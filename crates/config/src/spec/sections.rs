@@ -448,6 +448,70 @@ pub static LEASE_COMMON: Section = Section {
             Kind::Flag,
             "Fail instead of skipping the lease when nothing is configured for it.",
         ),
+        Field::optional(
+            "deliver",
+            Kind::TextList,
+            "How the program gets the credential: `env` (default), `endpoint`, `file`, `agent`, or `helper` for \
+             nothing in `exec`, only through `fnox credential`.",
+        ),
+        Field::optional(
+            "files",
+            Kind::Tables(&LEASE_FILE),
+            "The files of `deliver = [\"file\"]`.",
+        ),
+        Field::optional(
+            "restart",
+            Kind::Flag,
+            "With `env`: start the program again when the credential was renewed.",
+        ),
+        Field::optional(
+            "override",
+            Kind::Flag,
+            "Win over another lease that makes the same variable, which is an error otherwise.",
+        ),
+        Field::optional(
+            "revoke_on_exit",
+            Kind::Flag,
+            "Withdraw the credential when the program has ended.",
+        ),
+        Field::optional(
+            "on_renewal_failure",
+            Kind::Choice(&["warn", "kill"]),
+            "What happens to the program when the credential ends and cannot be renewed (default `warn`).",
+        ),
+    ],
+};
+
+/// An entry of `[[leases.NAME.files]]`.
+pub static LEASE_FILE: Section = Section {
+    heading: "[[leases.NAME.files]]",
+    doc: "A private file with the credential, written anew at each renewal.",
+    fields: &[
+        Field::optional(
+            "variable",
+            Kind::Text,
+            "Variable of the credential that the file holds; or `template`.",
+        ),
+        Field::optional(
+            "template",
+            Kind::Path,
+            "File whose `{{ VARIABLE }}` are filled in.",
+        ),
+        Field::optional(
+            "path",
+            Kind::Path,
+            "The file, which must not exist or be one that fnox wrote (default: one in a private folder).",
+        ),
+        Field::optional(
+            "path_variable",
+            Kind::Text,
+            "Variable that tells the program the file's path.",
+        ),
+        Field::optional(
+            "signal",
+            Kind::Choice(&["HUP", "INT", "TERM", "USR1", "USR2", "WINCH"]),
+            "Signal for the program when the file was written anew.",
+        ),
     ],
 };
 

@@ -72,6 +72,7 @@ fn take_over(plain: PlainEntry) -> Option<Entry> {
         revocation_failure: None,
         identity: None,
         variables,
+        private: Vec::new(),
     })
 }
 

@@ -109,9 +109,22 @@ pub(super) struct Plan<'c> {
 }
 
 /// Why a plan goes no further.
-enum Stop {
+pub(super) enum Stop {
     Skipped(Skip),
     Failed(LeaseError),
+}
+
+impl Stop {
+    pub(super) fn into_error(self) -> LeaseError {
+        match self {
+            Self::Failed(error) => error,
+            Self::Skipped(skip) => LeaseError::PrerequisitesMissing {
+                lease: skip.lease,
+                message: skip.message,
+                hint: skip.hint,
+            },
+        }
+    }
 }
 
 impl From<LeaseError> for Stop {
@@ -168,7 +181,10 @@ impl Manager<'_> {
                 return Ok(Acquired::Cached(held));
             }
         }
-        if self.master_names(plan.mint.as_ref()).is_empty() && !request.interactive {
+        if plan.mint.via().is_none()
+            && self.master_names(plan.mint.as_ref()).is_empty()
+            && !request.interactive
+        {
             // Nothing has to be resolved to see that there is nothing: no lock, no file is needed.
             let context = self.context_with(Vec::new());
             self.prepared(&plan, &request, context)?;
@@ -183,7 +199,7 @@ impl Manager<'_> {
                 return Ok(Acquired::Cached(held));
             }
         }
-        let context = self.context(&lease.name, plan.mint.as_ref()).await?;
+        let context = self.context_of(&plan, &request).await?;
         let context = self.prepared(&plan, &request, context)?;
         if guard.is_none() {
             guard = Some(self.lock(lease).await?);
@@ -193,8 +209,13 @@ impl Manager<'_> {
         Ok(Acquired::Minted(held))
     }
 
-    fn plan<'c>(&self, lease: &'c LeaseConfig, request: &Acquire) -> Result<Plan<'c>, LeaseError> {
+    pub(super) fn plan<'c>(
+        &self,
+        lease: &'c LeaseConfig,
+        request: &Acquire,
+    ) -> Result<Plan<'c>, LeaseError> {
         let mint = self.mint(lease)?;
+        self.check_chain(lease, mint.as_ref())?;
         let duration = request
             .duration
             .or(lease.duration)
@@ -216,7 +237,7 @@ impl Manager<'_> {
         })
     }
 
-    fn cached(&self, plan: &Plan<'_>, opened: &Opened) -> Option<Held> {
+    pub(super) fn cached(&self, plan: &Plan<'_>, opened: &Opened) -> Option<Held> {
         let key = opened.key.as_ref()?;
         let identity = identify(
             key,
@@ -231,17 +252,17 @@ impl Manager<'_> {
             lease: plan.lease.name.clone(),
             credential: entry.credential()?,
             created_at: entry.created_at,
-            withhold: self.withheld_by(plan.mint.as_ref()),
+            withhold: self.withheld_in(plan).ok()?,
         })
     }
 
-    async fn lock(&self, lease: &LeaseConfig) -> Result<lock::Lock, LeaseError> {
+    pub(super) async fn lock(&self, lease: &LeaseConfig) -> Result<lock::Lock, LeaseError> {
         let limit = self.options.limits.lease_lock;
         Ok(self.ledger.lock_lease(lease.name.as_str(), limit).await?)
     }
 
     /// The context with which the lease can be minted, after asking a person if that is wanted.
-    fn prepared(
+    pub(super) fn prepared(
         &self,
         plan: &Plan<'_>,
         request: &Acquire,

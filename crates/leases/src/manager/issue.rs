@@ -46,7 +46,7 @@ impl Manager<'_> {
             lease: plan.lease.name.clone(),
             credential,
             created_at,
-            withhold: self.withheld_by(plan.mint.as_ref()),
+            withhold: self.withheld_in(plan)?,
         })
     }
 
@@ -77,6 +77,7 @@ impl Manager<'_> {
                 self.options.env,
             )),
             variables: Vec::new(),
+            private: Vec::new(),
         };
         let copy = entry.clone();
         self.ledger
@@ -121,7 +122,7 @@ impl Manager<'_> {
     }
 }
 
-fn failed(plan: &Plan<'_>, error: MintError) -> LeaseError {
+pub(super) fn failed(plan: &Plan<'_>, error: MintError) -> LeaseError {
     let fields = &plan.lease.fields;
     LeaseError::Mint {
         lease: plan.lease.name.clone(),
@@ -137,13 +138,14 @@ async fn take_back(plan: &Plan<'_>, context: &MintContext, credential: Credentia
     }
     let request = RevokeRequest {
         lease_id: credential.id.clone(),
+        is_intent: false,
         label: plan.label.clone(),
         credential: Some(credential),
     };
     plan.mint.revoke(context, &request).await.is_ok()
 }
 
-fn later(now: Timestamp, duration: Lifetime) -> Timestamp {
+pub(super) fn later(now: Timestamp, duration: Lifetime) -> Timestamp {
     let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     now.checked_add(SignedDuration::from_secs(seconds))
         .unwrap_or(Timestamp::MAX)

@@ -25,8 +25,8 @@ use self::settings::Settings;
 use self::source::Source;
 pub(crate) use self::source::firmware_vendor;
 use super::{
-    Consumes, CreateRequest, Limits, Mint, MintContext, MintError, Prerequisite, PromptField,
-    RevocationKind,
+    Consumes, CreateRequest, Limits, Mint, MintContext, MintError, PlannedCall, Prerequisite,
+    PromptField, RevocationKind,
 };
 use crate::error::LeaseError;
 
@@ -144,6 +144,14 @@ impl Mint for AwsSts {
                 ),
             ],
         }
+    }
+
+    fn explain(&self, context: &MintContext, request: &CreateRequest) -> Vec<PlannedCall> {
+        call::explain(
+            &self.settings,
+            Source::find(&self.settings, context),
+            request,
+        )
     }
 
     async fn create(

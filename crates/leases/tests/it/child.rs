@@ -117,6 +117,7 @@ async fn write(project: &Project) {
                     variables: vec![("TOKEN".to_owned(), "x".repeat(2000).into())],
                     expires_at: None,
                     id: "issued".to_owned(),
+                    private: Vec::new(),
                 };
                 entry.unwrap().complete(&credential, now).unwrap();
             })
@@ -161,6 +162,7 @@ pub(crate) fn intent(record: &str) -> Entry {
         revocation_failure: None,
         identity: None,
         variables: Vec::new(),
+        private: Vec::new(),
     }
 }
 

@@ -13,7 +13,7 @@ use super::settings::{Settings, is_session_character};
 use super::source::Source;
 use super::{PRODUCES, base, errors, http, token};
 use crate::ledger::random_hex;
-use crate::mint::{CreateRequest, MintContext, MintError};
+use crate::mint::{CreateRequest, MintContext, MintError, PlannedCall};
 
 /// Creates a session.
 pub(super) async fn create(
@@ -54,6 +54,39 @@ pub(super) async fn create(
         ))
         .maybe_issued()),
     }
+}
+
+/// The calls that [`create`] would make.
+pub(super) fn explain(
+    settings: &Settings,
+    source: Option<Source>,
+    request: &CreateRequest,
+) -> Vec<PlannedCall> {
+    let is_token = source.is_some_and(Source::is_token);
+    let action = if is_token {
+        "sts:AssumeRoleWithWebIdentity"
+    } else {
+        "sts:AssumeRole"
+    };
+    vec![PlannedCall {
+        action: action.to_owned(),
+        target: settings
+            .endpoint
+            .clone()
+            .unwrap_or_else(|| format!("https://sts.{}.amazonaws.com/", settings.region)),
+        purpose: "start a session of the role".to_owned(),
+        master: source.map_or_else(
+            || "nothing that is there".to_owned(),
+            |source| format!("{source:?}"),
+        ),
+        details: vec![
+            ("role_arn".to_owned(), settings.role_arn.clone()),
+            (
+                "duration_seconds".to_owned(),
+                request.duration.as_secs().to_string(),
+            ),
+        ],
+    }]
 }
 
 struct Call<'a> {
@@ -263,6 +296,7 @@ impl Call<'_> {
             } else {
                 format!("{role}-{}", random_hex())
             },
+            private: Vec::new(),
         })
     }
 }

@@ -1,0 +1,233 @@
+//! Leases of clouds and of token servers.
+
+use super::{
+    ENV_VAR, Field, IDENTITY_TOKEN_FILE, IDENTITY_TOKEN_VARIABLE, Kind, LeaseSpec, choice, flag,
+    list, map, path, required, text,
+};
+
+/// A token of a Google service account.
+pub(super) static GCP_IAM: LeaseSpec = LeaseSpec {
+    name: "gcp-iam",
+    label: "GCP IAM",
+    fields: &[
+        required("service_account_email", "Service account to impersonate."),
+        choice(
+            "token",
+            &["access", "id"],
+            "Kind of token (default `access`).",
+        ),
+        list(
+            "scopes",
+            "OAuth scopes of an access token (default `https://www.googleapis.com/auth/cloud-platform`).",
+        ),
+        text("audience", "Audience of an id token."),
+        flag(
+            "include_email",
+            "Whether an id token names the service account's address.",
+        ),
+        list(
+            "delegates",
+            "Service accounts between the master and the one to impersonate, in their order.",
+        ),
+        ENV_VAR,
+        path(
+            "credentials_file",
+            "File of the master: a service account's key, a user's application default credentials, or an `external_account` configuration.",
+        ),
+        text(
+            "workload_identity_provider",
+            "Full name of the workload identity pool provider for which an OIDC token is the master: `//iam.googleapis.com/projects/…/providers/…`.",
+        ),
+        text(
+            "identity_token_audience",
+            "Audience asked of the CI's token service (default: the provider's name, `https:` before it).",
+        ),
+        IDENTITY_TOKEN_FILE,
+        IDENTITY_TOKEN_VARIABLE,
+        text("endpoint", "Another IAM Credentials endpoint URL."),
+        text("sts_endpoint", "Another token exchange endpoint URL."),
+        text("token_endpoint", "Another OAuth token endpoint URL."),
+        text(
+            "universe_domain",
+            "Domain of a sovereign cloud (default `googleapis.com`).",
+        ),
+    ],
+};
+
+/// An access token of Microsoft Entra.
+pub(super) static AZURE_TOKEN: LeaseSpec = LeaseSpec {
+    name: "azure-token",
+    label: "Azure token",
+    fields: &[
+        required(
+            "scope",
+            "Scope of the token, for example `https://management.azure.com/.default`.",
+        ),
+        ENV_VAR,
+        choice(
+            "auth",
+            &[
+                "auto",
+                "client-secret",
+                "certificate",
+                "federated",
+                "managed-identity",
+                "azure-cli",
+            ],
+            "How to log in (default `auto`: what is there first of client secret, certificate, federated token, managed identity, `az`).",
+        ),
+        text("tenant_id", "Tenant (default: AZURE_TENANT_ID)."),
+        text("client_id", "Application (default: AZURE_CLIENT_ID)."),
+        path(
+            "certificate_file",
+            "PEM file with the application's certificate and key (default: AZURE_CLIENT_CERTIFICATE_PATH).",
+        ),
+        text(
+            "managed_identity_client_id",
+            "Which user-assigned managed identity.",
+        ),
+        text(
+            "identity_token_audience",
+            "Audience asked of the CI's token service (default `api://AzureADTokenExchange`).",
+        ),
+        IDENTITY_TOKEN_FILE,
+        IDENTITY_TOKEN_VARIABLE,
+        choice(
+            "cloud",
+            &["public", "government", "china"],
+            "Which Azure cloud (default `public`).",
+        ),
+        text(
+            "authority_host",
+            "Another login endpoint URL (default: AZURE_AUTHORITY_HOST, or the cloud's).",
+        ),
+    ],
+};
+
+/// What a path of HashiCorp Vault or OpenBao issues.
+pub(super) static VAULT: LeaseSpec = LeaseSpec {
+    name: "vault",
+    label: "HashiCorp Vault",
+    fields: &[
+        required("secret_path", "Path that issues the credential."),
+        Field::required(
+            "env_map",
+            Kind::TextMap,
+            "Which key of the answer becomes which variable.",
+        ),
+        text(
+            "address",
+            "URL of the server (default: VAULT_ADDR or BAO_ADDR).",
+        ),
+        text("token", "Token."),
+        text("credential_command", "Command that prints a token."),
+        text("namespace", "Namespace."),
+        choice(
+            "method",
+            &["get", "post", "put"],
+            "HTTP method (default `get`).",
+        ),
+        map(
+            "parameters",
+            "More parameters of the request: of the query for `get`, else of the body.",
+        ),
+        path(
+            "ca_file",
+            "PEM file of the certificates that are trusted (default: VAULT_CACERT).",
+        ),
+        choice(
+            "auth",
+            &[
+                "token",
+                "token-file",
+                "approle",
+                "jwt",
+                "kubernetes",
+                "userpass",
+            ],
+            "How to log in (default: a token of the environment, else `~/.vault-token`).",
+        ),
+        text(
+            "auth_mount",
+            "Mount of the login method (default: its name).",
+        ),
+        text("role", "Role of `jwt` and `kubernetes`."),
+        text("role_id", "Role id of `approle` (default: VAULT_ROLE_ID)."),
+        text(
+            "secret_id_variable",
+            "Variable or secret with the secret id of `approle` (default `VAULT_SECRET_ID`).",
+        ),
+        text("username", "User of `userpass`."),
+        text(
+            "password_variable",
+            "Variable or secret with the password of `userpass` (default `VAULT_PASSWORD`).",
+        ),
+        path(
+            "token_file",
+            "Token file of `token-file`, or service account token of `kubernetes`.",
+        ),
+        text(
+            "identity_token_audience",
+            "Audience asked of the CI's token service for `jwt`.",
+        ),
+        IDENTITY_TOKEN_FILE,
+        IDENTITY_TOKEN_VARIABLE,
+        flag(
+            "wrapped",
+            "Ask for a wrapped answer and unwrap it once, so that nobody between can read it unnoticed.",
+        ),
+    ],
+};
+
+/// A Cloudflare API token.
+pub(super) static CLOUDFLARE: LeaseSpec = LeaseSpec {
+    name: "cloudflare",
+    label: "Cloudflare",
+    fields: &[
+        choice(
+            "token_type",
+            &["user", "account"],
+            "Kind of token (default `user`).",
+        ),
+        text("account_id", "Account."),
+        Field::optional(
+            "policies",
+            Kind::Opaque,
+            "What the token may do; permission groups by id or by name.",
+        ),
+        list(
+            "allowed_ips",
+            "Addresses and networks from which the token works.",
+        ),
+        list(
+            "denied_ips",
+            "Addresses and networks from which it does not.",
+        ),
+        ENV_VAR,
+        text("api_base", "Another API URL."),
+    ],
+};
+
+/// An access token by the client credentials grant (RFC 6749 section 4.4).
+pub(super) static OAUTH2_CLIENT_CREDENTIALS: LeaseSpec = LeaseSpec {
+    name: "oauth2-client-credentials",
+    label: "OAuth 2.0 client credentials",
+    fields: &[
+        required("token_url", "Token endpoint."),
+        required("client_id", "Client."),
+        text("scope", "Scopes."),
+        text("audience", "Audience."),
+        ENV_VAR,
+        choice(
+            "auth_method",
+            &["basic", "post"],
+            "How the client authenticates (default `basic`).",
+        ),
+        text(
+            "client_secret_variable",
+            "Variable or secret with the client's secret (default `OAUTH2_CLIENT_SECRET`).",
+        ),
+        map("params", "More form parameters."),
+        text("revocation_url", "Revocation endpoint."),
+    ],
+};

@@ -1,0 +1,160 @@
+//! Leases of clusters, networks, databases and hosts, and of commands.
+
+use super::{ENV_VAR, Field, Kind, LeaseSpec, choice, count, flag, list, path, required, text};
+
+/// A service account's token by TokenRequest.
+pub(super) static KUBERNETES: LeaseSpec = LeaseSpec {
+    name: "kubernetes",
+    label: "Kubernetes",
+    fields: &[
+        required("service_account", "Service account."),
+        text("namespace", "Namespace."),
+        list("audiences", "Audiences of the token."),
+        text("context", "Context of the kubeconfig."),
+        path(
+            "kubeconfig",
+            "The kubeconfig file (default: KUBECONFIG, `~/.kube/config`, or the pod's own account).",
+        ),
+        ENV_VAR,
+    ],
+};
+
+/// An authentication key for a device.
+pub(super) static TAILSCALE: LeaseSpec = LeaseSpec {
+    name: "tailscale",
+    label: "Tailscale",
+    fields: &[
+        text("tailnet", "Tailnet (default `-`: the master's own)."),
+        text("api_base", "API URL."),
+        list("tags", "Tags of the device."),
+        flag("reusable", "Whether the key works more than once."),
+        flag(
+            "ephemeral",
+            "Whether the device is ephemeral (default true).",
+        ),
+        flag(
+            "preauthorized",
+            "Whether the device needs no approval (default true).",
+        ),
+        ENV_VAR,
+    ],
+};
+
+/// A user of a database server that is dropped afterwards.
+pub(super) static DATABASE: LeaseSpec = LeaseSpec {
+    name: "database",
+    label: "Database",
+    fields: &[
+        Field::required(
+            "engine",
+            Kind::Choice(&["postgres", "mysql"]),
+            "Kind of server.",
+        ),
+        required("host", "Host, or the folder of a Unix socket."),
+        count("port", "Port (default 5432 or 3306)."),
+        text("database", "Database to connect to."),
+        required("username", "User that may create others."),
+        text(
+            "password_variable",
+            "Variable or secret with that user's password (default `FNOX_DATABASE_PASSWORD`).",
+        ),
+        path("ca_file", "PEM file of the certificates that are trusted."),
+        choice(
+            "tls",
+            &["require", "disable"],
+            "Whether the connection is encrypted (default `require`, but for this machine and Unix sockets).",
+        ),
+        Field::required(
+            "grants",
+            Kind::TextList,
+            "Statements that give the new user its rights; `{{ user }}` is its name, quoted.",
+        ),
+        list(
+            "revoke_statements",
+            "Statements before the user is dropped, for example `REASSIGN OWNED BY {{ user }} TO app`.",
+        ),
+        text(
+            "user_prefix",
+            "Beginning of the new user's name (default `fnox_`).",
+        ),
+        text(
+            "user_host",
+            "From which hosts a MySQL user may connect (default `%`).",
+        ),
+        text(
+            "user_env_var",
+            "Variable that holds the user (default `DATABASE_USER`).",
+        ),
+        text(
+            "password_env_var",
+            "Variable that holds the password (default `DATABASE_PASSWORD`).",
+        ),
+        text(
+            "url_env_var",
+            "Variable that holds both as a URL (default `DATABASE_URL`; empty: none).",
+        ),
+    ],
+};
+
+/// An SSH certificate, in an agent of the program.
+pub(super) static SSH: LeaseSpec = LeaseSpec {
+    name: "ssh",
+    label: "SSH certificate",
+    fields: &[
+        path(
+            "ca_key_file",
+            "OpenSSH private key of the certificate authority.",
+        ),
+        text(
+            "ca_key_variable",
+            "Variable or secret with that key (default `FNOX_SSH_CA_KEY`).",
+        ),
+        Field::required(
+            "principals",
+            Kind::TextList,
+            "Users or hosts for whom the certificate is good.",
+        ),
+        text(
+            "key_id",
+            "Name of the certificate in the server's log (default: the lease's label).",
+        ),
+        list(
+            "extensions",
+            "What the certificate permits (default `permit-pty`).",
+        ),
+        text("force_command", "The only command that may be run."),
+        list(
+            "source_addresses",
+            "Addresses and networks from which it may be used.",
+        ),
+    ],
+};
+
+/// What a command prints.
+pub(super) static COMMAND: LeaseSpec = LeaseSpec {
+    name: "command",
+    label: "command",
+    fields: &[
+        required(
+            "create_command",
+            "Command that prints the credential as JSON.",
+        ),
+        text(
+            "revoke_command",
+            "Command that revokes it; `FNOX_LEASE_ID` says which.",
+        ),
+        Field::optional(
+            "timeout",
+            Kind::Lifetime,
+            "Time limit of the commands (default 30s).",
+        ),
+        list(
+            "consumes",
+            "The secrets and variables that the commands get as masters, and nothing else does.",
+        ),
+        list(
+            "produces",
+            "The variables that the command prints, where they should be known beforehand.",
+        ),
+    ],
+};

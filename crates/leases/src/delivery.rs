@@ -1,0 +1,10 @@
+//! How a program gets a credential, and gets it again when it was renewed.
+//!
+//! [`current`] is the one border between whoever keeps credentials fresh and whoever hands them out.
+
+pub mod agent;
+pub mod current;
+pub mod endpoint;
+pub mod helper;
+
+pub use current::{Current, Unavailable};

@@ -1,0 +1,1 @@
+//! An SSH agent of the program's own.

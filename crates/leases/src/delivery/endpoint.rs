@@ -1,0 +1,1 @@
+//! Addresses on loopback where SDKs fetch credentials as often as they like.

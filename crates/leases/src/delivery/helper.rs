@@ -1,0 +1,1 @@
+//! The answers of helpers that other programs call.

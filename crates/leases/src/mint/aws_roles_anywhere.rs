@@ -1,0 +1,16 @@
+//! `aws-roles-anywhere`: a role's session for an X.509 certificate (AWS IAM Roles Anywhere).
+
+use std::path::Path;
+
+use fnox_config::LeaseConfig;
+
+use super::Mint;
+use crate::error::LeaseError;
+
+/// Makes the mint of a configured lease.
+///
+/// # Errors
+/// [`LeaseError`]
+pub(crate) fn open(lease: &LeaseConfig, _: Option<&Path>) -> Result<Box<dyn Mint>, LeaseError> {
+    Err(LeaseError::not_built(lease))
+}

@@ -1,0 +1,16 @@
+//! `oauth2-client-credentials`: an access token by the client credentials grant (RFC 6749 section 4.4).
+
+use std::path::Path;
+
+use fnox_config::LeaseConfig;
+
+use super::Mint;
+use crate::error::LeaseError;
+
+/// Makes the mint of a configured lease.
+///
+/// # Errors
+/// [`LeaseError`]
+pub(crate) fn open(lease: &LeaseConfig, _: Option<&Path>) -> Result<Box<dyn Mint>, LeaseError> {
+    Err(LeaseError::not_built(lease))
+}

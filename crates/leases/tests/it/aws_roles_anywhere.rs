@@ -1,0 +1,1 @@
+//! `aws-roles-anywhere` against a strict stand-in.

@@ -1,0 +1,1 @@
+//! `azure-token` against a strict stand-in.

@@ -1,0 +1,1 @@
+//! `cloudflare` against a strict stand-in.

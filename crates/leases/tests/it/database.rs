@@ -1,0 +1,1 @@
+//! `database` against real servers.

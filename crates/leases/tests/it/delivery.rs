@@ -1,0 +1,1 @@
+//! How programs get credentials: endpoints and agents.

@@ -1,0 +1,1 @@
+//! `gcp-iam` against a strict stand-in.

@@ -1,0 +1,1 @@
+//! `github-app` against a strict stand-in.

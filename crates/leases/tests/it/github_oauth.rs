@@ -1,0 +1,1 @@
+//! `github-oauth` against a strict stand-in.

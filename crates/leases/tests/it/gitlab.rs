@@ -1,0 +1,1 @@
+//! `gitlab` against a strict stand-in.

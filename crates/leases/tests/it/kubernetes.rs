@@ -1,0 +1,1 @@
+//! `kubernetes` against a strict stand-in.

@@ -1,0 +1,1 @@
+//! `oauth2-client-credentials` against a strict stand-in.

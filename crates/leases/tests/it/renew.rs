@@ -1,0 +1,1 @@
+//! Renewal: what a holder gets when its credential nears its end.

@@ -1,0 +1,1 @@
+//! `ssh` with real clients and servers.

@@ -1,0 +1,1 @@
+//! `tailscale` against a strict stand-in.

@@ -1,0 +1,1 @@
+//! `vault` against a strict stand-in.

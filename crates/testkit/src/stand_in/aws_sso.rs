@@ -1,0 +1,1 @@
+//! IAM Identity Center: the SSO OIDC service and the access portal.

@@ -1,0 +1,1 @@
+//! Microsoft Entra's token endpoint, and the managed identity endpoint.

@@ -1,0 +1,1 @@
+//! Google's IAM Credentials, Security Token Service and OAuth token endpoints.

@@ -1,0 +1,1 @@
+//! GitHub's API of app installations, and its OAuth device flow.

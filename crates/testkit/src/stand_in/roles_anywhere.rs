@@ -1,0 +1,1 @@
+//! AWS IAM Roles Anywhere.

@@ -1,0 +1,1 @@
+//! Tailscale's API of keys.
