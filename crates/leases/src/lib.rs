@@ -20,6 +20,7 @@ pub mod manager;
 pub mod mint;
 pub mod principal;
 pub mod registry;
+pub mod renewal;
 #[cfg(test)]
 mod testing;
 mod wiped;
@@ -35,3 +36,4 @@ pub use mint::{
     RenewalKind,
 };
 pub use registry::Registry;
+pub use renewal::{Keeper, Kept, Observer};

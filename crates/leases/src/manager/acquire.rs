@@ -25,6 +25,8 @@ pub struct Acquire {
     pub interactive: bool,
     /// Whether missing masters are an error instead of a reason to go on without the lease.
     pub require: bool,
+    /// Whether nobody else may be given this credential: it is withdrawn when its holder is done.
+    pub exclusive: bool,
 }
 
 impl Acquire {
@@ -37,6 +39,7 @@ impl Acquire {
             reuse: true,
             interactive: false,
             require: false,
+            exclusive: false,
         }
     }
 
@@ -49,6 +52,7 @@ impl Acquire {
             reuse: false,
             interactive: false,
             require: true,
+            exclusive: false,
         }
     }
 }
@@ -106,6 +110,7 @@ pub(super) struct Plan<'c> {
     pub(super) mint: Box<dyn Mint>,
     pub(super) duration: Lifetime,
     pub(super) label: String,
+    pub(super) exclusive: bool,
 }
 
 /// Why a plan goes no further.
@@ -175,7 +180,8 @@ impl Manager<'_> {
         let config = self.options.config;
         let lease = config.lease(name.as_str()).map_err(LeaseError::from)?;
         let plan = self.plan(lease, &request)?;
-        if request.reuse {
+        let may_reuse = request.reuse && !request.exclusive;
+        if may_reuse {
             let opened = self.ledger.open().await.map_err(LeaseError::from)?;
             if let Some(held) = self.cached(&plan, &opened) {
                 return Ok(Acquired::Cached(held));
@@ -192,7 +198,7 @@ impl Manager<'_> {
         // Whoever can do with a cached credential waits for the one who is minting it, before anybody
         // is asked to unlock anything. Whoever wants a new one asks first and holds up nobody meanwhile.
         let mut guard: Option<lock::Lock> = None;
-        if request.reuse {
+        if may_reuse {
             guard = Some(self.lock(lease).await?);
             let opened = self.ledger.open().await.map_err(LeaseError::from)?;
             if let Some(held) = self.cached(&plan, &opened) {
@@ -234,6 +240,7 @@ impl Manager<'_> {
             mint,
             duration,
             label: request.label.clone(),
+            exclusive: request.exclusive,
         })
     }
 

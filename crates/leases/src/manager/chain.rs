@@ -69,6 +69,7 @@ impl Manager<'_> {
             label: Acquire::for_exec(&parent.name).label,
             duration: None,
             reuse: true,
+            exclusive: false,
             ..request.clone()
         };
         // A chain of leases is a chain of calls of this very function.

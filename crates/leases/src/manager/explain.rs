@@ -69,6 +69,7 @@ impl Manager<'_> {
             reuse: true,
             interactive: false,
             require: true,
+            exclusive: false,
         };
         let plan = self.plan(self.options.config.lease(name.as_str())?, &request)?;
         let opened = self.ledger.open().await?;

@@ -69,13 +69,16 @@ impl Manager<'_> {
             revoked_at: None,
             revocation: plan.mint.revocation(),
             revocation_failure: None,
-            identity: Some(identify(
-                &key,
-                plan.lease,
-                plan.mint.as_ref(),
-                self.options.config,
-                self.options.env,
-            )),
+            // A record without identity is never reused.
+            identity: (!plan.exclusive).then(|| {
+                identify(
+                    &key,
+                    plan.lease,
+                    plan.mint.as_ref(),
+                    self.options.config,
+                    self.options.env,
+                )
+            }),
             variables: Vec::new(),
             private: Vec::new(),
         };

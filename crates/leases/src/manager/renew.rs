@@ -24,10 +24,8 @@ impl Manager<'_> {
         let plan = self.plan(lease, &request)?;
         let _guard = self.lock(lease).await?;
         let opened = self.ledger.open().await?;
-        if let Some(other) = self
-            .cached(&plan, &opened)
-            .filter(|other| outlives(other, held))
-        {
+        let other = self.cached(&plan, &opened).filter(|_| !request.exclusive);
+        if let Some(other) = other.filter(|other| outlives(other, held)) {
             return Ok(other);
         }
         let context = self.context_of(&plan, &request).await?;
