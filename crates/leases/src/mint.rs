@@ -169,6 +169,13 @@ pub trait Mint: Send + Sync + fmt::Debug {
     /// Where its masters come from. They name the principal behind a credential.
     fn consumes(&self) -> Consumes;
 
+    /// What else decides whose credential it is: facts outside of the lease's keys, of variables and of secrets, such as
+    /// what a profile of another program's files says. Contacts nobody; is digested with what names the masters.
+    fn surroundings(&self, env: &Env) -> Vec<String> {
+        let _ = env;
+        Vec::new()
+    }
+
     /// The variables that a program which gets the credential must not have, where `present` says which
     /// variables and secrets there are.
     fn withholds(&self, present: &dyn Fn(&str) -> bool) -> Vec<String>;

@@ -93,6 +93,11 @@ fn masters(mint: &dyn Mint, config: &Config, env: &Env) -> Parts {
     };
     let mut parts = Parts::default();
     parts.text(&config.profile_label());
+    let surroundings = mint.surroundings(env);
+    parts.count(surroundings.len());
+    for fact in &surroundings {
+        parts.text(fact);
+    }
     let mut seen = BTreeSet::new();
     for name in names {
         if let Some(value) = env.var(&name) {
