@@ -5,6 +5,8 @@
 pub mod agent;
 pub mod current;
 pub mod endpoint;
+pub mod file;
 pub mod helper;
 
 pub use current::{Current, Unavailable};
+pub use file::{DeliveredFiles, FileError};

@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use zeroize::Zeroizing;
 
-use super::redact::{Patterns, Redactor};
+use super::redact::{Redaction, Redactor};
 
 /// How long to listen to silence after the program's end.
 const IDLE: Timespec = Timespec {
@@ -62,26 +62,25 @@ impl Pumps {
     ///
     /// # Errors
     /// If pipes or threads cannot be made.
-    pub(super) fn redacting(patterns: Patterns) -> io::Result<(Streams, Self)> {
+    pub(super) fn redacting(redaction: &Arc<Redaction>) -> io::Result<(Streams, Self)> {
         let (streams, mut pumps) = Self::none();
         let Streams {
             mut stdout,
             mut stderr,
         } = streams;
-        let patterns = Arc::new(patterns);
         let (ended, running) = io::pipe()?;
         pumps.running = Some(running);
         let (own_stdout, own_stderr) = (io::stdout(), io::stderr());
         let one_place = same_place(own_stdout.as_fd(), own_stderr.as_fd());
         if !own_stdout.is_terminal() {
-            let writer = pumps.add(own_stdout.as_fd(), &ended, &patterns)?;
+            let writer = pumps.add(own_stdout.as_fd(), &ended, redaction)?;
             if one_place {
                 stderr = writer.try_clone()?.into();
             }
             stdout = writer.into();
         }
         if !own_stderr.is_terminal() && !one_place {
-            stderr = pumps.add(own_stderr.as_fd(), &ended, &patterns)?.into();
+            stderr = pumps.add(own_stderr.as_fd(), &ended, redaction)?.into();
         }
         Ok((Streams { stdout, stderr }, pumps))
     }
@@ -90,16 +89,16 @@ impl Pumps {
         &mut self,
         target: BorrowedFd<'_>,
         ended: &PipeReader,
-        patterns: &Arc<Patterns>,
+        redaction: &Arc<Redaction>,
     ) -> io::Result<PipeWriter> {
         let (reader, writer) = io::pipe()?;
         let ended = ended.try_clone()?;
         let target = File::from(target.try_clone_to_owned()?);
-        let patterns = Arc::clone(patterns);
+        let redaction = Arc::clone(redaction);
         let pump = std::thread::Builder::new().name("redact".to_owned());
         let pump = pump.spawn(move || {
             // A write fails when nobody reads any more; returning closes the program's end as well.
-            let _ = carry(&reader, &target, &ended, &patterns);
+            let _ = carry(&reader, &target, &ended, &redaction);
         })?;
         self.threads.push(pump);
         Ok(writer)
@@ -118,9 +117,9 @@ fn carry(
     source: &PipeReader,
     target: &File,
     ended: &PipeReader,
-    patterns: &Patterns,
+    redaction: &Redaction,
 ) -> io::Result<()> {
-    let mut redactor = Redactor::new(patterns);
+    let mut redactor = Redactor::new(redaction.patterns());
     let mut buffer = Zeroizing::new(vec![0; 64 * 1024]);
     let mut program_ended = false;
     loop {
@@ -147,6 +146,7 @@ fn carry(
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             other => other?,
         };
+        redactor.adopt(redaction.patterns());
         write_all(target, &redactor.feed(&buffer[..read]))?;
     }
     write_all(target, &redactor.finish())

@@ -23,6 +23,8 @@ mod exec_harness;
 #[cfg(test)]
 mod exec_redact;
 #[cfg(test)]
+mod exec_renewal;
+#[cfg(test)]
 mod exec_signals;
 #[cfg(test)]
 mod export_import;

@@ -17,6 +17,7 @@ use crate::environment;
 use crate::error::CliError;
 use crate::exec::descriptors::Descriptor;
 use crate::exec::plan::EnvironmentPlan;
+use crate::exec::orders::SharedOrders;
 use crate::exec::{self, Invocation};
 use crate::vault::connect::{agent, client};
 use crate::vault::loan::{Loan, Terms, borrow_value, give_back, keep_alive};
@@ -73,6 +74,7 @@ fn start(app: &App, args: &VaultExecArgs, plan: EnvironmentPlan) -> Result<ExitS
         command: &args.command,
         redact: args.redact && !terminal,
         replace: false,
+        orders: SharedOrders::default(),
     })
 }
 
