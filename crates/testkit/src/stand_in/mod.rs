@@ -10,6 +10,7 @@ pub mod gcp;
 pub mod github;
 pub mod gitlab;
 pub mod issuer;
+pub mod jwt;
 pub mod kubernetes;
 pub mod ntfy;
 pub mod oauth2;
