@@ -109,7 +109,7 @@ impl Issuer {
     }
 
     async fn once(&self, call: &Call) -> Result<Answer, Lost> {
-        let client = if is_loopback(&call.url) {
+        let client = if is_loopback(&call.url) || is_link_local(&call.url) {
             &self.local
         } else {
             &self.remote
@@ -201,9 +201,19 @@ pub(crate) fn address(key: &'static str, text: &str) -> Result<Url, MintError> {
 
 /// The same for a check of the configuration: the reason why it is not acceptable, to follow the key.
 pub(crate) fn parse(text: &str) -> Result<Url, String> {
+    parse_with(text, is_loopback)
+}
+
+/// The same for a service that a cloud offers to its own machine: `http` also at a link-local address, such as that of a
+/// metadata service. What is sent there does not leave the machine's own link (RFC 3927 section 2.7).
+pub(crate) fn parse_of_machine(text: &str) -> Result<Url, String> {
+    parse_with(text, |url| is_loopback(url) || is_link_local(url))
+}
+
+fn parse_with(text: &str, is_near: impl Fn(&Url) -> bool) -> Result<Url, String> {
     let shown = text.escape_debug();
     let url = Url::parse(text).map_err(|_| format!("is not a URL: {shown}"))?;
-    let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url));
+    let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_near(&url));
     if !is_safe || url.host_str().is_none() {
         return Err(format!(
             "must be an `https://` URL (`http://` only on this machine): {shown}"
@@ -232,6 +242,13 @@ fn is_loopback(url: &Url) -> bool {
             .is_ok_and(|address| address.is_loopback()),
         None => false,
     }
+}
+
+/// `169.254.0.0/16`, written as a number: a name could lead anywhere.
+fn is_link_local(url: &Url) -> bool {
+    url.host_str()
+        .and_then(|host| host.parse::<std::net::Ipv4Addr>().ok())
+        .is_some_and(|address| address.is_link_local())
 }
 
 fn client(
@@ -343,9 +360,24 @@ mod tests {
     }
 
     #[test]
+    fn a_metadata_service_is_taken_only_where_one_is_wanted() {
+        let imds = "http://169.254.169.254/metadata";
+        assert!(parse_of_machine(imds).is_ok());
+        assert!(parse(imds).is_err());
+        assert!(parse_of_machine("http://127.0.0.1:1").is_ok());
+        for wrong in [
+            "http://metadata.google.internal",
+            "http://169.254.169.254.x",
+            "http://10.0.0.1",
+        ] {
+            assert!(parse_of_machine(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn segments_cannot_leave_their_place() {
         let base = parse("https://x/v1/").unwrap();
-        assert_eq!(below(&base, &["a/b", ".."]).as_str(), "https://x/v1/a%2Fb/");
+        assert_eq!(below(&base, &["a/b", ".."]).as_str(), "https://x/v1/a%2Fb");
         assert_eq!(
             below(&base, &["a b", "c?d"]).as_str(),
             "https://x/v1/a%20b/c%3Fd"

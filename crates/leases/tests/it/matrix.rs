@@ -182,11 +182,26 @@ async fn waits_as_it_is_told(subject: &Subject<'_>) {
 
 async fn is_unreachable(subject: &Subject<'_>) {
     let mut project = subject.project();
-    let elsewhere = subject
-        .lease
-        .replace(&subject.issuer.url(), "http://127.0.0.1:1");
-    assert_ne!(elsewhere, subject.lease, "the lease names the stand-in");
-    project.edit(&format!("[leases.x]\n{elsewhere}\n"));
+    let url = subject.issuer.url();
+    let elsewhere = |text: &str| text.replace(&url, "http://127.0.0.1:1");
+    let lease = elsewhere(&subject.lease);
+    let env: Vec<(&str, String)> = subject
+        .env
+        .iter()
+        .map(|(name, value)| (name.as_str(), elsewhere(value)))
+        .collect();
+    let is_named = lease != subject.lease
+        || env
+            .iter()
+            .zip(&subject.env)
+            .any(|((_, new), (_, old))| new != old);
+    assert!(is_named, "the lease names the stand-in, or a variable does");
+    let env: Vec<(&str, &str)> = env
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    project.set(&env);
+    project.edit(&format!("[leases.x]\n{lease}\n"));
     let error = project.exec("x").await.unwrap_err();
     assert_eq!(error.exit_status(), ExitStatus::Unavailable, "{error}");
     // Nobody was asked, so nothing can exist.
@@ -197,9 +212,8 @@ async fn is_unreachable(subject: &Subject<'_>) {
 async fn clocks_differ(subject: &Subject<'_>) {
     for seconds in [-600, 600] {
         let project = subject.project();
-        project
-            .clock
-            .advance(jiff::SignedDuration::from_secs(seconds));
+        let off = project.clock.now() + jiff::SignedDuration::from_secs(seconds);
+        project.clock.set_wall(off);
         match project.exec("x").await {
             Ok(Acquired::Minted(held)) => {
                 let now = project.clock.now();
