@@ -16,6 +16,36 @@ pub(crate) fn sign_rs256<C: Serialize>(
     pem: &SecretString,
     key_name: &str,
 ) -> Result<SecretString, MintError> {
+    let header = Header {
+        alg: Algorithm::RS256,
+        ..header
+    };
+    sign(&header, claims, pem, key_name)
+}
+
+/// The same by PS256 (RFC 7518 section 3.5).
+///
+/// # Errors
+/// As [`sign_rs256`].
+pub(crate) fn sign_ps256<C: Serialize>(
+    header: Header,
+    claims: &C,
+    pem: &SecretString,
+    key_name: &str,
+) -> Result<SecretString, MintError> {
+    let header = Header {
+        alg: Algorithm::PS256,
+        ..header
+    };
+    sign(&header, claims, pem, key_name)
+}
+
+fn sign<C: Serialize>(
+    header: &Header,
+    claims: &C,
+    pem: &SecretString,
+    key_name: &str,
+) -> Result<SecretString, MintError> {
     let unusable = || {
         MintError::authentication(format!("{key_name} is not a private RSA key in PEM"))
             .with_remedy(
@@ -24,12 +54,8 @@ pub(crate) fn sign_rs256<C: Serialize>(
     };
     let key =
         EncodingKey::from_rsa_pem(pem.expose_secret().trim().as_bytes()).map_err(|_| unusable())?;
-    let header = Header {
-        alg: Algorithm::RS256,
-        ..header
-    };
     // The library's own words may quote the input.
-    encode(&header, claims, &key)
+    encode(header, claims, &key)
         .map(SecretString::new)
         .map_err(|_| unusable())
 }

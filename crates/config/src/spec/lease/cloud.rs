@@ -44,9 +44,18 @@ pub(super) static GCP_IAM: LeaseSpec = LeaseSpec {
         ),
         IDENTITY_TOKEN_FILE,
         IDENTITY_TOKEN_VARIABLE,
-        text("endpoint", "Another IAM Credentials endpoint URL."),
-        text("sts_endpoint", "Another token exchange endpoint URL."),
-        text("token_endpoint", "Another OAuth token endpoint URL."),
+        text(
+            "endpoint",
+            "Another IAM Credentials URL, to which `/v1/projects/…` is added (default `https://iamcredentials.googleapis.com`).",
+        ),
+        text(
+            "sts_endpoint",
+            "Another token exchange URL, the whole of it (default `https://sts.googleapis.com/v1/token`).",
+        ),
+        text(
+            "token_endpoint",
+            "Another OAuth token URL, the whole of it (default: the master's own, `https://oauth2.googleapis.com/token`).",
+        ),
         text(
             "universe_domain",
             "Domain of a sovereign cloud (default `googleapis.com`).",
@@ -87,6 +96,10 @@ pub(super) static AZURE_TOKEN: LeaseSpec = LeaseSpec {
             "Which user-assigned managed identity.",
         ),
         text(
+            "managed_identity_endpoint",
+            "Another URL of the instance metadata service (default `http://169.254.169.254`).",
+        ),
+        text(
             "identity_token_audience",
             "Audience asked of the CI's token service (default `api://AzureADTokenExchange`).",
         ),
@@ -95,11 +108,11 @@ pub(super) static AZURE_TOKEN: LeaseSpec = LeaseSpec {
         choice(
             "cloud",
             &["public", "government", "china"],
-            "Which Azure cloud (default `public`).",
+            "Which Azure cloud (default: AZURE_AUTHORITY_HOST, or `public`).",
         ),
         text(
             "authority_host",
-            "Another login endpoint URL (default: AZURE_AUTHORITY_HOST, or the cloud's).",
+            "Another login endpoint URL, in the place of `cloud`.",
         ),
     ],
 };
