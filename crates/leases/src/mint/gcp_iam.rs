@@ -13,6 +13,7 @@
 //! and from "Create short-lived credentials for a service account" and "Using OAuth 2.0 for Server to Server
 //! Applications" in Google's documentation.
 
+mod assertion;
 mod external;
 mod file;
 mod generate;

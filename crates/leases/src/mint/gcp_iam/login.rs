@@ -3,16 +3,15 @@
 use std::path::Path;
 
 use fnox_core::SecretString;
-use jsonwebtoken::{Algorithm, Header};
 use reqwest::Url;
 use reqwest::header::HeaderName;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::file::{self, AuthorizedUser, Credentials, ExternalAccount, ServiceAccountKey};
 use super::generate::{self, Impersonation};
 use super::settings::{DEFAULT_UNIVERSE, Settings, is_account, is_domain};
 use super::source::Source;
-use super::{CLOUD_PLATFORM, KEY, external, refusal};
+use super::{CLOUD_PLATFORM, KEY, assertion, external, refusal};
 use crate::issuer::{self, Answer, Call, Issuer};
 use crate::jwt;
 use crate::mint::{MintContext, MintError, PlannedCall};
@@ -20,9 +19,6 @@ use crate::wiped::Wiped;
 
 /// "Using OAuth 2.0 for Server to Server Applications": the audience is "always <https://oauth2.googleapis.com/token>".
 const TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
-
-/// How long a signed request may be used. Google takes up to an hour; it is used at once.
-const ASSERTION_SECONDS: i64 = 600;
 
 const TOKEN_CREATOR: &str = "roles/iam.serviceAccountTokenCreator";
 
@@ -144,48 +140,16 @@ impl Attempt<'_> {
         }
     }
 
-    /// RFC 7523 section 2.1. Other clouds than Google's own have no token endpoint: there the signed token is itself the
-    /// access token (AIP-4111).
     async fn with_key(&mut self, key: &ServiceAccountKey, name: &str) -> Result<Login, MintError> {
-        #[derive(Serialize)]
-        struct Claims<'a> {
-            iss: &'a str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            sub: Option<&'a str>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            aud: Option<&'a str>,
-            scope: &'static str,
-            iat: i64,
-            exp: i64,
-        }
         self.issuer.hide(&key.private_key.0);
         let endpoint = self.endpoint(key.universe_domain.as_deref(), name)?;
-        let token_uri = key.token_uri.as_deref().unwrap_or(TOKEN_URI);
         let universe = self.settings.universe(key.universe_domain.as_deref());
-        let is_self_signed = universe != DEFAULT_UNIVERSE;
-        let now = self.context.clock.now().as_second();
-        let claims = Claims {
-            iss: &key.client_email,
-            sub: is_self_signed.then_some(&key.client_email),
-            aud: (!is_self_signed).then_some(token_uri),
-            scope: CLOUD_PLATFORM,
-            iat: now,
-            exp: now + ASSERTION_SECONDS,
-        };
-        let header = Header {
-            kid: key.private_key_id.clone(),
-            ..Header::new(Algorithm::RS256)
-        };
-        let assertion = jwt::sign_rs256(
-            header,
-            &claims,
-            &key.private_key.0,
-            &format!("`private_key` of {name}"),
-        )?;
-        let token = if is_self_signed {
-            assertion
-        } else {
-            let call = Call::post(self.token_url(token_uri, name)?).form(&[
+        let now = self.context.clock.now();
+        let token = if universe == DEFAULT_UNIVERSE {
+            let token_uri = key.token_uri.as_deref().unwrap_or(TOKEN_URI);
+            let url = self.token_url(token_uri, name)?;
+            let assertion = assertion::for_token_endpoint(key, token_uri, name, now)?;
+            let call = Call::post(url).form(&[
                 ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
                 ("assertion", assertion.expose_secret()),
             ]);
@@ -194,6 +158,8 @@ impl Attempt<'_> {
                 key.client_email
             );
             self.token(call, None, &remedy).await?
+        } else {
+            assertion::for_apis(key, name, now)?
         };
         Ok(Login {
             token,
