@@ -4,6 +4,7 @@
 
 pub mod agent;
 pub mod current;
+mod document;
 pub mod endpoint;
 pub mod file;
 pub mod helper;

@@ -35,7 +35,7 @@ const LONGEST_CHAIN: usize = 8;
 pub(in crate::mint) type Section = BTreeMap<String, String>;
 
 /// `AWS_CONFIG_FILE` or `~/.aws/config`.
-pub(in crate::mint) fn config_file(env: &Env) -> Option<PathBuf> {
+pub(crate) fn config_file(env: &Env) -> Option<PathBuf> {
     file(env, "AWS_CONFIG_FILE", "config")
 }
 
