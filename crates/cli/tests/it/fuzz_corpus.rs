@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fnox_cli::vault::git;
+use fnox_leases::delivery::helper::git;
 
 #[expect(
     unreachable_pub,
