@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use fnox_config::{Delivery, LeaseConfig, RenewalFailure};
 use fnox_core::{Clock, ExitStatus, LeaseName, SecretString};
-use fnox_leases::delivery::{Current, DeliveredFiles};
+use fnox_leases::delivery::DeliveredFiles;
+use fnox_leases::delivery::endpoint::{Endpoint, Served, Surroundings};
 use fnox_leases::{Held, Keeper, LeaseError, Manager, Observer, RevocationOutcome};
 use jiff::Timestamp;
 use rustix::process::Signal;
@@ -56,11 +57,12 @@ impl Attended<'_> {
                 .map(|one| (one.name().clone(), one))
                 .collect(),
             selection: self.selection,
+            endpoint: OnceLock::new(),
             state: Mutex::default(),
         };
         let clock: Arc<dyn Clock> = Arc::new(self.app.clock);
         let mut keeper = Keeper::new(self.manager, clock, &announcer);
-        let mut endpoints: Vec<Arc<dyn Current>> = Vec::new();
+        let mut served = Vec::new();
         for held in held {
             let Some(lease) = announcer.leases.get(&held.lease).copied() else {
                 continue;
@@ -70,13 +72,16 @@ impl Attended<'_> {
                 announcer.state().to_revoke.push(held.credential.id.clone());
             }
             if lease.is_renewed() {
-                let kept = keeper.keep(held, lease.config.spec.name, lease.request(true));
+                let kept = keeper.keep(held.clone(), lease.config.spec.name, lease.request(true));
                 if lease.is_delivered(Delivery::Endpoint) {
-                    endpoints.push(kept);
+                    let one = Served::new(kept, lease.config, &held);
+                    served.push(one.map_err(|error| not_served(lease.name(), &error))?);
                 }
             }
         }
         plan.set.extend(files.variables());
+        let _inside = runtime.enter();
+        self.serve(served, folder.as_ref(), &mut plan, &announcer)?;
         announcer.remember(&plan);
         let (stop, stopped) = oneshot::channel::<()>();
         let status = std::thread::scope(|scope| {
@@ -97,6 +102,38 @@ impl Attended<'_> {
         runtime.block_on(self.revoke(to_revoke));
         runtime.shutdown_background();
         status
+    }
+
+    /// Starts the endpoint and leads the program to it. A lease that overrides others leads last.
+    fn serve(
+        &self,
+        served: Vec<Served>,
+        folder: Option<&PrivateFolder>,
+        plan: &mut EnvironmentPlan,
+        announcer: &Announcer<'_>,
+    ) -> Result<(), CliError> {
+        let (Some(first), Some(folder)) = (served.first(), folder) else {
+            return Ok(());
+        };
+        let first = first.lease().clone();
+        let leases: Vec<LeaseName> = served.iter().map(|one| one.lease().clone()).collect();
+        let surroundings = Surroundings {
+            folder: folder.path(),
+            env: &self.app.env,
+            clock: Arc::new(self.app.clock),
+        };
+        let endpoint =
+            Endpoint::start(served, &surroundings).map_err(|error| not_served(&first, &error))?;
+        for lease in leases {
+            let environment = endpoint.environment(&lease);
+            for name in environment.remove {
+                plan.set.retain(|(own, _)| *own != name);
+                plan.remove.insert(name);
+            }
+            plan.set.extend(environment.set);
+        }
+        let _ = announcer.endpoint.set(endpoint);
+        Ok(())
     }
 
     /// A private folder, if anything is delivered through one.
@@ -170,6 +207,8 @@ struct Announcer<'a> {
     files: &'a DeliveredFiles,
     leases: BTreeMap<LeaseName, &'a Chosen<'a>>,
     selection: &'a Selection,
+    /// Where the program's SDKs fetch credentials, if they do.
+    endpoint: OnceLock<Endpoint>,
     state: Mutex<Told>,
 }
 
@@ -213,6 +252,12 @@ impl Announcer<'_> {
     }
 
     fn rewrite(&self, held: &Held) {
+        if let Some(Err(error)) = self.endpoint.get().map(|endpoint| endpoint.renewed(held)) {
+            let lease = &held.lease;
+            self.printer.warn(&format!(
+                "a token file of lease `{lease}` cannot be written anew: {error}"
+            ));
+        }
         match self.files.write(held) {
             Ok(signals) => {
                 for signal in signals.into_iter().filter_map(named) {
@@ -321,5 +366,13 @@ fn not_written(error: fnox_leases::delivery::FileError) -> CliError {
         name: error.lease.to_string(),
         reason: error.to_string(),
         help: None,
+    }
+}
+
+fn not_served(lease: &LeaseName, error: &std::io::Error) -> CliError {
+    CliError::NotInjectable {
+        name: lease.to_string(),
+        reason: error.to_string(),
+        help: Some("`deliver` says how the program gets it".to_owned()),
     }
 }
