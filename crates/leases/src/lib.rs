@@ -10,6 +10,7 @@
 //! Masters reach a mint as an overlay of the environment that only the mint sees. The process's own
 //! environment is never written.
 
+pub mod browser;
 pub mod delivery;
 pub mod error;
 mod identity_token;
