@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use fnox_core::SecretString;
+use subtle::ConstantTimeEq as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use zeroize::Zeroizing;
@@ -135,10 +136,10 @@ impl Loopback {
             };
             *place = Some(SecretString::new(value.into_owned()));
         }
-        let wanted = blake3::hash(self.state.expose_secret().as_bytes());
-        let own = state.map(|state| blake3::hash(state.expose_secret().as_bytes()));
-        // Comparing these hashes takes the same time for all.
-        if own != Some(wanted) {
+        let wanted = self.state.expose_secret().as_bytes();
+        let is_own =
+            state.is_some_and(|state| state.expose_secret().as_bytes().ct_eq(wanted).into());
+        if !is_own {
             return Request::Other(
                 400,
                 "This does not belong to the login that fnox waits for.",
