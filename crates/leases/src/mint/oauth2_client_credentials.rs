@@ -1,16 +1,320 @@
 //! `oauth2-client-credentials`: an access token by the client credentials grant (RFC 6749 section 4.4).
+//!
+//! The client authenticates with its secret by Basic, both parts form-encoded (RFC 6749 section 2.3.1), or in the body. A
+//! server with a revocation endpoint (RFC 7009) withdraws the token. A token has no name, so one whose answer was lost
+//! cannot be found: it ends by itself.
 
 use std::path::Path;
 
+use async_trait::async_trait;
 use fnox_config::LeaseConfig;
+use fnox_core::{Credential, Lifetime, SecretString};
+use jiff::SignedDuration;
+use reqwest::Url;
+use serde::Deserialize;
+use serde_json::Value;
 
-use super::Mint;
+use super::{
+    Consumes, CreateRequest, Limits, Mint, MintContext, MintError, MintErrorKind, PlannedCall,
+    Prerequisite, PromptField, RevocationKind, RevokeRequest,
+};
 use crate::error::LeaseError;
+use crate::issuer::{Answer, Call, Issuer, parse};
+
+const SECRET: &str = "OAUTH2_CLIENT_SECRET";
+
+/// Parameters that the configuration must not set twice.
+const RESERVED: [&str; 5] = [
+    "grant_type",
+    "client_id",
+    "client_secret",
+    "scope",
+    "audience",
+];
+
+/// A life that nobody means: ten years.
+const LONGEST: i64 = 10 * 365 * 24 * 3600;
+
+#[derive(Debug)]
+struct ClientCredentials {
+    token_url: Url,
+    revocation_url: Option<Url>,
+    client_id: String,
+    secret_variable: String,
+    in_body: bool,
+    scope: Option<String>,
+    audience: Option<String>,
+    parameters: Vec<(String, String)>,
+    env_var: String,
+}
 
 /// Makes the mint of a configured lease.
 ///
 /// # Errors
-/// [`LeaseError`]
+/// [`LeaseError::Config`] for an address that is not safe or a parameter that is not the configuration's to set.
 pub(crate) fn open(lease: &LeaseConfig, _: Option<&Path>) -> Result<Box<dyn Mint>, LeaseError> {
-    Err(LeaseError::not_built(lease))
+    let fields = &lease.fields;
+    let text = |key: &str| fields.text(key).map(str::to_owned);
+    let url = |key: &'static str| match fields.text(key) {
+        None => Ok(None),
+        Some(text) => parse(text)
+            .map(Some)
+            .map_err(|reason| fields.invalid(key, reason)),
+    };
+    let token_url = url("token_url")?
+        .ok_or_else(|| fields.invalid("token_url", "must be the token endpoint"))?;
+    let mut parameters = Vec::new();
+    for (name, value) in fields.map("params").into_iter().flatten() {
+        if RESERVED.contains(&name.as_str()) {
+            let reason = format!("has `{name}`, which the lease sets itself");
+            return Err(fields.invalid("params", reason).into());
+        }
+        parameters.push((name.clone(), value.clone()));
+    }
+    Ok(Box::new(ClientCredentials {
+        token_url,
+        revocation_url: url("revocation_url")?,
+        client_id: text("client_id").unwrap_or_default(),
+        secret_variable: text("client_secret_variable").unwrap_or_else(|| SECRET.to_owned()),
+        in_body: fields.text("auth_method") == Some("post"),
+        scope: text("scope"),
+        audience: text("audience"),
+        parameters,
+        env_var: text("env_var").unwrap_or_else(|| "OAUTH2_ACCESS_TOKEN".to_owned()),
+    }))
+}
+
+/// RFC 6749 section 5.1.
+#[derive(Deserialize)]
+struct Issued {
+    access_token: String,
+    expires_in: Option<Value>,
+}
+
+#[async_trait]
+impl Mint for ClientCredentials {
+    fn limits(&self) -> Limits {
+        Limits {
+            minimum: Lifetime::from_secs(1),
+            maximum: Lifetime::from_secs(24 * 3600),
+        }
+    }
+
+    fn produces(&self) -> Vec<String> {
+        vec![self.env_var.clone()]
+    }
+
+    fn consumes(&self) -> Consumes {
+        Consumes::Names(vec![self.secret_variable.clone()])
+    }
+
+    fn withholds(&self, _: &dyn Fn(&str) -> bool) -> Vec<String> {
+        vec![self.secret_variable.clone()]
+    }
+
+    fn revocation(&self) -> RevocationKind {
+        match self.revocation_url {
+            Some(_) => RevocationKind::Supported,
+            None => RevocationKind::ExpiresOnly,
+        }
+    }
+
+    fn prerequisites(&self, context: &MintContext) -> Prerequisite {
+        if context.env.var(&self.secret_variable).is_some() {
+            return Prerequisite::Present;
+        }
+        Prerequisite::Missing {
+            message: format!(
+                "OAuth client secret not found. Set {}.",
+                self.secret_variable
+            ),
+            prompts: vec![PromptField {
+                variable: self.secret_variable.clone(),
+                description: "OAuth client secret".to_owned(),
+                secret: true,
+                optional: false,
+            }],
+        }
+    }
+
+    fn explain(&self, _: &MintContext, _: &CreateRequest) -> Vec<PlannedCall> {
+        let details = self.fields().into_iter();
+        vec![PlannedCall {
+            action: "POST".to_owned(),
+            target: self.token_url.to_string(),
+            purpose: "get an access token".to_owned(),
+            master: format!(
+                "client {} (secret {})",
+                self.client_id, self.secret_variable
+            ),
+            details: details
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+        }]
+    }
+
+    async fn create(
+        &self,
+        context: &MintContext,
+        request: &CreateRequest,
+    ) -> Result<Credential, MintError> {
+        let issuer = Issuer::new("the token server", context, None)?;
+        let secret = self.secret(context)?;
+        let call = self.authenticated(self.token_url.clone(), self.fields(), &secret)?;
+        let answer = issuer.send(call.issues()).await?;
+        if !answer.is_success() {
+            return Err(self.refused(&answer, &issuer));
+        }
+        let issued: Issued = answer.json(&issuer)?;
+        if issued.access_token.is_empty() {
+            return Err(
+                MintError::unavailable("the token server answered without a token").maybe_issued(),
+            );
+        }
+        let seconds = match &issued.expires_in {
+            // "RECOMMENDED. If omitted, the authorization server SHOULD provide the expiration time via other means".
+            None | Some(Value::Null) => {
+                i64::try_from(request.duration.as_secs()).unwrap_or(LONGEST)
+            }
+            Some(Value::Number(number)) => number.as_i64().unwrap_or(0),
+            Some(Value::String(text)) => text.parse().unwrap_or(0),
+            Some(_) => 0,
+        };
+        if !(1..=LONGEST).contains(&seconds) {
+            return Err(MintError::unavailable(
+                "the token server answered with a token that has expired already, or with a life that is none",
+            )
+            .maybe_issued());
+        }
+        Ok(Credential {
+            variables: vec![(self.env_var.clone(), SecretString::new(issued.access_token))],
+            expires_at: context
+                .clock
+                .now()
+                .checked_add(SignedDuration::from_secs(seconds))
+                .ok(),
+            id: request
+                .provisional_id
+                .replacen("oauth2-client-credentials", "oauth2", 1),
+            private: Vec::new(),
+        })
+    }
+
+    async fn revoke(
+        &self,
+        context: &MintContext,
+        request: &RevokeRequest,
+    ) -> Result<(), MintError> {
+        let Some(url) = &self.revocation_url else {
+            return Err(MintError::misconfigured(
+                "revocation_url",
+                "there is no `revocation_url`, so the token only expires",
+            ));
+        };
+        let Some(token) = request
+            .credential
+            .as_ref()
+            .and_then(|credential| credential.variable(&self.env_var))
+        else {
+            // Its only name is the token itself, which nobody has.
+            return Ok(());
+        };
+        let mut issuer = Issuer::new("the token server", context, None)?;
+        issuer.hide(token);
+        let secret = self.secret(context)?;
+        let fields = vec![
+            ("token", token.expose_secret()),
+            ("token_type_hint", "access_token"),
+        ];
+        let answer = issuer
+            .send(self.authenticated(url.clone(), fields, &secret)?)
+            .await?;
+        // RFC 7009 section 2.2: 200 also for a token that the server does not know.
+        if answer.status() == 200 {
+            return Ok(());
+        }
+        Err(self.refused(&answer, &issuer))
+    }
+}
+
+impl ClientCredentials {
+    fn fields(&self) -> Vec<(&str, &str)> {
+        let mut fields = vec![("grant_type", "client_credentials")];
+        fields.extend(self.scope.as_deref().map(|scope| ("scope", scope)));
+        fields.extend(
+            self.audience
+                .as_deref()
+                .map(|audience| ("audience", audience)),
+        );
+        let own = self.parameters.iter();
+        fields.extend(own.map(|(name, value)| (name.as_str(), value.as_str())));
+        fields
+    }
+
+    fn secret(&self, context: &MintContext) -> Result<SecretString, MintError> {
+        context.env.secret(&self.secret_variable).ok_or_else(|| {
+            MintError::authentication(format!("{} is not set", self.secret_variable))
+        })
+    }
+
+    fn authenticated<'f>(
+        &'f self,
+        url: Url,
+        mut fields: Vec<(&'f str, &'f str)>,
+        secret: &'f SecretString,
+    ) -> Result<Call, MintError> {
+        let call = Call::post(url);
+        if self.in_body {
+            fields.push(("client_id", &self.client_id));
+            fields.push(("client_secret", secret.expose_secret()));
+            return Ok(call.form(&fields));
+        }
+        let encode = |text: &str| -> String {
+            url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+        };
+        let password = SecretString::new(encode(secret.expose_secret()));
+        call.form(&fields)
+            .basic(&encode(&self.client_id), &password)
+    }
+
+    /// RFC 6749 section 5.2.
+    fn refused(&self, answer: &Answer, issuer: &Issuer) -> MintError {
+        #[derive(Deserialize)]
+        struct Refusal {
+            error: String,
+        }
+        let mut error = answer.refusal(issuer);
+        if error.kind == MintErrorKind::Unavailable {
+            return error.maybe_issued();
+        }
+        let code = serde_json::from_slice::<Refusal>(&answer.body).map(|refusal| refusal.error);
+        match code.as_deref().unwrap_or_default() {
+            "invalid_client" => {
+                error.kind = MintErrorKind::AuthenticationNeeded;
+                error.with_remedy(format!(
+                    "is {} the secret of client {}, and does the server want `auth_method = \"{}\"`?",
+                    self.secret_variable,
+                    self.client_id,
+                    if self.in_body { "basic" } else { "post" }
+                ))
+            }
+            "unauthorized_client" | "access_denied" => {
+                error.kind = MintErrorKind::Denied;
+                error.with_remedy(format!(
+                    "the server does not let client {} use the client credentials grant",
+                    self.client_id
+                ))
+            }
+            "invalid_scope" => {
+                error.kind = MintErrorKind::Misconfigured;
+                error.key = Some("scope");
+                error.with_remedy("ask for scopes that the client was given")
+            }
+            "invalid_request" | "unsupported_grant_type" | "invalid_target" => {
+                error.kind = MintErrorKind::Misconfigured;
+                error.with_remedy("does the server want `audience`, `scope` or one of `params`?")
+            }
+            _ => error,
+        }
+    }
 }

@@ -1,1 +1,128 @@
 //! `oauth2-client-credentials` against a strict stand-in.
+
+use fnox_core::{Clock as _, ExitStatus};
+use fnox_leases::RevocationOutcome;
+use fnox_testkit::stand_in::issuer::Issuer;
+use fnox_testkit::stand_in::oauth2::OAuth2;
+use jiff::SignedDuration;
+use serde_json::json;
+
+use crate::matrix::{self, Subject};
+use crate::support::{Project, minted};
+
+const SECRET: &str = "OAUTH2_CLIENT_SECRET";
+
+fn lease(server: &Issuer<OAuth2>, more: &str) -> String {
+    format!(
+        "type = 'oauth2-client-credentials'\ntoken_url = '{}/token'\nclient_id = '{}'\n{more}\n",
+        server.url(),
+        OAuth2::CLIENT
+    )
+}
+
+fn project(server: &Issuer<OAuth2>, more: &str) -> Project {
+    let env = [(SECRET, OAuth2::SECRET)];
+    Project::with_env(&format!("[leases.x]\n{}", lease(server, more)), &env)
+}
+
+#[tokio::test]
+async fn it_fails_closed_by_both_ways_of_authentication() {
+    for (in_body, more) in [(false, ""), (true, "auth_method = 'post'")] {
+        let server = Issuer::start(OAuth2::new());
+        server.change(|server| server.in_body = in_body);
+        matrix::fails_closed(&Subject {
+            issuer: &server,
+            lease: lease(&server, more),
+            env: vec![(SECRET.to_owned(), OAuth2::SECRET.to_owned())],
+            masters: vec![OAuth2::SECRET.to_owned()],
+            produces: vec!["OAUTH2_ACCESS_TOKEN"],
+            tells_expiry: true,
+            leaves_intents: true,
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn the_servers_own_life_counts_as_a_number_or_a_text_and_the_leases_without_one() {
+    for (expires_in, seconds) in [(json!(600), 600), (json!("120"), 120), (json!(null), 300)] {
+        let server = Issuer::start(OAuth2::new());
+        server.change(|server| server.expires_in = expires_in);
+        let project = project(
+            &server,
+            "duration = '5m'\nscope = 'read'\nparams = { resource = 'r' }",
+        );
+        let held = minted(project.exec("x").await.unwrap());
+        let left = held
+            .credential
+            .expires_at
+            .unwrap()
+            .duration_since(project.clock.now());
+        assert_eq!(left, SignedDuration::from_secs(seconds));
+        let token = held.credential.variables[0].1.expose_secret();
+        let asked = server.change(|server| server.token(token).map(<[_]>::to_vec));
+        let asked: Vec<String> = asked
+            .unwrap()
+            .into_iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        assert_eq!(
+            asked,
+            ["grant_type=client_credentials", "scope=read", "resource=r"]
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_withdrawn_where_the_server_can_and_only_expires_where_it_cannot() {
+    let server = Issuer::start(OAuth2::new());
+    let revocation = format!("revocation_url = '{}/revoke'", server.url());
+    let project = project(&server, &revocation);
+    let held = minted(project.exec("x").await.unwrap());
+    let token = held.credential.variables[0].1.expose_secret().to_owned();
+    let revoked = project.manager().revoke("x").await.unwrap();
+    assert!(
+        matches!(revoked[0].outcome, RevocationOutcome::Revoked),
+        "{revoked:?}"
+    );
+    assert!(server.change(|server| server.token(&token).is_none()));
+    assert_eq!(server.complaints(), Vec::<String>::new());
+
+    let plain = self::project(&server, "");
+    minted(plain.exec("x").await.unwrap());
+    let revoked = plain.manager().revoke("x").await.unwrap();
+    assert!(matches!(
+        revoked[0].outcome,
+        RevocationOutcome::ExpiresOnly { .. }
+    ));
+}
+
+#[tokio::test]
+async fn the_codes_of_the_standard_are_explained() {
+    let server = Issuer::start(OAuth2::new());
+    let error = project(&server, "scope = 'admin'")
+        .exec("x")
+        .await
+        .unwrap_err();
+    assert_eq!(error.exit_status(), ExitStatus::Configuration);
+    assert!(
+        error.to_string().contains("invalid_scope") && error.location().is_some(),
+        "{error}"
+    );
+    let error = project(&server, "auth_method = 'post'")
+        .exec("x")
+        .await
+        .unwrap_err();
+    assert_eq!(error.exit_status(), ExitStatus::AuthenticationNeeded);
+    assert!(
+        error.help().unwrap().contains("auth_method = \"basic\""),
+        "{error}"
+    );
+    for (more, wanted) in [
+        ("params = { grant_type = 'password' }", "sets itself"),
+        ("revocation_url = 'http://example.com'", "https://"),
+    ] {
+        let error = project(&server, more).exec("x").await.unwrap_err();
+        assert!(error.to_string().contains(wanted), "{error}");
+    }
+}

@@ -1,1 +1,152 @@
 //! An OAuth 2.0 token server: client credentials (RFC 6749 section 4.4) and revocation (RFC 7009).
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::issuer::{Reply, Request, Service};
+
+/// The server, its one client and its tokens.
+#[derive(Debug)]
+pub struct OAuth2 {
+    /// How a client may authenticate.
+    pub in_body: bool,
+    /// What `expires_in` is in answers.
+    pub expires_in: Value,
+    /// Scopes of the client.
+    pub scopes: Vec<String>,
+    tokens: BTreeMap<String, Vec<(String, String)>>,
+    issued: u64,
+}
+
+impl OAuth2 {
+    /// The client. It has characters that must be encoded before Basic (RFC 6749 section 2.3.1).
+    pub const CLIENT: &str = "client:1";
+    /// Its secret.
+    pub const SECRET: &str = "s3cr%t+of/the client";
+
+    /// A server that wants Basic.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            in_body: false,
+            expires_in: json!(600),
+            scopes: ["read", "write"].map(str::to_owned).to_vec(),
+            tokens: BTreeMap::new(),
+            issued: 0,
+        }
+    }
+
+    /// What a token that works was asked for.
+    #[must_use]
+    pub fn token(&self, token: &str) -> Option<&[(String, String)]> {
+        self.tokens.get(token).map(Vec::as_slice)
+    }
+
+    fn is_the_client(&self, request: &Request, form: &[(String, String)]) -> bool {
+        let field = |name: &str| {
+            let mut values = form.iter().filter(|(own, _)| own == name);
+            values.next().map(|(_, value)| value.as_str())
+        };
+        if self.in_body {
+            return field("client_id") == Some(Self::CLIENT)
+                && field("client_secret") == Some(Self::SECRET)
+                && request.header("authorization").is_none();
+        }
+        let decode = |text: &str| {
+            let spaced = text.replace('+', " ");
+            percent_encoding::percent_decode_str(&spaced)
+                .decode_utf8_lossy()
+                .into_owned()
+        };
+        request
+            .header("authorization")
+            .and_then(|value| value.strip_prefix("Basic "))
+            .and_then(|text| STANDARD.decode(text).ok())
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .and_then(|pair| {
+                pair.split_once(':')
+                    .map(|(id, secret)| (decode(id), decode(secret)))
+            })
+            .is_some_and(|(id, secret)| id == Self::CLIENT && secret == Self::SECRET)
+            && field("client_secret").is_none()
+    }
+
+    fn issue(&mut self, form: Vec<(String, String)>, is_expired: bool) -> Reply {
+        let field = |name: &str| {
+            form.iter()
+                .find(|(own, _)| own == name)
+                .map(|(_, value)| value.clone())
+        };
+        if field("grant_type").as_deref() != Some("client_credentials") {
+            return refusal(400, "unsupported_grant_type");
+        }
+        let scope = field("scope").unwrap_or_default();
+        if !scope
+            .split(' ')
+            .filter(|scope| !scope.is_empty())
+            .all(|scope| self.scopes.iter().any(|own| own == scope))
+        {
+            return refusal(400, "invalid_scope");
+        }
+        self.issued += 1;
+        let token = format!("token-{}-of-the-server", self.issued);
+        self.tokens.insert(token.clone(), form);
+        let mut body = json!({"access_token": token, "token_type": "Bearer"});
+        let expires_in = if is_expired {
+            json!(-5)
+        } else {
+            self.expires_in.clone()
+        };
+        if !expires_in.is_null() {
+            body["expires_in"] = expires_in;
+        }
+        Reply::json(200, &body).with("cache-control", "no-store")
+    }
+}
+
+impl Default for OAuth2 {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Service for OAuth2 {
+    fn answer(&mut self, request: &Request, _: Timestamp, is_expired: bool) -> Reply {
+        let Some(form) = request.form() else {
+            return Reply::undocumented("the body is no form");
+        };
+        let mut names: Vec<&String> = form.iter().map(|(name, _)| name).collect();
+        names.sort_unstable();
+        names.dedup();
+        if request.method != "POST" || !request.query.is_empty() || names.len() != form.len() {
+            // "Parameters … MUST NOT be included more than once" (section 3.2).
+            return Reply::undocumented("it is no POST with each parameter once");
+        }
+        if !self.is_the_client(request, &form) {
+            return refusal(401, "invalid_client")
+                .with("www-authenticate", "Basic realm=\"token\"");
+        }
+        match request.path.as_str() {
+            "/token" => self.issue(form, is_expired),
+            "/revoke" => {
+                let Some((_, token)) = form.iter().find(|(name, _)| name == "token") else {
+                    return refusal(400, "invalid_request");
+                };
+                self.tokens.remove(token);
+                Reply::empty(200)
+            }
+            _ => Reply::undocumented("there is no such endpoint"),
+        }
+    }
+}
+
+fn refusal(status: u16, code: &str) -> Reply {
+    Reply::json(
+        status,
+        &json!({"error": code, "error_description": "told in a test"}),
+    )
+}
