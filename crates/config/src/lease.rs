@@ -61,6 +61,10 @@ pub enum RenewalFailure {
 
 /// One lease.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of its own that is true or false in the file"
+)]
 pub struct LeaseConfig {
     /// Its name.
     pub name: LeaseName,

@@ -7,7 +7,6 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use fnox_core::{Clock, SystemClock};
 use http_body_util::{BodyExt as _, Full, Limited};

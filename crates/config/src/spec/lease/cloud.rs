@@ -117,7 +117,7 @@ pub(super) static AZURE_TOKEN: LeaseSpec = LeaseSpec {
     ],
 };
 
-/// What a path of HashiCorp Vault or OpenBao issues.
+/// What a path of `HashiCorp` Vault or `OpenBao` issues.
 pub(super) static VAULT: LeaseSpec = LeaseSpec {
     name: "vault",
     label: "HashiCorp Vault",

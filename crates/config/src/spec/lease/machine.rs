@@ -2,7 +2,7 @@
 
 use super::{ENV_VAR, Field, Kind, LeaseSpec, choice, count, flag, list, path, required, text};
 
-/// A service account's token by TokenRequest.
+/// A service account's token by `TokenRequest`.
 pub(super) static KUBERNETES: LeaseSpec = LeaseSpec {
     name: "kubernetes",
     label: "Kubernetes",
