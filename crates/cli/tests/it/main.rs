@@ -11,6 +11,10 @@ mod check;
 #[cfg(test)]
 mod concurrency;
 #[cfg(test)]
+mod credential;
+#[cfg(test)]
+mod credential_install;
+#[cfg(test)]
 mod doctor;
 #[cfg(test)]
 mod exec;
