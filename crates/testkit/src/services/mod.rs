@@ -63,6 +63,15 @@ pub fn boto3_python() -> PathBuf {
     existing(PathBuf::from(variable("FNOX_TEST_BOTO3_PYTHON")))
 }
 
+/// A Python interpreter that has AWS's iam-rolesanywhere-session.
+///
+/// # Panics
+/// If it is not there.
+#[must_use]
+pub fn rolesanywhere_python() -> PathBuf {
+    existing(PathBuf::from(variable("FNOX_TEST_ROLESANYWHERE_PYTHON")))
+}
+
 /// A Python interpreter that has Apprise.
 ///
 /// # Panics
