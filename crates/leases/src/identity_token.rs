@@ -68,11 +68,6 @@ impl IdentityToken {
             .collect()
     }
 
-    /// Whether the lease names a source itself.
-    pub(crate) fn is_named(&self) -> bool {
-        self.file.is_some() || self.variable.is_some()
-    }
-
     /// Whether there is a source.
     pub(crate) fn is_present(&self, env: &Env) -> bool {
         self.file.is_some()

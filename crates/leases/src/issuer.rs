@@ -92,7 +92,7 @@ impl Issuer {
                 }
                 Ok(Err(lost)) => {
                     let never_sent = lost.never_sent;
-                    let error = self.lost(lost, &call);
+                    let error = self.lost(&lost, &call);
                     if call.issues && !never_sent {
                         return Err(error);
                     }
@@ -167,7 +167,7 @@ impl Issuer {
         )))
     }
 
-    fn lost(&self, lost: Lost, call: &Call) -> MintError {
+    fn lost(&self, lost: &Lost, call: &Call) -> MintError {
         let host = call.url.host_str().unwrap_or_default();
         let error = MintError::unavailable(format!(
             "{} cannot be reached at {host}: {}",

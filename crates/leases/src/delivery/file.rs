@@ -107,10 +107,11 @@ impl DeliveredFiles {
         let outside: Vec<&DeliveredFile> =
             self.files.iter().filter(|file| file.is_outside).collect();
         if !outside.is_empty() {
-            let list: String = outside
+            let paths: Vec<String> = outside
                 .iter()
-                .map(|file| format!("{}\n", file.path.display()))
+                .map(|file| file.path.display().to_string())
                 .collect();
+            let list = paths.join("\n");
             // First the note, then the file: a kill in between leaves a note about nothing.
             let first = outside[0];
             replace(&self.folder.join(LEFT_BEHIND), list.as_bytes())

@@ -41,11 +41,6 @@ impl Call {
         Self::new(Method::POST, url)
     }
 
-    /// `PUT`
-    pub(crate) fn put(url: Url) -> Self {
-        Self::new(Method::PUT, url)
-    }
-
     /// `DELETE`
     pub(crate) fn delete(url: Url) -> Self {
         Self::new(Method::DELETE, url)

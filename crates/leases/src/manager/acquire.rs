@@ -14,6 +14,10 @@ use crate::principal::identify;
 
 /// How a lease is wanted.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a question that is answered by yes or no"
+)]
 pub struct Acquire {
     /// What to call it at the issuer.
     pub label: String,

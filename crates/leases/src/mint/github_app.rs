@@ -244,12 +244,12 @@ impl Mint for GitHubApp {
         if answer.status() != 201 {
             return Err(self.refused(&answer, &issuer));
         }
-        let issued: Issued = answer.json(&issuer)?;
+        let answered: Issued = answer.json(&issuer)?;
         let now = context.clock.now();
-        if issued.token.is_empty() || issued.expires_at <= now {
+        if answered.token.is_empty() || answered.expires_at <= now {
             return Err(MintError::unavailable(format!(
                 "GitHub answered with a token that ended at {}, and it is {now}",
-                issued.expires_at
+                answered.expires_at
             ))
             .with_remedy("is this machine's clock right?")
             .maybe_issued());
@@ -263,8 +263,8 @@ impl Mint for GitHubApp {
                     .next()
                     .unwrap_or_default()
             ),
-            variables: vec![(self.env_var.clone(), SecretString::new(issued.token))],
-            expires_at: Some(issued.expires_at),
+            variables: vec![(self.env_var.clone(), SecretString::new(answered.token))],
+            expires_at: Some(answered.expires_at),
             private: Vec::new(),
         })
     }

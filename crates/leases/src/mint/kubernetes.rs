@@ -1,4 +1,4 @@
-//! `kubernetes`: a service account's token, by TokenRequest.
+//! `kubernetes`: a service account's token, by `TokenRequest`.
 
 use std::path::Path;
 

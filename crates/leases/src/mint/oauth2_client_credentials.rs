@@ -165,13 +165,13 @@ impl Mint for ClientCredentials {
         if !answer.is_success() {
             return Err(self.refused(&answer, &issuer));
         }
-        let issued: Issued = answer.json(&issuer)?;
-        if issued.access_token.is_empty() {
+        let answered: Issued = answer.json(&issuer)?;
+        if answered.access_token.is_empty() {
             return Err(
                 MintError::unavailable("the token server answered without a token").maybe_issued(),
             );
         }
-        let seconds = match &issued.expires_in {
+        let seconds = match &answered.expires_in {
             // "RECOMMENDED. If omitted, the authorization server SHOULD provide the expiration time via other means".
             None | Some(Value::Null) => {
                 i64::try_from(request.duration.as_secs()).unwrap_or(LONGEST)
@@ -187,7 +187,10 @@ impl Mint for ClientCredentials {
             .maybe_issued());
         }
         Ok(Credential {
-            variables: vec![(self.env_var.clone(), SecretString::new(issued.access_token))],
+            variables: vec![(
+                self.env_var.clone(),
+                SecretString::new(answered.access_token),
+            )],
             expires_at: context
                 .clock
                 .now()
