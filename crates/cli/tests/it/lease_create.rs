@@ -235,7 +235,7 @@ fn an_explanation_calls_nobody_and_shows_no_secret() {
         assert!(run.stdout.contains(wanted), "{wanted}: {run}");
     }
     assert!(!run.stdout.contains(secret.as_str()), "{run}");
-    let document = json(&create(&world, &["--explain", "-f", "json"]));
+    let document = json(&create(&world, &["--explain", "-f", "json"]).stdout);
     assert_eq!(document["masters"]["AWS_ACCESS_KEY_ID"], "provider `plain`");
     assert_eq!(document["revocable"], false);
     assert_eq!((world.mints(), world.listed().len()), (0, 0));

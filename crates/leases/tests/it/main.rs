@@ -19,6 +19,10 @@ mod database;
 #[cfg(test)]
 mod delivery;
 #[cfg(test)]
+mod delivery_clients;
+#[cfg(test)]
+mod delivery_support;
+#[cfg(test)]
 mod gcp_iam;
 #[cfg(test)]
 mod github_app;
