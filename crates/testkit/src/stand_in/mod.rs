@@ -8,6 +8,7 @@ pub mod azure;
 pub mod cloudflare;
 pub mod gcp;
 pub mod github;
+pub mod github_login;
 pub mod gitlab;
 pub mod issuer;
 pub mod jwt;

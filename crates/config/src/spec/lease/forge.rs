@@ -26,7 +26,10 @@ pub(super) static GITHUB_APP: LeaseSpec = LeaseSpec {
             Kind::Counts,
             "Repositories of the token, by id.",
         ),
-        text("api_base", "API URL."),
+        text(
+            "api_base",
+            "Another API URL (default `https://api.github.com`; `https://HOST/api/v3` of an Enterprise Server).",
+        ),
     ],
 };
 
@@ -35,17 +38,26 @@ pub(super) static GITHUB_OAUTH: LeaseSpec = LeaseSpec {
     name: "github-oauth",
     label: "GitHub OAuth",
     fields: &[
-        required("client_id", "OAuth client."),
+        required("client_id", "Client id of the app."),
         text("scope", "OAuth scopes (default `repo read:org workflow`)."),
         ENV_VAR,
-        text("keyring_service", "Service name in the keychain."),
+        text(
+            "keyring_service",
+            "Service name in the keychain (default `fnox-github-oauth`).",
+        ),
         flag(
             "keyring_cache",
-            "Whether to keep the token in the keychain.",
+            "Whether to keep the login in the keychain (default true).",
         ),
-        flag("open_browser", "Whether to open a browser."),
-        text("auth_base", "OAuth URL."),
-        text("api_base", "API URL."),
+        flag("open_browser", "Whether to open a browser (default true)."),
+        text(
+            "auth_base",
+            "Another login URL (default `https://github.com/login/oauth`).",
+        ),
+        text(
+            "api_base",
+            "Another API URL, with which a kept token is checked (default `https://api.github.com`).",
+        ),
     ],
 };
 
