@@ -1,8 +1,9 @@
 //! `github-app` against a strict stand-in.
 
 use fnox_core::lease::LeaseState;
-use fnox_core::{Clock as _, Env, ExitStatus};
+use fnox_core::{Clock as _, ExitStatus};
 use fnox_leases::RevocationOutcome;
+use fnox_testkit::services;
 use fnox_testkit::stand_in::github::GitHub;
 use fnox_testkit::stand_in::issuer::{Issuer, Misbehaviour};
 use fnox_testkit::stand_in::jwt;
@@ -284,10 +285,7 @@ async fn an_independent_client_finds_the_installation_gets_a_token_and_withdraws
     let project = project(&github, &installed(""));
     let held = minted(project.exec("x").await.unwrap());
     let token = held.credential.variables[0].1.expose_secret();
-    let python = Env::of_process()
-        .var("FNOX_TEST_GITHUB_PYTHON")
-        .expect("FNOX_TEST_GITHUB_PYTHON")
-        .to_owned();
+    let python = services::github_python();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/github_client.py");
     let output = tokio::process::Command::new(python)
         .args([script, github.url(), GitHub::APP, GitHub::ACCOUNT])
