@@ -12,6 +12,7 @@ pub mod cloudflare;
 pub mod command;
 pub mod database;
 pub mod gcp_iam;
+mod github;
 pub mod github_app;
 pub mod github_oauth;
 pub mod gitlab;
@@ -187,6 +188,12 @@ pub trait Mint: Send + Sync + fmt::Debug {
 
     /// Whether its credentials can be withdrawn.
     fn revocation(&self) -> RevocationKind;
+
+    /// How long a credential works at most whose issuer's answer was lost, if it cannot be found then because it has no
+    /// name at its issuer. `None`: it is found by the name that has the provisional id in it.
+    fn unfindable(&self) -> Option<Lifetime> {
+        None
+    }
 
     /// How its credentials are renewed.
     fn renewal(&self) -> RenewalKind {

@@ -111,7 +111,7 @@ impl DeliveredFiles {
                 .iter()
                 .map(|file| file.path.display().to_string())
                 .collect();
-            let list = paths.join("\n");
+            let list = paths.join("\n") + "\n";
             // First the note, then the file: a kill in between leaves a note about nothing.
             let first = outside[0];
             replace(&self.folder.join(LEFT_BEHIND), list.as_bytes())

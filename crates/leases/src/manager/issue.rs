@@ -56,6 +56,9 @@ impl Manager<'_> {
         let key = self.ledger.writing_key(&opened).await?;
         let now = self.options.clock.now();
         let kind = plan.lease.spec.name;
+        let life = plan
+            .duration
+            .max(plan.mint.unfindable().unwrap_or(plan.duration));
         let prefix = if kind == "command" { "cmd" } else { kind };
         let entry = Entry {
             record: random_hex(),
@@ -65,7 +68,7 @@ impl Manager<'_> {
             label: plan.label.clone(),
             state: LeaseState::Pending,
             created_at: now,
-            expires_at: Some(later(now, plan.duration)),
+            expires_at: Some(later(now, life)),
             revoked_at: None,
             revocation: plan.mint.revocation(),
             revocation_failure: None,

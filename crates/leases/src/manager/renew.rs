@@ -1,5 +1,7 @@
 //! Renewing a credential that somebody uses.
 
+use std::sync::Arc;
+
 use super::Manager;
 use super::acquire::{Acquire, Held, Plan};
 use super::issue::failed;
@@ -7,10 +9,11 @@ use crate::error::LeaseError;
 use crate::ledger::entry::{Entry, RevocationKind};
 use crate::mint::{RenewRequest, RenewalKind};
 use fnox_core::lease::is_fresh;
+use fnox_core::prompt::NoPrompt;
 
 impl Manager<'_> {
     /// A credential that outlives `held`: one that another process got meanwhile, the same one prolonged by its issuer,
-    /// or a new one. The old one is left as it is, so it works until its own end.
+    /// or a new one. The old one is left as it is, so it works until its own end. Nobody is asked anything.
     ///
     /// # Errors
     /// [`LeaseError`]; missing masters are one.
@@ -28,7 +31,9 @@ impl Manager<'_> {
         if let Some(other) = other.filter(|other| outlives(other, held)) {
             return Ok(other);
         }
-        let context = self.context_of(&plan, &request).await?;
+        let mut context = self.context_of(&plan, &request).await?;
+        // The terminal is the program's now.
+        context.prompt = Arc::new(NoPrompt);
         if plan.mint.renewal() == RenewalKind::Prolonged
             && opened.entries.iter().any(|entry| is_record_of(entry, held))
         {

@@ -177,9 +177,10 @@ impl Manager<'_> {
         let lease = lease.filter(|lease| entry.kind.is_empty() || entry.kind == lease.spec.name);
         if let Some(lease) = lease {
             let mint = self.mint(lease)?;
+            let is_lost = entry.state == LeaseState::Pending && mint.unfindable().is_some();
             return Ok(match mint.revocation() {
-                RevocationKind::Supported => Revoker::Mint(lease, mint),
-                RevocationKind::ExpiresOnly => Revoker::Nobody,
+                RevocationKind::Supported if !is_lost => Revoker::Mint(lease, mint),
+                _ => Revoker::Nobody,
             });
         }
         Ok(match entry.revocation {

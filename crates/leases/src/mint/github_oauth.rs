@@ -28,6 +28,7 @@ use fnox_core::{Credential, Lifetime, SecretString};
 use jiff::Timestamp;
 use reqwest::Url;
 
+use super::github::{API, rivals};
 use super::{
     Consumes, CreateRequest, Limits, Mint, MintContext, MintError, PlannedCall, Prerequisite,
     RevocationKind,
@@ -37,12 +38,6 @@ use crate::issuer::{below, parse};
 
 /// Where people log in, unless the lease says otherwise.
 const LOGIN: &str = "https://github.com/login/oauth";
-
-/// What a token is checked with.
-const API: &str = "https://api.github.com";
-
-/// The variables that GitHub's own CLI takes a token from, in its order (`gh help environment`).
-const OF_GITHUB: [&str; 2] = ["GH_TOKEN", "GITHUB_TOKEN"];
 
 #[derive(Debug)]
 struct Settings {
@@ -163,12 +158,8 @@ impl Mint for GitHubOAuth {
         Consumes::Names(Vec::new())
     }
 
-    /// `gh` would take a long-lived token of the one name before ours of the other.
     fn withholds(&self, _: &dyn Fn(&str) -> bool) -> Vec<String> {
-        if OF_GITHUB.contains(&self.settings.env_var.as_str()) {
-            return OF_GITHUB.map(str::to_owned).to_vec();
-        }
-        Vec::new()
+        rivals(&self.settings.env_var)
     }
 
     fn revocation(&self) -> RevocationKind {
@@ -273,14 +264,6 @@ mod tests {
             assert_eq!(settings.code_url().as_str(), code);
             assert_eq!(settings.token_url().as_str(), token);
         }
-    }
-
-    #[test]
-    fn the_other_variable_of_gh_is_withheld_where_it_would_win() {
-        let mint = opened("client_id = 'a'").unwrap();
-        assert_eq!(mint.withholds(&|_| true), ["GH_TOKEN", "GITHUB_TOKEN"]);
-        let other = opened("client_id = 'a'\nenv_var = 'DEPLOY_TOKEN'").unwrap();
-        assert!(other.withholds(&|_| true).is_empty());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use fnox_config::LeaseConfig;
+use fnox_core::name::is_variable_name;
 use fnox_core::{Credential, Lifetime, SecretString};
 use jiff::SignedDuration;
 use reqwest::Url;
@@ -20,14 +21,18 @@ use super::{
 };
 use crate::error::LeaseError;
 use crate::issuer::{Answer, Call, Issuer, parse};
+use crate::wiped::Wiped;
 
 const SECRET: &str = "OAUTH2_CLIENT_SECRET";
 
-/// Parameters that the configuration must not set twice.
-const RESERVED: [&str; 5] = [
+/// Parameters that the lease sets itself, and those of other ways of client authentication (RFC 7521 section 4.2). None may
+/// come twice (RFC 6749 section 3.2).
+const RESERVED: [&str; 7] = [
     "grant_type",
     "client_id",
     "client_secret",
+    "client_assertion",
+    "client_assertion_type",
     "scope",
     "audience",
 ];
@@ -63,6 +68,23 @@ pub(crate) fn open(lease: &LeaseConfig, _: Option<&Path>) -> Result<Box<dyn Mint
     };
     let token_url = url("token_url")?
         .ok_or_else(|| fields.invalid("token_url", "must be the token endpoint"))?;
+    let client_id = text("client_id").unwrap_or_default();
+    // RFC 6749 appendix A.1: printable ASCII.
+    if client_id.is_empty() || !client_id.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
+        return Err(fields
+            .invalid("client_id", "must be the id of a client")
+            .into());
+    }
+    let secret_variable = text("client_secret_variable").unwrap_or_else(|| SECRET.to_owned());
+    let env_var = text("env_var").unwrap_or_else(|| "OAUTH2_ACCESS_TOKEN".to_owned());
+    for (key, name) in [
+        ("client_secret_variable", &secret_variable),
+        ("env_var", &env_var),
+    ] {
+        if !is_variable_name(name) {
+            return Err(fields.invalid(key, "must be the name of a variable").into());
+        }
+    }
     let mut parameters = Vec::new();
     for (name, value) in fields.map("params").into_iter().flatten() {
         if RESERVED.contains(&name.as_str()) {
@@ -74,20 +96,21 @@ pub(crate) fn open(lease: &LeaseConfig, _: Option<&Path>) -> Result<Box<dyn Mint
     Ok(Box::new(ClientCredentials {
         token_url,
         revocation_url: url("revocation_url")?,
-        client_id: text("client_id").unwrap_or_default(),
-        secret_variable: text("client_secret_variable").unwrap_or_else(|| SECRET.to_owned()),
+        client_id,
+        secret_variable,
         in_body: fields.text("auth_method") == Some("post"),
         scope: text("scope"),
         audience: text("audience"),
         parameters,
-        env_var: text("env_var").unwrap_or_else(|| "OAUTH2_ACCESS_TOKEN".to_owned()),
+        env_var,
     }))
 }
 
 /// RFC 6749 section 5.1.
 #[derive(Deserialize)]
 struct Issued {
-    access_token: String,
+    access_token: Wiped,
+    token_type: Option<String>,
     expires_in: Option<Value>,
 }
 
@@ -119,6 +142,11 @@ impl Mint for ClientCredentials {
         }
     }
 
+    /// Nothing is known of a token whose answer was lost but that no lease of this type lives longer.
+    fn unfindable(&self) -> Option<Lifetime> {
+        Some(self.limits().maximum)
+    }
+
     fn prerequisites(&self, context: &MintContext) -> Prerequisite {
         if context.env.var(&self.secret_variable).is_some() {
             return Prerequisite::Present;
@@ -141,7 +169,7 @@ impl Mint for ClientCredentials {
         let details = self.fields().into_iter();
         vec![PlannedCall {
             action: "POST".to_owned(),
-            target: self.token_url.to_string(),
+            target: shown(&self.token_url),
             purpose: "get an access token".to_owned(),
             master: format!(
                 "client {} (secret {})",
@@ -158,28 +186,20 @@ impl Mint for ClientCredentials {
         context: &MintContext,
         request: &CreateRequest,
     ) -> Result<Credential, MintError> {
-        let issuer = Issuer::new("the token server", context, None)?;
+        let mut issuer = Issuer::new("the token server", context, None)?;
         let secret = self.secret(context)?;
+        issuer.hide(&secret);
+        // The clock is read before the call, so that the end of the token is not told later than it is.
+        let asked_at = context.clock.now();
         let call = self.authenticated(self.token_url.clone(), self.fields(), &secret)?;
         let answer = issuer.send(call.issues()).await?;
-        if !answer.is_success() {
+        // Some servers refuse with status 200.
+        if !answer.is_success() || code(&answer).is_some() {
             return Err(self.refused(&answer, &issuer));
         }
         let answered: Issued = answer.json(&issuer)?;
-        if answered.access_token.is_empty() {
-            return Err(
-                MintError::unavailable("the token server answered without a token").maybe_issued(),
-            );
-        }
-        let seconds = match &answered.expires_in {
-            // "RECOMMENDED. If omitted, the authorization server SHOULD provide the expiration time via other means".
-            None | Some(Value::Null) => {
-                i64::try_from(request.duration.as_secs()).unwrap_or(LONGEST)
-            }
-            Some(Value::Number(number)) => number.as_i64().unwrap_or(0),
-            Some(Value::String(text)) => text.parse().unwrap_or(0),
-            Some(_) => 0,
-        };
+        check(&answered, &issuer)?;
+        let seconds = seconds(&answered, request.duration);
         if !(1..=LONGEST).contains(&seconds) {
             return Err(MintError::unavailable(
                 "the token server answered with a token that has expired already, or with a life that is none",
@@ -187,13 +207,8 @@ impl Mint for ClientCredentials {
             .maybe_issued());
         }
         Ok(Credential {
-            variables: vec![(
-                self.env_var.clone(),
-                SecretString::new(answered.access_token),
-            )],
-            expires_at: context
-                .clock
-                .now()
+            variables: vec![(self.env_var.clone(), answered.access_token.0)],
+            expires_at: asked_at
                 .checked_add(SignedDuration::from_secs(seconds))
                 .ok(),
             id: request
@@ -214,17 +229,19 @@ impl Mint for ClientCredentials {
                 "there is no `revocation_url`, so the token only expires",
             ));
         };
-        let Some(token) = request
-            .credential
-            .as_ref()
-            .and_then(|credential| credential.variable(&self.env_var))
+        // The lease's `env_var` may have been another one when the token was made.
+        let credential = request.credential.as_ref();
+        let Some((_, token)) = credential.and_then(|credential| credential.variables.first())
         else {
-            // Its only name is the token itself, which nobody has.
-            return Ok(());
+            return Err(MintError::misconfigured(
+                "type",
+                "a token is withdrawn with the token itself, which is not on record: it only expires",
+            ));
         };
         let mut issuer = Issuer::new("the token server", context, None)?;
         issuer.hide(token);
         let secret = self.secret(context)?;
+        issuer.hide(&secret);
         let fields = vec![
             ("token", token.expose_secret()),
             ("token_type_hint", "access_token"),
@@ -282,15 +299,19 @@ impl ClientCredentials {
 
     /// RFC 6749 section 5.2.
     fn refused(&self, answer: &Answer, issuer: &Issuer) -> MintError {
-        #[derive(Deserialize)]
-        struct Refusal {
-            error: String,
-        }
         let mut error = answer.refusal(issuer);
+        let code = code(answer);
         if error.kind == MintErrorKind::Unavailable {
-            return error.maybe_issued();
+            if code.is_none() {
+                return error.maybe_issued();
+            }
+            let said = issuer.cleaned(&answer.said().unwrap_or_default());
+            error = MintError::new(
+                MintErrorKind::Misconfigured,
+                format!("the token server refused the request: {said}"),
+            );
         }
-        let code = serde_json::from_slice::<Refusal>(&answer.body).map(|refusal| refusal.error);
+        error.message = format!("{}; as client {}", error.message, self.client_id);
         match code.as_deref().unwrap_or_default() {
             "invalid_client" => {
                 error.kind = MintErrorKind::AuthenticationNeeded;
@@ -301,10 +322,14 @@ impl ClientCredentials {
                     if self.in_body { "basic" } else { "post" }
                 ))
             }
+            "server_error" | "temporarily_unavailable" => {
+                error.kind = MintErrorKind::Unavailable;
+                error.with_remedy("wait a little and try again")
+            }
             "unauthorized_client" | "access_denied" => {
                 error.kind = MintErrorKind::Denied;
                 error.with_remedy(format!(
-                    "the server does not let client {} use the client credentials grant",
+                    "the server does not let client {} use the client credentials grant, or not for this `audience`",
                     self.client_id
                 ))
             }
@@ -320,4 +345,56 @@ impl ClientCredentials {
             _ => error,
         }
     }
+}
+
+/// Whether an answer has a token that can be handed out.
+fn check(answered: &Issued, issuer: &Issuer) -> Result<(), MintError> {
+    if answered.access_token.0.is_empty() {
+        let error = MintError::unavailable("the token server answered without a token");
+        return Err(error.maybe_issued());
+    }
+    // "The client MUST NOT use an access token if it does not understand the token type" (section 7.1).
+    match &answered.token_type {
+        Some(kind) if !kind.eq_ignore_ascii_case("bearer") => Err(MintError::unavailable(format!(
+            "the token server answered with a token of the type `{}`, and only bearer tokens can be handed out",
+            issuer.cleaned(kind)
+        ))
+        .maybe_issued()),
+        _ => Ok(()),
+    }
+}
+
+/// How long a token lives; 0 for what is no life.
+fn seconds(answered: &Issued, duration: Lifetime) -> i64 {
+    match &answered.expires_in {
+        // "RECOMMENDED. If omitted, the authorization server SHOULD provide the expiration time via other means".
+        None | Some(Value::Null) => i64::try_from(duration.as_secs()).unwrap_or(LONGEST),
+        Some(Value::Number(number)) => whole(number).unwrap_or(0),
+        Some(Value::String(text)) => text.trim().parse().unwrap_or(0),
+        Some(_) => 0,
+    }
+}
+
+/// Seconds, also where a server writes them with a fraction, such as `3600.0`.
+fn whole(number: &serde_json::Number) -> Option<i64> {
+    number
+        .as_i64()
+        .or_else(|| format!("{:.0}", number.as_f64()?.floor()).parse().ok())
+}
+
+/// The `error` of a refusal (section 5.2).
+fn code(answer: &Answer) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Refusal {
+        error: String,
+    }
+    let refusal: Refusal = serde_json::from_slice(&answer.body).ok()?;
+    Some(refusal.error)
+}
+
+/// An address without its query, which may hold a key.
+fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.to_string()
 }

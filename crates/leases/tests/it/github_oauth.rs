@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fnox_core::prompt::Prompt;
 use fnox_core::{Clock as _, ExitStatus};
-use fnox_leases::{Acquired, LeaseError, RevocationOutcome};
+use fnox_leases::{Acquire, Acquired, LeaseError, RevocationOutcome};
 use fnox_testkit::services::Session;
 use fnox_testkit::stand_in::github_login::{GitHubLogin, Step};
 use fnox_testkit::stand_in::issuer::{Issuer, Misbehaviour};
@@ -180,6 +180,20 @@ async fn a_token_that_does_not_expire_says_so_and_none_can_be_withdrawn() {
         revoked[0].outcome,
         RevocationOutcome::ExpiresOnly { expires_at: None }
     ));
+}
+
+#[tokio::test]
+async fn nobody_is_asked_while_a_program_has_the_terminal() {
+    let github = github(&[]);
+    let (project, typist) = attended(&github, NO_CACHE, &[]);
+    let held = minted(project.exec("x").await.unwrap());
+    typist.asked.lock().unwrap().clear();
+    github.forget_requests();
+    let request = Acquire::for_exec(&held.lease);
+    let error = project.manager().renew(&held, request).await.unwrap_err();
+    assert_eq!(error.exit_status(), ExitStatus::AuthenticationNeeded);
+    assert!(typist.asked.lock().unwrap().is_empty());
+    assert!(github.requests().is_empty());
 }
 
 /// A keyring, and the variables with which it is found.

@@ -2,7 +2,7 @@
 
 use fnox_core::{Clock as _, ExitStatus};
 use fnox_leases::RevocationOutcome;
-use fnox_testkit::stand_in::issuer::Issuer;
+use fnox_testkit::stand_in::issuer::{Issuer, Misbehaviour};
 use fnox_testkit::stand_in::oauth2::OAuth2;
 use jiff::SignedDuration;
 use serde_json::json;
@@ -45,7 +45,12 @@ async fn it_fails_closed_by_both_ways_of_authentication() {
 
 #[tokio::test]
 async fn the_servers_own_life_counts_as_a_number_or_a_text_and_the_leases_without_one() {
-    for (expires_in, seconds) in [(json!(600), 600), (json!("120"), 120), (json!(null), 300)] {
+    for (expires_in, seconds) in [
+        (json!(600), 600),
+        (json!("120"), 120),
+        (json!(120.0), 120),
+        (json!(null), 300),
+    ] {
         let server = Issuer::start(OAuth2::new());
         server.change(|server| server.expires_in = expires_in);
         let project = project(
@@ -120,9 +125,103 @@ async fn the_codes_of_the_standard_are_explained() {
     );
     for (more, wanted) in [
         ("params = { grant_type = 'password' }", "sets itself"),
+        ("params = { client_assertion = 'x' }", "sets itself"),
         ("revocation_url = 'http://example.com'", "https://"),
+        ("env_var = 'A-B'", "name of a variable"),
     ] {
         let error = project(&server, more).exec("x").await.unwrap_err();
         assert!(error.to_string().contains(wanted), "{error}");
     }
+}
+
+#[tokio::test]
+async fn each_code_has_its_exit_code_and_its_remedy_whatever_its_status_is() {
+    let server = Issuer::start(OAuth2::new());
+    for (status, code, wanted, remedy) in [
+        (
+            400,
+            "unauthorized_client",
+            ExitStatus::Denied,
+            "does not let client",
+        ),
+        (403, "access_denied", ExitStatus::Denied, "`audience`"),
+        // Some servers refuse with success.
+        (
+            200,
+            "invalid_client",
+            ExitStatus::AuthenticationNeeded,
+            SECRET,
+        ),
+        (200, "invalid_scope", ExitStatus::Configuration, "scopes"),
+        (
+            400,
+            "invalid_target",
+            ExitStatus::Configuration,
+            "`audience`",
+        ),
+        (
+            400,
+            "temporarily_unavailable",
+            ExitStatus::Unavailable,
+            "wait",
+        ),
+    ] {
+        server.change(|server| server.refuses = Some((status, code)));
+        let project = project(&server, "");
+        let error = project.exec("x").await.unwrap_err();
+        assert_eq!(error.exit_status(), wanted, "{code}: {error}");
+        let told = format!("{error} | {}", error.help().unwrap_or_default());
+        for part in [code, remedy, OAuth2::CLIENT] {
+            assert!(told.contains(part), "{code}: {told}");
+        }
+        // A refusal has issued nothing.
+        assert_eq!(project.manager().list().await.unwrap().len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_a_bearer_token_is_not_handed_out() {
+    let server = Issuer::start(OAuth2::new());
+    server.change(|server| server.token_type = "DPoP");
+    let error = project(&server, "").exec("x").await.unwrap_err();
+    assert_eq!(error.exit_status(), ExitStatus::Unavailable);
+    assert!(error.to_string().contains("`DPoP`"), "{error}");
+    server.change(|server| server.token_type = "bearer");
+    minted(project(&server, "").exec("x").await.unwrap());
+}
+
+#[tokio::test]
+async fn a_withdrawal_needs_the_token_and_the_servers_word() {
+    let server = Issuer::start(OAuth2::new());
+    let revocation = format!("revocation_url = '{}/revoke'", server.url());
+    let mut project = project(&server, &revocation);
+    minted(project.exec("x").await.unwrap());
+    for misbehaviour in [
+        Misbehaviour::Status(404),
+        Misbehaviour::Status(503),
+        Misbehaviour::Redirect,
+    ] {
+        server.misbehave(Some(misbehaviour));
+        let revoked = project.manager().revoke("x").await.unwrap();
+        assert!(revoked[0].failure().is_some(), "{misbehaviour:?}");
+    }
+    server.misbehave(None);
+    assert_eq!(server.change(|server| server.live_tokens()), 1);
+    // The variable is called otherwise now; the token is still the one on record.
+    let renamed = lease(&server, &format!("{revocation}\nenv_var = 'OTHER'"));
+    project.edit(&format!("[leases.x]\n{renamed}"));
+    let revoked = project.manager().cleanup().await.unwrap();
+    assert!(revoked.failure().is_none(), "{revoked:?}");
+    assert_eq!(server.change(|server| server.live_tokens()), 0);
+
+    // A token that was lost on the way is not said to be withdrawn.
+    server.misbehave(Some(Misbehaviour::HangUp));
+    project.exec("x").await.unwrap_err();
+    server.misbehave(None);
+    let report = project.manager().cleanup().await.unwrap();
+    assert!(matches!(
+        report.settled[0].outcome,
+        RevocationOutcome::ExpiresOnly { .. }
+    ));
+    assert_eq!(server.complaints(), Vec::<String>::new());
 }

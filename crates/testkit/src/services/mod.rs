@@ -90,6 +90,15 @@ pub fn azure_python() -> PathBuf {
     existing(PathBuf::from(variable("FNOX_TEST_AZURE_PYTHON")))
 }
 
+/// A Python interpreter that has PyGithub.
+///
+/// # Panics
+/// If it is not there.
+#[must_use]
+pub fn github_python() -> PathBuf {
+    existing(PathBuf::from(variable("FNOX_TEST_GITHUB_PYTHON")))
+}
+
 /// A Python interpreter that has Apprise.
 ///
 /// # Panics

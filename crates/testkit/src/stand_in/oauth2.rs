@@ -16,6 +16,10 @@ pub struct OAuth2 {
     pub in_body: bool,
     /// What `expires_in` is in answers.
     pub expires_in: Value,
+    /// What `token_type` is in answers.
+    pub token_type: &'static str,
+    /// A refusal (status and code) in the place of each answer.
+    pub refuses: Option<(u16, &'static str)>,
     /// Scopes of the client.
     pub scopes: Vec<String>,
     tokens: BTreeMap<String, Vec<(String, String)>>,
@@ -34,6 +38,8 @@ impl OAuth2 {
         Self {
             in_body: false,
             expires_in: json!(600),
+            token_type: "Bearer",
+            refuses: None,
             scopes: ["read", "write"].map(str::to_owned).to_vec(),
             tokens: BTreeMap::new(),
             issued: 0,
@@ -44,6 +50,12 @@ impl OAuth2 {
     #[must_use]
     pub fn token(&self, token: &str) -> Option<&[(String, String)]> {
         self.tokens.get(token).map(Vec::as_slice)
+    }
+
+    /// How many tokens work.
+    #[must_use]
+    pub fn live_tokens(&self) -> usize {
+        self.tokens.len()
     }
 
     fn is_the_client(&self, request: &Request, form: &[(String, String)]) -> bool {
@@ -95,7 +107,7 @@ impl OAuth2 {
         self.issued += 1;
         let token = format!("token-{}-of-the-server", self.issued);
         self.tokens.insert(token.clone(), form);
-        let mut body = json!({"access_token": token, "token_type": "Bearer"});
+        let mut body = json!({"access_token": token, "token_type": self.token_type});
         let expires_in = if is_expired {
             json!(-5)
         } else {
@@ -130,9 +142,22 @@ impl Service for OAuth2 {
             return refusal(401, "invalid_client")
                 .with("www-authenticate", "Basic realm=\"token\"");
         }
+        // Credentials in the query are forbidden (section 2.3.1), and so are the parameters of another way.
+        let known = |allowed: &[&str]| {
+            let own = ["client_id", "client_secret"].map(str::to_owned);
+            let is_own = |name: &String| self.in_body && own.contains(name);
+            names
+                .iter()
+                .all(|name| is_own(name) || allowed.contains(&name.as_str()))
+        };
+        if let Some((status, code)) = self.refuses {
+            return refusal(status, code);
+        }
         match request.path.as_str() {
-            "/token" => self.issue(form, is_expired),
-            "/revoke" => {
+            "/token" if known(&["grant_type", "scope", "audience", "resource"]) => {
+                self.issue(form, is_expired)
+            }
+            "/revoke" if known(&["token", "token_type_hint"]) => {
                 let Some((_, token)) = form.iter().find(|(name, _)| name == "token") else {
                     return refusal(400, "invalid_request");
                 };

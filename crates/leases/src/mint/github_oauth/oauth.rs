@@ -5,9 +5,9 @@
 
 use fnox_core::SecretString;
 use jiff::SignedDuration;
-use reqwest::header::{ACCEPT, HeaderName};
 use serde::Deserialize;
 
+use super::super::github::of_api;
 use super::{Settings, Token};
 use crate::issuer::{Answer, Call, Issuer};
 use crate::mint::{MintContext, MintError, MintErrorKind};
@@ -175,13 +175,7 @@ pub(super) async fn works(
 ) -> Result<bool, MintError> {
     let mut issuer = Issuer::new("GitHub", context, None)?;
     issuer.hide(&token.access);
-    let call = Call::get(settings.user_url())
-        .header(ACCEPT, "application/vnd.github+json")?
-        .header(
-            HeaderName::from_static("x-github-api-version"),
-            "2022-11-28",
-        )?
-        .bearer(&token.access)?;
+    let call = of_api(Call::get(settings.user_url()))?.bearer(&token.access)?;
     let answer = issuer.send(call).await?;
     match answer.status() {
         200 => Ok(true),
