@@ -12,10 +12,13 @@
 //! "KV secrets engine (API)" and the pages of the auth methods. OpenBao's API is the same in all that is used here.
 
 mod answer;
+mod explain;
+mod issue;
 mod lease;
 mod login;
 mod server;
 mod settings;
+mod wrapping;
 
 use std::path::Path;
 
@@ -23,9 +26,8 @@ use async_trait::async_trait;
 use fnox_config::LeaseConfig;
 use fnox_core::{Credential, Lifetime};
 use jiff::Timestamp;
-use reqwest::Method;
 
-use self::answer::Envelope;
+use self::issue::Question;
 use self::lease::Kind;
 use self::login::Token;
 use self::server::Server;
@@ -44,11 +46,8 @@ struct Vault {
 /// Makes the mint of a configured lease.
 ///
 /// # Errors
-/// [`LeaseError::Config`] for a value that could lead elsewhere, [`LeaseError::NotBuilt`] for `wrapped`.
+/// [`LeaseError::Config`] for a value that could lead elsewhere.
 pub(crate) fn open(lease: &LeaseConfig, home: Option<&Path>) -> Result<Box<dyn Mint>, LeaseError> {
-    if lease.fields.flag("wrapped") == Some(true) {
-        return Err(LeaseError::not_built(lease));
-    }
     Ok(Box::new(Vault {
         settings: Settings::read(&lease.fields, home)?,
     }))
@@ -68,76 +67,23 @@ impl Vault {
         }
     }
 
-    async fn issue(
-        &self,
-        server: &Server,
-        context: &MintContext,
-        request: &CreateRequest,
-        token: &mut Token,
-    ) -> Result<Credential, MintError> {
-        let settings = &self.settings;
-        let ttl = format!("{}s", request.duration.as_secs());
-        let mut parameters = settings.parameters.clone();
-        parameters.entry("ttl".to_owned()).or_insert(ttl);
-        let mut call = server.call(settings.method.clone(), &settings.path, Some(&token.value))?;
-        if settings.method == Method::GET {
-            for (name, value) in &parameters {
-                call = call.query(name, value);
-            }
-        } else {
-            call = call.json(&parameters)?;
+    /// Nothing can be withdrawn where the answer was lost: a lease has no name of ours. Nobody has what was issued, and it
+    /// ends at the time to live that was asked for.
+    fn end_of_intent(&self, request: &RevokeRequest, now: Timestamp) -> Result<(), MintError> {
+        if request.expires_at.is_some_and(|end| end <= now) {
+            return Ok(());
         }
-        let asked_at = context.clock.now();
-        let answer = server.issuer.send(call.issues()).await?;
-        if !answer.is_success() {
-            let capability = if settings.method == Method::GET {
-                "read"
-            } else {
-                "update"
-            };
-            return Err(server.refusal(&answer, &settings.path, capability));
-        }
-        let envelope: Envelope = answer.json(&server.issuer)?;
-        let variables = match &envelope.data {
-            Some(data) => data.variables(&settings.variables, &settings.path),
-            None => Err(MintError::unavailable("Vault answered without `data`").maybe_issued()),
-        };
-        let variables = match variables {
-            Ok(variables) => variables,
-            Err(error) => return Err(undo(server, &envelope, token, asked_at, error).await),
-        };
-        let (kind, id, end) = if envelope.lease_id.is_empty() {
-            let asked = i64::try_from(request.duration.as_secs()).unwrap_or(i64::MAX);
-            let seconds = match envelope.lease_duration {
-                hint if hint > 0 => hint.min(asked),
-                _ => asked,
-            };
-            let end = login::after(asked_at, seconds);
-            (Kind::Stored, request.provisional_id.clone(), end)
-        } else {
-            if !token.is_own {
-                token.expires_at = end_of(server, context, token).await;
-            }
-            let kind = if envelope.renewable {
-                Kind::Renewable
-            } else {
-                Kind::Fixed
-            };
-            let end = login::after(asked_at, envelope.lease_duration);
-            let end = lease::sooner(end, token.expires_at);
-            (kind, envelope.lease_id.clone(), end)
-        };
-        if end.is_some_and(|end| end <= context.clock.now()) {
-            let error = MintError::unavailable("what Vault issued has expired already")
-                .with_remedy("is this machine's clock right, and the server's?");
-            return Err(undo(server, &envelope, token, asked_at, error).await);
-        }
-        Ok(Credential {
-            variables,
-            expires_at: end,
-            id,
-            private: lease::kept(kind, token),
-        })
+        let end = request
+            .expires_at
+            .map_or_else(String::new, |end| format!(", at {end}"));
+        Err(MintError::unavailable(format!(
+            "Vault may have issued a lease before its answer was lost, and a lease has no name by which it could be found; \
+             it ends by itself{end}"
+        ))
+        .with_remedy(format!(
+            "`vault list sys/leases/lookup/{}` lists the leases; a later `fnox lease cleanup` forgets this one",
+            self.settings.path
+        )))
     }
 
     /// The token for what is done with a lease later: the one that it hangs from, else the configured one.
@@ -154,42 +100,6 @@ impl Vault {
             }
             None => login::token(&self.settings, context, server).await,
         }
-    }
-}
-
-/// When a given token ends: a lease dies with it. Unknown if Vault does not tell (the policy `default` lets it).
-async fn end_of(server: &Server, context: &MintContext, token: &Token) -> Option<Timestamp> {
-    let asked_at = context.clock.now();
-    let call = server
-        .call(Method::GET, "auth/token/lookup-self", Some(&token.value))
-        .ok()?;
-    let answer = server.issuer.send(call).await.ok()?;
-    if !answer.is_success() {
-        tracing::debug!(
-            "Vault does not tell when the token ends: status {}",
-            answer.status()
-        );
-        return None;
-    }
-    let envelope: Envelope = answer.json(&server.issuer).ok()?;
-    login::after(asked_at, envelope.data?.number("ttl")?)
-}
-
-/// Withdraws what cannot be handed out. Where that fails, the error says that it may exist.
-async fn undo(
-    server: &Server,
-    envelope: &Envelope,
-    token: &Token,
-    now: Timestamp,
-    error: MintError,
-) -> MintError {
-    let id = Some(envelope.lease_id.as_str()).filter(|id| !id.is_empty());
-    match lease::revoke(server, id, token, now).await {
-        Ok(()) if !error.maybe_issued || token.is_own => MintError {
-            maybe_issued: false,
-            ..error
-        },
-        _ => error.maybe_issued(),
     }
 }
 
@@ -300,44 +210,7 @@ impl Mint for Vault {
     }
 
     fn explain(&self, context: &MintContext, request: &CreateRequest) -> Vec<PlannedCall> {
-        let settings = &self.settings;
-        let address = match settings.address(&context.env) {
-            Ok(url) => url.as_str().trim_end_matches('/').to_owned(),
-            Err(_) => "VAULT_ADDR".to_owned(),
-        };
-        let namespace = settings.namespace(&context.env);
-        let masters = self.masters().join(", ");
-        let mut calls = Vec::new();
-        if !matches!(settings.auth, Auth::Token | Auth::TokenFile) {
-            calls.push(PlannedCall {
-                action: "POST".to_owned(),
-                target: format!("{address}/v1/auth/{}/login", settings.mount),
-                purpose: "log in".to_owned(),
-                master: masters.clone(),
-                details: Vec::new(),
-            });
-        }
-        let mut details: Vec<(String, String)> = settings
-            .parameters
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
-        if !settings.parameters.contains_key("ttl") {
-            details.push(("ttl".to_owned(), format!("{}s", request.duration.as_secs())));
-        }
-        details.extend(namespace.map(|name| ("namespace".to_owned(), name.to_owned())));
-        calls.push(PlannedCall {
-            action: settings.method.to_string(),
-            target: format!("{address}/v1/{}", settings.path),
-            purpose: "issue the credential".to_owned(),
-            master: if calls.is_empty() {
-                masters
-            } else {
-                "the token of the login".to_owned()
-            },
-            details,
-        });
-        calls
+        explain::calls(&self.settings, context, request)
     }
 
     async fn create(
@@ -347,7 +220,12 @@ impl Mint for Vault {
     ) -> Result<Credential, MintError> {
         let mut server = Server::new(&self.settings, context)?;
         let mut token = login::token(&self.settings, context, &mut server).await?;
-        let issued = self.issue(&server, context, request, &mut token).await;
+        let question = Question {
+            settings: &self.settings,
+            context,
+            request,
+        };
+        let issued = issue::issue(question, &mut server, &mut token).await;
         let Err(error) = issued else {
             return issued;
         };
@@ -383,7 +261,7 @@ impl Mint for Vault {
             .token_of(&mut server, context, Some(&request.credential))
             .await?;
         if !token.is_own {
-            token.expires_at = end_of(&server, context, &token).await;
+            token.expires_at = issue::end_of(&server, context, &token).await;
         }
         lease::renew(&server, context, request, token).await
     }
@@ -393,14 +271,9 @@ impl Mint for Vault {
         context: &MintContext,
         request: &RevokeRequest,
     ) -> Result<(), MintError> {
+        let now = context.clock.now();
         if request.is_intent {
-            return Err(MintError::unavailable(
-                "Vault may have issued a lease before its answer was lost, and a lease has no name by which it could be found",
-            )
-            .with_remedy(format!(
-                "it ends by itself at its time to live; `vault list sys/leases/lookup/{}` lists the leases",
-                self.settings.path
-            )));
+            return self.end_of_intent(request, now);
         }
         let credential = request.credential.as_ref();
         let kind = credential.and_then(Kind::of);
@@ -411,6 +284,23 @@ impl Mint for Vault {
         let mut server = Server::new(&self.settings, context)?;
         let token = self.token_of(&mut server, context, credential).await?;
         let id = Some(request.lease_id.as_str()).filter(|_| !is_stored);
-        lease::revoke(&server, id, &token, context.clock.now()).await
+        let done = lease::revoke(&server, id, &token, now).await;
+        let has_ended = credential
+            .is_some_and(|credential| credential.expires_at.is_some_and(|end| end <= now));
+        match done {
+            // Vault withdraws what ends by itself, and whoever was refused may have a token that ended with it.
+            Err(error) if has_ended && is_refusal(error.kind) => {
+                tracing::debug!("the lease has ended by itself: {error}");
+                Ok(())
+            }
+            done => done,
+        }
     }
+}
+
+fn is_refusal(kind: MintErrorKind) -> bool {
+    matches!(
+        kind,
+        MintErrorKind::Denied | MintErrorKind::AuthenticationNeeded
+    )
 }

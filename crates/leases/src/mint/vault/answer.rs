@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use zeroize::Zeroize as _;
 
+use super::wrapping::WrapInfo;
 use crate::mint::MintError;
 use crate::wiped::Wiped;
 
@@ -20,6 +21,7 @@ pub(super) struct Envelope {
     pub(super) renewable: bool,
     pub(super) data: Option<Data>,
     pub(super) auth: Option<Login>,
+    pub(super) wrap_info: Option<WrapInfo>,
 }
 
 /// `auth` of a login.
@@ -66,6 +68,11 @@ impl Data {
         self.0.get(name)?.as_i64()
     }
 
+    /// A text of `data` that is no secret.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.as_str()
+    }
+
     /// The variables that a map of names to dotted paths asks for.
     ///
     /// # Errors
@@ -77,25 +84,25 @@ impl Data {
     ) -> Result<Vec<(String, SecretString)>, MintError> {
         let fields = self.fields();
         map.iter()
-            .map(|(variable, key)| match text_at(fields, key) {
-                Some(text) => Ok((variable.clone(), text)),
-                None => {
-                    let mut there: Vec<&str> = fields.keys().map(String::as_str).collect();
-                    there.sort_unstable();
-                    let there: String = there
-                        .join(", ")
-                        .chars()
-                        .filter(|character| !character.is_control())
-                        .take(300)
-                        .collect();
-                    Err(MintError::misconfigured(
-                        "env_map",
-                        format!(
-                            "`{path}` has no `{}` for {variable}; it has: {there}",
-                            key.escape_debug()
-                        ),
-                    ))
+            .map(|(variable, key)| {
+                if let Some(text) = text_at(fields, key) {
+                    return Ok((variable.clone(), text));
                 }
+                let mut there: Vec<&str> = fields.keys().map(String::as_str).collect();
+                there.sort_unstable();
+                let there: String = there
+                    .join(", ")
+                    .chars()
+                    .filter(|character| !character.is_control())
+                    .take(300)
+                    .collect();
+                Err(MintError::misconfigured(
+                    "env_map",
+                    format!(
+                        "`{path}` has no `{}` for {variable}; it has: {there}",
+                        key.escape_debug()
+                    ),
+                ))
             })
             .collect()
     }
@@ -103,12 +110,9 @@ impl Data {
 
 /// The value of a key, or at a dotted path. What is no text becomes JSON.
 fn text_at(fields: &Map<String, Value>, key: &str) -> Option<SecretString> {
-    let value = match fields.get(key) {
-        Some(value) => value,
-        None => {
-            let (first, rest) = key.split_once('.')?;
-            return text_at(fields.get(first)?.as_object()?, rest);
-        }
+    let Some(value) = fields.get(key) else {
+        let (first, rest) = key.split_once('.')?;
+        return text_at(fields.get(first)?.as_object()?, rest);
     };
     match value {
         Value::Null => None,

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::answer::Envelope;
 use super::login::{Token, after};
 use super::server::{Server, is_bad_token};
-use crate::mint::{MintContext, MintError, MintErrorKind, RenewRequest};
+use crate::mint::{MintContext, MintError, RenewRequest};
 
 /// The names of what the record of a lease keeps.
 pub(super) const TOKEN: &str = "token";
@@ -36,6 +36,14 @@ impl Kind {
             Self::Stored => "stored",
             Self::Fixed => "fixed",
             Self::Renewable => "renewable",
+        }
+    }
+
+    pub(super) fn of_answer(is_renewable: bool) -> Self {
+        if is_renewable {
+            Self::Renewable
+        } else {
+            Self::Fixed
         }
     }
 
@@ -68,6 +76,13 @@ pub(super) fn own_token(credential: &Credential) -> Option<Token> {
             .private(TOKEN_END)
             .and_then(|text| text.expose_secret().parse().ok()),
     })
+}
+
+/// When a lease ends. One that has no time left has ended: only tokens can be without an end.
+pub(super) fn end(asked_at: Timestamp, seconds: i64) -> Option<Timestamp> {
+    asked_at
+        .checked_add(SignedDuration::from_secs(seconds.max(0)))
+        .ok()
 }
 
 /// The sooner one of two ends.
@@ -113,19 +128,15 @@ pub(super) async fn renew(
         return Err(server.refusal(&answer, "sys/leases/renew", "update"));
     }
     let envelope: Envelope = answer.json(&server.issuer)?;
-    if envelope.lease_id != credential.id || envelope.lease_duration < 0 {
+    if envelope.lease_id != credential.id {
         return Err(MintError::unavailable(
             "Vault answered the renewal with another lease",
         ));
     }
-    let kind = if envelope.renewable {
-        Kind::Renewable
-    } else {
-        Kind::Fixed
-    };
+    let kind = Kind::of_answer(envelope.renewable);
     Ok(Credential {
         // Vault may answer with success and less than was asked for: at the end of the longest life.
-        expires_at: sooner(after(asked_at, envelope.lease_duration), token.expires_at),
+        expires_at: sooner(end(asked_at, envelope.lease_duration), token.expires_at),
         private: kept(kind, &token),
         ..credential.clone()
     })
@@ -142,7 +153,7 @@ pub(super) async fn revoke(
         Some(id) => revoke_lease(server, id, token).await,
         None => Ok(()),
     };
-    if !token.is_own {
+    if !token.is_own || is_batch(&token.value) {
         return refused;
     }
     // Revoking the token withdraws what hangs from it, also where a policy has no `sys/leases/revoke`.
@@ -152,12 +163,18 @@ pub(super) async fn revoke(
     }
 }
 
+/// Batch tokens cannot be revoked ("Tokens": "hvb."; older servers and OpenBao: "b.").
+fn is_batch(token: &SecretString) -> bool {
+    let token = token.expose_secret();
+    token.starts_with("hvb.") || token.starts_with("b.")
+}
+
 async fn revoke_lease(server: &Server, lease_id: &str, token: &Token) -> Result<(), MintError> {
     let body = json!({"lease_id": lease_id, "sync": true});
     let answer = server
         .post("sys/leases/revoke", Some(&token.value), &body)
         .await?;
-    if answer.is_success() || answer.status() == 404 {
+    if Server::is_done(&answer) || answer.status() == 404 {
         return Ok(());
     }
     let said = server.said(&answer);
@@ -165,10 +182,8 @@ async fn revoke_lease(server: &Server, lease_id: &str, token: &Token) -> Result<
         return Ok(());
     }
     Err(match answer.status() {
-        400 => MintError::new(
-            MintErrorKind::Unavailable,
-            format!("Vault did not withdraw the lease: {said}"),
-        ),
+        200..=299 => not_vault(),
+        400 => MintError::unavailable(format!("Vault did not withdraw the lease: {said}")),
         _ => server.refusal(&answer, "sys/leases/revoke", "update"),
     })
 }
@@ -182,8 +197,16 @@ async fn revoke_token(server: &Server, token: &Token, now: Timestamp) -> Result<
     let answer = server.issuer.send(call).await?;
     let is_over = token.expires_at.is_some_and(|end| end <= now);
     let is_gone = || answer.status() == 403 && (is_over || is_bad_token(&server.said(&answer)));
-    if answer.is_success() || is_gone() {
+    if Server::is_done(&answer) || is_gone() {
         return Ok(());
     }
-    Err(server.refusal(&answer, "auth/token/revoke-self", "update"))
+    Err(match answer.status() {
+        200..=299 => not_vault(),
+        _ => server.refusal(&answer, "auth/token/revoke-self", "update"),
+    })
+}
+
+fn not_vault() -> MintError {
+    MintError::unavailable("what answered the withdrawal is not Vault")
+        .with_remedy("is the configured address really its API?")
 }

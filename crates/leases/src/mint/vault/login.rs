@@ -89,7 +89,7 @@ pub(super) async fn token(
     let asked_at = context.clock.now();
     let call = server
         .call(reqwest::Method::POST, &path, None)?
-        .json(&body.0)?;
+        .json(&body)?;
     let answer = server.issuer.send(call.issues()).await?;
     if !answer.is_success() {
         return Err(refused(server, &answer, &path, identity.as_ref()));
@@ -112,7 +112,9 @@ pub(super) async fn token(
 }
 
 /// A body with a secret in it, wiped when it is dropped.
-struct Secret(serde_json::Value);
+#[derive(serde::Serialize)]
+#[serde(transparent)]
+pub(super) struct Secret(pub(super) serde_json::Value);
 
 impl Drop for Secret {
     fn drop(&mut self) {

@@ -41,6 +41,10 @@ impl Server {
         })
     }
 
+    pub(super) fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
     pub(super) fn call(
         &self,
         method: Method,
@@ -68,6 +72,16 @@ impl Server {
     ) -> Result<Answer, MintError> {
         let call = self.call(Method::POST, path, token)?.json(body)?;
         self.issuer.send(call).await
+    }
+
+    /// Whether a call without an answer of its own was heeded: 204, or an object of JSON with warnings. What a login page
+    /// of some network answers is neither.
+    pub(super) fn is_done(answer: &Answer) -> bool {
+        let is_object = || {
+            serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&answer.body)
+                .is_ok()
+        };
+        answer.status() == 204 || (answer.is_success() && is_object())
     }
 
     /// What Vault says of a refusal; several reasons are several lines.

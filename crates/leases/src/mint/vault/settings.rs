@@ -68,6 +68,7 @@ pub(super) struct Settings {
     pub(super) token_file: Option<PathBuf>,
     pub(super) auth: Auth,
     pub(super) mount: String,
+    pub(super) wrapped: bool,
 }
 
 impl Settings {
@@ -90,6 +91,10 @@ impl Settings {
             if fields.text(key).is_some_and(|name| !is_variable_name(name)) {
                 return Err(fields.invalid(key, "must be the name of a variable"));
             }
+        }
+        let is_odd = |name: &str| name.contains(['/', '?', '#']) || matches!(name, "." | "..");
+        if fields.text("username").is_some_and(is_odd) {
+            return Err(fields.invalid("username", "must be one name, without a slash"));
         }
         let auth = auth_of(fields, home)?;
         Ok(Self {
@@ -117,6 +122,7 @@ impl Settings {
             mount: path_of(fields, "auth_mount")?
                 .unwrap_or_else(|| fields.text("auth").unwrap_or("token").to_owned()),
             auth,
+            wrapped: fields.flag("wrapped") == Some(true),
         })
     }
 
