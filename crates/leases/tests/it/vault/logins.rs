@@ -11,6 +11,8 @@ use serde_json::json;
 use super::{APPROLE, DATABASE, given, no_complaints, paths, value, with};
 use crate::support::{minted, skipped};
 
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
 /// A token of the CI that the role trusts.
 pub(super) fn identity_token(subject: &str) -> String {
     let now = SystemClock.now().as_second();
@@ -75,7 +77,7 @@ async fn a_given_token_is_looked_for_in_one_order_and_only_one_is_tried() {
     let command = format!("credential_command = 'echo {}'", Vault::GIVEN);
     let wrong = "hvs.wrong-token";
     let good = Vault::GIVEN;
-    let cases: [(&str, &[(&str, &str)], bool); 8] = [
+    let cases: [(&str, Variables<'_>, bool); 8] = [
         ("", &[("VAULT_TOKEN", good)], true),
         ("", &[("BAO_TOKEN", good)], true),
         (

@@ -64,10 +64,10 @@ async fn a_withdrawal_that_fails_stays_on_record_and_is_tried_again() {
     vault.change(|vault| vault.faults.clear());
     vault.change(|vault| vault.denied.insert("sys/leases/revoke".to_owned()));
     let done = revoked(project.manager()).await;
-    let help = done.failure().unwrap().help().unwrap();
+    let remedy = done.failure().unwrap().help().unwrap();
     assert!(
-        help.contains("path \"sys/leases/revoke\" { capabilities = [\"update\"] }"),
-        "{help}"
+        remedy.contains("path \"sys/leases/revoke\" { capabilities = [\"update\"] }"),
+        "{remedy}"
     );
     vault.change(|vault| vault.denied.clear());
     for misbehaviour in [Misbehaviour::EmptyAnswer, Misbehaviour::Garbage] {
