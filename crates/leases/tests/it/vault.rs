@@ -325,7 +325,7 @@ async fn explain_says_what_would_be_called_and_calls_nobody() {
     assert_eq!(vault.requests().len(), 0);
 }
 
-/// What HashiCorp's library for Python sends, the stand-in takes.
+/// What the library hvac for Python sends, the stand-in takes.
 #[test]
 #[ignore = "needs FNOX_TEST_HVAC_PYTHON"]
 fn the_stand_in_serves_an_independent_client() {
