@@ -7,17 +7,19 @@
 
 mod answer;
 mod call;
+mod tls;
 
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
 use fnox_core::SecretString;
-use reqwest::{StatusCode, Url};
+use reqwest::{ClientBuilder, StatusCode, Url};
 use tokio::time::Instant;
 
 pub(crate) use self::answer::Answer;
 pub(crate) use self::call::Call;
+pub(crate) use self::tls::Tls;
 use crate::mint::{MintContext, MintError};
 
 /// Largest answer that is read.
@@ -47,7 +49,35 @@ impl Issuer {
         context: &MintContext,
         ca_file: Option<&Path>,
     ) -> Result<Self, MintError> {
-        let client = |is_local: bool| client(name, context, ca_file, is_local);
+        Self::from_builders(name, context, |_, builder| trusting(builder, ca_file))
+    }
+
+    /// An issuer with certificates of its own. Where `tls` says nothing, the same as [`Issuer::new`].
+    ///
+    /// # Errors
+    /// [`MintError`] if a certificate or a key is none.
+    pub(crate) fn with_tls(
+        name: &str,
+        context: &MintContext,
+        tls: &Tls,
+    ) -> Result<Self, MintError> {
+        Self::from_builders(name, context, |is_local, builder| {
+            tls.apply(is_local, builder)
+        })
+    }
+
+    fn from_builders(
+        name: &str,
+        context: &MintContext,
+        finish: impl Fn(bool, ClientBuilder) -> Result<ClientBuilder, MintError>,
+    ) -> Result<Self, MintError> {
+        let client = |is_local: bool| {
+            finish(is_local, builder(context, is_local))?
+                .build()
+                .map_err(|error| {
+                    MintError::unavailable(format!("{name} cannot be called: {error}"))
+                })
+        };
         Ok(Self {
             name: name.to_owned(),
             remote: client(false)?,
@@ -234,7 +264,7 @@ pub(crate) fn below(base: &Url, segments: &[&str]) -> Url {
     url
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host_str().map(|host| host.trim_matches(['[', ']'])) {
         Some("localhost") => true,
         Some(host) => host
@@ -251,42 +281,28 @@ fn is_link_local(url: &Url) -> bool {
         .is_some_and(|address| address.is_link_local())
 }
 
-fn client(
-    name: &str,
-    context: &MintContext,
-    ca_file: Option<&Path>,
-    is_local: bool,
-) -> Result<reqwest::Client, MintError> {
+fn builder(context: &MintContext, is_local: bool) -> ClientBuilder {
     // A second call finds the provider of the first one, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = reqwest::Client::builder()
+    let builder = reqwest::Client::builder()
         .connect_timeout(context.connect_limit)
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .user_agent(concat!("fnox/", env!("CARGO_PKG_VERSION")));
-    builder = if is_local {
+    if is_local {
         builder.no_proxy()
     } else {
         builder.https_only(true)
-    };
-    if let Some(path) = ca_file {
-        let unusable = |reason: &str| {
-            MintError::authentication(format!(
-                "the certificates of {} cannot be used: {reason}",
-                path.display()
-            ))
-        };
-        let pem = std::fs::read(path).map_err(|error| unusable(&error.to_string()))?;
-        let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-            .map_err(|error| unusable(&error.to_string()))?;
-        if certificates.is_empty() {
-            return Err(unusable("there is none in it"));
-        }
-        builder = builder.tls_certs_merge(certificates);
     }
-    builder
-        .build()
-        .map_err(|error| MintError::unavailable(format!("{name} cannot be called: {error}")))
+}
+
+fn trusting(builder: ClientBuilder, ca_file: Option<&Path>) -> Result<ClientBuilder, MintError> {
+    let Some(path) = ca_file else {
+        return Ok(builder);
+    };
+    let shown = path.display().to_string();
+    let pem = std::fs::read(path).map_err(|error| tls::unusable(&shown, &error.to_string()))?;
+    Ok(builder.tls_certs_merge(tls::certificates(&shown, &pem)?))
 }
 
 /// No answer.

@@ -31,6 +31,7 @@ use async_trait::async_trait;
 use fnox_config::Folders;
 use fnox_core::prompt::Prompt;
 use fnox_core::{Clock, Credential, Env, ExitStatus, LeaseName, Lifetime, SecretString};
+use jiff::Timestamp;
 
 pub use crate::ledger::entry::RevocationKind;
 
@@ -129,6 +130,8 @@ pub struct RevokeRequest {
     pub label: String,
     /// The credential itself, if it is known.
     pub credential: Option<Credential>,
+    /// When it ends by itself, as far as is on record. Of an intent, when it would have ended that was asked for.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// Something to ask a person for.

@@ -146,6 +146,7 @@ async fn take_back(plan: &Plan<'_>, context: &MintContext, credential: Credentia
         lease_id: credential.id.clone(),
         is_intent: false,
         label: plan.label.clone(),
+        expires_at: credential.expires_at,
         credential: Some(credential),
     };
     plan.mint.revoke(context, &request).await.is_ok()

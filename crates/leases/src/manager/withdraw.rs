@@ -247,6 +247,7 @@ impl Manager<'_> {
             is_intent: entry.state == LeaseState::Pending,
             label: entry.label.clone(),
             credential: entry.credential(),
+            expires_at: entry.expires_at,
         };
         mint.revoke(&context, &request)
             .await

@@ -8,12 +8,25 @@ pub(super) static KUBERNETES: LeaseSpec = LeaseSpec {
     label: "Kubernetes",
     fields: &[
         required("service_account", "Service account."),
-        text("namespace", "Namespace."),
-        list("audiences", "Audiences of the token."),
-        text("context", "Context of the kubeconfig."),
+        text(
+            "namespace",
+            "Namespace of the service account (default: the context's, or the pod's).",
+        ),
+        list(
+            "audiences",
+            "Audiences of the token (default: the API server's own).",
+        ),
+        text(
+            "context",
+            "Context of the kubeconfig (default: its current-context).",
+        ),
         path(
             "kubeconfig",
             "The kubeconfig file (default: KUBECONFIG, `~/.kube/config`, or the pod's own account).",
+        ),
+        path(
+            "service_account_folder",
+            "Folder of the pod's own account (default `/var/run/secrets/kubernetes.io/serviceaccount`).",
         ),
         ENV_VAR,
     ],
