@@ -7,7 +7,7 @@ use std::path::Path;
 
 use fnox_core::SecretString;
 use rsa::BigUint;
-use rsa::signature::{self, SignatureEncoding as _, Signer};
+use rsa::signature::{self, RandomizedSigner as _, SignatureEncoding as _, Signer};
 use ssh_key::private::{KeypairData, RsaKeypair};
 use ssh_key::public::KeyData;
 use ssh_key::sha2::Sha512;
@@ -58,7 +58,9 @@ fn sign_rsa(pair: &RsaKeypair, message: &[u8]) -> Result<Signature, signature::E
         vec![number(&private.p)?, number(&private.q)?],
     )
     .map_err(|_| signature::Error::new())?;
-    let signature = rsa::pkcs1v15::SigningKey::<Sha512>::new(key).try_sign(message)?;
+    // With random numbers, the private operation takes its time independently of the key (blinding).
+    let signature = rsa::pkcs1v15::SigningKey::<Sha512>::new(key)
+        .try_sign_with_rng(&mut rsa::rand_core::OsRng, message)?;
     let algorithm = Algorithm::Rsa {
         hash: Some(HashAlg::Sha512),
     };

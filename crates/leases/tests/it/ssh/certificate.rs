@@ -170,11 +170,7 @@ async fn keys_that_cannot_sign_are_told_apart() {
     let short = Authority::new(&["-t", "rsa", "-b", "1024"]);
     let unknown = Authority::new(&["-t", "ecdsa", "-b", "521"]);
     let good = Authority::ed25519().key();
-    let half: String = good
-        .lines()
-        .take(3)
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let half = good.lines().take(3).collect::<Vec<&str>>().join("\n");
     for (key, wanted) in [
         (protected.key(), "protected by a passphrase"),
         (pem.key(), "no private key in OpenSSH's format"),
