@@ -61,11 +61,17 @@ pub(super) static DATABASE: LeaseSpec = LeaseSpec {
         Field::required(
             "engine",
             Kind::Choice(&["postgres", "mysql"]),
-            "Kind of server.",
+            "Kind of server; `mysql` is MariaDB too.",
         ),
-        required("host", "Host, or the folder of a Unix socket."),
+        required(
+            "host",
+            "Host, or the path of a Unix socket: of its folder (PostgreSQL) or of itself (MySQL).",
+        ),
         count("port", "Port (default 5432 or 3306)."),
-        text("database", "Database to connect to."),
+        text(
+            "database",
+            "Database to connect to (default `postgres` of PostgreSQL).",
+        ),
         required("username", "User that may create others."),
         text(
             "password_variable",
@@ -75,7 +81,7 @@ pub(super) static DATABASE: LeaseSpec = LeaseSpec {
         choice(
             "tls",
             &["require", "disable"],
-            "Whether the connection is encrypted (default `require`, but for this machine and Unix sockets).",
+            "Whether the connection is encrypted and the certificate checked (default `require`, but for this machine without `ca_file`, and Unix sockets).",
         ),
         Field::required(
             "grants",
@@ -93,6 +99,10 @@ pub(super) static DATABASE: LeaseSpec = LeaseSpec {
         text(
             "user_host",
             "From which hosts a MySQL user may connect (default `%`).",
+        ),
+        count(
+            "connection_limit",
+            "How many connections the user may have at a time (default: any number).",
         ),
         text(
             "user_env_var",
@@ -116,7 +126,7 @@ pub(super) static SSH: LeaseSpec = LeaseSpec {
     fields: &[
         path(
             "ca_key_file",
-            "OpenSSH private key of the certificate authority.",
+            "OpenSSH private key of the certificate authority, without passphrase.",
         ),
         text(
             "ca_key_variable",
@@ -125,7 +135,7 @@ pub(super) static SSH: LeaseSpec = LeaseSpec {
         Field::required(
             "principals",
             Kind::TextList,
-            "Users or hosts for whom the certificate is good.",
+            "Users as whom the certificate lets in; there is no certificate without.",
         ),
         text(
             "key_id",
@@ -133,7 +143,7 @@ pub(super) static SSH: LeaseSpec = LeaseSpec {
         ),
         list(
             "extensions",
-            "What the certificate permits (default `permit-pty`).",
+            "What the certificate permits (default `permit-pty`): names of OpenSSH, or `name@domain=value`.",
         ),
         text("force_command", "The only command that may be run."),
         list(
