@@ -195,6 +195,11 @@ pub trait Mint: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Whether a credential works only once, so that one which was handed out is not handed out again.
+    fn is_single_use(&self) -> bool {
+        false
+    }
+
     /// How its credentials are renewed.
     fn renewal(&self) -> RenewalKind {
         RenewalKind::Replaced
