@@ -17,6 +17,7 @@ pub mod github_app;
 pub mod github_oauth;
 pub mod gitlab;
 pub mod kubernetes;
+mod naming;
 pub mod oauth2_client_credentials;
 pub mod ssh;
 pub mod tailscale;
