@@ -17,6 +17,7 @@ pub mod github_app;
 pub mod github_oauth;
 pub mod gitlab;
 pub mod kubernetes;
+mod naming;
 pub mod oauth2_client_credentials;
 pub mod ssh;
 pub mod tailscale;
@@ -196,6 +197,11 @@ pub trait Mint: Send + Sync + fmt::Debug {
     /// name at its issuer. `None`: it is found by the name that has the provisional id in it.
     fn unfindable(&self) -> Option<Lifetime> {
         None
+    }
+
+    /// Whether a credential works only once, so that one which was handed out is not handed out again.
+    fn is_single_use(&self) -> bool {
+        false
     }
 
     /// How its credentials are renewed.

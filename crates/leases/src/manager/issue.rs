@@ -73,7 +73,7 @@ impl Manager<'_> {
             revocation: plan.mint.revocation(),
             revocation_failure: None,
             // A record without identity is never reused.
-            identity: (!plan.exclusive).then(|| {
+            identity: (!plan.exclusive && !plan.mint.is_single_use()).then(|| {
                 identify(
                     &key,
                     plan.lease,

@@ -293,3 +293,14 @@ pub(crate) fn skipped(acquired: Acquired) -> Skip {
         other => panic!("not skipped: {other:?}"),
     }
 }
+
+/// A Python interpreter that a variable names, with the packages of a test; it talks to this machine alone.
+pub(crate) fn python(variable: &str) -> std::process::Command {
+    let env = Env::of_process();
+    let path = env
+        .var(variable)
+        .expect("a variable that names an interpreter");
+    let mut command = std::process::Command::new(path);
+    command.env("no_proxy", "*");
+    command
+}
