@@ -161,7 +161,7 @@ impl Press {
         let mut state = self.state.lock().unwrap();
         let failure = state.failure;
         let mut done = Vec::new();
-        for one in state.issued.iter_mut() {
+        for one in &mut state.issued {
             if one.is_withdrawn || !fits(&one.holder) {
                 continue;
             }
