@@ -73,10 +73,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         lease.allowed_domains[0], lease.expires_at
     );
 
-    let access = AccessSecret {
-        lease_id: lease.lease_id,
-        target_domain: "api.github.com".to_owned(),
-    };
+    let access = AccessSecret::new(lease.lease_id, "api.github.com");
     let delivered = engine.access_secret(&coder, &access).await?;
     println!(
         "a value of {} bytes",

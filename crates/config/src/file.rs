@@ -328,8 +328,20 @@ fn read_lease(
     item: &Item,
     place: &Location,
 ) -> Result<LeaseConfig, ConfigError> {
+    read_lease_of(reader, name, item, place, ("leases", "lease"), &[])
+}
+
+/// A lease by another word, with more keys: `group` is the table that it stands in, and what an entry is called.
+pub(crate) fn read_lease_of(
+    reader: &Reader,
+    name: &LeaseName,
+    item: &Item,
+    place: &Location,
+    (group, word): (&str, &str),
+    more: &'static [spec::Field],
+) -> Result<LeaseConfig, ConfigError> {
     let table = reader.table(item, name.as_str(), place, "a table with a `type`")?;
-    let kind = type_of(table, place, "leases", name.as_str(), reader)?;
+    let kind = type_of(table, place, group, name.as_str(), reader)?;
     let spec = LeaseSpec::find(&kind).ok_or_else(|| {
         let known: Vec<String> = spec::LEASES
             .iter()
@@ -342,11 +354,11 @@ fn read_lease(
             &known,
         )
     })?;
-    let what = format!("the lease `{name}` of type `{kind}`");
+    let what = format!("the {word} `{name}` of type `{kind}`");
     let fields = reader.fields(
         table,
         place.clone(),
-        &[spec.fields, spec::LEASE_COMMON.fields],
+        &[spec.fields, spec::LEASE_COMMON.fields, more],
         &what,
     )?;
     LeaseConfig::new(name.clone(), spec, fields)
@@ -503,7 +515,11 @@ fn type_place(reader: &Reader, table: &dyn TableLike) -> Location {
         .unwrap_or_else(|| reader.key_location(table, "type"))
 }
 
-fn invalid_name(place: &Location, key: &str, error: &fnox_core::name::InvalidName) -> ConfigError {
+pub(crate) fn invalid_name(
+    place: &Location,
+    key: &str,
+    error: &fnox_core::name::InvalidName,
+) -> ConfigError {
     ConfigError::InvalidValue {
         location: place.clone(),
         key: key.escape_debug().to_string(),

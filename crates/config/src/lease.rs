@@ -84,6 +84,10 @@ pub struct LeaseConfig {
     pub revoke_on_exit: bool,
     /// What happens when the credential cannot be renewed. `None`: what the command line says.
     pub on_renewal_failure: Option<RenewalFailure>,
+    /// Whether each use of a vault's lease gets a credential of its own.
+    pub per_operation: bool,
+    /// The one variable that a vault gives out.
+    pub variable: Option<String>,
     /// Its keys.
     pub fields: Fields,
 }
@@ -121,6 +125,13 @@ impl LeaseConfig {
         for file in fields.tables("files") {
             check_file(file)?;
         }
+        if let Some(name) = fields
+            .text("variable")
+            .filter(|name| !is_variable_name(name))
+        {
+            let reason = format!("names `{}`, which is no variable", name.escape_debug());
+            return Err(fields.invalid("variable", reason));
+        }
         if fields.flag("restart") == Some(true)
             && !deliver.is_empty()
             && !is_delivered(Delivery::Env)
@@ -141,6 +152,8 @@ impl LeaseConfig {
                 "kill" => RenewalFailure::Kill,
                 _ => RenewalFailure::Warn,
             }),
+            per_operation: fields.flag("per_operation").unwrap_or(false),
+            variable: fields.text("variable").map(str::to_owned),
             name,
             spec,
             fields,

@@ -3,6 +3,7 @@
 //! - [`spec`] says as data which keys there are; parser, JSON Schema and reference pages all read it.
 //! - [`mod@file`] reads one file into typed entries that remember where they stand.
 //! - [`standalone`] reads other files of one section as strictly.
+//! - [`mints`] reads the leases of another file, such as those of a vault.
 //! - [`discover`] finds the files, [`layers`] merges them into a [`Config`].
 //! - [`edit`] changes one entry of a file and leaves every other byte alone.
 //! - [`trust`] refuses files that somebody else could have written.
@@ -16,6 +17,7 @@ pub mod fields;
 pub mod file;
 pub mod layers;
 pub mod lease;
+pub mod mints;
 pub mod model;
 pub mod paths;
 mod read;

@@ -1,8 +1,14 @@
 //! What a mint hands out, and who can hand something out.
 
+mod mints;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+pub use self::mints::{
+    CredentialMints, IsLive, IssueError, IssueErrorKind, Loan, Masters, MintTerms, Settled,
+    Withdrawal,
+};
 use crate::SecretString;
 
 /// A short-lived credential: a set of variables that belong together, and when they stop working.

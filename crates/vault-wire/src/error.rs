@@ -142,6 +142,10 @@ codes! {
     RateLimited = "rate_limited",
     /// The vault has as many connections, or this connection as many requests, as it may have.
     TooManyRequests = "too_many_requests",
+    /// The issuer of a credential, or who keeps what it is made from, does not answer. The use is not spent.
+    MintUnavailable = "mint_unavailable",
+    /// The issuer of a credential refuses, or the mint is configured wrongly. The use is not spent.
+    MintRefused = "mint_refused",
     /// The vault took longer than a request may take.
     TimedOut = "timed_out",
     /// There is no such token.

@@ -118,6 +118,12 @@ pub enum VaultError {
     /// It cannot be done here.
     #[error("{0}")]
     Unsupported(String),
+    /// A mint's issuer does not answer.
+    #[error("no credential could be had for `{0}`: its issuer does not answer; try again later")]
+    MintUnavailable(String),
+    /// A mint is configured wrongly, or its issuer says no.
+    #[error("no credential could be had for `{0}`: its issuer refuses; the audit log says why")]
+    MintRefused(String),
     /// Too long.
     #[error("the vault did not get it done in time")]
     TimedOut,
@@ -157,6 +163,8 @@ impl VaultError {
             Self::Audit(_) => Code::AuditUnavailable,
             Self::Store(_) => Code::Storage,
             Self::Unsupported(_) => Code::NotSupported,
+            Self::MintUnavailable(_) => Code::MintUnavailable,
+            Self::MintRefused(_) => Code::MintRefused,
             Self::TimedOut => Code::TimedOut,
             Self::ShuttingDown => Code::ShuttingDown,
         }

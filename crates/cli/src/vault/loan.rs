@@ -41,10 +41,7 @@ pub(crate) async fn borrow_value(
         ..RequestLease::new(&terms.agent, target.secret.as_str(), &host)
     };
     let grant = call(client, &request).await?;
-    let access = AccessSecret {
-        lease_id: grant.lease_id,
-        target_domain: host,
-    };
+    let access = AccessSecret::new(grant.lease_id, host);
     match call(client, &access).await {
         Ok(accessed) => Ok(Loan {
             grant,

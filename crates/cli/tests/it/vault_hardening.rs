@@ -179,10 +179,7 @@ async fn everything(home: &Home, vault: &vault_process::Process) -> (Vec<String>
     let agent = vault.agent(&created.token).await.unwrap();
     let grant = request(&agent, "agent-1", Some(2)).await.unwrap();
     assert_eq!(access(&agent, grant.lease_id).await.unwrap(), VALUE);
-    let elsewhere = AccessSecret {
-        lease_id: grant.lease_id,
-        target_domain: "evil.example".to_owned(),
-    };
+    let elsewhere = AccessSecret::new(grant.lease_id, "evil.example");
     agent.call(&elsewhere).await.unwrap_err();
     let set = home
         .sandbox

@@ -248,10 +248,7 @@ pub(crate) async fn request(
 
 /// One use of a lease.
 pub(crate) async fn access(client: &Client, lease: LeaseId) -> Result<String, ClientError> {
-    let params = AccessSecret {
-        lease_id: lease,
-        target_domain: HOST.to_owned(),
-    };
+    let params = AccessSecret::new(lease, HOST);
     let accessed = client.call(&params).await?;
     Ok(String::from_utf8(accessed.secret.0.expose_secret().to_vec()).unwrap())
 }

@@ -479,6 +479,38 @@ pub static LEASE_COMMON: Section = Section {
             Kind::Choice(&["warn", "kill"]),
             "What happens to the program when the credential ends and cannot be renewed (default `warn`).",
         ),
+        Field::optional(
+            "per_operation",
+            Kind::Flag,
+            "With `fnox vault serve`: each use of a vault's lease gets a credential of its own (default `false`: one for \
+             each lease).",
+        ),
+        Field::optional(
+            "variable",
+            Kind::Text,
+            "With `fnox vault serve`: the one variable of the credential that the vault gives out (default: the only one, \
+             or all as a JSON object).",
+        ),
+    ],
+};
+
+/// `[mint.NAME]` of `vault.toml`, besides the keys of `[leases.NAME]`.
+pub static MINT: Section = Section {
+    heading: "[mint.NAME]",
+    doc: "A credential that the vault makes when a lease of `NAME` is used. It has the keys of `[leases.NAME]` in \
+          `fnox.toml`: those of its `type`, `duration` (the longest life), `per_operation` and `variable`; and these.",
+    fields: &[
+        Field::optional(
+            "description",
+            Kind::Text,
+            "What it is for, as `fnox vault secret list` shows it. Default: none.",
+        ),
+        Field::optional(
+            "masters",
+            Kind::TextMap,
+            "Which secrets of the vault are the mint's masters: variables and names, such as `AWS_ACCESS_KEY_ID = \
+             \"deployer-id\"`. Default: the secret of the variable's own name, else the variable of the vault's environment.",
+        ),
     ],
 };
 

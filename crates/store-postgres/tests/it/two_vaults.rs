@@ -78,10 +78,7 @@ async fn request(engine: &Engine, secret: &str) -> Result<LeaseId, VaultError> {
 }
 
 async fn access(engine: &Engine, lease_id: LeaseId) -> Result<Vec<u8>, VaultError> {
-    let params = AccessSecret {
-        lease_id,
-        target_domain: "a.com".to_owned(),
-    };
+    let params = AccessSecret::new(lease_id, "a.com");
     let delivered = engine.access_secret(&coder(), &params).await?;
     Ok(delivered.secret.expose_secret().to_vec())
 }

@@ -64,10 +64,7 @@ async fn a_thousand_accesses_of_ten_uses_give_ten_values_and_none_after_a_restar
         .await
         .unwrap()
         .lease_id;
-    let params = AccessSecret {
-        lease_id,
-        target_domain: "a.com".to_owned(),
-    };
+    let params = AccessSecret::new(lease_id, "a.com");
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..1000 {
         let (engine, params) = (engine.clone(), params.clone());

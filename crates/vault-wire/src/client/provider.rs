@@ -206,10 +206,7 @@ impl CredentialProvider for VaultProvider {
                 secret: request.secret,
             });
         }
-        let access = AccessSecret {
-            lease_id: grant.lease_id,
-            target_domain: request.host.clone(),
-        };
+        let access = AccessSecret::new(grant.lease_id, request.host.as_str());
         let accessed = client.call(&access).await?;
         Ok(CredentialGuard {
             value: accessed.secret.0,

@@ -102,6 +102,21 @@ pub struct AccessSecret {
     pub lease_id: LeaseId,
     /// Where the value will be used. Must be the lease's host.
     pub target_domain: String,
+    /// For a credential of several variables: the one whose value is wanted, in the place of all as a JSON object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variable: Option<String>,
+}
+
+impl AccessSecret {
+    /// One use, where the lease allows it.
+    #[must_use]
+    pub fn new(lease_id: LeaseId, target_domain: impl Into<String>) -> Self {
+        Self {
+            lease_id,
+            target_domain: target_domain.into(),
+            variable: None,
+        }
+    }
 }
 
 impl Call for AccessSecret {

@@ -1,12 +1,14 @@
 //! Spending leases.
 
-use fnox_core::{Host, SecretBytes};
+use fnox_core::audit::Entry;
+use fnox_core::{Host, SecretBytes, VaultName};
 use fnox_vault_wire::LeaseId;
 use fnox_vault_wire::methods::{AccessSecret, Delivery, Role};
 
 use super::Engine;
 use super::admission::Use;
 use super::audit::{entry, lease_entry};
+use super::minted::{Answer, Issued, NotIssued};
 use crate::error::VaultError;
 use crate::identity::Identity;
 use crate::key_ring::KeyRingError;
@@ -32,8 +34,8 @@ impl Engine {
     ///
     /// # Errors
     /// `LeaseNotFound` also for the lease of somebody else; `LeaseRevoked`, `LeaseExpired`, `LeaseExhausted`;
-    /// `Denied` for another host, or where only a gateway may use the value; `SecretNotFound`, `Opening`,
-    /// `Store`: then the use is not spent, unless the store cannot say whether it is.
+    /// `Denied` for another host, or where only a gateway may use the value; `SecretNotFound`, `Opening`, `Store`,
+    /// `MintUnavailable`, `MintRefused`: then the use is not spent, unless the store cannot say whether it is.
     pub async fn access_secret(
         &self,
         identity: &Identity,
@@ -73,15 +75,42 @@ impl Engine {
             Some(Err(over)) => return self.deny(denied(), over_error(over, id)).await,
             None => return self.deny(denied(), VaultError::LeaseNotFound(id)).await,
         };
-        let secret = match self.reveal(reserved.lease()).await {
-            Ok(secret) => secret,
-            Err(error) => {
+        let wanted = params.variable.as_deref();
+        let (secret, note) = match self.value_for(identity, reserved.lease(), wanted).await {
+            Ok(found) => found,
+            Err(not_issued) => {
                 drop(reserved);
-                return self.deny(denied(), error).await;
+                let mut entry = denied();
+                let error = not_issued.noted(&mut entry);
+                return self.deny(entry, error).await;
             }
         };
-        self.spend(identity, reserved, &target).await?;
+        self.spend(identity, reserved, &target, note).await?;
         Ok(Delivered { secret, lease: id })
+    }
+
+    /// The value that a use is answered with, and what its record says of it: of a credential which one it is.
+    async fn value_for(
+        &self,
+        identity: &Identity,
+        lease: &Lease,
+        variable: Option<&str>,
+    ) -> Result<(SecretBytes, Option<String>), NotIssued> {
+        if let Some(issued) = self.issued(identity, lease, variable).await? {
+            let Issued {
+                answer: Answer(value),
+                note,
+            } = issued;
+            return Ok((value, Some(note)));
+        }
+        if variable.is_some() {
+            let text = format!(
+                "`{}` is a stored secret, which has no variables",
+                lease.secret
+            );
+            return Err(VaultError::Invalid(text).into());
+        }
+        Ok((self.value_of(&lease.secret).await?, None))
     }
 
     async fn spend(
@@ -89,6 +118,7 @@ impl Engine {
         identity: &Identity,
         reserved: Use<'_>,
         target: &Host,
+        note: Option<String>,
     ) -> Result<(), VaultError> {
         let id = reserved.lease().id;
         let entry = |event| {
@@ -96,7 +126,10 @@ impl Engine {
             entry.host = Some(target.to_string());
             entry
         };
-        let entries = self.entry_with(|| entry("secret_accessed"));
+        let entries = self.entry_with(|| Entry {
+            reason: note,
+            ..entry("secret_accessed")
+        });
         let change = Change::Spend {
             id,
             now: self.now().wall,
@@ -132,17 +165,18 @@ impl Engine {
         }
     }
 
-    async fn reveal(&self, lease: &Lease) -> Result<SecretBytes, VaultError> {
-        let missing = || VaultError::SecretNotFound(lease.secret.to_string());
+    /// The value of a stored secret, or of one that lives elsewhere.
+    pub(super) async fn value_of(&self, name: &VaultName) -> Result<SecretBytes, VaultError> {
+        let missing = || VaultError::SecretNotFound(name.to_string());
         if let Some(live) = &self.shared.live {
             return live
-                .value(&lease.secret)
+                .value(name)
                 .await
                 .map_err(|error| self.failed(error))?
                 .ok_or_else(missing);
         }
         let read = async || {
-            let stored = self.shared.stores.secrets.secret(&lease.secret).await;
+            let stored = self.shared.stores.secrets.secret(name).await;
             stored
                 .map_err(|error| self.failed(error))?
                 .ok_or_else(missing)

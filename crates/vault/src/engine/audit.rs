@@ -334,6 +334,8 @@ fn is_fault(error: &VaultError) -> bool {
             | VaultError::Audit(_)
             | VaultError::Store(_)
             | VaultError::Unsupported(_)
+            | VaultError::MintUnavailable(_)
+            | VaultError::MintRefused(_)
             | VaultError::TimedOut
             | VaultError::ShuttingDown
     )

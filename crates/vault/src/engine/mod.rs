@@ -11,6 +11,7 @@ mod events;
 mod health;
 mod keys;
 mod listing;
+mod minted;
 mod policy;
 mod renew;
 mod request;
@@ -24,7 +25,7 @@ mod tokens;
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use fnox_core::seal::Algorithm;
@@ -54,6 +55,7 @@ pub struct Engine {
 struct Shared {
     stores: Stores,
     live: Option<Arc<dyn LiveSecrets>>,
+    minted: OnceLock<minted::Minted>,
     ring: Arc<KeyRing>,
     source: Arc<dyn KeySource>,
     policy: RwLock<Arc<Policy>>,

@@ -22,7 +22,8 @@ impl Engine {
     ///
     /// # Errors
     /// `LeaseNotFound`, `LeaseExpired`, `LeaseRevoked`; `OutOfRange` unless the extension is 1 to 86 400 seconds;
-    /// `NotRenewable`; `RenewalLimit` at the end of its life; `Denied` if the policy would not grant it today.
+    /// `NotRenewable`; `RenewalLimit` at the end of its life; `Denied` if the policy would not grant it today;
+    /// `MintUnavailable`, `MintRefused` if its credential cannot be renewed: then the lease is as it was.
     pub async fn renew_lease(
         &self,
         identity: &Identity,
@@ -47,6 +48,11 @@ impl Engine {
                         .await;
                 }
             };
+        if let Err(not_renewed) = self.renew_minted(identity, &lease, expires_at).await {
+            let mut entry = lease_entry("renewal_denied", identity, &lease);
+            let error = not_renewed.noted(&mut entry);
+            return self.deny(entry, error).await;
+        }
         let mut entry = lease_entry("lease_renewed", identity, &lease);
         entry.reason = Some(format!("until {expires_at}"));
         self.renew(lease, now.wall, expires_at, entry).await
@@ -176,7 +182,10 @@ impl Engine {
                 limit,
             });
         }
-        let wanted = later(now, seconds.min(terms.max_ttl.as_secs()))?;
+        let longest = self
+            .mint_terms(&lease.secret)
+            .map_or(u64::MAX, |mint| mint.maximum.as_secs());
+        let wanted = later(now, seconds.min(terms.max_ttl.as_secs()).min(longest))?;
         Ok(wanted.min(ends_at).max(lease.expires_at))
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use fnox_core::audit::Entry;
+use fnox_core::credential::MintTerms;
 use fnox_core::lease::LeaseState;
 use fnox_core::{Host, VaultName};
 use fnox_vault_wire::LeaseId;
@@ -64,7 +65,12 @@ impl Engine {
             let error = VaultError::SecretNotFound(asked.secret.to_string());
             return self.deny(denied("lease_denied"), error).await;
         }
-        let lease = asked.lease(identity, (rule, terms), &wanted, session.as_ref(), now)?;
+        let mut lease = asked.lease(identity, (rule, terms), &wanted, session.as_ref(), now)?;
+        if let Some(mint) = self.mint_terms(&asked.secret)
+            && let Err(error) = fit_to_mint(&mut lease, mint)
+        {
+            return self.deny(denied("lease_denied"), error).await;
+        }
         if let Err(too_fast) = self.shared.rates.check(&asked.agent, rule) {
             let error = VaultError::RateLimited {
                 rule: rule.name().to_string(),
@@ -211,6 +217,23 @@ impl Asked {
             reason: None,
         })
     }
+}
+
+/// A lease is not longer than a credential can live, and not shorter if nobody could end the credential with it.
+fn fit_to_mint(lease: &mut Lease, mint: &MintTerms) -> Result<(), VaultError> {
+    let longest = later(lease.issued_at, mint.maximum.as_secs())?;
+    lease.expires_at = lease.expires_at.min(longest);
+    let shortest = later(lease.issued_at, mint.minimum.as_secs())?;
+    if mint.is_withdrawable || lease.expires_at >= shortest {
+        return Ok(());
+    }
+    let seconds = lease.expires_at.duration_since(lease.issued_at).as_secs();
+    Err(VaultError::OutOfRange(format!(
+        "the lease would be for {seconds} s, but the issuer of `{}` makes credentials for {} s at least and cannot \
+         withdraw them: ask for a longer lease, or give the rule a longer `ttl`",
+        mint.name,
+        mint.minimum.as_secs()
+    )))
 }
 
 /// What the caller asked for beyond the rule's own terms.

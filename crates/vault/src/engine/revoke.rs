@@ -120,11 +120,14 @@ impl Engine {
                 .live_leases()
                 .await
                 .map_err(|error| self.failed(error))?;
-            live.into_iter().filter(fits).collect()
+            live.into_iter().filter(&fits).collect()
         } else {
-            self.table().select(fits)
+            self.table().select(&fits)
         };
-        self.withdraw(leases, reason, entry).await
+        let count = self.withdraw(leases, reason, entry).await?;
+        // Leases that are used up are not live, but their credentials are.
+        self.end_minted_where(fits);
+        Ok(count)
     }
 
     /// Withdraws these leases, and tells how many were live.
@@ -157,6 +160,7 @@ impl Engine {
                 .await;
             self.shared.troubles.watch(outcome)?;
             for lease in batch {
+                self.end_minted(lease.id);
                 let ended = self
                     .table()
                     .end(lease.id, LeaseState::Revoked, Some(reason));

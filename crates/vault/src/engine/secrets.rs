@@ -42,6 +42,11 @@ impl Engine {
     ) -> Result<SecretMetadata, VaultError> {
         self.own_store()?;
         let name = VaultName::parse(&params.name)?;
+        if self.mint_terms(&name).is_some() {
+            return Err(VaultError::Invalid(format!(
+                "`{name}` is the name of a mint: give the secret another one"
+            )));
+        }
         check(
             &params.plaintext.0,
             params.description.as_deref(),
@@ -242,6 +247,10 @@ impl Engine {
     /// `SecretNotFound`.
     pub async fn secret_metadata(&self, name: &str) -> Result<SecretMetadata, VaultError> {
         let name = VaultName::parse(name)?;
+        let mints = self.mint_metadata();
+        if let Some(mint) = mints.iter().find(|mint| mint.name == name.as_str()) {
+            return Ok(mint.clone());
+        }
         if self.shared.live.is_some() {
             let found = self
                 .live_secrets()
@@ -266,7 +275,6 @@ impl Engine {
         let limit = limit.map_or(PAGE, |limit| limit as usize).clamp(1, PAGE);
         let mut secrets = if self.shared.live.is_some() {
             let mut secrets = self.live_secrets().await?;
-            secrets.sort_by(|one, other| one.name.cmp(&other.name));
             secrets.retain(|secret| after.is_none_or(|after| secret.name.as_str() > after));
             secrets
         } else {
@@ -277,6 +285,9 @@ impl Engine {
                 .map(described)
                 .collect()
         };
+        let mints = self.mint_metadata().iter().cloned();
+        secrets.extend(mints.filter(|mint| after.is_none_or(|after| mint.name.as_str() > after)));
+        secrets.sort_by(|one, other| one.name.cmp(&other.name));
         self.record(vec![entry("secrets_listed", identity)]).await?;
         let count = secrets.len();
         secrets.truncate(limit.min(fitting(&secrets)));
@@ -320,6 +331,9 @@ impl Engine {
 
     /// Whether there is a secret of this name.
     pub(super) async fn has_secret(&self, name: &VaultName) -> Result<bool, VaultError> {
+        if self.mint_terms(name).is_some() {
+            return Ok(true);
+        }
         match &self.shared.live {
             None => {
                 let found = self.shared.stores.secrets.metadata(name).await;

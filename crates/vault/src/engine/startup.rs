@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use fnox_core::lease::LeaseState;
 use fnox_vault_wire::methods::{LeaseEvent, RevocationReason};
@@ -62,6 +62,7 @@ impl Engine {
                 started: parts.clock.monotonic(),
                 stores: parts.stores,
                 live: parts.live,
+                minted: OnceLock::new(),
                 ring: Arc::new(ring),
                 source: parts.source,
                 policy: RwLock::new(Arc::new(parts.policy)),
@@ -148,6 +149,9 @@ impl Engine {
             .map(|known| (known.state, known.expires_at));
         let (state, expires_at) = (lease.state, lease.expires_at);
         self.learn(lease.clone());
+        if matches!(state, LeaseState::Revoked | LeaseState::Expired) {
+            self.end_minted(lease.id);
+        }
         match before {
             Some((LeaseState::Active, _)) if state != LeaseState::Active => self.tell_ended(lease),
             Some((LeaseState::Active, before)) if before < expires_at => {

@@ -13,6 +13,8 @@ use crate::store::{Change, Foreign};
 const BATCH: usize = 500;
 /// The longest sleep: somebody may set the wall clock meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+/// How often what could not be withdrawn at its issuer is tried again.
+const SETTLE_EVERY: Duration = Duration::from_secs(30);
 /// How often what ended long ago is forgotten.
 const FORGET_EVERY: Duration = Duration::from_hours(1);
 
@@ -28,6 +30,7 @@ impl Engine {
             let now = self.now();
             self.table().rewind(now);
         }
+        self.end_overdue_minted();
         let mut count = 0;
         loop {
             let now = self.now();
@@ -70,7 +73,8 @@ impl Engine {
         tokio::join!(
             self.sweep_for_ever(),
             self.listen_for_ever(),
-            self.forget_for_ever()
+            self.forget_for_ever(),
+            self.settle_for_ever()
         );
     }
 
@@ -85,6 +89,13 @@ impl Engine {
             // One after another, not one for each lease.
             let pause = until.clamp(Duration::from_millis(50), LONGEST_SLEEP);
             tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn settle_for_ever(&self) {
+        loop {
+            self.settle_minted().await;
+            tokio::time::sleep(SETTLE_EVERY).await;
         }
     }
 

@@ -13,9 +13,13 @@ mod keys;
 #[cfg(test)]
 mod leases;
 #[cfg(test)]
+mod minted;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod policy_changes;
+#[cfg(test)]
+mod press;
 #[cfg(test)]
 mod records;
 #[cfg(test)]

@@ -22,10 +22,7 @@ async fn lease(client: &Client) -> LeaseId {
 }
 
 fn access(lease_id: LeaseId) -> AccessSecret {
-    AccessSecret {
-        lease_id,
-        target_domain: "a.example.com".to_owned(),
-    }
+    AccessSecret::new(lease_id, "a.example.com")
 }
 
 #[tokio::test]

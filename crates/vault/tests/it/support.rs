@@ -106,10 +106,7 @@ impl World {
         id: LeaseId,
         host: &str,
     ) -> Result<Vec<u8>, VaultError> {
-        let params = AccessSecret {
-            lease_id: id,
-            target_domain: host.to_owned(),
-        };
+        let params = AccessSecret::new(id, host);
         let delivered = self.engine.access_secret(who, &params).await?;
         Ok(delivered.secret.expose_secret().to_vec())
     }
@@ -120,6 +117,11 @@ impl World {
             reason: RevocationReason::AdminRevoked,
         };
         self.engine.revoke_lease(who, &params).await
+    }
+
+    /// What the vault takes for now.
+    pub(crate) fn engine_now(&self) -> jiff::Timestamp {
+        self.clock.now()
     }
 
     /// The audit log, oldest first.

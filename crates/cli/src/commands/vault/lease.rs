@@ -92,10 +92,7 @@ fn show(app: &App, group: &LeaseGroup, grant: &LeaseGrant, verb: &str) -> Result
 }
 
 fn access(app: &App, group: &LeaseGroup, lease: &str, host: &str) -> Result<(), CliError> {
-    let params = AccessSecret {
-        lease_id: id(lease, "lease")?,
-        target_domain: host.to_owned(),
-    };
+    let params = AccessSecret::new(id(lease, "lease")?, host);
     let value = ask(app, &group.client.connection, &params)?.secret.0;
     if group.client.json {
         let text = Zeroizing::new(BASE64.encode(value.expose_secret()));

@@ -99,7 +99,10 @@ pub(super) static SSO: LeaseSpec = LeaseSpec {
         text("sso_region", "Region of IAM Identity Center."),
         text("account_id", "AWS account."),
         text("role_name", "Permission set."),
-        text("region", "Region that the program gets as AWS_REGION and AWS_DEFAULT_REGION."),
+        text(
+            "region",
+            "Region that the program gets as AWS_REGION and AWS_DEFAULT_REGION.",
+        ),
         list(
             "scopes",
             "Scopes of the login (default `sso:account:access`).",
