@@ -111,7 +111,8 @@ impl IdentityToken {
     }
 }
 
-fn read(path: &Path) -> Result<SecretString, MintError> {
+/// The token in a file, without space around it.
+pub(crate) fn read(path: &Path) -> Result<SecretString, MintError> {
     use std::io::Read as _;
     let unusable = |reason: &str| {
         MintError::authentication(format!(
