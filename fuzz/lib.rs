@@ -2,7 +2,7 @@
 
 mod bodies;
 // The program's own file. Depending on the program would build everything that it links, for one function.
-#[path = "../crates/leases/src/delivery/helper/git.rs"]
+#[path = "../crates/cli/src/vault/git.rs"]
 mod git;
 
 pub use bodies::*;

@@ -1,6 +1,6 @@
 //! Settings: the command line and the environment, put together once.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::output::Printer;
 use crate::terminal::TerminalPrompt;
 
 /// Everything that a command may use of the world around it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct App {
     pub(crate) env: Env,
     pub(crate) folders: Folders,
@@ -77,24 +77,6 @@ impl App {
             env,
             cwd,
         })
-    }
-
-    /// For a program that calls fnox and cannot be asked, as if started in `folder`, if one is given.
-    pub(crate) fn for_helper(&self, folder: Option<&Path>) -> Self {
-        Self {
-            prompt: Arc::new(NoPrompt),
-            printer: self.printer.silent(),
-            ..self.in_folder(folder)
-        }
-    }
-
-    /// As if started in `folder`, if one is given.
-    pub(crate) fn in_folder(&self, folder: Option<&Path>) -> Self {
-        let mut app = self.clone();
-        if let Some(folder) = folder {
-            app.cwd.push(folder);
-        }
-        app
     }
 
     /// The loader for the configuration that this command line means.

@@ -1,6 +1,5 @@
 //! The command line as it is written. No rules here: `app` turns it into settings.
 
-pub(crate) mod credential;
 mod data;
 mod lease;
 mod provider;
@@ -131,8 +130,6 @@ pub(crate) enum Command {
     Profiles(ProfilesArgs),
     /// Manage short-lived credentials; alone it creates all leases
     Lease(LeaseArgs),
-    /// Credentials for programs that ask for them: AWS SDKs, Google's libraries, kubectl, Docker, git
-    Credential(credential::CredentialArgs),
     /// A vault that lends secrets to AI agents
     Vault(vault::VaultArgs),
     /// The team server

@@ -5,7 +5,6 @@ mod approve;
 mod check;
 mod completion;
 mod config_files;
-mod credential;
 mod definition;
 mod doctor;
 mod exec;
@@ -78,7 +77,6 @@ fn dispatch(app: &App, command: Command) -> Result<ExitStatus, CliError> {
         Command::Provider(args) => done(provider::run(app, args)),
         Command::Profiles(args) => done(profiles::run(app, &args)),
         Command::Lease(args) => done(lease::run(app, args)),
-        Command::Credential(args) => credential::run(app, &args),
         Command::Vault(args) => vault::run(app, args),
         Command::Serve(args) => serve::run(app, *args),
         Command::Login(args) => done(login::run(app, &args)),
@@ -104,8 +102,6 @@ fn init_tracing(cli: &Cli, env: &Env) {
         (true, _) => LevelFilter::DEBUG,
         (false, true) => LevelFilter::ERROR,
         (false, false) if serving.is_some() => LevelFilter::INFO,
-        // Google's libraries read a helper's stderr together with its stdout.
-        (false, false) if matches!(cli.command, Command::Credential(_)) => LevelFilter::ERROR,
         (false, false) => LevelFilter::WARN,
     };
     // Every crate of ours begins with `fnox`, so this names them all.

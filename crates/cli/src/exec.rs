@@ -8,7 +8,6 @@ pub(crate) mod descriptors;
 pub(crate) mod files;
 pub(crate) mod guard;
 pub(crate) mod hardening;
-pub(crate) mod orders;
 pub mod plan;
 mod pump;
 mod redact;
@@ -20,18 +19,16 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::process::Child;
-use std::sync::Arc;
 
 use fnox_config::Folders;
 use fnox_core::{Env, ExitStatus};
 
 use self::child::Program;
 use self::files::PrivateFolder;
-use self::orders::SharedOrders;
 use self::plan::EnvironmentPlan;
 use self::pump::Pumps;
-use self::redact::Redaction;
-use self::signals::{Signals, Then};
+use self::redact::Patterns;
+use self::signals::Signals;
 use crate::error::CliError;
 
 /// A program to run.
@@ -48,8 +45,6 @@ pub(crate) struct Invocation<'a> {
     pub redact: bool,
     /// Whether to become the program.
     pub replace: bool,
-    /// What the renewal of its credentials wants done while it runs.
-    pub orders: SharedOrders,
 }
 
 /// Runs the program to its end and answers how it ended.
@@ -60,11 +55,10 @@ pub(crate) fn run(invocation: Invocation<'_>) -> Result<ExitStatus, CliError> {
     let Invocation {
         folders,
         env,
-        mut plan,
+        plan,
         command,
         redact,
         replace,
-        orders,
     } = invocation;
     plan.check()?;
     files::sweep(folders);
@@ -79,45 +73,28 @@ pub(crate) fn run(invocation: Invocation<'_>) -> Result<ExitStatus, CliError> {
         let code = u8::try_from(128 + signal).unwrap_or(u8::MAX);
         return Ok(ExitStatus::Child(code));
     }
-    let redaction = redact
-        .then(|| Redaction::new(plan.values()))
-        .flatten()
-        .map(Arc::new);
-    let status = loop {
-        let environment = plan.apply(env, &paths);
-        // The program has its own copy once it runs.
-        drop(std::mem::take(&mut plan));
-        let (mut child, pumps) = start(command, &environment, redaction.as_ref())?;
-        drop(environment);
-        let mut redact = |values| {
-            if let Some(redaction) = &redaction {
-                redaction.add(values);
-            }
-        };
-        let ended = signals.wait_for(&mut child, &orders, &mut redact);
-        pumps.finish();
-        let ended = ended.map_err(system("wait for the program"))?;
-        match ended.then {
-            Then::Nothing => break child::exit_status(ended.status),
-            Then::FailAsUnavailable => break ExitStatus::Unavailable,
-            Then::StartAgain(next) => {
-                next.check()?;
-                plan = *next;
-            }
-        }
-    };
+    let environment = plan.apply(env, &paths);
+    let patterns = redact.then(|| Patterns::new(&plan.values())).flatten();
+    // The program has its own copy once it runs.
+    drop(plan);
+    let (mut child, pumps) = start(command, &environment, patterns)?;
+    drop(environment);
+    let ended = signals.wait_for(&mut child);
+    pumps.finish();
     drop(folder);
-    Ok(status)
+    Ok(child::exit_status(
+        ended.map_err(system("wait for the program"))?,
+    ))
 }
 
 fn start(
     command: &[OsString],
     environment: &child::Environment,
-    redaction: Option<&Arc<Redaction>>,
+    patterns: Option<Patterns>,
 ) -> Result<(Child, Pumps), CliError> {
     let program = Program::new(command, environment)?;
-    let (streams, pumps) = match redaction {
-        Some(redaction) => Pumps::redacting(redaction).map_err(system("redirect the output"))?,
+    let (streams, pumps) = match patterns {
+        Some(patterns) => Pumps::redacting(patterns).map_err(system("redirect the output"))?,
         None => Pumps::none(),
     };
     match program.start(streams.stdout, streams.stderr) {

@@ -17,7 +17,6 @@ pub(crate) use self::table::Table;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Printer {
     quiet: bool,
-    silent: bool,
     colour: bool,
 }
 
@@ -30,17 +29,7 @@ impl Printer {
     pub(crate) fn new(quiet: bool, no_colour: bool) -> Self {
         Self {
             quiet,
-            silent: false,
             colour: !no_colour && std::io::stderr().is_terminal(),
-        }
-    }
-
-    /// The same without a word to anybody but the reader of the data.
-    pub(crate) fn silent(self) -> Self {
-        Self {
-            quiet: true,
-            silent: true,
-            ..self
         }
     }
 
@@ -96,9 +85,6 @@ impl Printer {
     }
 
     fn to_stderr(self, mark: &str, colour: &str, message: &str) {
-        if self.silent {
-            return;
-        }
         let mut stderr = std::io::stderr().lock();
         // Nobody is left to tell if stderr is gone.
         let _ = if self.colour && !mark.is_empty() {

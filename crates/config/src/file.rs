@@ -9,8 +9,9 @@ use toml_edit::{Document, Item, TableLike};
 use crate::error::ConfigError;
 use crate::fields::{Fields, Value};
 use crate::layers::{Settings, unknown};
-use crate::lease::LeaseConfig;
-use crate::model::{EnvMode, IfMissing, LedgerKey, Project, ProviderConfig, SecretConfig};
+use crate::model::{
+    EnvMode, IfMissing, LeaseConfig, LedgerKey, Project, ProviderConfig, SecretConfig,
+};
 use crate::read::Reader;
 use crate::source::{Location, SourceFile};
 use crate::spec::{self, LeaseSpec, ProviderSpec};
@@ -349,7 +350,7 @@ fn read_lease(
         &[spec.fields, spec::LEASE_COMMON.fields],
         &what,
     )?;
-    LeaseConfig::new(name.clone(), spec, fields)
+    Ok(LeaseConfig::new(name.clone(), spec, fields))
 }
 
 fn read_target(

@@ -12,8 +12,9 @@ use indexmap::IndexMap;
 pub use self::loader::Loader;
 use crate::error::ConfigError;
 use crate::fields::Fields;
-use crate::lease::LeaseConfig;
-use crate::model::{EnvMode, IfMissing, LedgerKey, Project, ProviderConfig, SecretConfig};
+use crate::model::{
+    EnvMode, IfMissing, LeaseConfig, LedgerKey, Project, ProviderConfig, SecretConfig,
+};
 use crate::source::{Location, SourceFile};
 use crate::suggest::nearest;
 

@@ -15,7 +15,6 @@ pub mod error;
 pub mod fields;
 pub mod file;
 pub mod layers;
-pub mod lease;
 pub mod model;
 pub mod paths;
 mod read;
@@ -29,7 +28,8 @@ pub mod trust;
 pub use error::ConfigError;
 pub use fields::{Fields, TextOrSecret, Value};
 pub use layers::{Config, Loader};
-pub use lease::{Delivery, LeaseConfig, RenewalFailure};
-pub use model::{EnvMode, IfMissing, LedgerKey, Project, ProviderConfig, SecretConfig, SyncCache};
+pub use model::{
+    EnvMode, IfMissing, LeaseConfig, LedgerKey, Project, ProviderConfig, SecretConfig, SyncCache,
+};
 pub use paths::Folders;
 pub use source::{FileKind, Location, SourceFile};

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use fnox_core::{ProviderName, SecretName};
+use fnox_core::{LeaseName, Lifetime, ProviderName, SecretName};
 
 use crate::error::ConfigError;
 use crate::fields::Fields;
 use crate::source::Location;
-use crate::spec::ProviderSpec;
+use crate::spec::{LeaseSpec, ProviderSpec};
 
 /// What to do about a secret without a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,6 +201,33 @@ impl ProviderConfig {
             spec,
             auth_command,
             keep_env: fields.flag("keep_env").unwrap_or(false),
+            fields,
+        }
+    }
+}
+
+/// One lease.
+#[derive(Debug, Clone)]
+pub struct LeaseConfig {
+    /// Its name.
+    pub name: LeaseName,
+    /// Its type.
+    pub spec: &'static LeaseSpec,
+    /// How long credentials live; 15 minutes unless told otherwise.
+    pub duration: Option<Lifetime>,
+    /// Whether it is an error that nothing is configured for it.
+    pub required: bool,
+    /// Its keys.
+    pub fields: Fields,
+}
+
+impl LeaseConfig {
+    pub(crate) fn new(name: LeaseName, spec: &'static LeaseSpec, fields: Fields) -> Self {
+        Self {
+            name,
+            spec,
+            duration: fields.lifetime("duration"),
+            required: fields.flag("required").unwrap_or(false),
             fields,
         }
     }

@@ -17,9 +17,6 @@ pub struct Credential {
     pub expires_at: Option<Timestamp>,
     /// The issuer's handle, by which it can be revoked.
     pub id: String,
-    /// What its mint needs again to renew or to withdraw it, such as the token of a login that it hangs from.
-    /// Kept with the record of the lease, never given to a program.
-    pub private: Vec<(String, SecretString)>,
 }
 
 impl Credential {
@@ -29,15 +26,6 @@ impl Credential {
         self.variables
             .iter()
             .find(|(variable, _)| variable == name)
-            .map(|(_, value)| value)
-    }
-
-    /// One of the values that only its mint needs.
-    #[must_use]
-    pub fn private(&self, name: &str) -> Option<&SecretString> {
-        self.private
-            .iter()
-            .find(|(own, _)| own == name)
             .map(|(_, value)| value)
     }
 }

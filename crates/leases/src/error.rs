@@ -1,6 +1,6 @@
 //! Why there is no lease.
 
-use fnox_config::{ConfigError, LeaseConfig, Location};
+use fnox_config::{ConfigError, Location};
 use fnox_core::{ExitStatus, LeaseName, Lifetime};
 
 use crate::ledger::LedgerError;
@@ -103,15 +103,6 @@ pub enum LeaseError {
 }
 
 impl LeaseError {
-    /// The lease's type is known and this version cannot mint it.
-    pub(crate) fn not_built(lease: &LeaseConfig) -> Self {
-        Self::NotBuilt {
-            lease: lease.name.clone(),
-            kind: lease.spec.name,
-            location: lease.fields.location_of("type").clone(),
-        }
-    }
-
     /// The stable code, `area::reason`.
     #[must_use]
     pub fn code(&self) -> &'static str {

@@ -10,18 +10,12 @@
 //! Masters reach a mint as an overlay of the environment that only the mint sees. The process's own
 //! environment is never written.
 
-pub mod browser;
-pub mod delivery;
 pub mod error;
-mod identity_token;
-mod issuer;
-mod jwt;
 pub mod ledger;
 pub mod manager;
 pub mod mint;
 pub mod principal;
 pub mod registry;
-pub mod renewal;
 #[cfg(test)]
 mod testing;
 mod wiped;
@@ -29,12 +23,8 @@ mod wiped;
 pub use error::LeaseError;
 pub use ledger::{Ledger, LedgerError};
 pub use manager::{
-    Acquire, Acquired, CleanupReport, Explanation, Held, LeaseSummary, Manager, ManagerOptions,
-    MasterError, MasterSource, Revocation, RevocationOutcome, Skip, TimeLimits,
+    Acquire, Acquired, CleanupReport, Held, LeaseSummary, Manager, ManagerOptions, MasterError,
+    MasterSource, Revocation, RevocationOutcome, Skip, TimeLimits,
 };
-pub use mint::{
-    Mint, MintContext, MintError, MintErrorKind, PlannedCall, Prerequisite, PromptField,
-    RenewalKind,
-};
+pub use mint::{Mint, MintContext, MintError, MintErrorKind, Prerequisite, PromptField};
 pub use registry::Registry;
-pub use renewal::{Keeper, Kept, Observer};

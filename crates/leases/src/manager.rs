@@ -4,10 +4,7 @@
 //! called. Reading (a cached lease, `list`) takes no lock, writes nothing and resolves no master.
 
 mod acquire;
-mod chain;
-mod explain;
 mod issue;
-mod renew;
 mod withdraw;
 
 use std::sync::Arc;
@@ -21,7 +18,6 @@ use fnox_core::{Clock, Env, ExitStatus, LeaseName, SecretName, SecretString};
 use jiff::Timestamp;
 
 pub use self::acquire::{Acquire, Acquired, Held, Skip};
-pub use self::explain::{Explanation, Master};
 pub use self::withdraw::{CleanupReport, Revocation, RevocationOutcome};
 use crate::error::LeaseError;
 use crate::ledger::key::KeyStore;

@@ -1,25 +1,11 @@
 //! What a type of lease must be able to do.
 //!
 //! A mint says as data how long its credentials may live, which variables it needs and which it makes,
-//! and whether it can withdraw them; only `create`, `renew` and `revoke` reach out. It gets the masters as an
+//! and whether it can withdraw them; only `create` and `revoke` reach out. It gets the masters as an
 //! overlay of the environment in its [`MintContext`] and keeps nothing.
 
-pub mod aws_roles_anywhere;
-pub mod aws_sso;
 pub mod aws_sts;
-pub mod azure_token;
-pub mod cloudflare;
 pub mod command;
-pub mod database;
-pub mod gcp_iam;
-pub mod github_app;
-pub mod github_oauth;
-pub mod gitlab;
-pub mod kubernetes;
-pub mod oauth2_client_credentials;
-pub mod ssh;
-pub mod tailscale;
-pub mod vault;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -29,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fnox_config::Folders;
 use fnox_core::prompt::Prompt;
-use fnox_core::{Clock, Credential, Env, ExitStatus, LeaseName, Lifetime, SecretString};
+use fnox_core::{Clock, Credential, Env, ExitStatus, Lifetime, SecretString};
 
 pub use crate::ledger::entry::RevocationKind;
 
@@ -83,47 +69,11 @@ pub struct CreateRequest {
     pub provisional_id: String,
 }
 
-/// How a credential that nears its end is replaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RenewalKind {
-    /// By a new one.
-    Replaced,
-    /// The issuer prolongs the same one, as long as it likes; after that by a new one.
-    Prolonged,
-}
-
-/// What to prolong.
-#[derive(Debug, Clone)]
-pub struct RenewRequest {
-    /// The credential as it is on record.
-    pub credential: Credential,
-    /// How long it should live from now on.
-    pub duration: Lifetime,
-}
-
-/// A call that a mint would make, for people. Without secrets.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct PlannedCall {
-    /// What is done: an HTTP method, an action of an API, `run`, `connect`.
-    pub action: String,
-    /// To whom: a URL without secrets, a program, a server.
-    pub target: String,
-    /// What for, as a sentence part: `create an installation token`.
-    pub purpose: String,
-    /// As whom: which master, by its name, never its value.
-    pub master: String,
-    /// What is asked for: names and values, such as `role` and an ARN.
-    pub details: Vec<(String, String)>,
-}
-
 /// What to withdraw.
 #[derive(Debug, Clone)]
 pub struct RevokeRequest {
     /// The issuer's handle, or the provisional id if the issuer's answer was lost.
     pub lease_id: String,
-    /// Whether `lease_id` is only the provisional id: nobody knows whether the issuer issued anything, and if it did, it
-    /// is found by the name that has this id in it.
-    pub is_intent: bool,
     /// The label under which it was asked for.
     pub label: String,
     /// The credential itself, if it is known.
@@ -169,35 +119,15 @@ pub trait Mint: Send + Sync + fmt::Debug {
     /// Where its masters come from. They name the principal behind a credential.
     fn consumes(&self) -> Consumes;
 
-    /// What else decides whose credential it is: facts outside of the lease's keys, of variables and of secrets, such as
-    /// what a profile of another program's files says. Contacts nobody; is digested with what names the masters.
-    fn surroundings(&self, env: &Env) -> Vec<String> {
-        let _ = env;
-        Vec::new()
-    }
-
     /// The variables that a program which gets the credential must not have, where `present` says which
     /// variables and secrets there are.
     fn withholds(&self, present: &dyn Fn(&str) -> bool) -> Vec<String>;
 
-    /// Another lease whose credential is this one's master.
-    fn via(&self) -> Option<&LeaseName> {
-        None
-    }
-
     /// Whether its credentials can be withdrawn.
     fn revocation(&self) -> RevocationKind;
 
-    /// How its credentials are renewed.
-    fn renewal(&self) -> RenewalKind {
-        RenewalKind::Replaced
-    }
-
     /// Whether there is anything to mint with. Contacts nobody.
     fn prerequisites(&self, context: &MintContext) -> Prerequisite;
-
-    /// The calls that `create` would make, in their order. Contacts nobody and reads no secret.
-    fn explain(&self, context: &MintContext, request: &CreateRequest) -> Vec<PlannedCall>;
 
     /// Creates a credential.
     ///
@@ -208,22 +138,6 @@ pub trait Mint: Send + Sync + fmt::Debug {
         context: &MintContext,
         request: &CreateRequest,
     ) -> Result<Credential, MintError>;
-
-    /// Prolongs a credential. The answer is the same credential with its new end, which may be sooner than asked for.
-    ///
-    /// # Errors
-    /// [`MintError`]; the credential then works until its old end.
-    async fn renew(
-        &self,
-        context: &MintContext,
-        request: &RenewRequest,
-    ) -> Result<Credential, MintError> {
-        let _ = (context, request);
-        Err(MintError::new(
-            MintErrorKind::Misconfigured,
-            "credentials of this type are not prolonged, they are replaced",
-        ))
-    }
 
     /// Withdraws a credential. One that the issuer does not know any more counts as withdrawn.
     ///

@@ -14,23 +14,11 @@ use fnox_config::{Config, Fields, LeaseConfig, ProviderConfig, SecretConfig, Tex
 use fnox_core::seal::SealingKey;
 use fnox_core::{Env, SecretName};
 
-use crate::Registry;
 use crate::ledger::entry::Identity;
 use crate::mint::{Consumes, Mint};
 
 /// Keys of a lease that do not change what is issued to whom.
-const IMMATERIAL_TO_LEASES: [&str; 10] = [
-    "duration",
-    "timeout",
-    "required",
-    "type",
-    "deliver",
-    "files",
-    "restart",
-    "override",
-    "revoke_on_exit",
-    "on_renewal_failure",
-];
+const IMMATERIAL_TO_LEASES: [&str; 4] = ["duration", "timeout", "required", "type"];
 
 /// Keys of a provider that do not change which value it gives.
 const IMMATERIAL_TO_PROVIDERS: [&str; 3] = ["auth_command", "keep_env", "type"];
@@ -73,31 +61,12 @@ fn configuration(lease: &LeaseConfig, env: &Env) -> Parts {
 }
 
 fn principal(mint: &dyn Mint, config: &Config, env: &Env) -> Parts {
-    let mut parts = masters(mint, config, env);
-    // The lease whose credential is the master is as decisive as a master, and so are its own masters.
-    if let Some(parent) = mint.via().and_then(|name| config.leases.get(name)) {
-        parts.text("via");
-        parts.0.extend(configuration(parent, env).0);
-        match Registry.open(parent, home(env)) {
-            Ok(parent) => parts.0.extend(principal(parent.as_ref(), config, env).0),
-            Err(error) => parts.text(error.code()),
-        }
-    }
-    parts
-}
-
-fn masters(mint: &dyn Mint, config: &Config, env: &Env) -> Parts {
     let names: BTreeSet<String> = match mint.consumes() {
         Consumes::Names(names) => names.into_iter().collect(),
         Consumes::Everything => config.secrets.keys().map(ToString::to_string).collect(),
     };
     let mut parts = Parts::default();
     parts.text(&config.profile_label());
-    let surroundings = mint.surroundings(env);
-    parts.count(surroundings.len());
-    for fact in &surroundings {
-        parts.text(fact);
-    }
     let mut seen = BTreeSet::new();
     for name in names {
         if let Some(value) = env.var(&name) {

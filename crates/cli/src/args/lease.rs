@@ -53,9 +53,6 @@ pub(crate) struct CreateArgs {
     /// Label of the record
     #[arg(short, long, value_name = "TEXT", default_value = "fnox-lease")]
     pub label: String,
-    /// Show what would be called with which masters, and call nobody
-    #[arg(long, conflicts_with = "interactive")]
-    pub explain: bool,
 }
 
 #[derive(Debug, Clone, Args)]

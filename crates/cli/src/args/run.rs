@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 
 use clap::Args;
-use fnox_config::RenewalFailure;
 
 #[derive(Debug, Clone, Args)]
 #[command(
@@ -37,12 +36,6 @@ pub(crate) struct RunArgs {
     /// Leave this credential variable to the program although fnox used it (repeat or separate by commas)
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub keep: Vec<String>,
-    /// Withdraw the credentials of leases when the program has ended
-    #[arg(long)]
-    pub revoke_on_exit: bool,
-    /// What happens to the program when a credential ends and cannot be renewed: `warn` or `kill`
-    #[arg(long, value_name = "WHAT", value_parser = renewal_failure)]
-    pub on_renewal_failure: Option<RenewalFailure>,
     /// Fetch these secrets anew
     #[arg(long, value_name = "KEY", value_delimiter = ',', hide = true)]
     pub refresh: Vec<String>,
@@ -51,12 +44,4 @@ pub(crate) struct RunArgs {
     /// The program and its arguments
     #[arg(last = true, value_name = "COMMAND", required = true, value_hint = clap::ValueHint::CommandWithArguments)]
     pub command: Vec<OsString>,
-}
-
-fn renewal_failure(word: &str) -> Result<RenewalFailure, String> {
-    match word {
-        "warn" => Ok(RenewalFailure::Warn),
-        "kill" => Ok(RenewalFailure::Kill),
-        _ => Err("it is `warn` or `kill`".to_owned()),
-    }
 }

@@ -1,25 +1,19 @@
 //! `fnox exec` and `fnox run`
 
-mod attended;
-mod leases;
-
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 
-use fnox_config::{Config, Delivery, EnvMode, IfMissing, SecretConfig};
+use fnox_config::{Config, EnvMode, IfMissing, SecretConfig};
 use fnox_core::{ExitStatus, LeaseName, SecretName, SecretString};
-use fnox_leases::{Acquire, Acquired, Held, Manager, Skip};
+use fnox_leases::{Acquire, Acquired, Held, Skip};
 use fnox_providers::resolve::{Resolution, Resolver};
 
-use self::attended::Attended;
-use self::leases::Chosen;
 use crate::app::{App, block_on};
 use crate::args::RunArgs;
-use crate::commands::masters::Masters;
+use crate::commands::masters::{Masters, produced};
 use crate::commands::selection::Selection;
 use crate::environment;
 use crate::error::CliError;
-use crate::exec::orders::SharedOrders;
 use crate::exec::plan::EnvironmentPlan;
 use crate::exec::{self, Invocation};
 use crate::team::run::Asking;
@@ -70,114 +64,97 @@ impl Run<'_> {
     fn run(&self) -> Result<ExitStatus, CliError> {
         let config = self.app.load()?;
         let selection = Selection::new(&self.args.only, &self.args.except)?;
-        let leases = leases::chosen(self.app, &config, &selection, self.args)?;
+        let leases = selected_leases(self.app, &config, &selection)?;
         self.check_selection(&config, &selection, &leases)?;
         let redact = self.redacts(&config);
         self.check_replace(&config, &leases, &selection, redact)?;
-        let program = |plan, orders| {
-            exec::run(Invocation {
-                folders: &self.app.folders,
-                env: &self.app.env,
-                plan,
-                command: &self.args.command,
-                redact,
-                replace: self.args.replace,
-                orders,
-            })
-        };
-        let mut options = self.app.resolver_options(&config);
+        let plan = self.plan(&config, &selection, &leases)?;
+        exec::run(Invocation {
+            folders: &self.app.folders,
+            env: &self.app.env,
+            plan,
+            command: &self.args.command,
+            redact,
+            replace: self.args.replace,
+        })
+    }
+
+    /// Mints, resolves and decides what the program's environment will be.
+    fn plan(
+        &self,
+        config: &Config,
+        selection: &Selection,
+        leases: &[LeaseName],
+    ) -> Result<EnvironmentPlan, CliError> {
+        let mut options = self.app.resolver_options(config);
         options.if_missing = self.if_missing;
-        options.required = required(&config);
+        options.required = required(config);
         let asking = Asking::new(self.app, &self.args.approval, &self.args.command)?;
-        let resolver = Resolver::new(&config, options).for_run(asking.request());
-        let mut secrets = config.secrets.values();
-        let has_work = !leases.is_empty() || secrets.any(|secret| in_scope(secret, &selection));
+        let resolver = Resolver::new(config, options).for_run(asking.request());
+        let has_work = !leases.is_empty()
+            || config
+                .secrets
+                .values()
+                .any(|secret| in_scope(secret, selection));
         if !has_work {
-            let plan = self.assemble(&config, &selection, &resolver, &Gathered::default());
-            return program(plan, SharedOrders::default());
+            return Ok(self.assemble(config, selection, &resolver, &[], Vec::new()));
         }
-        let masters = Masters::new(self.app, &config, &resolver);
-        let manager = masters.manager();
-        let work = self.gather(&config, &selection, &leases, &manager, &resolver);
-        let mut gathered = block_on(async {
+        let work = async {
+            let masters = Masters::new(self.app, config, &resolver);
+            let held = self.acquire(&masters, leases).await?;
+            let withheld: BTreeSet<&str> = held
+                .iter()
+                .flat_map(|held| &held.withhold)
+                .map(String::as_str)
+                .collect();
+            let wanted: Vec<SecretName> = config
+                .secrets
+                .values()
+                .filter(|secret| {
+                    in_scope(secret, selection) && !withheld.contains(secret.name.as_str())
+                })
+                .map(|secret| secret.name.clone())
+                .collect();
+            let resolution = resolver.resolve(&wanted).await?;
+            self.app.tell(&resolution.notices);
+            mask::announce(&self.app.env, worth_masking(config, &resolution));
+            let values: Vec<(SecretName, SecretString)> = wanted
+                .into_iter()
+                .filter_map(|name| Some((name.clone(), resolution.values.get(&name)?.clone())))
+                .collect();
+            Ok::<_, CliError>((held, values))
+        };
+        let (held, values) = block_on(async {
             // Elsewhere a signal ends fnox at once, as it ends any program.
-            if uses_server(&config) {
+            if uses_server(config) {
                 asking.guard(work).await
             } else {
                 work.await
             }
         })??;
-        leases::check_issued(&leases, &gathered.held)?;
-        gathered.order_by_override(&config);
-        let plan = self.assemble(&config, &selection, &resolver, &gathered);
-        let is_attended = |held: &Held| {
-            let lease = leases.iter().find(|lease| *lease.name() == held.lease);
-            lease.is_some_and(leases::Chosen::is_attended)
-        };
-        if !gathered.held.iter().any(is_attended) {
-            drop(gathered);
-            return program(plan, SharedOrders::default());
-        }
-        let attended = Attended {
-            app: self.app,
-            manager: &manager,
-            chosen: &leases,
-            selection: &selection,
-        };
-        attended.run(gathered.held, plan, program)
-    }
-
-    /// Mints and resolves.
-    async fn gather(
-        &self,
-        config: &Config,
-        selection: &Selection,
-        leases: &[Chosen<'_>],
-        manager: &Manager<'_>,
-        resolver: &Resolver<'_>,
-    ) -> Result<Gathered, CliError> {
-        let held = self.acquire(manager, leases).await?;
-        let withheld: BTreeSet<&str> = held
-            .iter()
-            .flat_map(|held| &held.withhold)
-            .map(String::as_str)
-            .collect();
-        let wanted: Vec<SecretName> = config
-            .secrets
-            .values()
-            .filter(|secret| {
-                in_scope(secret, selection) && !withheld.contains(secret.name.as_str())
-            })
-            .map(|secret| secret.name.clone())
-            .collect();
-        let resolution = resolver.resolve(&wanted).await?;
-        self.app.tell(&resolution.notices);
-        mask::announce(&self.app.env, worth_masking(config, &resolution));
-        let values = wanted
-            .into_iter()
-            .filter_map(|name| Some((name.clone(), resolution.values.get(&name)?.clone())))
-            .collect();
-        let ways = leases
-            .iter()
-            .map(|lease| (lease.name().clone(), lease.ways.clone()))
-            .collect();
-        Ok(Gathered { held, values, ways })
+        Ok(self.assemble(config, selection, &resolver, &held, values))
     }
 
     async fn acquire(
         &self,
-        manager: &Manager<'_>,
-        leases: &[Chosen<'_>],
+        masters: &Masters<'_>,
+        leases: &[LeaseName],
     ) -> Result<Vec<Held>, CliError> {
         if leases.is_empty() {
             return Ok(Vec::new());
         }
         let requests: Vec<(LeaseName, Acquire)> = leases
             .iter()
-            .map(|lease| (lease.name().clone(), lease.request(self.require_leases)))
+            .map(|name| {
+                let request = Acquire {
+                    require: self.require_leases,
+                    ..Acquire::for_exec(name)
+                };
+                (name.clone(), request)
+            })
             .collect();
         let mut held = Vec::new();
-        for acquired in manager.acquire_many(requests).await {
+        for acquired in masters.manager().acquire_many(requests).await {
             match acquired? {
                 Acquired::Cached(one) | Acquired::Minted(one) => held.push(one),
                 Acquired::Skipped(skip) => self.tell_skipped(&skip),
@@ -204,9 +181,9 @@ impl Run<'_> {
         config: &Config,
         selection: &Selection,
         resolver: &Resolver<'_>,
-        gathered: &Gathered,
+        held: &[Held],
+        values: Vec<(SecretName, SecretString)>,
     ) -> EnvironmentPlan {
-        let held = &gathered.held;
         let mut plan = EnvironmentPlan::default();
         plan.remove.extend(OWN_KEYS.map(str::to_owned));
         plan.remove.extend(withheld::names(&self.app.env, config));
@@ -222,30 +199,22 @@ impl Run<'_> {
         for name in &self.args.keep {
             plan.remove.remove(name);
         }
-        for (name, value) in &gathered.values {
+        for (name, value) in values {
             let as_file = config
                 .secrets
-                .get(name)
+                .get(&name)
                 .is_some_and(|secret| secret.as_file);
             let target = if as_file {
                 &mut plan.files
             } else {
                 &mut plan.set
             };
-            target.push((name.to_string(), value.clone()));
+            target.push((name.to_string(), value));
         }
-        for held in held {
-            let as_variables = gathered.is_delivered(&held.lease, Delivery::Env);
-            for (name, value) in &held.credential.variables {
+        for (name, value) in held.iter().flat_map(|held| &held.credential.variables) {
+            if selection.selects(name) {
                 plan.files.retain(|(other, _)| other != name);
-                if as_variables && selection.selects(name) {
-                    plan.set.push((name.clone(), value.clone()));
-                } else {
-                    // What the program gets in another way it must not find in an older form.
-                    plan.set.retain(|(other, _)| other != name);
-                    plan.remove.insert(name.clone());
-                    plan.elsewhere.push(value.clone());
-                }
+                plan.set.push((name.clone(), value.clone()));
             }
         }
         plan
@@ -269,14 +238,16 @@ impl Run<'_> {
         &self,
         config: &Config,
         selection: &Selection,
-        leases: &[Chosen<'_>],
+        leases: &[LeaseName],
     ) -> Result<(), CliError> {
         let secrets = config
             .secrets
             .values()
             .filter(|secret| secret.env != EnvMode::Never);
         let mut available: Vec<String> = secrets.map(|secret| secret.name.to_string()).collect();
-        available.extend(leases.iter().flat_map(|lease| lease.produces.clone()));
+        for name in leases {
+            available.extend(produced(self.app, config.lease(name.as_str())?)?);
+        }
         selection.require(available.iter().map(String::as_str), config)
     }
 
@@ -284,7 +255,7 @@ impl Run<'_> {
     fn check_replace(
         &self,
         config: &Config,
-        leases: &[Chosen<'_>],
+        leases: &[LeaseName],
         selection: &Selection,
         redact: bool,
     ) -> Result<(), CliError> {
@@ -303,7 +274,6 @@ impl Run<'_> {
                 files.join(", ")
             )
         } else if let Some(lease) = leases.first() {
-            let lease = lease.name();
             format!("the lease `{lease}` needs a parent that looks after it")
         } else if redact {
             "the output is redacted".to_owned()
@@ -317,28 +287,6 @@ impl Run<'_> {
                     .to_owned(),
             ),
         })
-    }
-}
-
-/// What a run's work brought.
-#[derive(Debug, Default)]
-struct Gathered {
-    held: Vec<Held>,
-    values: Vec<(SecretName, SecretString)>,
-    ways: BTreeMap<LeaseName, Vec<Delivery>>,
-}
-
-impl Gathered {
-    fn is_delivered(&self, lease: &LeaseName, way: Delivery) -> bool {
-        self.ways.get(lease).is_some_and(|ways| ways.contains(&way))
-    }
-
-    /// What comes later wins, so leases that override others come last.
-    fn order_by_override(&mut self, config: &Config) {
-        self.held.sort_by_key(|held| {
-            let lease = config.leases.get(&held.lease);
-            lease.is_some_and(|lease| lease.overrides)
-        });
     }
 }
 
@@ -382,4 +330,23 @@ fn provider_type(config: &Config, secret: &SecretConfig) -> Option<&'static str>
 
 fn in_scope(secret: &SecretConfig, selection: &Selection) -> bool {
     secret.env != EnvMode::Never && selection.selects(secret.name.as_str())
+}
+
+/// All leases; with a filter those that make a selected variable, as far as that is known beforehand.
+fn selected_leases(
+    app: &App,
+    config: &Config,
+    selection: &Selection,
+) -> Result<Vec<LeaseName>, CliError> {
+    let mut out = Vec::new();
+    for lease in config.leases.values() {
+        let wanted = !selection.is_filtered()
+            || produced(app, lease)?
+                .iter()
+                .any(|name| selection.selects(name));
+        if wanted {
+            out.push(lease.name.clone());
+        }
+    }
+    Ok(out)
 }

@@ -1,7 +1,5 @@
 //! `fnox lease`
 
-mod explain;
-
 use fnox_config::Config;
 use fnox_core::lease::LeaseState;
 use fnox_core::{Clock as _, LeaseName, Lifetime};
@@ -27,7 +25,6 @@ pub(crate) fn run(app: &App, args: LeaseArgs) -> Result<(), CliError> {
         format: LeaseFormat::Shell,
         interactive: false,
         label: "fnox-lease".to_owned(),
-        explain: false,
     };
     match args.command.unwrap_or(LeaseCommand::Create(all)) {
         LeaseCommand::Create(args) => create(app, &args),
@@ -56,9 +53,6 @@ fn create(app: &App, args: &CreateArgs) -> Result<(), CliError> {
         }
         None => None,
     };
-    if args.explain {
-        return explain::print(app, &config, &names, duration, args);
-    }
     let request = Acquire {
         label: args.label.clone(),
         duration,

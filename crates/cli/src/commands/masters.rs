@@ -6,8 +6,7 @@ use async_trait::async_trait;
 use fnox_config::{Config, LeaseConfig};
 use fnox_core::{LeaseName, SecretName, SecretString};
 use fnox_leases::{
-    Acquire, Acquired, Held, LeaseError, Manager, ManagerOptions, MasterError, MasterSource,
-    Registry,
+    Acquire, Acquired, LeaseError, Manager, ManagerOptions, MasterError, MasterSource, Registry,
 };
 use fnox_providers::resolve::Resolver;
 
@@ -158,7 +157,14 @@ pub(crate) fn mint_variable(
     lease: &LeaseName,
     variable: &str,
 ) -> Result<SecretString, CliError> {
-    let held = acquire(app, config, lease, format!("fnox-get-{lease}"))?;
+    let resolver = app.resolver(config);
+    let masters = Masters::new(app, config, &resolver);
+    let request = Acquire {
+        label: format!("fnox-get-{lease}"),
+        require: true,
+        ..Acquire::for_exec(lease)
+    };
+    let acquired = block_on(masters.manager().acquire(lease, request))??;
     let missing = || CliError::Input {
         what: format!("the variable `{variable}`"),
         reason: format!("the lease `{lease}` issued a credential without it"),
@@ -166,28 +172,12 @@ pub(crate) fn mint_variable(
             "`fnox lease create {lease} -f json` shows what it issues"
         )),
     };
-    held.credential
-        .variable(variable)
-        .cloned()
-        .ok_or_else(missing)
-}
-
-/// A lease's credential: a cached one, or one that is minted now.
-pub(crate) fn acquire(
-    app: &App,
-    config: &Config,
-    lease: &LeaseName,
-    label: String,
-) -> Result<Held, CliError> {
-    let resolver = app.resolver(config);
-    let masters = Masters::new(app, config, &resolver);
-    let request = Acquire {
-        label,
-        require: true,
-        ..Acquire::for_exec(lease)
-    };
-    match block_on(masters.manager().acquire(lease, request))?? {
-        Acquired::Cached(held) | Acquired::Minted(held) => Ok(held),
+    match acquired {
+        Acquired::Cached(held) | Acquired::Minted(held) => held
+            .credential
+            .variable(variable)
+            .cloned()
+            .ok_or_else(missing),
         Acquired::Skipped(skip) => Err(CliError::Usage {
             message: skip.message,
             help: Some(skip.hint),

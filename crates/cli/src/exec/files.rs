@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 
 use fnox_config::Folders;
 use fnox_core::SecretString;
-use fnox_leases::delivery::file::remove_left_behind;
 
 use super::guard::Guard;
 
@@ -56,11 +55,6 @@ impl PrivateFolder {
         let mut folder = Self::create(folders)?;
         folder.guard = Some(Guard::start(&folder.path)?);
         Ok(folder)
-    }
-
-    /// Where it is.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Writes a file and answers its path.
@@ -122,7 +116,6 @@ pub(crate) fn sweep(folders: &Folders) {
                 Err(error) => error.kind() == io::ErrorKind::NotFound,
             };
             if is_dead && is_private_folder(&path) {
-                remove_left_behind(&path);
                 let _ = fs::remove_dir_all(&path);
             }
         }

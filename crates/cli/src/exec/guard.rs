@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use fnox_core::ExitStatus;
-use fnox_leases::delivery::file::remove_left_behind;
 use rustix::process::Pid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 
@@ -91,7 +90,6 @@ fn guard(folder: &Path) -> ExitStatus {
     else {
         return ExitStatus::Failure;
     };
-    remove_left_behind(folder);
     match std::fs::remove_dir_all(folder) {
         Ok(()) => ExitStatus::Success,
         Err(error) if error.kind() == io::ErrorKind::NotFound => ExitStatus::Success,

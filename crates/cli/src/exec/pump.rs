@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use zeroize::Zeroizing;
 
-use super::redact::{Redaction, Redactor};
+use super::redact::{Patterns, Redactor};
 
 /// How long to listen to silence after the program's end.
 const IDLE: Timespec = Timespec {
@@ -62,25 +62,26 @@ impl Pumps {
     ///
     /// # Errors
     /// If pipes or threads cannot be made.
-    pub(super) fn redacting(redaction: &Arc<Redaction>) -> io::Result<(Streams, Self)> {
+    pub(super) fn redacting(patterns: Patterns) -> io::Result<(Streams, Self)> {
         let (streams, mut pumps) = Self::none();
         let Streams {
             mut stdout,
             mut stderr,
         } = streams;
+        let patterns = Arc::new(patterns);
         let (ended, running) = io::pipe()?;
         pumps.running = Some(running);
         let (own_stdout, own_stderr) = (io::stdout(), io::stderr());
         let one_place = same_place(own_stdout.as_fd(), own_stderr.as_fd());
         if !own_stdout.is_terminal() {
-            let writer = pumps.add(own_stdout.as_fd(), &ended, redaction)?;
+            let writer = pumps.add(own_stdout.as_fd(), &ended, &patterns)?;
             if one_place {
                 stderr = writer.try_clone()?.into();
             }
             stdout = writer.into();
         }
         if !own_stderr.is_terminal() && !one_place {
-            stderr = pumps.add(own_stderr.as_fd(), &ended, redaction)?.into();
+            stderr = pumps.add(own_stderr.as_fd(), &ended, &patterns)?.into();
         }
         Ok((Streams { stdout, stderr }, pumps))
     }
@@ -89,16 +90,16 @@ impl Pumps {
         &mut self,
         target: BorrowedFd<'_>,
         ended: &PipeReader,
-        redaction: &Arc<Redaction>,
+        patterns: &Arc<Patterns>,
     ) -> io::Result<PipeWriter> {
         let (reader, writer) = io::pipe()?;
         let ended = ended.try_clone()?;
         let target = File::from(target.try_clone_to_owned()?);
-        let redaction = Arc::clone(redaction);
+        let patterns = Arc::clone(patterns);
         let pump = std::thread::Builder::new().name("redact".to_owned());
         let pump = pump.spawn(move || {
             // A write fails when nobody reads any more; returning closes the program's end as well.
-            let _ = carry(&reader, &target, &ended, &redaction);
+            let _ = carry(&reader, &target, &ended, &patterns);
         })?;
         self.threads.push(pump);
         Ok(writer)
@@ -117,9 +118,9 @@ fn carry(
     source: &PipeReader,
     target: &File,
     ended: &PipeReader,
-    redaction: &Redaction,
+    patterns: &Patterns,
 ) -> io::Result<()> {
-    let mut redactor = Redactor::new(redaction.patterns());
+    let mut redactor = Redactor::new(patterns);
     let mut buffer = Zeroizing::new(vec![0; 64 * 1024]);
     let mut program_ended = false;
     loop {
@@ -146,7 +147,6 @@ fn carry(
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             other => other?,
         };
-        redactor.adopt(redaction.patterns());
         write_all(target, &redactor.feed(&buffer[..read]))?;
     }
     write_all(target, &redactor.finish())

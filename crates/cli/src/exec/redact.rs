@@ -5,7 +5,6 @@
 //! held back, so a prompt shows up as soon as it is printed. The bytes need not be text.
 
 use std::borrow::Cow;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind};
 use fnox_core::SecretString;
@@ -80,62 +79,21 @@ impl std::fmt::Debug for Patterns {
     }
 }
 
-/// The patterns of one run, which grow when its credentials are renewed.
-#[derive(Debug)]
-pub(super) struct Redaction {
-    values: Mutex<Vec<SecretString>>,
-    patterns: RwLock<Arc<Patterns>>,
-}
-
-impl Redaction {
-    /// `None` if there is nothing to look for.
-    #[must_use]
-    pub(super) fn new(values: Vec<SecretString>) -> Option<Self> {
-        let patterns = Patterns::new(&values)?;
-        Some(Self {
-            values: Mutex::new(values),
-            patterns: RwLock::new(Arc::new(patterns)),
-        })
-    }
-
-    /// Looks for these too.
-    pub(super) fn add(&self, more: Vec<SecretString>) {
-        let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
-        values.extend(more);
-        if let Some(patterns) = Patterns::new(&values) {
-            *self
-                .patterns
-                .write()
-                .unwrap_or_else(PoisonError::into_inner) = Arc::new(patterns);
-        }
-    }
-
-    /// What to look for now.
-    pub(super) fn patterns(&self) -> Arc<Patterns> {
-        Arc::clone(&self.patterns.read().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
 /// One stream that is being redacted.
 #[derive(Debug)]
-pub(super) struct Redactor {
-    patterns: Arc<Patterns>,
+pub(super) struct Redactor<'a> {
+    patterns: &'a Patterns,
     held: Zeroizing<Vec<u8>>,
 }
 
-impl Redactor {
+impl<'a> Redactor<'a> {
     /// A stream from its beginning.
     #[must_use]
-    pub(super) fn new(patterns: Arc<Patterns>) -> Self {
+    pub(super) fn new(patterns: &'a Patterns) -> Self {
         Self {
             patterns,
             held: Zeroizing::default(),
         }
-    }
-
-    /// Goes on with patterns that are these and more. What is held back stays a beginning of one of them.
-    pub(super) fn adopt(&mut self, patterns: Arc<Patterns>) {
-        self.patterns = patterns;
     }
 
     /// Takes the next bytes and gives those that may be shown now.
@@ -197,14 +155,14 @@ mod tests {
 
     use super::*;
 
-    fn patterns(forms: &[&[u8]]) -> Arc<Patterns> {
+    fn patterns(forms: &[&[u8]]) -> Patterns {
         let mut forms: Vec<_> = forms
             .iter()
             .map(|form| Zeroizing::new(form.to_vec()))
             .collect();
         forms.sort_unstable_by(|one, other| one.as_slice().cmp(other.as_slice()));
         forms.dedup();
-        Arc::new(Patterns::of_forms(forms).unwrap())
+        Patterns::of_forms(forms).unwrap()
     }
 
     /// The whole text at once: at each place the longest form, else one byte on.
@@ -228,11 +186,8 @@ mod tests {
         shown
     }
 
-    fn streamed<'a>(
-        patterns: &Arc<Patterns>,
-        pieces: impl IntoIterator<Item = &'a [u8]>,
-    ) -> Vec<u8> {
-        let mut redactor = Redactor::new(Arc::clone(patterns));
+    fn streamed<'a>(patterns: &Patterns, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+        let mut redactor = Redactor::new(patterns);
         let mut shown = Vec::new();
         for piece in pieces {
             shown.extend(redactor.feed(piece));
@@ -279,7 +234,7 @@ mod tests {
             text in "[ab]{0,60}".prop_map(String::into_bytes),
         ) {
             let patterns = patterns(&[b"aabab", b"bb"]);
-            let mut redactor = Redactor::new(Arc::clone(&patterns));
+            let mut redactor = Redactor::new(&patterns);
             for byte in &text {
                 let _ = redactor.feed(&[*byte]);
                 prop_assert!(redactor.held.len() < patterns.longest);
@@ -303,7 +258,7 @@ mod tests {
     #[test]
     fn what_cannot_become_a_secret_is_shown_at_once() {
         let patterns = patterns(&[b"hunter2"]);
-        let mut redactor = Redactor::new(patterns);
+        let mut redactor = Redactor::new(&patterns);
         assert_eq!(redactor.feed(b"Password: "), b"Password: ");
         assert_eq!(redactor.feed(b"y hun"), b"y ");
         assert_eq!(redactor.feed(b"gry"), b"hungry");
@@ -315,24 +270,11 @@ mod tests {
     fn a_large_secret_is_replaced_in_reasonable_time() {
         let words: Vec<String> = (0..200_000).map(|number| number.to_string()).collect();
         let value = words.concat();
-        let patterns = Arc::new(Patterns::new(&[SecretString::from(value.as_str())]).unwrap());
+        let patterns = Patterns::new(&[SecretString::from(value.as_str())]).unwrap();
         let text = format!("<{value}>");
         assert_eq!(
             streamed(&patterns, text.as_bytes().chunks(65_536)),
             b"<[REDACTED]>"
-        );
-    }
-
-    #[test]
-    fn a_renewed_value_is_replaced_from_then_on_and_the_old_one_still() {
-        let redaction = Redaction::new(vec![SecretString::from("first-value")]).unwrap();
-        let mut redactor = Redactor::new(redaction.patterns());
-        assert_eq!(redactor.feed(b"second-value fir"), b"second-value ");
-        redaction.add(vec![SecretString::from("second-value")]);
-        redactor.adopt(redaction.patterns());
-        assert_eq!(
-            redactor.feed(b"st-value second-value"),
-            b"[REDACTED] [REDACTED]"
         );
     }
 

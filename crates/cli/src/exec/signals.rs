@@ -12,9 +12,7 @@
 use std::ffi::c_int;
 use std::io;
 use std::process::{Child, ExitStatus};
-use std::time::Instant;
 
-use fnox_core::SecretString;
 use rustix::process::{Pid, Signal};
 use signal_hook::consts::signal::{
     SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH,
@@ -24,8 +22,6 @@ use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::iterator::exfiltrator::origin::Origin;
 use signal_hook::low_level::siginfo::Cause;
 
-use super::orders::{Alarm, GRACE, Order, Orders};
-use super::plan::EnvironmentPlan;
 use super::standing::Standing;
 
 /// The signals that are passed on.
@@ -61,53 +57,22 @@ impl Signals {
             .find(|signal| [SIGINT, SIGTERM, SIGHUP, SIGQUIT].contains(signal))
     }
 
-    /// Waits for the program's end, and until then passes signals on and carries orders out.
+    /// Waits for the program's end and passes signals on until then.
     ///
     /// # Errors
     /// If the system does not tell the program's status.
-    pub(super) fn wait_for(
-        &mut self,
-        child: &mut Child,
-        orders: &Orders,
-        redact: &mut dyn FnMut(Vec<SecretString>),
-    ) -> io::Result<Ended> {
+    pub(super) fn wait_for(&mut self, child: &mut Child) -> io::Result<ExitStatus> {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        // It may end in the meantime. Nobody else waits for it, so the number is still its own.
-        let send = |signal: Signal| {
-            if let Some(pid) = pid {
-                let _ = rustix::process::kill_process(pid, signal);
-            }
-        };
-        let mut ending: Option<Ending> = None;
         loop {
             if let Some(status) = child.try_wait()? {
-                let then = ending.map_or(Then::Nothing, |ending| ending.then);
-                return Ok(Ended { status, then });
-            }
-            for order in orders.take() {
-                match order {
-                    Order::Signal(signal) => send(signal),
-                    Order::Redact(values) => redact(values),
-                    Order::Restart(plan) => {
-                        Ending::begin(&mut ending, &send, Then::StartAgain(plan))?;
-                    }
-                    Order::End => Ending::begin(&mut ending, &send, Then::FailAsUnavailable)?,
-                }
-            }
-            if ending.as_ref().is_some_and(Ending::is_overdue) {
-                send(Signal::KILL);
+                return Ok(status);
             }
             for origin in self.queue.wait() {
                 let Some(pid) = pid else { continue };
-                let situation = Situation::of(&origin, pid);
-                if let Some(ending) = &mut ending
-                    && situation.asks_to_end()
-                {
-                    ending.then.is_asked_to_end();
-                }
                 let signal = Signal::from_named_raw(origin.signal);
-                if let Some(signal) = signal.filter(|_| situation.is_news()) {
-                    send(signal);
+                if let Some(signal) = signal.filter(|_| Situation::of(&origin, pid).is_news()) {
+                    // It may have ended in the meantime. Nobody else waits for it, so this is still it.
+                    let _ = rustix::process::kill_process(pid, signal);
                 }
             }
         }
@@ -117,69 +82,6 @@ impl Signals {
 impl std::fmt::Debug for Signals {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Signals").finish_non_exhaustive()
-    }
-}
-
-/// How the program ended, and what comes next.
-#[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) status: ExitStatus,
-    pub(super) then: Then,
-}
-
-/// What comes after the program's end.
-#[derive(Debug)]
-pub(super) enum Then {
-    /// fnox ends as the program did.
-    Nothing,
-    /// The program is started again with this environment.
-    StartAgain(Box<EnvironmentPlan>),
-    /// fnox ends with the code for a credential that cannot be had.
-    FailAsUnavailable,
-}
-
-impl Then {
-    /// Whoever asks fnox to end does not want the program again.
-    fn is_asked_to_end(&mut self) {
-        if matches!(self, Self::StartAgain(_)) {
-            *self = Self::Nothing;
-        }
-    }
-}
-
-/// A program that was asked to end.
-#[derive(Debug)]
-struct Ending {
-    then: Then,
-    asked_at: Instant,
-    _alarm: Alarm,
-}
-
-impl Ending {
-    /// Asks the program to end, once. The last order decides what comes next, but nothing undoes its end.
-    fn begin(ending: &mut Option<Self>, send: &dyn Fn(Signal), then: Then) -> io::Result<()> {
-        match ending {
-            Some(ending) => {
-                if !matches!(ending.then, Then::Nothing | Then::FailAsUnavailable) {
-                    ending.then = then;
-                }
-            }
-            None => {
-                send(Signal::TERM);
-                // One that is stopped would never see it.
-                send(Signal::CONT);
-                *ending = Some(Self {
-                    then,
-                    asked_at: Instant::now(),
-                    _alarm: Alarm::after(GRACE)?,
-                });
-            }
-        }
-        Ok(())
-    }
-
-    fn is_overdue(&self) -> bool {
-        self.asked_at.elapsed() >= GRACE
     }
 }
 
@@ -225,11 +127,6 @@ impl Situation {
                 && group(own) == group(Standing::of(child.as_raw_nonzero().get())),
             session_leader: leader == Some(rustix::process::getpid().as_raw_nonzero().get()),
         }
-    }
-
-    /// Whether somebody wants the program to end.
-    fn asks_to_end(self) -> bool {
-        [SIGINT, SIGTERM, SIGHUP, SIGQUIT].contains(&self.signal) && self.sender != Sender::Program
     }
 
     /// Whether the program does not know yet.

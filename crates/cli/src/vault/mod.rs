@@ -7,6 +7,7 @@ pub(crate) mod connect;
 pub mod documents;
 pub(crate) mod doors;
 pub(crate) mod error;
+pub mod git;
 mod keychain;
 pub(crate) mod loan;
 pub(crate) mod place;

@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::io::Read as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,6 @@ use std::time::Duration;
 pub(crate) struct Harness {
     folder: tempfile::TempDir,
     secrets: Vec<(String, String)>,
-    tables: String,
     flags: Vec<&'static str>,
     program: Option<Vec<&'static str>>,
     environment: Vec<(OsString, OsString)>,
@@ -40,7 +40,6 @@ impl Harness {
             environment: environment.map(|(name, value)| (name.into(), value)).into(),
             folder,
             secrets: Vec::new(),
-            tables: String::new(),
             flags: Vec::new(),
             program: None,
         }
@@ -66,12 +65,6 @@ impl Harness {
         let value = serde_json::to_string(value).unwrap();
         let entry = format!("{{ provider = \"plain\", value = {value}{more} }}");
         self.secrets.push((name.to_owned(), entry));
-        self
-    }
-
-    /// More tables of the configuration.
-    pub(crate) fn table(mut self, toml: &str) -> Self {
-        self.tables.push_str(toml);
         self
     }
 
@@ -118,7 +111,6 @@ impl Harness {
         for (name, entry) in &self.secrets {
             writeln!(text, "{name} = {entry}").unwrap();
         }
-        text.push_str(&self.tables);
         std::fs::write(self.project().join("fnox.toml"), text).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_fnox"));
         command.arg("exec").args(&self.flags).arg("--");
@@ -184,19 +176,11 @@ pub(crate) fn finish(child: Child) -> Ended {
 
 /// Reads from a child's stdout until a text shows up.
 pub(crate) fn read_until(child: &mut Child, text: &str) -> String {
-    read_from(child.stdout.as_mut().unwrap(), text)
-}
-
-/// Reads from a child's stderr until a text shows up.
-pub(crate) fn read_error_until(child: &mut Child, text: &str) -> String {
-    read_from(child.stderr.as_mut().unwrap(), text)
-}
-
-fn read_from(source: &mut dyn std::io::Read, text: &str) -> String {
+    let stdout = child.stdout.as_mut().unwrap();
     let mut seen = Vec::new();
     while !String::from_utf8_lossy(&seen).contains(text) {
         let mut byte = [0];
-        let count = source.read(&mut byte).unwrap();
+        let count = stdout.read(&mut byte).unwrap();
         let so_far = String::from_utf8_lossy(&seen);
         assert_eq!(count, 1, "{text} did not come: {so_far}");
         seen.push(byte[0]);

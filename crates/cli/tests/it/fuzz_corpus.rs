@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fnox_leases::delivery::helper::git;
+use fnox_cli::vault::git;
 
 #[expect(
     unreachable_pub,

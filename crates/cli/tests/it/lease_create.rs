@@ -1,7 +1,7 @@
 //! `fnox lease create`: what it prints, and that `exec` uses what it made.
 
 use fnox_testkit::Run;
-use fnox_testkit::stand_in::sts::{Account, Behaviour};
+use fnox_testkit::stand_in::sts::Behaviour;
 
 use crate::lease_support::{SESSION, World, session, variable};
 use crate::support::json;
@@ -218,25 +218,4 @@ fn get_without_masters_says_what_is_missing() {
         .exits_with(4);
     assert!(run.stderr.contains("AWS credentials not found"), "{run}");
     assert_eq!(variable(&run, "AWS_SESSION_TOKEN"), None);
-}
-
-#[test]
-fn an_explanation_calls_nobody_and_shows_no_secret() {
-    let world = World::with_secrets();
-    let run = create(&world, &["--explain"]);
-    let secret = &world.keys("alice")[1].1;
-    for wanted in [
-        "Lease `aws` (aws-sts), for 1h",
-        "AWS_SECRET_ACCESS_KEY from provider `plain`",
-        "AssumeRole",
-        Account::DEV_ROLE,
-        "it only expires",
-    ] {
-        assert!(run.stdout.contains(wanted), "{wanted}: {run}");
-    }
-    assert!(!run.stdout.contains(secret.as_str()), "{run}");
-    let document = json(&create(&world, &["--explain", "-f", "json"]).stdout);
-    assert_eq!(document["masters"]["AWS_ACCESS_KEY_ID"], "provider `plain`");
-    assert_eq!(document["revocable"], false);
-    assert_eq!((world.mints(), world.listed().len()), (0, 0));
 }

@@ -11,10 +11,6 @@ mod check;
 #[cfg(test)]
 mod concurrency;
 #[cfg(test)]
-mod credential;
-#[cfg(test)]
-mod credential_install;
-#[cfg(test)]
 mod doctor;
 #[cfg(test)]
 mod exec;
@@ -26,8 +22,6 @@ mod exec_files;
 mod exec_harness;
 #[cfg(test)]
 mod exec_redact;
-#[cfg(test)]
-mod exec_renewal;
 #[cfg(test)]
 mod exec_signals;
 #[cfg(test)]

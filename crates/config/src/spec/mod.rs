@@ -11,9 +11,8 @@ mod sections;
 pub use lease::{LEASES, LeaseSpec};
 pub use provider::{Capability, PROVIDERS, ProviderSpec};
 pub use sections::{
-    AGE, AUDIT, DAEMON, FILES, LEASE_COMMON, LEASE_FILE, LEDGER, MCP, PROFILE, PROJECT,
-    PROVIDER_COMMON, PROXY, PROXY_RULE, SECRET, SYNC, TARGET_COMMON, TARGETS, TOP_LEVEL,
-    TargetSpec,
+    AGE, AUDIT, DAEMON, FILES, LEASE_COMMON, LEDGER, MCP, PROFILE, PROJECT, PROVIDER_COMMON, PROXY,
+    PROXY_RULE, SECRET, SYNC, TARGET_COMMON, TARGETS, TOP_LEVEL, TargetSpec,
 };
 
 /// What a key's value must look like.

@@ -63,13 +63,6 @@ pub struct Entry {
     /// The credential's variables.
     #[serde(with = "secret_variables")]
     pub variables: Vec<(String, SecretString)>,
-    /// What only the mint needs again.
-    #[serde(
-        default,
-        with = "secret_variables",
-        skip_serializing_if = "Vec::is_empty"
-    )]
-    pub private: Vec<(String, SecretString)>,
 }
 
 impl Entry {
@@ -105,26 +98,6 @@ impl Entry {
         self.created_at = now;
         self.expires_at = credential.expires_at;
         self.variables.clone_from(&credential.variables);
-        self.private.clone_from(&credential.private);
-        Ok(())
-    }
-
-    /// Notes that the issuer prolonged the credential, which is still the same one.
-    ///
-    /// # Errors
-    /// [`IllegalMove`] if the lease is over: what was withdrawn or has ended is not revived.
-    pub fn prolong(&mut self, credential: &Credential, now: Timestamp) -> Result<(), IllegalMove> {
-        let state = self.state_at(now);
-        if state != LeaseState::Active || self.revocation_failure.is_some() {
-            return Err(IllegalMove {
-                from: state,
-                to: LeaseState::Active,
-            });
-        }
-        self.created_at = now;
-        self.expires_at = credential.expires_at;
-        self.variables.clone_from(&credential.variables);
-        self.private.clone_from(&credential.private);
         Ok(())
     }
 
@@ -139,7 +112,6 @@ impl Entry {
         }
         self.revocation_failure = None;
         self.variables.clear();
-        self.private.clear();
     }
 
     /// The credential, if the record has one.
@@ -149,7 +121,6 @@ impl Entry {
             variables: self.variables.clone(),
             expires_at: self.expires_at,
             id: self.lease_id.clone(),
-            private: self.private.clone(),
         })
     }
 }
@@ -228,7 +199,6 @@ pub(crate) mod tests {
             revocation_failure: None,
             identity: Some(identity()),
             variables: Vec::new(),
-            private: Vec::new(),
         }
     }
 
@@ -237,7 +207,6 @@ pub(crate) mod tests {
             variables: vec![("TOKEN".to_owned(), SecretString::from("s3cret-value"))],
             expires_at,
             id: "issued".to_owned(),
-            private: Vec::new(),
         }
     }
 

@@ -72,7 +72,6 @@ fn take_over(plain: PlainEntry) -> Option<Entry> {
         revocation_failure: None,
         identity: None,
         variables,
-        private: Vec::new(),
     })
 }
 

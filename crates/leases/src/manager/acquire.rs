@@ -14,10 +14,6 @@ use crate::principal::identify;
 
 /// How a lease is wanted.
 #[derive(Debug, Clone)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a question that is answered by yes or no"
-)]
 pub struct Acquire {
     /// What to call it at the issuer.
     pub label: String,
@@ -29,8 +25,6 @@ pub struct Acquire {
     pub interactive: bool,
     /// Whether missing masters are an error instead of a reason to go on without the lease.
     pub require: bool,
-    /// Whether nobody else may be given this credential: it is withdrawn when its holder is done.
-    pub exclusive: bool,
 }
 
 impl Acquire {
@@ -43,7 +37,6 @@ impl Acquire {
             reuse: true,
             interactive: false,
             require: false,
-            exclusive: false,
         }
     }
 
@@ -56,7 +49,6 @@ impl Acquire {
             reuse: false,
             interactive: false,
             require: true,
-            exclusive: false,
         }
     }
 }
@@ -114,26 +106,12 @@ pub(super) struct Plan<'c> {
     pub(super) mint: Box<dyn Mint>,
     pub(super) duration: Lifetime,
     pub(super) label: String,
-    pub(super) exclusive: bool,
 }
 
 /// Why a plan goes no further.
-pub(super) enum Stop {
+enum Stop {
     Skipped(Skip),
     Failed(LeaseError),
-}
-
-impl Stop {
-    pub(super) fn into_error(self) -> LeaseError {
-        match self {
-            Self::Failed(error) => error,
-            Self::Skipped(skip) => LeaseError::PrerequisitesMissing {
-                lease: skip.lease,
-                message: skip.message,
-                hint: skip.hint,
-            },
-        }
-    }
 }
 
 impl From<LeaseError> for Stop {
@@ -184,17 +162,13 @@ impl Manager<'_> {
         let config = self.options.config;
         let lease = config.lease(name.as_str()).map_err(LeaseError::from)?;
         let plan = self.plan(lease, &request)?;
-        let may_reuse = request.reuse && !request.exclusive;
-        if may_reuse {
+        if request.reuse {
             let opened = self.ledger.open().await.map_err(LeaseError::from)?;
             if let Some(held) = self.cached(&plan, &opened) {
                 return Ok(Acquired::Cached(held));
             }
         }
-        if plan.mint.via().is_none()
-            && self.master_names(plan.mint.as_ref()).is_empty()
-            && !request.interactive
-        {
+        if self.master_names(plan.mint.as_ref()).is_empty() && !request.interactive {
             // Nothing has to be resolved to see that there is nothing: no lock, no file is needed.
             let context = self.context_with(Vec::new());
             self.prepared(&plan, &request, context)?;
@@ -202,14 +176,14 @@ impl Manager<'_> {
         // Whoever can do with a cached credential waits for the one who is minting it, before anybody
         // is asked to unlock anything. Whoever wants a new one asks first and holds up nobody meanwhile.
         let mut guard: Option<lock::Lock> = None;
-        if may_reuse {
+        if request.reuse {
             guard = Some(self.lock(lease).await?);
             let opened = self.ledger.open().await.map_err(LeaseError::from)?;
             if let Some(held) = self.cached(&plan, &opened) {
                 return Ok(Acquired::Cached(held));
             }
         }
-        let context = self.context_of(&plan, &request).await?;
+        let context = self.context(&lease.name, plan.mint.as_ref()).await?;
         let context = self.prepared(&plan, &request, context)?;
         if guard.is_none() {
             guard = Some(self.lock(lease).await?);
@@ -219,13 +193,8 @@ impl Manager<'_> {
         Ok(Acquired::Minted(held))
     }
 
-    pub(super) fn plan<'c>(
-        &self,
-        lease: &'c LeaseConfig,
-        request: &Acquire,
-    ) -> Result<Plan<'c>, LeaseError> {
+    fn plan<'c>(&self, lease: &'c LeaseConfig, request: &Acquire) -> Result<Plan<'c>, LeaseError> {
         let mint = self.mint(lease)?;
-        self.check_chain(lease, mint.as_ref())?;
         let duration = request
             .duration
             .or(lease.duration)
@@ -244,11 +213,10 @@ impl Manager<'_> {
             mint,
             duration,
             label: request.label.clone(),
-            exclusive: request.exclusive,
         })
     }
 
-    pub(super) fn cached(&self, plan: &Plan<'_>, opened: &Opened) -> Option<Held> {
+    fn cached(&self, plan: &Plan<'_>, opened: &Opened) -> Option<Held> {
         let key = opened.key.as_ref()?;
         let identity = identify(
             key,
@@ -263,17 +231,17 @@ impl Manager<'_> {
             lease: plan.lease.name.clone(),
             credential: entry.credential()?,
             created_at: entry.created_at,
-            withhold: self.withheld_in(plan).ok()?,
+            withhold: self.withheld_by(plan.mint.as_ref()),
         })
     }
 
-    pub(super) async fn lock(&self, lease: &LeaseConfig) -> Result<lock::Lock, LeaseError> {
+    async fn lock(&self, lease: &LeaseConfig) -> Result<lock::Lock, LeaseError> {
         let limit = self.options.limits.lease_lock;
         Ok(self.ledger.lock_lease(lease.name.as_str(), limit).await?)
     }
 
     /// The context with which the lease can be minted, after asking a person if that is wanted.
-    pub(super) fn prepared(
+    fn prepared(
         &self,
         plan: &Plan<'_>,
         request: &Acquire,

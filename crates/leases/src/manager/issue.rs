@@ -46,7 +46,7 @@ impl Manager<'_> {
             lease: plan.lease.name.clone(),
             credential,
             created_at,
-            withhold: self.withheld_in(plan)?,
+            withhold: self.withheld_by(plan.mint.as_ref()),
         })
     }
 
@@ -69,18 +69,14 @@ impl Manager<'_> {
             revoked_at: None,
             revocation: plan.mint.revocation(),
             revocation_failure: None,
-            // A record without identity is never reused.
-            identity: (!plan.exclusive).then(|| {
-                identify(
-                    &key,
-                    plan.lease,
-                    plan.mint.as_ref(),
-                    self.options.config,
-                    self.options.env,
-                )
-            }),
+            identity: Some(identify(
+                &key,
+                plan.lease,
+                plan.mint.as_ref(),
+                self.options.config,
+                self.options.env,
+            )),
             variables: Vec::new(),
-            private: Vec::new(),
         };
         let copy = entry.clone();
         self.ledger
@@ -125,7 +121,7 @@ impl Manager<'_> {
     }
 }
 
-pub(super) fn failed(plan: &Plan<'_>, error: MintError) -> LeaseError {
+fn failed(plan: &Plan<'_>, error: MintError) -> LeaseError {
     let fields = &plan.lease.fields;
     LeaseError::Mint {
         lease: plan.lease.name.clone(),
@@ -141,14 +137,13 @@ async fn take_back(plan: &Plan<'_>, context: &MintContext, credential: Credentia
     }
     let request = RevokeRequest {
         lease_id: credential.id.clone(),
-        is_intent: false,
         label: plan.label.clone(),
         credential: Some(credential),
     };
     plan.mint.revoke(context, &request).await.is_ok()
 }
 
-pub(super) fn later(now: Timestamp, duration: Lifetime) -> Timestamp {
+fn later(now: Timestamp, duration: Lifetime) -> Timestamp {
     let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     now.checked_add(SignedDuration::from_secs(seconds))
         .unwrap_or(Timestamp::MAX)

@@ -8,7 +8,7 @@ use fnox_core::LeaseName;
 use fnox_core::lease::LeaseState;
 use jiff::Timestamp;
 
-use super::{Acquire, Manager};
+use super::Manager;
 use crate::error::LeaseError;
 use crate::ledger::entry::{Entry, RevocationKind};
 use crate::ledger::lock::Lock;
@@ -226,14 +226,7 @@ impl Manager<'_> {
         mint: &dyn Mint,
     ) -> Result<(), LeaseError> {
         let name: &LeaseName = &lease.name;
-        let context = match self.parent_of(mint)? {
-            None => self.context(name, mint).await?,
-            Some(parent) => {
-                let request = Acquire::for_exec(&parent.name);
-                let held = self.parent_credential(name, parent, &request).await;
-                self.context_below(name, mint, held?).await?
-            }
-        };
+        let context = self.context(name, mint).await?;
         if let Prerequisite::Missing { message, .. } = mint.prerequisites(&context) {
             return Err(LeaseError::PrerequisitesMissing {
                 lease: name.clone(),
@@ -243,7 +236,6 @@ impl Manager<'_> {
         }
         let request = RevokeRequest {
             lease_id: entry.lease_id.clone(),
-            is_intent: entry.state == LeaseState::Pending,
             label: entry.label.clone(),
             credential: entry.credential(),
         };

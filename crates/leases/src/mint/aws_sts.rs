@@ -1,23 +1,17 @@
-//! `aws-sts`: a session of an AWS role, of a user, or of a federated user.
+//! `aws-sts`: a session of an AWS role.
 //!
-//! `AssumeRole` from whatever AWS credentials there are or from another lease's (`via`), `AssumeRoleWithWebIdentity`
-//! from an OIDC token of a file, a variable or a CI, `AssumeRoleWithSAML` from an assertion in a file; with `mode`,
-//! `GetSessionToken` or `GetFederationToken` from a user's access key. Sessions cannot be withdrawn: AWS has no call for it, they only expire.
+//! `AssumeRole` from whatever AWS credentials there are, or `AssumeRoleWithWebIdentity` from an OIDC token
+//! of a file, a variable or a CI. Sessions cannot be withdrawn: AWS has no call for it, they only expire.
 //! Clients are built when a session is asked for and not before.
 //!
 //! Facts about the API are from the AWS STS API reference, version 2011-06-15.
 
-mod answer;
 mod base;
 mod call;
 mod errors;
-mod explain;
-pub(super) mod files;
+mod files;
 mod http;
-mod mfa;
-mod mode;
-mod saml;
-pub(super) mod settings;
+mod settings;
 mod source;
 mod token;
 
@@ -25,27 +19,26 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use fnox_config::LeaseConfig;
-use fnox_core::{Credential, Env, LeaseName};
+use fnox_core::{Credential, Lifetime};
 
-pub(crate) use self::files::config_file;
 use self::settings::Settings;
 use self::source::Source;
 pub(crate) use self::source::firmware_vendor;
 use super::{
-    Consumes, CreateRequest, Limits, Mint, MintContext, MintError, PlannedCall, Prerequisite,
-    PromptField, RevocationKind,
+    Consumes, CreateRequest, Limits, Mint, MintContext, MintError, Prerequisite, PromptField,
+    RevocationKind,
 };
 use crate::error::LeaseError;
 
 /// What the program gets.
-pub(super) const PRODUCES: [&str; 3] = [
+const PRODUCES: [&str; 3] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
 ];
 
 /// What can be, or lead to, the long-lived credentials; a program with a session must not have it.
-pub(super) const WITHHELD: [&str; 14] = [
+const WITHHELD: [&str; 14] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -76,9 +69,6 @@ const DECISIVE: [&str; 9] = [
     "AWS_EC2_METADATA_DISABLED",
 ];
 
-/// Which server is asked.
-const ENDPOINTS: [&str; 2] = ["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"];
-
 const MISSING: &str = "AWS credentials not found. Run 'aws sso login' or set \
                        AWS_ACCESS_KEY_ID/AWS_SECRET_ACCESS_KEY.";
 
@@ -100,7 +90,10 @@ pub(crate) fn open(lease: &LeaseConfig, home: Option<&Path>) -> Result<Box<dyn M
 #[async_trait]
 impl Mint for AwsSts {
     fn limits(&self) -> Limits {
-        self.settings.mode.limits()
+        Limits {
+            minimum: Lifetime::from_secs(900),
+            maximum: Lifetime::from_secs(12 * 3600),
+        }
     }
 
     fn produces(&self) -> Vec<String> {
@@ -108,30 +101,11 @@ impl Mint for AwsSts {
     }
 
     fn consumes(&self) -> Consumes {
-        if self.settings.via.is_some() || self.settings.saml.is_some() {
-            return Consumes::Names(ENDPOINTS.map(str::to_owned).to_vec());
-        }
         let names = WITHHELD
             .iter()
             .chain(&DECISIVE)
             .map(|name| (*name).to_owned());
         Consumes::Names(names.chain(self.settings.token_variable.clone()).collect())
-    }
-
-    fn surroundings(&self, env: &Env) -> Vec<String> {
-        let settings = &self.settings;
-        if settings.via.is_some() || settings.saml.is_some() {
-            return Vec::new();
-        }
-        let present = |name: &str| env.var(name).is_some();
-        match Source::named(settings, &present) {
-            Some(Source::Profile) => {
-                let name = source::selected_profile(settings, env).unwrap_or_default();
-                files::profile_facts(env, name)
-            }
-            None => files::profile_facts(env, "default"),
-            Some(_) => Vec::new(),
-        }
     }
 
     fn withholds(&self, present: &dyn Fn(&str) -> bool) -> Vec<String> {
@@ -143,17 +117,12 @@ impl Mint for AwsSts {
         names
     }
 
-    fn via(&self) -> Option<&LeaseName> {
-        self.settings.via.as_ref()
-    }
-
     fn revocation(&self) -> RevocationKind {
         RevocationKind::ExpiresOnly
     }
 
     fn prerequisites(&self, context: &MintContext) -> Prerequisite {
-        // Whether the other lease makes keys of AWS, `create` finds out: skipping would hide the mistake.
-        if self.settings.via.is_some() || Source::find(&self.settings, context).is_some() {
+        if Source::find(&self.settings, context).is_some() {
             return Prerequisite::Present;
         }
         let field = |variable: &str, description: &str, secret, optional| PromptField {
@@ -177,25 +146,13 @@ impl Mint for AwsSts {
         }
     }
 
-    fn explain(&self, context: &MintContext, request: &CreateRequest) -> Vec<PlannedCall> {
-        let source = Source::find(&self.settings, context);
-        explain::explain(&self.settings, source, context, request)
-    }
-
     async fn create(
         &self,
         context: &MintContext,
         request: &CreateRequest,
     ) -> Result<Credential, MintError> {
-        let source =
-            Source::find(&self.settings, context).ok_or_else(|| match &self.settings.via {
-                None => MintError::authentication(MISSING.trim_end_matches('.')),
-                Some(lease) => MintError::misconfigured(
-                    "via",
-                    format!("lease `{lease}` makes no AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
-                )
-                .with_remedy("name a lease of a type that makes credentials of AWS"),
-            })?;
+        let source = Source::find(&self.settings, context)
+            .ok_or_else(|| MintError::authentication(MISSING.trim_end_matches('.')))?;
         call::create(&self.settings, &source, context, request).await
     }
 }

@@ -20,8 +20,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, Visitor};
 
 use super::{
-    Consumes, CreateRequest, Limits, Mint, MintContext, MintError, MintErrorKind, PlannedCall,
-    Prerequisite, PromptField, RevocationKind, RevokeRequest,
+    Consumes, CreateRequest, Limits, Mint, MintContext, MintError, MintErrorKind, Prerequisite,
+    PromptField, RevocationKind, RevokeRequest,
 };
 use crate::error::LeaseError;
 
@@ -135,29 +135,6 @@ impl Mint for Command {
                 })
                 .collect(),
         }
-    }
-
-    fn explain(&self, _: &MintContext, request: &CreateRequest) -> Vec<PlannedCall> {
-        let master = match &self.consumes {
-            None => "the whole environment and every secret of the profile".to_owned(),
-            Some(names) if names.is_empty() => "nothing".to_owned(),
-            Some(names) => names.join(", "),
-        };
-        vec![PlannedCall {
-            action: "run".to_owned(),
-            target: "sh".to_owned(),
-            purpose: "print the credential as JSON".to_owned(),
-            master,
-            details: vec![
-                ("create_command".to_owned(), self.create.clone()),
-                ("folder".to_owned(), self.folder.display().to_string()),
-                (
-                    "FNOX_LEASE_DURATION".to_owned(),
-                    request.duration.as_secs().to_string(),
-                ),
-                ("FNOX_LEASE_LABEL".to_owned(), request.label.clone()),
-            ],
-        }]
     }
 
     async fn create(
@@ -337,7 +314,6 @@ impl Command {
                 Some(id) if !id.is_empty() => id,
                 _ => request.provisional_id.clone(),
             },
-            private: Vec::new(),
         })
     }
 

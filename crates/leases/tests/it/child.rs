@@ -117,7 +117,6 @@ async fn write(project: &Project) {
                     variables: vec![("TOKEN".to_owned(), "x".repeat(2000).into())],
                     expires_at: None,
                     id: "issued".to_owned(),
-                    private: Vec::new(),
                 };
                 entry.unwrap().complete(&credential, now).unwrap();
             })
@@ -162,7 +161,6 @@ pub(crate) fn intent(record: &str) -> Entry {
         revocation_failure: None,
         identity: None,
         variables: Vec::new(),
-        private: Vec::new(),
     }
 }
 

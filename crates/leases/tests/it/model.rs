@@ -101,7 +101,6 @@ fn apply(
                 variables: vec![("T".to_owned(), SecretString::from("v"))],
                 expires_at: life.map(|life| *now + SignedDuration::from_secs(life)),
                 id: format!("id-{number}"),
-                private: Vec::new(),
             };
             let fact = facts
                 .iter_mut()

@@ -351,9 +351,13 @@ async fn a_profile_of_the_aws_files_is_a_master_and_a_region_is_none() {
 }
 
 #[tokio::test]
-async fn a_lease_that_is_not_configured_is_unknown() {
+async fn an_unbuilt_type_fails_when_it_is_used() {
     let project =
         Project::new("[leases.gh]\ntype = 'github-app'\napp_id = '1'\ninstallation_id = '2'\n");
+    let error = project.exec("gh").await.unwrap_err();
+    assert!(matches!(error, LeaseError::NotBuilt { .. }), "{error}");
+    assert_eq!(error.exit_status(), ExitStatus::Configuration);
+    assert!(error.location().is_some());
     let error = project.exec("g").await.unwrap_err();
     assert_eq!(error.code(), "config::unknown_name");
 }

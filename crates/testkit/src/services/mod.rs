@@ -63,33 +63,6 @@ pub fn boto3_python() -> PathBuf {
     existing(PathBuf::from(variable("FNOX_TEST_BOTO3_PYTHON")))
 }
 
-/// A Python interpreter that has AWS's iam-rolesanywhere-session.
-///
-/// # Panics
-/// If it is not there.
-#[must_use]
-pub fn rolesanywhere_python() -> PathBuf {
-    existing(PathBuf::from(variable("FNOX_TEST_ROLESANYWHERE_PYTHON")))
-}
-
-/// A Python interpreter that has google-auth.
-///
-/// # Panics
-/// If it is not there.
-#[must_use]
-pub fn google_python() -> PathBuf {
-    existing(PathBuf::from(variable("FNOX_TEST_GOOGLE_PYTHON")))
-}
-
-/// A Python interpreter that has azure-identity.
-///
-/// # Panics
-/// If it is not there.
-#[must_use]
-pub fn azure_python() -> PathBuf {
-    existing(PathBuf::from(variable("FNOX_TEST_AZURE_PYTHON")))
-}
-
 /// A Python interpreter that has Apprise.
 ///
 /// # Panics

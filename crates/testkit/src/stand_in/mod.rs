@@ -3,22 +3,8 @@
 //! A stand-in checks each request against the published protocol and refuses what the real service would
 //! refuse or silently ignore. It counts what it saw and can be told to misbehave.
 
-pub mod aws_sso;
-pub mod azure;
-pub mod cloudflare;
-pub mod gcp;
-pub mod github;
-pub mod github_login;
-pub mod gitlab;
-pub mod issuer;
-pub mod jwt;
-pub mod kubernetes;
 pub mod ntfy;
-pub mod oauth2;
-pub mod roles_anywhere;
 pub mod sts;
-pub mod tailscale;
-pub mod vault;
 
 pub use ntfy::Ntfy;
 pub use sts::Sts;

@@ -5,7 +5,6 @@ use std::io::Read as _;
 use std::path::Path;
 
 use fnox_core::{Host, VaultName};
-use fnox_leases::delivery::helper::git::{self, Question};
 use zeroize::Zeroizing;
 
 use crate::app::{App, block_on};
@@ -13,6 +12,7 @@ use crate::args::vault::{CredentialArgs, GitOperation};
 use crate::error::CliError;
 use crate::vault::connect::{agent, client};
 use crate::vault::error::VaultFailure;
+use crate::vault::git::{self, Question};
 use crate::vault::loan::{Terms, borrow_value, give_back};
 use crate::vault::target::Target;
 

@@ -17,7 +17,6 @@ use crate::environment;
 use crate::error::CliError;
 use crate::exec::descriptors::Descriptor;
 use crate::exec::plan::EnvironmentPlan;
-use crate::exec::orders::SharedOrders;
 use crate::exec::{self, Invocation};
 use crate::vault::connect::{agent, client};
 use crate::vault::loan::{Loan, Terms, borrow_value, give_back, keep_alive};
@@ -74,7 +73,6 @@ fn start(app: &App, args: &VaultExecArgs, plan: EnvironmentPlan) -> Result<ExitS
         command: &args.command,
         redact: args.redact && !terminal,
         replace: false,
-        orders: SharedOrders::default(),
     })
 }
 

@@ -4,6 +4,7 @@
 //! here protects the person who logs in: that the answer belongs to the question (`state`, `nonce`, issuer), that a
 //! code is worth nothing to whoever sees it (PKCE), and that nothing travels in clear.
 
+mod browser;
 mod code;
 mod device;
 mod discovery;
@@ -24,7 +25,7 @@ use oauth2::{
 };
 use serde::{Deserialize, Serialize};
 
-pub(crate) use fnox_leases::browser::Browser;
+pub(crate) use self::browser::Browser;
 pub(crate) use self::code::by_code;
 pub(crate) use self::device::by_device;
 pub(crate) use self::discovery::{Provider, http_client};

@@ -32,7 +32,7 @@ pub(super) async fn load(
 ) -> Result<Credentials, MintError> {
     let env = &context.env;
     if source == Source::Keys {
-        return Ok(keys(settings, context));
+        return Ok(keys(env));
     }
     let config = ProviderConfig::without_region()
         .with_region(Some(Region::new(settings.region.clone())))
@@ -87,22 +87,12 @@ fn no_such_profile(env: &Env, profile: &str) -> MintError {
     .with_remedy("check the name (`profile` of the lease, or AWS_PROFILE), or log in to it")
 }
 
-fn keys(settings: &Settings, context: &MintContext) -> Credentials {
-    let value = |name: &str| context.env.var(name).map(str::to_owned);
-    // A session token of the environment does not belong to the keys of another lease.
-    let belongs = |token: &String| {
-        settings.via.is_none()
-            || context
-                .masters
-                .iter()
-                .any(|master| master.expose_secret() == token)
-    };
+fn keys(env: &Env) -> Credentials {
+    let value = |name: &str| env.var(name).map(str::to_owned);
     Credentials::new(
         value("AWS_ACCESS_KEY_ID").unwrap_or_default(),
         value("AWS_SECRET_ACCESS_KEY").unwrap_or_default(),
-        value("AWS_SESSION_TOKEN")
-            .or_else(|| value("AWS_SECURITY_TOKEN"))
-            .filter(belongs),
+        value("AWS_SESSION_TOKEN").or_else(|| value("AWS_SECURITY_TOKEN")),
         None,
         "fnox",
     )

@@ -4,15 +4,15 @@ use aws_credential_types::Credentials;
 use aws_sdk_sts::config::retry::RetryConfig;
 use aws_sdk_sts::config::timeout::TimeoutConfig;
 use aws_sdk_sts::config::{BehaviorVersion, Region, SharedHttpClient};
-use aws_sdk_sts::types::{AssumedRoleUser, PolicyDescriptorType, Tag};
+use aws_sdk_sts::types::{AssumedRoleUser, Credentials as Issued, PolicyDescriptorType, Tag};
 use aws_sdk_sts::{Client, Config};
-use fnox_core::{Credential, Env, SecretString};
+use fnox_core::{Credential, SecretString};
+use jiff::Timestamp;
 
-use super::answer::{self, Holder};
-use super::mode::Mode;
-use super::settings::{Saml, Settings, is_session_character};
+use super::settings::{Settings, is_session_character};
 use super::source::Source;
-use super::{base, errors, http, mfa, saml, token};
+use super::{PRODUCES, base, errors, http, token};
+use crate::ledger::random_hex;
 use crate::mint::{CreateRequest, MintContext, MintError};
 
 /// Creates a session.
@@ -24,7 +24,7 @@ pub(super) async fn create(
 ) -> Result<Credential, MintError> {
     // A person is asked before the clock of the call starts.
     let code = match &settings.mfa_serial {
-        Some(serial) if !source.is_token() => Some(mfa::ask_for_code(serial, context)?),
+        Some(serial) if !source.is_token() => Some(ask_for_code(serial, context)?),
         _ => None,
     };
     let call = Call {
@@ -33,7 +33,20 @@ pub(super) async fn create(
         request,
         client: http::client(context)?,
     };
-    match tokio::time::timeout(context.call_limit, call.session(*source, code)).await {
+    let session = async {
+        match (source.is_token(), call.role_behind_token(*source)) {
+            (true, None) => call.with_token(*source).await,
+            (true, Some(role_arn)) => {
+                let base = call.exchange(*source, &role_arn).await?;
+                call.with_credentials(base, code).await
+            }
+            (false, _) => {
+                let base = base::load(settings, *source, context, &call.client).await?;
+                call.with_credentials(base, code).await
+            }
+        }
+    };
+    match tokio::time::timeout(context.call_limit, session).await {
         Ok(result) => result,
         Err(_) => Err(MintError::unavailable(format!(
             "STS did not answer within {} s",
@@ -41,16 +54,6 @@ pub(super) async fn create(
         ))
         .maybe_issued()),
     }
-}
-
-/// `AWS_WEB_IDENTITY_TOKEN_FILE` comes with the role that it is meant for. If that is another one
-/// than the lease's, its session is the master.
-pub(super) fn role_behind_token(settings: &Settings, source: Source, env: &Env) -> Option<String> {
-    if source != Source::TokenFile {
-        return None;
-    }
-    let role_arn = env.var("AWS_ROLE_ARN")?;
-    (role_arn != settings.role_arn).then(|| role_arn.to_owned())
 }
 
 struct Call<'a> {
@@ -61,29 +64,14 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    async fn session(&self, source: Source, code: Option<String>) -> Result<Credential, MintError> {
-        let settings = self.settings;
-        if settings.mode != Mode::AssumeRole {
-            let keys = self.long_term_keys(source).await?;
-            return match settings.mode {
-                Mode::SessionToken => self.session_token(keys, code).await,
-                _ => self.federation_token(keys).await,
-            };
+    /// `AWS_WEB_IDENTITY_TOKEN_FILE` comes with the role that it is meant for. If that is another one
+    /// than the lease's, its session is the master.
+    fn role_behind_token(&self, source: Source) -> Option<String> {
+        if source != Source::TokenFile {
+            return None;
         }
-        if let (Source::Saml, Some(saml)) = (source, &settings.saml) {
-            return self.with_saml(saml).await;
-        }
-        if !source.is_token() {
-            let base = base::load(settings, source, self.context, &self.client).await?;
-            return self.with_credentials(base, code).await;
-        }
-        match role_behind_token(settings, source, &self.context.env) {
-            None => self.with_token(source).await,
-            Some(role_arn) => {
-                let base = self.exchange(source, &role_arn).await?;
-                self.with_credentials(base, code).await
-            }
-        }
+        let role_arn = self.context.env.var("AWS_ROLE_ARN")?;
+        (role_arn != self.settings.role_arn).then(|| role_arn.to_owned())
     }
 
     async fn with_credentials(
@@ -94,11 +82,10 @@ impl Call<'_> {
         let settings = self.settings;
         let facts = errors::Facts {
             action: "sts:AssumeRole",
-            role_arn: Some(&settings.role_arn),
+            role_arn: &settings.role_arn,
             is_chained: base.session_token().is_some(),
-            sent: None,
+            claims: None,
         };
-        let transitive = &settings.transitive_tags;
         let mut call = self
             .sts(Some(base))
             .assume_role()
@@ -108,9 +95,16 @@ impl Call<'_> {
             .set_external_id(settings.external_id.clone())
             .set_policy(settings.session_policy.clone())
             .set_policy_arns(self.policies())
-            .set_tags(self.tags()?)
-            .set_transitive_tag_keys((!transitive.is_empty()).then(|| transitive.clone()))
             .set_source_identity(settings.source_identity.clone());
+        for (key, value) in &settings.tags {
+            call = call.tags(
+                Tag::builder()
+                    .key(key)
+                    .value(value)
+                    .build()
+                    .map_err(|error| MintError::misconfigured("tags", error.to_string()))?,
+            );
+        }
         if let Some(code) = code {
             call = call
                 .set_serial_number(settings.mfa_serial.clone())
@@ -120,9 +114,7 @@ impl Call<'_> {
             .send()
             .await
             .map_err(|error| errors::explain(&error, &facts))?;
-        let holder = answer.assumed_role_user().map(role_session);
-        answer::check_account(settings, answer::account(holder))?;
-        answer::credential(self.context, self.request, answer.credentials(), holder)
+        self.credential(answer.credentials(), answer.assumed_role_user())
     }
 
     async fn with_token(&self, source: Source) -> Result<Credential, MintError> {
@@ -146,133 +138,7 @@ impl Call<'_> {
             .send()
             .await
             .map_err(|error| errors::explain(&error, &self.token_facts(&token)))?;
-        let holder = answer.assumed_role_user().map(role_session);
-        answer::check_account(self.settings, answer::account(holder))?;
-        answer::credential(self.context, self.request, answer.credentials(), holder)
-    }
-
-    async fn with_saml(&self, saml: &Saml) -> Result<Credential, MintError> {
-        let assertion = saml::read(&saml.file)?;
-        let facts = errors::Facts {
-            action: "sts:AssumeRoleWithSAML",
-            role_arn: Some(&self.settings.role_arn),
-            is_chained: false,
-            sent: Some(format!(
-                "the assertion was sent for the provider {}",
-                saml.provider_arn
-            )),
-        };
-        let answer = self
-            .sts(None)
-            .assume_role_with_saml()
-            .role_arn(&self.settings.role_arn)
-            .principal_arn(&saml.provider_arn)
-            .saml_assertion(assertion.expose_secret())
-            .duration_seconds(self.seconds())
-            .set_policy(self.settings.session_policy.clone())
-            .set_policy_arns(self.policies())
-            .send()
-            .await
-            .map_err(|error| errors::explain(&error, &facts))?;
-        let holder = answer.assumed_role_user().map(role_session);
-        answer::check_account(self.settings, answer::account(holder))?;
-        answer::credential(self.context, self.request, answer.credentials(), holder)
-    }
-
-    /// The keys of a user. STS answers `GetSessionToken` and `GetFederationToken` to nobody else.
-    async fn long_term_keys(&self, source: Source) -> Result<Credentials, MintError> {
-        let mode = self.settings.mode.name();
-        let refused = |what: &str| {
-            MintError {
-                key: Some("mode"),
-                ..MintError::authentication(format!(
-                    "mode = \"{mode}\" takes the access key of a user, and the master is {what}"
-                ))
-            }
-            .with_remedy("use a user's access key, or assume a role in its place")
-        };
-        if source.is_token() {
-            return Err(refused("an OIDC token"));
-        }
-        let base = base::load(self.settings, source, self.context, &self.client).await?;
-        if base.session_token().is_some() {
-            return Err(refused("a session"));
-        }
-        Ok(base)
-    }
-
-    async fn session_token(
-        &self,
-        keys: Credentials,
-        code: Option<String>,
-    ) -> Result<Credential, MintError> {
-        let facts = errors::Facts::of_user("sts:GetSessionToken");
-        let mut call = self
-            .sts(Some(keys))
-            .get_session_token()
-            .duration_seconds(self.seconds());
-        if let Some(code) = code {
-            call = call
-                .set_serial_number(self.settings.mfa_serial.clone())
-                .token_code(code);
-        }
-        let answer = call
-            .send()
-            .await
-            .map_err(|error| errors::explain(&error, &facts))?;
-        let credential =
-            answer::credential(self.context, self.request, answer.credentials(), None)?;
-        if !self.settings.allowed_accounts.is_empty() {
-            // The answer does not say whose session it is.
-            let account = self.account_of(&credential).await?;
-            answer::check_account(self.settings, account.as_deref())?;
-        }
-        Ok(credential)
-    }
-
-    async fn account_of(&self, credential: &Credential) -> Result<Option<String>, MintError> {
-        let value = |name: &str| {
-            credential
-                .variable(name)
-                .map(SecretString::expose_secret)
-                .unwrap_or_default()
-        };
-        let session = Credentials::new(
-            value("AWS_ACCESS_KEY_ID"),
-            value("AWS_SECRET_ACCESS_KEY"),
-            Some(value("AWS_SESSION_TOKEN").to_owned()),
-            None,
-            "fnox",
-        );
-        let facts = errors::Facts::of_user("sts:GetCallerIdentity");
-        let answer = self
-            .sts(Some(session))
-            .get_caller_identity()
-            .send()
-            .await
-            .map_err(|error| errors::explain(&error, &facts).maybe_issued())?;
-        Ok(answer.account().map(str::to_owned))
-    }
-
-    async fn federation_token(&self, keys: Credentials) -> Result<Credential, MintError> {
-        let facts = errors::Facts::of_user("sts:GetFederationToken");
-        let answer = self
-            .sts(Some(keys))
-            .get_federation_token()
-            .name(self.federated_user())
-            .duration_seconds(self.seconds())
-            .set_policy(self.settings.session_policy.clone())
-            .set_policy_arns(self.policies())
-            .set_tags(self.tags()?)
-            .send()
-            .await
-            .map_err(|error| errors::explain(&error, &facts))?;
-        let holder = answer.federated_user().map(|user| Holder {
-            id: user.federated_user_id(),
-            arn: user.arn(),
-        });
-        answer::check_account(self.settings, answer::account(holder))?;
-        answer::credential(self.context, self.request, answer.credentials(), holder)
+        self.credential(answer.credentials(), answer.assumed_role_user())
     }
 
     /// The session of the role that a token is meant for, as credentials for the next call.
@@ -283,7 +149,7 @@ impl Call<'_> {
             None => self.session_name(),
         };
         let facts = errors::Facts {
-            role_arn: Some(role_arn),
+            role_arn,
             ..self.token_facts(&token)
         };
         let answer = self
@@ -295,9 +161,7 @@ impl Call<'_> {
             .send()
             .await
             .map_err(|error| errors::explain(&error, &facts))?;
-        let issued = answer
-            .credentials()
-            .ok_or_else(answer::without_credential)?;
+        let issued = answer.credentials().ok_or_else(without_credential)?;
         Ok(Credentials::new(
             issued.access_key_id(),
             issued.secret_access_key(),
@@ -310,9 +174,9 @@ impl Call<'_> {
     fn token_facts(&self, token: &SecretString) -> errors::Facts<'_> {
         errors::Facts {
             action: "sts:AssumeRoleWithWebIdentity",
-            role_arn: Some(&self.settings.role_arn),
+            role_arn: &self.settings.role_arn,
             is_chained: false,
-            sent: Some(token::claims(token)),
+            claims: Some(token::claims(token)),
         }
     }
 
@@ -322,7 +186,11 @@ impl Call<'_> {
             .operation_attempt_timeout(self.context.call_limit / 3)
             .operation_timeout(self.context.call_limit)
             .build();
-        let endpoint = endpoint(self.settings, &self.context.env);
+        let env = &self.context.env;
+        let endpoint = self.settings.endpoint.as_deref().or_else(|| {
+            env.first(&["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"])
+                .map(|(_, url)| url)
+        });
         let mut config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(self.settings.region.clone()))
@@ -345,10 +213,6 @@ impl Call<'_> {
         )
     }
 
-    fn federated_user(&self) -> String {
-        federated_user(self.settings, &self.request.label)
-    }
-
     fn seconds(&self) -> i32 {
         i32::try_from(self.request.duration.as_secs()).unwrap_or(i32::MAX)
     }
@@ -363,56 +227,85 @@ impl Call<'_> {
         })
     }
 
-    fn tags(&self) -> Result<Option<Vec<Tag>>, MintError> {
-        let tags: Result<Vec<Tag>, _> = self
-            .settings
-            .tags
-            .iter()
-            .map(|(key, value)| Tag::builder().key(key).value(value).build())
-            .collect();
-        let tags = tags.map_err(|error| MintError::misconfigured("tags", error.to_string()))?;
-        Ok((!tags.is_empty()).then_some(tags))
+    fn credential(
+        &self,
+        issued: Option<&Issued>,
+        user: Option<&AssumedRoleUser>,
+    ) -> Result<Credential, MintError> {
+        let issued = issued.ok_or_else(without_credential)?;
+        let expires_at =
+            Timestamp::from_second(issued.expiration().secs()).map_err(|_| without_credential())?;
+        let now = self.context.clock.now();
+        if expires_at <= now {
+            return Err(MintError::unavailable(format!(
+                "STS answered with a session that expired at {expires_at}, and it is {now}"
+            ))
+            .with_remedy("is this machine's clock right?"));
+        }
+        let values = [
+            issued.access_key_id(),
+            issued.secret_access_key(),
+            issued.session_token(),
+        ];
+        if values.iter().any(|value| value.is_empty()) {
+            return Err(without_credential());
+        }
+        let role = user.map_or("", AssumedRoleUser::assumed_role_id);
+        Ok(Credential {
+            variables: PRODUCES
+                .into_iter()
+                .zip(values)
+                .map(|(name, value)| (name.to_owned(), SecretString::from(value)))
+                .collect(),
+            expires_at: Some(expires_at),
+            id: if role.is_empty() {
+                self.request.provisional_id.clone()
+            } else {
+                format!("{role}-{}", random_hex())
+            },
+        })
     }
 }
 
-fn role_session(user: &AssumedRoleUser) -> Holder<'_> {
-    Holder {
-        id: user.assumed_role_id(),
-        arn: user.arn(),
-    }
-}
-
-/// The endpoint that is configured in the place of AWS's own.
-pub(super) fn endpoint<'a>(settings: &'a Settings, env: &'a Env) -> Option<&'a str> {
-    settings.endpoint.as_deref().or_else(|| {
-        env.first(&["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"])
-            .map(|(_, url)| url)
-    })
+fn without_credential() -> MintError {
+    MintError::unavailable("STS answered without a complete credential").maybe_issued()
 }
 
 /// A valid session name: other characters become `-`, 64 at most, 2 at least.
 pub(super) fn session_name(text: &str) -> String {
-    valid_name(text, 64)
-}
-
-/// The federated user's name, which is shorter.
-pub(super) fn federated_user(settings: &Settings, label: &str) -> String {
-    valid_name(settings.federated_user.as_deref().unwrap_or(label), 32)
-}
-
-fn valid_name(text: &str, most: usize) -> String {
     let mut name: String = text
         .chars()
         .map(|character| match character {
             character if is_session_character(character) => character,
             _ => '-',
         })
-        .take(most)
+        .take(64)
         .collect();
     while name.len() < 2 {
         name.push('-');
     }
     name
+}
+
+fn ask_for_code(serial: &str, context: &MintContext) -> Result<String, MintError> {
+    let needed = |what: String| {
+        MintError::authentication(what)
+            .with_remedy("run `fnox lease create` on a terminal; `exec` then uses that lease")
+    };
+    let code = context
+        .prompt
+        .text(&format!("MFA code for {}", serial.escape_debug()))
+        .ok_or_else(|| {
+            needed(format!(
+                "the code of the MFA device {} is needed, and nobody can be asked",
+                serial.escape_debug()
+            ))
+        })?;
+    let code = code.trim();
+    if code.len() != 6 || !code.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(needed("an MFA code has 6 digits".to_owned()));
+    }
+    Ok(code.to_owned())
 }
 
 #[cfg(test)]

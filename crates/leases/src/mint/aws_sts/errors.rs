@@ -14,32 +14,12 @@ use crate::mint::{MintError, MintErrorKind};
 pub(super) struct Facts<'a> {
     /// The action, for the remedy.
     pub(super) action: &'static str,
-    /// The role, if the call is about one.
-    pub(super) role_arn: Option<&'a str>,
+    /// The role.
+    pub(super) role_arn: &'a str,
     /// Whether the call was made with a session's credentials.
     pub(super) is_chained: bool,
-    /// What is known of the token or assertion with which the call was made.
-    pub(super) sent: Option<String>,
-}
-
-impl Facts<'_> {
-    /// Of a call with a user's keys that is about no role.
-    pub(super) fn of_user(action: &'static str) -> Self {
-        Self {
-            action,
-            role_arn: None,
-            is_chained: false,
-            sent: None,
-        }
-    }
-
-    /// The role, in words.
-    fn role(&self) -> String {
-        match self.role_arn {
-            Some(arn) => format!("the role {arn}"),
-            None => "the session".to_owned(),
-        }
-    }
+    /// What the token said, if the call was made with one.
+    pub(super) claims: Option<String>,
 }
 
 /// Turns a failed call into an error that says what to do.
@@ -112,9 +92,9 @@ fn refusal(status: u16, code: Option<&str>, message: Option<&str>, facts: &Facts
         _ if status == 401 || status == 403 => denied(&said, facts),
         _ => MintError::unavailable(format!("STS made no credential: {said}")),
     };
-    match &facts.sent {
-        Some(sent) => MintError {
-            message: format!("{}; {sent}", error.message),
+    match &facts.claims {
+        Some(claims) => MintError {
+            message: format!("{}; {claims}", error.message),
             ..error
         },
         None => error,
@@ -145,24 +125,13 @@ fn said(status: u16, code: Option<&str>, message: Option<&str>) -> String {
 }
 
 fn denied(said: &str, facts: &Facts<'_>) -> MintError {
-    let Some(role_arn) = facts.role_arn else {
-        return MintError::new(
-            MintErrorKind::Denied,
-            format!("STS does not allow {}: {said}", facts.action),
-        )
-        .with_remedy(format!(
-            "the masters must be a user's access key with the permission {}; if the user has an MFA device, its \
-             current code is needed (`mfa_serial`)",
-            facts.action
-        ));
-    };
     MintError::new(
         MintErrorKind::Denied,
-        format!("STS does not allow the role {role_arn}: {said}"),
+        format!("STS does not allow the role {}: {said}", facts.role_arn),
     )
     .with_remedy(format!(
-        "the masters need the permission {} on {role_arn}, and the role's trust policy must name them",
-        facts.action
+        "the masters need the permission {} on {}, and the role's trust policy must name them",
+        facts.action, facts.role_arn
     ))
 }
 
@@ -190,7 +159,10 @@ fn invalid(said: &str, message: &str, facts: &Facts<'_>) -> MintError {
     if message.contains("MaxSessionDuration") {
         return MintError::misconfigured(
             "duration",
-            format!("{} does not live for so long: {said}", facts.role()),
+            format!(
+                "the role {} does not live for so long: {said}",
+                facts.role_arn
+            ),
         )
         .with_remedy("lower `duration`, or raise the role's maximum session duration");
     }

@@ -20,8 +20,6 @@ const KEYS: [&str; 2] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
 /// session of somebody else than expected would be worse than none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
-    /// `saml_assertion_file`
-    Saml,
     /// `web_identity_token_file`
     ConfiguredTokenFile,
     /// `web_identity_token_variable`
@@ -42,27 +40,18 @@ impl Source {
     /// The source, if anything is configured or present.
     pub(super) fn find(settings: &Settings, context: &MintContext) -> Option<Self> {
         let present = |name: &str| context.env.var(name).is_some();
-        Self::named(settings, &present).or_else(|| {
-            let may_look = settings.via.is_none() && in_surroundings(context, &present);
-            may_look.then_some(Self::Chain)
-        })
+        Self::named(settings, &present)
+            .or_else(|| in_surroundings(context, &present).then_some(Self::Chain))
     }
 
     /// The source, as far as the configuration and the variables that are `present` tell.
     pub(super) fn named(settings: &Settings, present: &dyn Fn(&str) -> bool) -> Option<Self> {
         let token_variable = settings.token_variable.as_deref();
-        let has_keys = || KEYS.iter().all(|name| present(name));
-        if settings.via.is_some() {
-            // What else the environment has is not what the lease names.
-            return has_keys().then_some(Self::Keys);
-        }
-        if settings.saml.is_some() {
-            Some(Self::Saml)
-        } else if settings.token_file.is_some() {
+        if settings.token_file.is_some() {
             Some(Self::ConfiguredTokenFile)
         } else if token_variable.is_some_and(present) {
             Some(Self::TokenVariable)
-        } else if has_keys() {
+        } else if KEYS.iter().all(|name| present(name)) {
             Some(Self::Keys)
         } else if settings.profile.is_some()
             || present("AWS_PROFILE")

@@ -43,7 +43,7 @@ pub(super) async fn fetch(
             SecretString::from(env.var(name).unwrap_or_default().trim())
         }
         Source::GitHubActions => from_github(settings, context).await?,
-        Source::Saml | Source::Keys | Source::Profile | Source::Chain => {
+        Source::Keys | Source::Profile | Source::Chain => {
             return Err(MintError::authentication("there is no OIDC token"));
         }
     };

@@ -31,13 +31,7 @@ impl Principal {
     /// Whether it is a role session. A role that such a session assumes is chained.
     #[must_use]
     pub fn is_role_session(&self) -> bool {
-        self.arn.contains(":assumed-role/")
-    }
-
-    /// Whether it is a federated user.
-    #[must_use]
-    pub fn is_federated(&self) -> bool {
-        self.arn.contains(":federated-user/")
+        self.arn.starts_with("arn:aws:sts::")
     }
 }
 
@@ -76,21 +70,6 @@ pub struct Account {
     pub roles: Vec<Role>,
     /// OIDC tokens that are accepted, each with its subject.
     pub web_identities: Vec<(String, String)>,
-    /// SAML assertions that are accepted.
-    pub assertions: Vec<Assertion>,
-    /// MFA devices of users: serial number and the code that it shows.
-    pub devices: Vec<(String, String)>,
-}
-
-/// A SAML assertion and what it says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Assertion {
-    /// The assertion in base64.
-    pub text: String,
-    /// The SAML provider that it is for.
-    pub provider_arn: String,
-    /// Its `RoleSessionName` attribute.
-    pub session_name: String,
 }
 
 impl Account {
@@ -122,8 +101,6 @@ impl Account {
             ],
             roles: vec![Role::open(Self::DEV_ROLE), Role::open(Self::OPS_ROLE)],
             web_identities: Vec::new(),
-            assertions: Vec::new(),
-            devices: Vec::new(),
         }
     }
 
@@ -154,21 +131,15 @@ impl Account {
         // A role's path is not part of the session's ARN.
         let (account, path) = assumed.split_once(":role/").unwrap_or((&assumed, ""));
         let name = path.rsplit('/').next().unwrap_or(path);
-        let principal = Principal {
-            arn: format!("{account}:assumed-role/{name}/{session}"),
-            user_id: format!("AROAEXAMPLEEXAMPLE01:{session}"),
-        };
-        self.issue_to(principal, expires)
-    }
-
-    /// Issues temporary credentials.
-    pub(super) fn issue_to(&mut self, principal: Principal, expires: Timestamp) -> AccessKey {
         let key = AccessKey {
             id: format!("ASIA{}", random_capitals(16)),
             secret: random_text(30),
             session_token: Some(random_text(300)),
             expires: Some(expires),
-            principal,
+            principal: Principal {
+                arn: format!("{account}:assumed-role/{name}/{session}"),
+                user_id: format!("AROAEXAMPLEEXAMPLE01:{session}"),
+            },
         };
         self.keys.push(key.clone());
         key

@@ -5,7 +5,6 @@ use jiff::{SignedDuration, Timestamp};
 use super::account::{AccessKey, Account, Role};
 use super::parameters::{self, Action, Parameters};
 use super::sigv4::{Authorization, Rejection, SignedParts};
-use super::users;
 
 /// An error as the service words it ("Common Errors" and the errors of each action in the API Reference).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,20 +84,8 @@ pub(super) fn answer(
     let parameters = Parameters::check(pairs)?;
     match parameters.action {
         Action::GetCallerIdentity => Ok(caller_identity(authenticate(request, account, now)?)),
-        Action::AssumeRoleWithSaml => {
-            users::with_saml(request, &parameters, account, now, lifetime)
-        }
-        Action::GetSessionToken => {
-            let caller = users::long_term(authenticate(request, account, now)?, &parameters)?;
-            users::session_token(&caller, &parameters, account, now, lifetime)
-        }
-        Action::GetFederationToken => {
-            let caller = users::long_term(authenticate(request, account, now)?, &parameters)?;
-            users::federation_token(&caller, &parameters, account, now, lifetime)
-        }
         Action::AssumeRole => {
             let caller = authenticate(request, account, now)?.clone();
-            users::may_assume(&caller)?;
             let role = trusted_role(&parameters, account, &caller)?;
             let seconds = session_length(&parameters, role, caller.principal.is_role_session())?;
             check_policy(&parameters)?;
@@ -172,7 +159,7 @@ fn authenticate<'a>(
     Ok(key)
 }
 
-pub(super) fn known_role<'a>(parameters: &Parameters, account: &'a Account) -> Option<&'a Role> {
+fn known_role<'a>(parameters: &Parameters, account: &'a Account) -> Option<&'a Role> {
     let arn = parameters.text("RoleArn")?;
     account.roles.iter().find(|role| role.arn == arn)
 }
@@ -204,7 +191,7 @@ fn trusted_role<'a>(
     }
 }
 
-pub(super) fn not_authorized(action: &str, caller: &str, parameters: &Parameters) -> Refusal {
+fn not_authorized(action: &str, caller: &str, parameters: &Parameters) -> Refusal {
     let role = parameters.text("RoleArn").unwrap_or_default();
     let text =
         format!("User: {caller} is not authorized to perform: sts:{action} on resource: {role}");
@@ -212,11 +199,7 @@ pub(super) fn not_authorized(action: &str, caller: &str, parameters: &Parameters
 }
 
 /// How long the session may last. One that a role session asks for lasts one hour at most ("role chaining").
-pub(super) fn session_length(
-    parameters: &Parameters,
-    role: &Role,
-    chained: bool,
-) -> Result<u32, Refusal> {
+fn session_length(parameters: &Parameters, role: &Role, chained: bool) -> Result<u32, Refusal> {
     let seconds = parameters.duration()?;
     if chained && seconds > 3600 {
         return Err(Refusal::validation(
@@ -232,7 +215,7 @@ pub(super) fn session_length(
 }
 
 /// "The plaintext that you use for both inline and managed session policies can't exceed 2,048 characters."
-pub(super) fn check_policy(parameters: &Parameters) -> Result<(), Refusal> {
+fn check_policy(parameters: &Parameters) -> Result<(), Refusal> {
     if let Some(policy) = parameters.text("Policy")
         && !serde_json::from_str::<serde_json::Value>(policy).is_ok_and(|json| json.is_object())
     {
@@ -258,26 +241,15 @@ fn web_subject(parameters: &Parameters, account: &Account) -> Result<String, Ref
         })
 }
 
-pub(super) fn assumed_role(
+fn assumed_role(
     action: &str,
     parameters: &Parameters,
     account: &mut Account,
     end: Timestamp,
     more: &str,
 ) -> Result<String, Refusal> {
-    let session = parameters.required("RoleSessionName")?.to_owned();
-    role_session(action, parameters, account, (&session, end), more)
-}
-
-/// The answer with credentials for a session of a role, its name and its end.
-pub(super) fn role_session(
-    action: &str,
-    parameters: &Parameters,
-    account: &mut Account,
-    (session, end): (&str, Timestamp),
-    more: &str,
-) -> Result<String, Refusal> {
     let role = parameters.required("RoleArn")?;
+    let session = parameters.required("RoleSessionName")?;
     let key = account.issue(role, session, end);
     let source_identity = parameters
         .text("SourceIdentity")
@@ -285,26 +257,17 @@ pub(super) fn role_session(
         .unwrap_or_default();
     let body = format!(
         "\n    <AssumedRoleUser>\n      <AssumedRoleId>{}</AssumedRoleId>\n      <Arn>{}</Arn>\n    \
-         </AssumedRoleUser>{}{source_identity}{more}",
+         </AssumedRoleUser>\n    <Credentials>\n      <AccessKeyId>{}</AccessKeyId>\n      \
+         <SecretAccessKey>{}</SecretAccessKey>\n      <SessionToken>{}</SessionToken>\n      \
+         <Expiration>{}</Expiration>\n    </Credentials>{source_identity}{more}",
         escape(&key.principal.user_id),
         escape(&key.principal.arn),
-        credentials(&key),
-    );
-    Ok(wrap(action, &body))
-}
-
-/// The `Credentials` element.
-pub(super) fn credentials(key: &AccessKey) -> String {
-    let end = key.expires.unwrap_or(Timestamp::MAX);
-    format!(
-        "\n    <Credentials>\n      <AccessKeyId>{}</AccessKeyId>\n      \
-         <SecretAccessKey>{}</SecretAccessKey>\n      <SessionToken>{}</SessionToken>\n      \
-         <Expiration>{}</Expiration>\n    </Credentials>",
         key.id,
         key.secret,
         key.session_token.as_deref().unwrap_or_default(),
         end.strftime("%Y-%m-%dT%H:%M:%SZ"),
-    )
+    );
+    Ok(wrap(action, &body))
 }
 
 fn caller_identity(key: &AccessKey) -> String {
@@ -317,7 +280,7 @@ fn caller_identity(key: &AccessKey) -> String {
     wrap("GetCallerIdentity", &body)
 }
 
-pub(super) fn wrap(action: &str, body: &str) -> String {
+fn wrap(action: &str, body: &str) -> String {
     format!(
         "<{action}Response xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\n  \
          <{action}Result>{body}\n  </{action}Result>\n  <ResponseMetadata>\n    \
@@ -325,7 +288,7 @@ pub(super) fn wrap(action: &str, body: &str) -> String {
     )
 }
 
-pub(super) fn escape(text: &str) -> String {
+fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

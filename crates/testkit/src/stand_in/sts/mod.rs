@@ -1,8 +1,7 @@
 //! A strict stand-in for the AWS Security Token Service.
 //!
 //! It speaks the AWS Query protocol as the AWS STS API Reference (version 2011-06-15) describes it, for
-//! `AssumeRole`, `AssumeRoleWithWebIdentity`, `AssumeRoleWithSAML`, `GetSessionToken`, `GetFederationToken` and
-//! `GetCallerIdentity`: method, path, content type, version,
+//! `AssumeRole`, `AssumeRoleWithWebIdentity` and `GetCallerIdentity`: method, path, content type, version,
 //! parameter names, lengths and characters ([`parameters`]), Signature Version 4 in full ([`sigv4`]) against
 //! the access keys that it knows, roles with their trust and limits ([`account`]). Credentials that it issued
 //! work until they expire. A parameter that the action does not have is refused, where AWS would ignore it.
@@ -12,14 +11,13 @@ mod answer;
 pub mod parameters;
 mod server;
 pub mod sigv4;
-mod users;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fnox_core::{Clock, SystemClock};
 
-pub use account::{AccessKey, Account, Assertion, Principal, Role};
+pub use account::{AccessKey, Account, Principal, Role};
 
 /// What the stand-in does with requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +49,7 @@ pub enum Behaviour {
 pub struct Call {
     /// Its `Action`.
     pub action: String,
-    /// Its parameters but for `Action`, `Version`, `WebIdentityToken` and `SAMLAssertion`, in the order of arrival.
+    /// Its parameters but for `Action`, `Version` and `WebIdentityToken`, in the order of arrival.
     pub parameters: Vec<(String, String)>,
     /// The access key that signed it, if one did.
     pub access_key_id: Option<String>,

@@ -1,7 +1,7 @@
 //! The parameters of each action: names, lengths, characters, numbers of list members.
 //!
-//! Names and limits are those of the AWS STS API Reference, pages `API_AssumeRole`, `API_AssumeRoleWithWebIdentity`,
-//! `API_AssumeRoleWithSAML`, `API_GetSessionToken` and `API_GetFederationToken` ("Request Parameters"), which agree with the service model
+//! Names and limits are those of the AWS STS API Reference, pages `API_AssumeRole` and
+//! `API_AssumeRoleWithWebIdentity` ("Request Parameters"), which agree with the service model
 //! `sts/2011-06-15/service-2.json` that AWS ships with its SDKs. Lists are flattened as the Query protocol
 //! does it: `Tags.member.1.Key`.
 
@@ -78,11 +78,7 @@ const POLICY_ARN: Parameter = parameter(
     Characters::Text,
 );
 const POLICY: Parameter = parameter("Policy", false, (1, 2048), Characters::Text);
-const DURATION: Parameter = parameter("DurationSeconds", false, (1, 6), Characters::Digits);
-const TAG_KEY: Parameter = parameter("Tags.member.N.Key", false, (1, 128), Characters::Tag);
-const TAG_VALUE: Parameter = parameter("Tags.member.N.Value", false, (0, 256), Characters::Tag);
-const SERIAL_NUMBER: Parameter = parameter("SerialNumber", false, (9, 256), Characters::NameOrPath);
-const TOKEN_CODE: Parameter = parameter("TokenCode", false, (6, 6), Characters::Digits);
+const DURATION: Parameter = parameter("DurationSeconds", false, (1, 5), Characters::Digits);
 
 static ASSUME_ROLE: &[Parameter] = &[
     ROLE_ARN,
@@ -90,8 +86,8 @@ static ASSUME_ROLE: &[Parameter] = &[
     POLICY_ARN,
     POLICY,
     DURATION,
-    TAG_KEY,
-    TAG_VALUE,
+    parameter("Tags.member.N.Key", false, (1, 128), Characters::Tag),
+    parameter("Tags.member.N.Value", false, (0, 256), Characters::Tag),
     parameter(
         "TransitiveTagKeys.member.N",
         false,
@@ -99,8 +95,8 @@ static ASSUME_ROLE: &[Parameter] = &[
         Characters::Tag,
     ),
     parameter("ExternalId", false, (2, 1224), Characters::NameOrPath),
-    SERIAL_NUMBER,
-    TOKEN_CODE,
+    parameter("SerialNumber", false, (9, 256), Characters::NameOrPath),
+    parameter("TokenCode", false, (6, 6), Characters::Digits),
     parameter("SourceIdentity", false, (2, 64), Characters::Name),
 ];
 
@@ -114,26 +110,6 @@ static ASSUME_ROLE_WITH_WEB_IDENTITY: &[Parameter] = &[
     parameter("ProviderId", false, (4, 2048), Characters::Text),
 ];
 
-static ASSUME_ROLE_WITH_SAML: &[Parameter] = &[
-    ROLE_ARN,
-    parameter("PrincipalArn", true, (20, 2048), Characters::Text),
-    parameter("SAMLAssertion", true, (4, 100_000), Characters::Text),
-    POLICY_ARN,
-    POLICY,
-    DURATION,
-];
-
-static GET_SESSION_TOKEN: &[Parameter] = &[DURATION, SERIAL_NUMBER, TOKEN_CODE];
-
-static GET_FEDERATION_TOKEN: &[Parameter] = &[
-    parameter("Name", true, (2, 32), Characters::Name),
-    POLICY_ARN,
-    POLICY,
-    DURATION,
-    TAG_KEY,
-    TAG_VALUE,
-];
-
 /// Lists and the greatest number of their members: 50 tags and 50 transitive tag keys, 10 managed policies.
 static LISTS: &[(&str, usize)] = &[("PolicyArns", 10), ("Tags", 50), ("TransitiveTagKeys", 50)];
 
@@ -144,12 +120,6 @@ pub enum Action {
     AssumeRole,
     /// Not signed; the token speaks for the caller.
     AssumeRoleWithWebIdentity,
-    /// Not signed; the assertion speaks for the caller.
-    AssumeRoleWithSaml,
-    /// Signed by a user's key.
-    GetSessionToken,
-    /// Signed by a user's key.
-    GetFederationToken,
     /// Signed by any valid key.
     GetCallerIdentity,
 }
@@ -182,9 +152,6 @@ impl Parameters {
                 Some(Action::AssumeRoleWithWebIdentity),
                 ASSUME_ROLE_WITH_WEB_IDENTITY,
             ),
-            "AssumeRoleWithSAML" => (Some(Action::AssumeRoleWithSaml), ASSUME_ROLE_WITH_SAML),
-            "GetSessionToken" => (Some(Action::GetSessionToken), GET_SESSION_TOKEN),
-            "GetFederationToken" => (Some(Action::GetFederationToken), GET_FEDERATION_TOKEN),
             "GetCallerIdentity" => (Some(Action::GetCallerIdentity), &[][..]),
             _ => (None, &[][..]),
         };
@@ -208,19 +175,15 @@ impl Parameters {
         self.text(name).ok_or_else(|| missing(name))
     }
 
-    /// `DurationSeconds`: 900 to 43 200, 3600 if it is not there; for users 900 to 129 600, 43 200.
+    /// `DurationSeconds`: 900 to 43 200, 3600 if it is not there.
     pub(super) fn duration(&self) -> Result<u32, Refusal> {
-        let (most, usual) = match self.action {
-            Action::GetSessionToken | Action::GetFederationToken => (129_600, 43_200),
-            _ => (43_200, 3600),
-        };
         let Some(text) = self.text("DurationSeconds") else {
-            return Ok(usual);
+            return Ok(3600);
         };
         match text.parse() {
-            Ok(seconds) if (900..=most).contains(&seconds) => Ok(seconds),
+            Ok(seconds @ 900..=43_200) => Ok(seconds),
             _ => Err(Refusal::validation(format!(
-                "value '{text}' at 'durationSeconds' must be from 900 to {most}"
+                "value '{text}' at 'durationSeconds' must be from 900 to 43200"
             ))),
         }
     }
@@ -387,30 +350,24 @@ mod tests {
         for body in [
             format!("Action=AssumeRole&{ROLE}&RoleSessionName=ab"),
             format!("Action=AssumeRole&Version=2011-06-16&{ROLE}&RoleSessionName=ab"),
-            format!("Action=GetAccessKeyInfo&Version={VERSION}"),
+            format!("Action=GetSessionToken&Version={VERSION}"),
         ] {
             assert_eq!(check(&body).unwrap_err().code, "InvalidAction");
         }
     }
 
     #[test]
-    fn a_duration_is_15_minutes_to_12_hours_and_36_for_users() {
-        let of_role = format!("AssumeRole&{ROLE}&RoleSessionName=ab");
-        for (action, text, good) in [
-            (of_role.as_str(), "899", false),
-            (&of_role, "900", true),
-            (&of_role, "43200", true),
-            (&of_role, "43201", false),
-            ("GetSessionToken", "899", false),
-            ("GetSessionToken", "129600", true),
-            ("GetFederationToken&Name=ab", "129601", false),
+    fn a_duration_is_15_minutes_to_12_hours() {
+        for (text, good) in [
+            ("899", false),
+            ("900", true),
+            ("43200", true),
+            ("43201", false),
         ] {
-            let body = format!("Action={action}&Version={VERSION}&DurationSeconds={text}");
-            assert_eq!(
-                check(&body).unwrap().duration().is_ok(),
-                good,
-                "{action} {text}"
+            let body = format!(
+                "Action=AssumeRole&Version={VERSION}&{ROLE}&RoleSessionName=ab&DurationSeconds={text}"
             );
+            assert_eq!(check(&body).unwrap().duration().is_ok(), good, "{text}");
         }
     }
 }

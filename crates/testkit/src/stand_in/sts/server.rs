@@ -227,12 +227,7 @@ fn record(request: &SignedParts<'_>, pairs: Vec<(String, String)>) -> Call {
         action: action.map_or_else(String::new, |(_, value)| value.clone()),
         parameters: pairs
             .into_iter()
-            .filter(|(name, _)| {
-                !matches!(
-                    &**name,
-                    "Action" | "Version" | "WebIdentityToken" | "SAMLAssertion"
-                )
-            })
+            .filter(|(name, _)| !matches!(&**name, "Action" | "Version" | "WebIdentityToken"))
             .collect(),
         access_key_id: authorization
             .and_then(|header| Authorization::parse(&header).ok())

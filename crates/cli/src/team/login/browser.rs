@@ -7,22 +7,19 @@ use fnox_core::Env;
 
 /// How to open a page, if this machine shows pages to a person.
 #[derive(Debug)]
-pub struct Browser<'a> {
+pub(crate) struct Browser<'a> {
     env: &'a Env,
     wanted: bool,
 }
 
 impl<'a> Browser<'a> {
-    /// `wanted` is what the person or the configuration says.
-    #[must_use]
-    pub fn new(env: &'a Env, wanted: bool) -> Self {
+    pub(crate) fn new(env: &'a Env, wanted: bool) -> Self {
         Self { env, wanted }
     }
 
     /// Opens the page and answers whether that began. The address is no secret: state, nonce and challenge are worth
     /// nothing without the verifier, which stays here.
-    #[must_use]
-    pub fn open(&self, url: &str) -> bool {
+    pub(crate) fn open(&self, url: &str) -> bool {
         let Some(program) = self.program() else {
             return false;
         };

@@ -127,31 +127,6 @@ pub fn answer(username: &str, password: &str) -> Option<Zeroizing<String>> {
     (fits(username) && fits(password)).then_some(out)
 }
 
-/// The same with the moment from which git must not use it any more, in seconds since 1970 (git-credential(1),
-/// `password_expiry_utc`; git before 2.40 ignores it).
-#[must_use]
-pub fn answer_until(
-    username: &str,
-    password: &str,
-    expires_at: Option<i64>,
-) -> Option<Zeroizing<String>> {
-    let lines = answer(username, password)?;
-    let Some(expires_at) = expires_at else {
-        return Some(lines);
-    };
-    let last = format!("password_expiry_utc={expires_at}\n");
-    let mut out = Zeroizing::new(String::with_capacity(lines.len() + last.len()));
-    out.push_str(&lines);
-    out.push_str(&last);
-    Some(out)
-}
-
-/// Keeps git from asking anybody else (git-credential(1), `quit`).
-pub const QUIT: &str = "quit=1\n";
-
-/// What this helper can do beyond the basic protocol (`git credential capability`): nothing.
-pub const CAPABILITIES: &str = "version 0\n";
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,10 +202,6 @@ mod tests {
         assert_eq!(
             answer("u", "p=p").unwrap().as_str(),
             "username=u\npassword=p=p\n"
-        );
-        assert_eq!(
-            answer_until("u", "p", Some(7)).unwrap().as_str(),
-            "username=u\npassword=p\npassword_expiry_utc=7\n"
         );
         for (username, password) in [("u\n", "p"), ("u", "p\nhost=evil.example"), ("u", "p\0")] {
             assert!(answer(username, password).is_none());

@@ -1,1 +1,0 @@
-//! An SSH agent of the program's own.

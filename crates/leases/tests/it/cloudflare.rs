@@ -1,1 +1,0 @@
-//! `cloudflare` against a strict stand-in.

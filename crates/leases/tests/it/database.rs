@@ -1,1 +1,0 @@
-//! `database` against real servers.

@@ -1,1 +1,0 @@
-//! `gitlab` against a strict stand-in.

@@ -1,1 +1,0 @@
-//! `kubernetes` against a strict stand-in.

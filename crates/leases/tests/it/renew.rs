@@ -1,1 +1,0 @@
-//! Renewal: what a holder gets when its credential nears its end.

@@ -1,1 +1,0 @@
-//! `ssh` with real clients and servers.

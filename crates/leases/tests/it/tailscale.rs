@@ -1,1 +1,0 @@
-//! `tailscale` against a strict stand-in.

@@ -1,1 +1,0 @@
-//! `vault` against a strict stand-in.

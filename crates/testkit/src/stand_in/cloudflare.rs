@@ -1,1 +1,0 @@
-//! Cloudflare's API of tokens.

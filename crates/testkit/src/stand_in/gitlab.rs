@@ -1,1 +1,0 @@
-//! GitLab's API of access tokens.

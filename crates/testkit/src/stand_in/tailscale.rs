@@ -1,1 +1,0 @@
-//! Tailscale's API of keys.

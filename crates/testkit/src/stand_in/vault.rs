@@ -1,1 +1,0 @@
-//! HashiCorp Vault's HTTP API.
