@@ -118,26 +118,9 @@ impl Issuer {
         Answer::read(response, ANSWER_LIMIT).await
     }
 
-    /// Text from the issuer for people: one line, without control characters and masters, 300 characters at most.
+    /// Text from the issuer for people, see [`cleaned`].
     pub(crate) fn cleaned(&self, text: &str) -> String {
-        let mut clean: String = text
-            .chars()
-            .map(|character| {
-                if character.is_control() {
-                    ' '
-                } else {
-                    character
-                }
-            })
-            .collect();
-        for master in &self.masters {
-            let value = master.expose_secret();
-            // Short values would blot out ordinary words.
-            if value.len() >= 6 && clean.contains(value) {
-                clean = clean.replace(value, "[redacted]");
-            }
-        }
-        clean.trim().chars().take(300).collect()
+        cleaned(text, &self.masters)
     }
 
     fn timed_out(&self, call: &Call) -> MintError {
@@ -189,6 +172,28 @@ impl fmt::Debug for Issuer {
             .field("name", &self.name)
             .finish_non_exhaustive()
     }
+}
+
+/// Text from an issuer for people: one line, without control characters and masters, 300 characters at most.
+pub(crate) fn cleaned(text: &str, masters: &[SecretString]) -> String {
+    let mut clean: String = text
+        .chars()
+        .map(|character| {
+            if character.is_control() {
+                ' '
+            } else {
+                character
+            }
+        })
+        .collect();
+    for master in masters {
+        let value = master.expose_secret();
+        // Short values would blot out ordinary words.
+        if value.len() >= 6 && clean.contains(value) {
+            clean = clean.replace(value, "[redacted]");
+        }
+    }
+    clean.trim().chars().take(300).collect()
 }
 
 /// An address of an issuer from the configuration or the environment: `https`, or `http` on this machine.

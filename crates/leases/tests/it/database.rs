@@ -1,1 +1,5 @@
 //! `database` against real servers.
+
+mod mysql;
+mod postgres;
+mod relay;

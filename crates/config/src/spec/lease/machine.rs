@@ -48,11 +48,17 @@ pub(super) static DATABASE: LeaseSpec = LeaseSpec {
         Field::required(
             "engine",
             Kind::Choice(&["postgres", "mysql"]),
-            "Kind of server.",
+            "Kind of server; `mysql` is MariaDB too.",
         ),
-        required("host", "Host, or the folder of a Unix socket."),
+        required(
+            "host",
+            "Host, or the path of a Unix socket: of its folder (PostgreSQL) or of itself (MySQL).",
+        ),
         count("port", "Port (default 5432 or 3306)."),
-        text("database", "Database to connect to."),
+        text(
+            "database",
+            "Database to connect to (default `postgres` of PostgreSQL).",
+        ),
         required("username", "User that may create others."),
         text(
             "password_variable",
@@ -62,7 +68,7 @@ pub(super) static DATABASE: LeaseSpec = LeaseSpec {
         choice(
             "tls",
             &["require", "disable"],
-            "Whether the connection is encrypted (default `require`, but for this machine and Unix sockets).",
+            "Whether the connection is encrypted and the certificate checked (default `require`, but for this machine without `ca_file`, and Unix sockets).",
         ),
         Field::required(
             "grants",
@@ -80,6 +86,10 @@ pub(super) static DATABASE: LeaseSpec = LeaseSpec {
         text(
             "user_host",
             "From which hosts a MySQL user may connect (default `%`).",
+        ),
+        count(
+            "connection_limit",
+            "How many connections the user may have at a time (default: any number).",
         ),
         text(
             "user_env_var",
