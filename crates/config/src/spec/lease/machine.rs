@@ -113,7 +113,7 @@ pub(super) static SSH: LeaseSpec = LeaseSpec {
     fields: &[
         path(
             "ca_key_file",
-            "OpenSSH private key of the certificate authority.",
+            "OpenSSH private key of the certificate authority, without passphrase.",
         ),
         text(
             "ca_key_variable",
@@ -122,7 +122,7 @@ pub(super) static SSH: LeaseSpec = LeaseSpec {
         Field::required(
             "principals",
             Kind::TextList,
-            "Users or hosts for whom the certificate is good.",
+            "Users as whom the certificate lets in; there is no certificate without.",
         ),
         text(
             "key_id",
@@ -130,7 +130,7 @@ pub(super) static SSH: LeaseSpec = LeaseSpec {
         ),
         list(
             "extensions",
-            "What the certificate permits (default `permit-pty`).",
+            "What the certificate permits (default `permit-pty`): names of OpenSSH, or `name@domain=value`.",
         ),
         text("force_command", "The only command that may be run."),
         list(
