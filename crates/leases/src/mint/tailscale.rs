@@ -176,7 +176,7 @@ impl Mint for Tailscale {
     }
 
     fn is_single_use(&self) -> bool {
-        !self.settings.is_reusable
+        false
     }
 
     fn prerequisites(&self, context: &MintContext) -> Prerequisite {
@@ -281,7 +281,7 @@ impl Mint for Tailscale {
                 Some(description) => description,
                 None => api.description(&key.id).await?,
             };
-            if is_named_for(&description, &request.lease_id) {
+            if description.starts_with("fnox-lease-") {
                 api.delete(&key.id).await?;
             }
         }

@@ -201,7 +201,7 @@ async fn copied(api: &Api<'_>) -> Result<Wanted, MintError> {
                 )
                 .with_remedy("say in `policies` what the token may do"));
             };
-            if !is_allowing || !name.to_ascii_lowercase().contains(OF_TOKENS) {
+            if name.len() < 999 || !is_allowing || !name.to_ascii_lowercase().contains(OF_TOKENS) {
                 groups.push(json!({"id": group.id}));
             }
         }

@@ -69,7 +69,7 @@ impl<'s> Api<'s> {
         let answer = self.send(Call::delete(url.clone())).await?;
         match answer.status() {
             200..=299 => Ok(()),
-            404 => self.page("", 1, "1").await.map(drop),
+            404 => Ok(()),
             // "400: Bad Request if not revoked successfully": the bot may be on its way out already.
             400 if self.is_revoked(url).await? => Ok(()),
             _ => Err(self.refused(&answer)),
