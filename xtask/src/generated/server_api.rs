@@ -8,7 +8,7 @@ use super::NOTICE;
 
 /// `docs/reference/openapi.json`
 pub(super) fn document() -> String {
-    fnox_server::routes::document()
+    fnox_server::routes::document().to_owned()
 }
 
 /// `docs/reference/problems.md`

@@ -109,9 +109,8 @@ async fn thousands_of_idle_connections_cost_little_and_keep_nobody_out() {
         client.get("/v1/openapi.json", "").await.ok();
     }
     let grown = server.status("VmRSS").saturating_sub(before);
-    // One that has been served keeps its two buffers of 8 KiB and its state, which in a build without optimisation is as
-    // large again.
-    assert!(grown < MOST_KIB.max(count * 48), "{grown} KiB for {count}");
+    // Measured: 24 KiB for one that has been served and 7 KiB for one that has not, in a release build as in this one.
+    assert!(grown < MOST_KIB.max(count * 32), "{grown} KiB for {count}");
     serves(&home, &server).await;
     // None of them was forgotten.
     for client in &mut idle {

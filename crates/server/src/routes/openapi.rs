@@ -1,5 +1,7 @@
 //! The OpenAPI document, made of the handlers and the wire types.
 
+use std::sync::LazyLock;
+
 use fnox_api::Problem;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -132,10 +134,13 @@ fn anything_else(is_scim: bool) -> Response {
     response
 }
 
-/// The document as JSON.
+/// The document as JSON, made once: anybody may ask for it as often as they like.
 #[must_use]
-pub fn document() -> String {
-    let mut text = Document::openapi().to_pretty_json().unwrap_or_default();
-    text.push('\n');
-    text
+pub fn document() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        let mut text = Document::openapi().to_pretty_json().unwrap_or_default();
+        text.push('\n');
+        text
+    });
+    &TEXT
 }

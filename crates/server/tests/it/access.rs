@@ -293,7 +293,7 @@ async fn what_is_hidden_and_what_is_not_there_look_alike() {
 
 #[test]
 fn the_openapi_document_has_every_route_of_the_api_and_no_other() {
-    let document: Value = serde_json::from_str(&document()).unwrap();
+    let document: Value = serde_json::from_str(document()).unwrap();
     let mut described: Vec<String> = document["paths"]
         .as_object()
         .unwrap()
