@@ -37,12 +37,8 @@ pub(crate) struct RunArgs {
     /// Leave this credential variable to the program although fnox used it (repeat or separate by commas)
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub keep: Vec<String>,
-    /// Withdraw the credentials of leases when the program has ended
-    #[arg(long)]
-    pub revoke_on_exit: bool,
-    /// What happens to the program when a credential ends and cannot be renewed: `warn` or `kill`
-    #[arg(long, value_name = "WHAT", value_parser = renewal_failure)]
-    pub on_renewal_failure: Option<RenewalFailure>,
+    #[command(flatten)]
+    pub ending: CredentialEndingArgs,
     /// Fetch these secrets anew
     #[arg(long, value_name = "KEY", value_delimiter = ',', hide = true)]
     pub refresh: Vec<String>,
@@ -51,6 +47,17 @@ pub(crate) struct RunArgs {
     /// The program and its arguments
     #[arg(last = true, value_name = "COMMAND", required = true, value_hint = clap::ValueHint::CommandWithArguments)]
     pub command: Vec<OsString>,
+}
+
+/// What happens at the end of a program, and at the end of its credentials.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CredentialEndingArgs {
+    /// Withdraw the credentials of leases when the program has ended
+    #[arg(long)]
+    pub revoke_on_exit: bool,
+    /// What happens to the program when a credential ends and cannot be renewed: `warn` or `kill`
+    #[arg(long, value_name = "WHAT", value_parser = renewal_failure)]
+    pub on_renewal_failure: Option<RenewalFailure>,
 }
 
 fn renewal_failure(word: &str) -> Result<RenewalFailure, String> {

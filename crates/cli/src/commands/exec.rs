@@ -1,5 +1,6 @@
 //! `fnox exec` and `fnox run`
 
+mod announcer;
 mod attended;
 mod leases;
 
@@ -71,7 +72,7 @@ impl Run<'_> {
         let config = self.app.load()?;
         let selection = Selection::new(&self.args.only, &self.args.except)?;
         let leases = leases::chosen(self.app, &config, &selection, self.args)?;
-        self.check_selection(&config, &selection, &leases)?;
+        check_selection(&config, &selection, &leases)?;
         let redact = self.redacts(&config);
         self.check_replace(&config, &leases, &selection, redact)?;
         let program = |plan, orders| {
@@ -265,21 +266,6 @@ impl Run<'_> {
         asked && !(std::io::stdout().is_terminal() && std::io::stderr().is_terminal())
     }
 
-    fn check_selection(
-        &self,
-        config: &Config,
-        selection: &Selection,
-        leases: &[Chosen<'_>],
-    ) -> Result<(), CliError> {
-        let secrets = config
-            .secrets
-            .values()
-            .filter(|secret| secret.env != EnvMode::Never);
-        let mut available: Vec<String> = secrets.map(|secret| secret.name.to_string()).collect();
-        available.extend(leases.iter().flat_map(|lease| lease.produces.clone()));
-        selection.require(available.iter().map(String::as_str), config)
-    }
-
     /// `--replace` leaves nobody to clean up, to redact or to renew.
     fn check_replace(
         &self,
@@ -318,6 +304,21 @@ impl Run<'_> {
             ),
         })
     }
+}
+
+/// Each name that was asked for must be there.
+fn check_selection(
+    config: &Config,
+    selection: &Selection,
+    leases: &[Chosen<'_>],
+) -> Result<(), CliError> {
+    let secrets = config
+        .secrets
+        .values()
+        .filter(|secret| secret.env != EnvMode::Never);
+    let mut available: Vec<String> = secrets.map(|secret| secret.name.to_string()).collect();
+    available.extend(leases.iter().flat_map(|lease| lease.produces.clone()));
+    selection.require(available.iter().map(String::as_str), config)
 }
 
 /// What a run's work brought.

@@ -158,23 +158,20 @@ struct Ending {
 impl Ending {
     /// Asks the program to end, once. The last order decides what comes next, but nothing undoes its end.
     fn begin(ending: &mut Option<Self>, send: &dyn Fn(Signal), then: Then) -> io::Result<()> {
-        match ending {
-            Some(ending) => {
-                if !matches!(ending.then, Then::Nothing | Then::FailAsUnavailable) {
-                    ending.then = then;
-                }
+        if let Some(ending) = ending {
+            if !matches!(ending.then, Then::Nothing | Then::FailAsUnavailable) {
+                ending.then = then;
             }
-            None => {
-                send(Signal::TERM);
-                // One that is stopped would never see it.
-                send(Signal::CONT);
-                *ending = Some(Self {
-                    then,
-                    asked_at: Instant::now(),
-                    _alarm: Alarm::after(GRACE)?,
-                });
-            }
+            return Ok(());
         }
+        send(Signal::TERM);
+        // One that is stopped would never see it.
+        send(Signal::CONT);
+        *ending = Some(Self {
+            then,
+            asked_at: Instant::now(),
+            _alarm: Alarm::after(GRACE)?,
+        });
         Ok(())
     }
 

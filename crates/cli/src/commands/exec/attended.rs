@@ -1,26 +1,24 @@
 //! A run whose credentials are looked after while the program runs.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
-use fnox_config::{Delivery, LeaseConfig, RenewalFailure};
+use fnox_config::{Delivery, LeaseConfig};
 use fnox_core::{Clock, ExitStatus, LeaseName, SecretString};
-use fnox_leases::delivery::DeliveredFiles;
+use fnox_leases::delivery::agent::Agent;
 use fnox_leases::delivery::endpoint::{Endpoint, Served, Surroundings};
-use fnox_leases::{Held, Keeper, LeaseError, Manager, Observer, RevocationOutcome};
-use jiff::Timestamp;
-use rustix::process::Signal;
+use fnox_leases::delivery::{Current, DeliveredFiles};
+use fnox_leases::{Held, Keeper, Manager, RevocationOutcome};
 use tokio::sync::oneshot;
 
-use super::leases::Chosen;
+use super::announcer::Announcer;
+use super::leases::{AGENT_VARIABLE, Chosen};
 use crate::app::App;
 use crate::commands::selection::Selection;
 use crate::error::CliError;
 use crate::exec::files::PrivateFolder;
-use crate::exec::orders::{Order, SharedOrders};
+use crate::exec::orders::SharedOrders;
 use crate::exec::plan::EnvironmentPlan;
-use crate::output::Printer;
 
 /// What is needed to look after credentials.
 #[derive(Debug)]
@@ -63,16 +61,20 @@ impl Attended<'_> {
         let clock: Arc<dyn Clock> = Arc::new(self.app.clock);
         let mut keeper = Keeper::new(self.manager, clock, &announcer);
         let mut served = Vec::new();
+        let mut agents = Vec::new();
         for held in held {
             let Some(lease) = announcer.leases.get(&held.lease).copied() else {
                 continue;
             };
-            files.write(&held).map_err(not_written)?;
+            files.write(&held).map_err(|error| not_written(&error))?;
             if lease.revokes {
                 announcer.state().to_revoke.push(held.credential.id.clone());
             }
             if lease.is_renewed() {
                 let kept = keeper.keep(held.clone(), lease.config.spec.name, lease.request(true));
+                if lease.is_delivered(Delivery::Agent) {
+                    agents.push((lease.name(), Arc::clone(&kept)));
+                }
                 if lease.is_delivered(Delivery::Endpoint) {
                     let one = Served::new(kept, lease.config, &held);
                     served.push(one.map_err(|error| not_served(lease.name(), &error))?);
@@ -82,6 +84,7 @@ impl Attended<'_> {
         plan.set.extend(files.variables());
         let _inside = runtime.enter();
         self.serve(served, folder.as_ref(), &mut plan, &announcer)?;
+        let agents = start_agents(agents, folder.as_ref(), &mut plan)?;
         announcer.remember(&plan);
         let (stop, stopped) = oneshot::channel::<()>();
         let status = std::thread::scope(|scope| {
@@ -98,6 +101,7 @@ impl Attended<'_> {
             drop(stop);
             status
         });
+        drop(agents);
         let to_revoke = std::mem::take(&mut announcer.state().to_revoke);
         runtime.block_on(self.revoke(to_revoke));
         runtime.shutdown_background();
@@ -200,168 +204,28 @@ impl Attended<'_> {
     }
 }
 
-/// Tells the person and the program what becomes of the credentials.
-struct Announcer<'a> {
-    printer: Printer,
-    orders: SharedOrders,
-    files: &'a DeliveredFiles,
-    leases: BTreeMap<LeaseName, &'a Chosen<'a>>,
-    selection: &'a Selection,
-    /// Where the program's SDKs fetch credentials, if they do.
-    endpoint: OnceLock<Endpoint>,
-    state: Mutex<Told>,
+/// Starts an SSH agent for each lease and leads the program to it. A lease that overrides others leads last.
+fn start_agents<C: Current + 'static>(
+    leases: Vec<(&LeaseName, Arc<C>)>,
+    folder: Option<&PrivateFolder>,
+    plan: &mut EnvironmentPlan,
+) -> Result<Vec<Agent>, CliError> {
+    let mut running = Vec::new();
+    let Some(folder) = folder else {
+        return Ok(running);
+    };
+    for (lease, kept) in leases {
+        let agent = Agent::start(kept, folder.path()).map_err(|error| not_served(lease, &error))?;
+        let socket = agent.socket().to_string_lossy().into_owned();
+        plan.set.retain(|(own, _)| own != AGENT_VARIABLE);
+        plan.set
+            .push((AGENT_VARIABLE.to_owned(), SecretString::from(socket)));
+        running.push(agent);
+    }
+    Ok(running)
 }
 
-#[derive(Default)]
-struct Told {
-    /// The environment of the program, where it is started again with a renewed credential.
-    plan: Option<EnvironmentPlan>,
-    /// Leases whose renewal failed last time.
-    failing: Vec<LeaseName>,
-    /// What was got for this run alone.
-    to_revoke: Vec<String>,
-}
-
-impl Announcer<'_> {
-    fn state(&self) -> MutexGuard<'_, Told> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn remember(&self, plan: &EnvironmentPlan) {
-        if self.leases.values().any(|lease| lease.config.restart) {
-            self.state().plan = Some(plan.clone());
-        }
-    }
-
-    /// Starts the program again with a new credential.
-    fn restart(&self, held: &Held) {
-        let mut state = self.state();
-        let Some(plan) = &mut state.plan else { return };
-        for (name, value) in &held.credential.variables {
-            if self.selection.selects(name) {
-                plan.set.retain(|(own, _)| own != name);
-                plan.set.push((name.clone(), value.clone()));
-            }
-        }
-        self.orders.push(Order::Restart(Box::new(plan.clone())));
-        drop(state);
-        self.printer.say(&format!(
-            "The credential of lease `{}` was renewed: starting the program again.",
-            held.lease
-        ));
-    }
-
-    fn rewrite(&self, held: &Held) {
-        if let Some(Err(error)) = self.endpoint.get().map(|endpoint| endpoint.renewed(held)) {
-            let lease = &held.lease;
-            self.printer.warn(&format!(
-                "a token file of lease `{lease}` cannot be written anew: {error}"
-            ));
-        }
-        match self.files.write(held) {
-            Ok(signals) => {
-                for signal in signals.into_iter().filter_map(named) {
-                    self.orders.push(Order::Signal(signal));
-                }
-            }
-            Err(error) => self.printer.warn(&error.to_string()),
-        }
-    }
-}
-
-impl Observer for Announcer<'_> {
-    fn renewed(&self, held: &Held) {
-        let Some(lease) = self.leases.get(&held.lease) else {
-            return;
-        };
-        let values: Vec<SecretString> = held
-            .credential
-            .variables
-            .iter()
-            .map(|(_, value)| value.clone())
-            .collect();
-        self.orders.push(Order::Redact(values));
-        let was_failing = {
-            let mut state = self.state();
-            if lease.revokes && !state.to_revoke.contains(&held.credential.id) {
-                state.to_revoke.push(held.credential.id.clone());
-            }
-            let failing = state.failing.len();
-            state.failing.retain(|name| *name != held.lease);
-            failing != state.failing.len()
-        };
-        if was_failing {
-            self.printer.say(&format!(
-                "The credential of lease `{}` is renewed again.",
-                held.lease
-            ));
-        }
-        self.rewrite(held);
-        if lease.config.restart {
-            self.restart(held);
-        }
-    }
-
-    fn failed(&self, lease: &LeaseName, error: &LeaseError, ends_at: Option<Timestamp>) {
-        let is_news = {
-            let mut state = self.state();
-            let is_news = !state.failing.contains(lease);
-            if is_news {
-                state.failing.push(lease.clone());
-            }
-            is_news
-        };
-        tracing::debug!("lease `{lease}` is not renewed: {error}");
-        if !is_news {
-            return;
-        }
-        let until = ends_at.map_or_else(String::new, |end| {
-            format!(
-                " The program's credential works until {}.",
-                end.strftime("%H:%M:%S UTC")
-            )
-        });
-        let help = error
-            .help()
-            .map_or_else(String::new, |help| format!("\n{help}"));
-        self.printer.warn(&format!(
-            "the credential of lease `{lease}` cannot be renewed: {error}.{until} fnox tries again.{help}"
-        ));
-    }
-
-    fn ended(&self, lease: &LeaseName, ended_at: Timestamp) {
-        let ends = self
-            .leases
-            .get(lease)
-            .is_some_and(|lease| lease.on_failure == RenewalFailure::Kill);
-        let at = ended_at.strftime("%H:%M:%S UTC");
-        if ends {
-            self.printer.warn(&format!(
-                "the credential of lease `{lease}` ended at {at} and could not be renewed: ending the program"
-            ));
-            self.orders.push(Order::End);
-        } else {
-            self.printer.warn(&format!(
-                "the credential of lease `{lease}` ended at {at} and could not be renewed: the program has none that \
-                 works"
-            ));
-        }
-    }
-}
-
-fn named(name: &str) -> Option<Signal> {
-    Some(match name {
-        "HUP" => Signal::HUP,
-        "INT" => Signal::INT,
-        "TERM" => Signal::TERM,
-        "USR1" => Signal::USR1,
-        "USR2" => Signal::USR2,
-        "WINCH" => Signal::WINCH,
-        _ => return None,
-    })
-}
-
-fn not_written(error: fnox_leases::delivery::FileError) -> CliError {
+fn not_written(error: &fnox_leases::delivery::FileError) -> CliError {
     CliError::NotInjectable {
         name: error.lease.to_string(),
         reason: error.to_string(),

@@ -2,13 +2,16 @@
 
 use fnox_config::{Config, Delivery, LeaseConfig, RenewalFailure};
 use fnox_core::LeaseName;
-use fnox_leases::{Acquire, Held, LeaseError, Registry};
+use fnox_leases::{Acquire, Held, Registry};
 
 use crate::app::App;
 use crate::args::RunArgs;
 use crate::commands::masters::produced;
 use crate::commands::selection::Selection;
 use crate::error::CliError;
+
+/// Where programs look for an SSH agent.
+pub(super) const AGENT_VARIABLE: &str = "SSH_AUTH_SOCK";
 
 /// A lease that a run uses.
 #[derive(Debug)]
@@ -43,6 +46,19 @@ impl Chosen<'_> {
         self.config.restart || self.ways.iter().any(|way| *way != Delivery::Env)
     }
 
+    /// Of the variables of a credential, those that the program finds in its environment.
+    fn owned(&self, variables: Vec<String>) -> Vec<String> {
+        let in_environment = [Delivery::Env, Delivery::Endpoint];
+        let mut out = variables;
+        if !in_environment.iter().any(|way| self.is_delivered(*way)) {
+            out.clear();
+        }
+        if self.is_delivered(Delivery::Agent) {
+            out.push(AGENT_VARIABLE.to_owned());
+        }
+        out
+    }
+
     /// How the credential is asked for.
     pub(super) fn request(&self, require: bool) -> Acquire {
         Acquire {
@@ -70,63 +86,57 @@ pub(super) fn chosen<'c>(
         if is_only_a_step || ways.contains(&Delivery::Helper) {
             continue;
         }
-        let produces = produced(app, lease)?;
+        let mut produces = produced(app, lease)?;
+        if ways.contains(&Delivery::Agent) {
+            produces.push(AGENT_VARIABLE.to_owned());
+        }
         if selection.is_filtered() && !produces.iter().any(|name| selection.selects(name)) {
             continue;
         }
         out.push(Chosen {
             config: lease,
             ways,
-            revokes: args.revoke_on_exit || lease.revoke_on_exit,
+            revokes: args.ending.revoke_on_exit || lease.revoke_on_exit,
             on_failure: args
+                .ending
                 .on_renewal_failure
                 .or(lease.on_renewal_failure)
                 .unwrap_or_default(),
             produces,
         });
     }
-    let owning: Vec<&Chosen<'_>> = out.iter().filter(|lease| owns_variables(lease)).collect();
-    for (number, one) in owning.iter().enumerate() {
-        for other in &owning[number + 1..] {
-            require_distinct(one, &one.produces, other, &other.produces)?;
-        }
-    }
+    let owned = out
+        .iter()
+        .map(|lease| (lease, lease.owned(lease.produces.clone())));
+    require_distinct(&owned.collect::<Vec<_>>())?;
     Ok(out)
 }
 
 /// The same for the variables that a credential really has.
 pub(super) fn check_issued(chosen: &[Chosen<'_>], held: &[Held]) -> Result<(), CliError> {
-    let names = |held: &Held| -> Vec<String> {
+    let issued = held.iter().filter_map(|held| {
+        let lease = chosen.iter().find(|lease| *lease.name() == held.lease)?;
         let variables = held.credential.variables.iter();
-        variables.map(|(name, _)| name.clone()).collect()
-    };
-    let issued: Vec<(&Chosen<'_>, Vec<String>)> = held
-        .iter()
-        .filter_map(|held| {
-            let lease = chosen.iter().find(|lease| *lease.name() == held.lease)?;
-            owns_variables(lease).then(|| (lease, names(held)))
-        })
-        .collect();
-    for (number, (one, names)) in issued.iter().enumerate() {
-        for (other, others) in &issued[number + 1..] {
-            require_distinct(one, names, other, others)?;
+        let names = variables.map(|(name, _)| name.clone()).collect();
+        Some((lease, lease.owned(names)))
+    });
+    require_distinct(&issued.collect::<Vec<_>>())
+}
+
+/// No two leases may make one variable, unless it is said which of them wins.
+fn require_distinct(leases: &[(&Chosen<'_>, Vec<String>)]) -> Result<(), CliError> {
+    for (number, (one, names)) in leases.iter().enumerate() {
+        for (other, others) in &leases[number + 1..] {
+            let shared = names.iter().find(|name| others.contains(name));
+            if let (Some(shared), true) = (shared, one.config.overrides == other.config.overrides) {
+                return Err(not_distinct(one, other, shared));
+            }
         }
     }
     Ok(())
 }
 
-fn require_distinct(
-    one: &Chosen<'_>,
-    names: &[String],
-    other: &Chosen<'_>,
-    others: &[String],
-) -> Result<(), CliError> {
-    if one.config.overrides != other.config.overrides {
-        return Ok(());
-    }
-    let Some(shared) = names.iter().find(|name| others.contains(name)) else {
-        return Ok(());
-    };
+fn not_distinct(one: &Chosen<'_>, other: &Chosen<'_>, shared: &str) -> CliError {
     let both = if one.config.overrides {
         "both have it"
     } else {
@@ -138,23 +148,15 @@ fn require_distinct(
         one.name(),
         other.name()
     );
-    Err(one.config.fields.invalid("override", reason).into())
-}
-
-/// Whether the names of a lease's variables matter to the program.
-fn owns_variables(lease: &Chosen<'_>) -> bool {
-    lease.is_delivered(Delivery::Env) || lease.is_delivered(Delivery::Endpoint)
+    one.config.fields.invalid("override", reason).into()
 }
 
 /// The leases that others go via.
 fn steps(app: &App, config: &Config) -> Result<Vec<LeaseName>, CliError> {
     let mut out = Vec::new();
     for lease in config.leases.values() {
-        match Registry.open(lease, app.folders.home()) {
-            Ok(mint) => out.extend(mint.via().cloned()),
-            Err(LeaseError::NotBuilt { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
+        let mint = Registry.open(lease, app.folders.home())?;
+        out.extend(mint.via().cloned());
     }
     Ok(out)
 }

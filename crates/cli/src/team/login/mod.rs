@@ -24,11 +24,11 @@ use oauth2::{
 };
 use serde::{Deserialize, Serialize};
 
-pub(crate) use fnox_leases::browser::Browser;
 pub(crate) use self::code::by_code;
 pub(crate) use self::device::by_device;
 pub(crate) use self::discovery::{Provider, http_client};
 use super::error::TeamFailure;
+pub(crate) use fnox_leases::browser::Browser;
 
 /// How long a person may take.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
