@@ -158,12 +158,6 @@ pub const CODES: &[Code] = &[
         "Correct the key that the message names.",
     ),
     (
-        "lease::not_built",
-        ExitStatus::Configuration,
-        "The type of lease is known, but this version cannot mint it.",
-        "`fnox doctor` lists the types that it can.",
-    ),
-    (
         "lease::not_configured",
         ExitStatus::Configuration,
         "A record belongs to a lease that is not in the configuration any more, so nothing can withdraw it.",

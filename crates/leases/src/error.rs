@@ -1,6 +1,6 @@
 //! Why there is no lease.
 
-use fnox_config::{ConfigError, LeaseConfig, Location};
+use fnox_config::{ConfigError, Location};
 use fnox_core::{ExitStatus, LeaseName, Lifetime};
 
 use crate::ledger::LedgerError;
@@ -14,16 +14,6 @@ pub enum LeaseError {
     /// There is no such lease, or one of its keys is wrong.
     #[error(transparent)]
     Config(Box<ConfigError>),
-    /// The type of lease is known and this version cannot mint it.
-    #[error("lease `{lease}` is of type `{kind}`, which this version of fnox cannot mint")]
-    NotBuilt {
-        /// The lease.
-        lease: LeaseName,
-        /// Its type.
-        kind: &'static str,
-        /// Where it stands.
-        location: Location,
-    },
     /// The issuer would not issue for so long, or so short.
     #[error("lease `{lease}` cannot live for {requested}: its type allows {minimum} to {maximum}")]
     DurationOutOfRange {
@@ -103,21 +93,11 @@ pub enum LeaseError {
 }
 
 impl LeaseError {
-    /// The lease's type is known and this version cannot mint it.
-    pub(crate) fn not_built(lease: &LeaseConfig) -> Self {
-        Self::NotBuilt {
-            lease: lease.name.clone(),
-            kind: lease.spec.name,
-            location: lease.fields.location_of("type").clone(),
-        }
-    }
-
     /// The stable code, `area::reason`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
             Self::Config(error) => error.code(),
-            Self::NotBuilt { .. } => "lease::not_built",
             Self::DurationOutOfRange { .. } => "lease::duration_out_of_range",
             Self::PrerequisitesMissing { .. } => "lease::prerequisites_missing",
             Self::Masters { .. } => "lease::masters",
@@ -138,7 +118,6 @@ impl LeaseError {
         "lease::duration_out_of_range",
         "lease::masters",
         "lease::misconfigured",
-        "lease::not_built",
         "lease::not_configured",
         "lease::not_recorded",
         "lease::prerequisites_missing",
@@ -156,10 +135,9 @@ impl LeaseError {
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
         match self {
-            Self::Config(_)
-            | Self::NotBuilt { .. }
-            | Self::DurationOutOfRange { .. }
-            | Self::NotConfigured { .. } => ExitStatus::Configuration,
+            Self::Config(_) | Self::DurationOutOfRange { .. } | Self::NotConfigured { .. } => {
+                ExitStatus::Configuration
+            }
             Self::PrerequisitesMissing { .. } => ExitStatus::AuthenticationNeeded,
             Self::Masters { source, .. } => source.exit_status,
             Self::Mint { source, .. } => source.exit_status(),
@@ -175,9 +153,6 @@ impl LeaseError {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Config(error) => error.help(),
-            Self::NotBuilt { .. } => {
-                Some("`fnox doctor` lists the types that this version can mint".to_owned())
-            }
             Self::DurationOutOfRange { .. } => {
                 Some("change `duration` of the lease, or `--duration`".to_owned())
             }
@@ -215,7 +190,6 @@ impl LeaseError {
     pub fn location(&self) -> Option<&Location> {
         match self {
             Self::Config(error) => error.location(),
-            Self::NotBuilt { location, .. } => Some(location),
             Self::Mint { location, .. } => location.as_ref(),
             _ => None,
         }

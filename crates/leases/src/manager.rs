@@ -185,7 +185,7 @@ impl<'a> Manager<'a> {
     /// The names of the masters of a lease: variables, or secrets of the configuration.
     ///
     /// # Errors
-    /// [`LeaseError`] if the lease's keys are wrong or its type is not built.
+    /// [`LeaseError`] if the lease's keys are wrong.
     pub fn consumed(&self, lease: &LeaseConfig) -> Result<Consumes, LeaseError> {
         Ok(self.mint(lease)?.consumes())
     }

@@ -1,4 +1,4 @@
-//! Which types of lease are built, one line each.
+//! The mint of each type of lease, one line each.
 
 use std::path::Path;
 
@@ -13,11 +13,11 @@ use crate::mint::{
 
 type Build = fn(&LeaseConfig, Option<&Path>) -> Result<Box<dyn Mint>, LeaseError>;
 
-/// The types of lease that this binary can mint.
+/// Opens the mint of a lease.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Registry;
 
-const BUILT: &[(&str, Build)] = &[
+const MINTS: &[(&str, Build)] = &[
     ("aws-roles-anywhere", aws_roles_anywhere::open),
     ("aws-sso", aws_sso::open),
     ("aws-sts", aws_sts::open),
@@ -37,24 +37,35 @@ const BUILT: &[(&str, Build)] = &[
 ];
 
 impl Registry {
-    /// Whether a type is built.
-    #[must_use]
-    pub fn has(self, kind: &str) -> bool {
-        BUILT.iter().any(|(name, _)| *name == kind)
-    }
-
     /// The mint of a configured lease. Nothing is contacted. `home` is what `~` in paths means.
     ///
     /// # Errors
-    /// [`LeaseError::NotBuilt`] or [`LeaseError::Config`] if a key is wrong.
+    /// [`LeaseError::Config`] if a key is wrong.
     pub fn open(
         self,
         lease: &LeaseConfig,
         home: Option<&Path>,
     ) -> Result<Box<dyn Mint>, LeaseError> {
-        match BUILT.iter().find(|(name, _)| *name == lease.spec.name) {
+        match MINTS.iter().find(|(name, _)| *name == lease.spec.name) {
             Some((_, build)) => build(lease, home),
-            None => Err(LeaseError::not_built(lease)),
+            // The test below holds the tables of types to each other.
+            None => Err(lease.fields.invalid("type", "has no mint").into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_type_of_lease_has_a_mint() {
+        let mut types: Vec<&str> = fnox_config::spec::LEASES
+            .iter()
+            .map(|spec| spec.name)
+            .collect();
+        types.sort_unstable();
+        let minted: Vec<&str> = MINTS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(minted, types);
     }
 }

@@ -6,8 +6,7 @@ use async_trait::async_trait;
 use fnox_config::{Config, LeaseConfig};
 use fnox_core::{LeaseName, SecretName, SecretString};
 use fnox_leases::{
-    Acquire, Acquired, Held, LeaseError, Manager, ManagerOptions, MasterError, MasterSource,
-    Registry,
+    Acquire, Acquired, Held, Manager, ManagerOptions, MasterError, MasterSource, Registry,
 };
 use fnox_providers::resolve::Resolver;
 
@@ -127,14 +126,10 @@ fn master_error(error: CliError) -> MasterError {
     }
 }
 
-/// The variables that a lease makes, as far as they are known beforehand; none for a type that this
-/// version cannot mint, which is an error only where the lease is used.
+/// The variables that a lease makes, as far as they are known beforehand.
 pub(crate) fn produced(app: &App, lease: &LeaseConfig) -> Result<Vec<String>, CliError> {
-    match Registry.open(lease, app.folders.home()) {
-        Ok(mint) => Ok(mint.produces()),
-        Err(LeaseError::NotBuilt { .. }) => Ok(Vec::new()),
-        Err(error) => Err(error.into()),
-    }
+    let mint = Registry.open(lease, app.folders.home())?;
+    Ok(mint.produces())
 }
 
 /// The lease whose variables, known beforehand, include `variable`; the last such lease wins.

@@ -39,7 +39,7 @@ VAULT_TOKEN = { description = "from the environment" }
 type = "command"
 create_command = "true"
 
-[leases.later]
+[leases.node]
 type = "tailscale"
 "#;
     sandbox.write("fnox.toml", text);
@@ -64,7 +64,6 @@ type = "tailscale"
       - the provider `cloud` is of type `vault`, which this version of fnox cannot open ([project]/fnox.toml:4)
       - the lease `db` does not say what it `consumes`: its commands get every secret, and programs get its masters too ([project]/fnox.toml:15)
         help: list the secrets that it needs: `consumes = ["NAME"]`
-      - the lease `later` is of type `tailscale`, which this version of fnox cannot mint ([project]/fnox.toml:19)
       - the secret `E` stands in the file as plain text ([project]/fnox.toml:11)
         help: if it is secret, store it with a provider: `fnox set E --provider NAME`
       - the secret `VAULT_TOKEN` has no source: no provider, no default, and the variable is not set ([project]/fnox.toml:13)

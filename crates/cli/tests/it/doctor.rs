@@ -36,7 +36,6 @@ fn everything_works_in_order() {
       - types not built yet: [types]
 
     leases
-      - types not built yet: gcp-iam, azure-token, vault, cloudflare, github-app, github-oauth, gitlab, kubernetes, oauth2-client-credentials, tailscale
       ✓ ledger: 0 on record, 0 active
 
     age identities

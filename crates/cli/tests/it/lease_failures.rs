@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use fnox_testkit::stand_in::sts::{AccessKey, Behaviour};
 
 use crate::lease_support::{World, refused, variable};
-use crate::support::{ok, sandbox};
+use crate::support::ok;
 
 #[test]
 fn without_masters_the_program_runs_and_the_message_says_what_it_lacks() {
@@ -245,15 +245,4 @@ fn the_keychain_keeps_the_ledgers_key() {
     let run = world.refused(4, &[]);
     assert!(run.stderr.contains("fnox-ledger/sealing-key"), "{run}");
     assert_eq!(world.mints(), 1);
-}
-
-#[test]
-fn a_type_that_is_not_built_fails_where_it_is_used() {
-    let sandbox = sandbox();
-    sandbox.write(
-        "fnox.toml",
-        "[leases.gh]\ntype = \"github-app\"\napp_id = \"1\"\ninstallation_id = \"2\"\n",
-    );
-    let run = refused(&sandbox, 3, "exec", &[], &[]);
-    assert!(run.stderr.contains("github-app"), "{run}");
 }

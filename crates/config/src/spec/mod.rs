@@ -7,14 +7,15 @@
 mod lease;
 mod provider;
 mod sections;
+mod target;
 
-pub use lease::{LEASES, LeaseSpec};
+pub use lease::{LEASE_COMMON, LEASE_FILE, LEASES, LeaseSpec, MINT};
 pub use provider::{Capability, PROVIDERS, ProviderSpec};
 pub use sections::{
-    AGE, AUDIT, DAEMON, FILES, LEASE_COMMON, LEASE_FILE, LEDGER, MCP, MINT, PROFILE, PROJECT,
-    PROVIDER_COMMON, PROXY, PROXY_RULE, SECRET, SYNC, TARGET_COMMON, TARGETS, TOP_LEVEL,
-    TargetSpec,
+    AGE, AUDIT, DAEMON, FILES, LEDGER, MCP, PROFILE, PROJECT, PROVIDER_COMMON, PROXY, PROXY_RULE,
+    SECRET, SYNC, TOP_LEVEL,
 };
+pub use target::{TARGET_COMMON, TARGETS, TargetSpec};
 
 /// What a key's value must look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

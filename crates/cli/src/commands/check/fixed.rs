@@ -75,17 +75,6 @@ fn examine_provider(
 fn examine_lease(app: &App, lease: &LeaseConfig, findings: &mut Findings) {
     let name = &lease.name;
     let place = Some(lease.fields.location());
-    if !fnox_leases::Registry.has(lease.spec.name) {
-        let kind = lease.spec.name;
-        findings.warn(
-            format!(
-                "the lease `{name}` is of type `{kind}`, which this version of fnox cannot mint"
-            ),
-            None,
-            place,
-        );
-        return;
-    }
     if let Err(error) = fnox_leases::Registry.open(lease, app.folders.home()) {
         findings.fault(&error.into());
         return;

@@ -27,7 +27,7 @@ pub(super) async fn examine(app: &App, config: Option<&Config>, found: &mut Exam
         let resolver = Resolver::new(config, options);
         providers(app, config, &resolver, found).await;
         types(found);
-        leases(config, found);
+        leases(app, config, found);
         let masters = Masters::new(app, config, &resolver);
         ledger(&masters, found).await;
     } else {
@@ -74,18 +74,10 @@ fn types(found: &mut Examinations) {
         .iter()
         .filter(|spec| !Registry.has(spec))
         .map(|spec| spec.name);
-    let leases = spec::LEASES
-        .iter()
-        .map(|spec| spec.name)
-        .filter(|name| !fnox_leases::Registry.has(name));
-    not_built(found, "providers", &providers.collect::<Vec<_>>());
-    not_built(found, "leases", &leases.collect::<Vec<_>>());
-}
-
-fn not_built(found: &mut Examinations, group: &'static str, names: &[&str]) {
+    let names: Vec<&str> = providers.collect();
     if !names.is_empty() {
         found.add(
-            group,
+            "providers",
             "types not built yet",
             Outcome::Information,
             names.join(", "),
@@ -93,16 +85,12 @@ fn not_built(found: &mut Examinations, group: &'static str, names: &[&str]) {
     }
 }
 
-fn leases(config: &Config, found: &mut Examinations) {
+/// What is wrong with a lease before anybody is asked for it.
+fn leases(app: &App, config: &Config, found: &mut Examinations) {
     for lease in config.leases.values() {
-        if fnox_leases::Registry.has(lease.spec.name) {
-            continue;
+        if let Err(error) = fnox_leases::Registry.open(lease, app.folders.home()) {
+            found.fault("leases", lease.name.as_str(), &error.into());
         }
-        let detail = format!(
-            "type `{}` cannot be minted by this version of fnox",
-            lease.spec.name
-        );
-        found.add("leases", lease.name.as_str(), Outcome::Warning, detail);
     }
 }
 

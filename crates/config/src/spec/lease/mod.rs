@@ -2,10 +2,13 @@
 
 mod aws;
 mod cloud;
+mod common;
 mod forge;
 mod machine;
 
 use super::{Field, Kind};
+
+pub use common::{LEASE_COMMON, LEASE_FILE, MINT};
 
 /// A type of lease.
 #[derive(Debug)]
