@@ -34,6 +34,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "fnox-store-aws-sm",
         &["fnox-core", "fnox-aws", "fnox-vault-wire", "fnox-vault"],
     ),
+    ("fnox-gateway", &["fnox-core", "fnox-vault-wire"]),
     (
         "fnox-cli",
         &[
@@ -49,6 +50,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "fnox-store-sqlite",
             "fnox-store-postgres",
             "fnox-store-aws-sm",
+            "fnox-gateway",
         ],
     ),
     ("fnox-testkit", &["fnox-core"]),

@@ -1,0 +1,8 @@
+//! The proxy that uses credentials on an agent's behalf, so that the agent never holds them.
+//!
+//! A request is parsed once into a canonical form; policy decides on that form, credentials go into it, and what leaves
+//! is made from it and from nothing else. Whatever could be read in two ways is refused.
+
+pub mod refusal;
+
+pub use refusal::{Reason, Refusal};
