@@ -181,10 +181,12 @@ async fn a_running_server_shows_no_right_of_a_database_that_was_exchanged_under_
     database
         .tamper(
             "UPDATE fnox_server.history SET epoch = gen_random_uuid(); \
-             SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity \
              WHERE datname = current_database() AND pid <> pg_backend_pid()",
         )
         .await;
+    // A connection tells that it has ended only when it is used.
+    while rows(&server, "SELECT 1", Vec::new()).await.is_err() {}
     assert_eq!(rights(&server).await, [0, 0, 0]);
     assert_eq!(restorations(&server).await, 1);
     assert!(server.take_restored_flag().await.unwrap().is_some());
