@@ -231,6 +231,16 @@ impl App {
     }
 
     /// How long the parts of minting a lease may take.
+    /// The same without these variables, and without anybody at the terminal: whoever waits for a server's answer is
+    /// not there.
+    pub(crate) fn for_server<N: AsRef<str>>(&self, hidden: &[N]) -> Self {
+        Self {
+            env: self.env.without(hidden),
+            prompt: Arc::new(NoPrompt),
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn lease_time_limits(&self) -> TimeLimits {
         let limits = TimeLimits::default();
         let call = self.time_limit(environment::HTTP_TIMEOUT);

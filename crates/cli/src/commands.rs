@@ -16,7 +16,7 @@ mod init;
 mod lease;
 mod list;
 mod login;
-mod masters;
+pub(crate) mod masters;
 mod profiles;
 mod provider;
 mod reencrypt;

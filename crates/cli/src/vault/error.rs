@@ -140,6 +140,7 @@ fn client(error: &ClientError) -> (&'static str, ExitStatus) {
         | Code::KeySourceUnavailable
         | Code::TooManyRequests
         | Code::TimedOut
+        | Code::MintUnavailable
         | Code::ShuttingDown => ("vault::unavailable", ExitStatus::Unavailable),
         _ => ("vault::refused", ExitStatus::Failure),
     }

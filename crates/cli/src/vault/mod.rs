@@ -9,6 +9,7 @@ pub(crate) mod doors;
 pub(crate) mod error;
 mod keychain;
 pub(crate) mod loan;
+pub(crate) mod mints;
 pub(crate) mod place;
 pub(crate) mod project;
 pub(crate) mod running;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fnox_config::fields::resolve_path;
+use fnox_config::mints::MintConfig;
 use fnox_config::trust::Trust;
 use fnox_config::{ConfigError, Fields, standalone};
 use fnox_core::seal::Algorithm;
@@ -57,6 +58,8 @@ pub(crate) struct Settings {
     pub max_leases_per_agent: u32,
     pub audit: AuditSettings,
     pub limits: LimitSettings,
+    /// `[mint.NAME]`
+    pub mints: Vec<MintConfig>,
 }
 
 /// `[audit]`
@@ -235,6 +238,10 @@ impl Reader<'_> {
                 .unwrap_or(100),
             audit: self.audit(flags)?,
             limits: self.limits()?,
+            mints: match &self.file.fields {
+                Some(fields) => fnox_config::mints::read(fields, "mint")?,
+                None => Vec::new(),
+            },
             file: self.file.path.clone(),
         })
     }

@@ -88,6 +88,11 @@ pub static VAULT: Section = Section {
             Kind::Table(&LIMITS),
             "How much callers may ask of the vault.",
         ),
+        key(
+            "mint",
+            Kind::Opaque,
+            "`[mint.NAME]`: credentials that are made when a lease of NAME is used, and withdrawn when it is over. The keys of a `[leases.NAME]` of the same `type` (see docs/leases), and `masters`, `description`, `per_operation` and `variable`. Read when the vault starts.",
+        ),
     ],
 };
 

@@ -35,6 +35,8 @@ impl Target {
 pub(crate) enum Delivery {
     /// In a variable.
     Variable(String),
+    /// All variables of a credential under their own names.
+    Variables,
     /// Through a pipe, as this file descriptor.
     Descriptor(i32),
 }
@@ -47,7 +49,7 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// Reads `NAME@HOST`, `NAME@HOST=VAR` or `NAME@HOST=fd:N`.
+    /// Reads `NAME@HOST`, `NAME@HOST=VAR`, `NAME@HOST=env:` or `NAME@HOST=fd:N`.
     pub(crate) fn parse(text: &str) -> Result<Self, CliError> {
         // A host has no `=`, a name may have one.
         let at = text
@@ -60,6 +62,7 @@ impl Wanted {
         let target = Target::parse(target)?;
         let delivery = match place {
             None => Delivery::Variable(variable(target.secret.as_str())),
+            Some("env:") => Delivery::Variables,
             Some(place) => match place.strip_prefix("fd:") {
                 Some(number) => descriptor(number)
                     .ok_or_else(|| wrong(text, "a file descriptor is a number from 3 to 255"))?,
@@ -105,7 +108,7 @@ fn wrong(text: &str, reason: &str) -> CliError {
     CliError::Usage {
         message: format!("`{}` is not NAME@HOST: {reason}", text.escape_debug()),
         help: Some(
-            "write it like github-token@api.github.com; `fnox vault exec` also takes =VAR or =fd:3 after it"
+            "write it like github-token@api.github.com; `fnox vault exec` also takes =VAR, =env: or =fd:3 after it"
                 .to_owned(),
         ),
     }
@@ -144,6 +147,10 @@ mod tests {
             at("1st", "example.com", variable("_1ST"))
         );
         assert_eq!(
+            wanted("t@example.com=env:"),
+            at("t", "example.com", Delivery::Variables)
+        );
+        assert_eq!(
             wanted("t@example.com=fd:3"),
             at("t", "example.com", Delivery::Descriptor(3))
         );
@@ -158,6 +165,7 @@ mod tests {
             "t@",
             "t@example.com=",
             "t@example.com=A B",
+            "t@example.com=env:X",
             "t@example.com=fd:2",
             "t@example.com=fd:+3",
             "t@example.com=fd:999",

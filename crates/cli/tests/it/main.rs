@@ -140,6 +140,8 @@ mod vault_keychain;
 #[cfg(test)]
 mod vault_load;
 #[cfg(test)]
+mod vault_mints;
+#[cfg(test)]
 mod vault_process;
 #[cfg(test)]
 mod vault_start;

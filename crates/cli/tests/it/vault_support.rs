@@ -83,6 +83,14 @@ impl Vault {
         running.finish().exits_with(0)
     }
 
+    /// Ends it as a crash does.
+    #[track_caller]
+    pub(crate) fn kill(&mut self) {
+        let running = self.serving.take().expect("a vault that runs");
+        running.signal(Signal::KILL);
+        running.finish();
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         self.serving
             .as_ref()

@@ -27,6 +27,9 @@ pub(crate) enum LeaseCommand {
         /// The lease's host
         #[arg(long, value_name = "HOST")]
         host: String,
+        /// Of a credential of several variables, the one whose value to print
+        #[arg(long, value_name = "VAR")]
+        variable: Option<String>,
     },
     /// Let a lease live longer, as far as the policy allows
     Renew {
@@ -114,13 +117,17 @@ pub(crate) struct LeaseRevokeArgs {
 
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  fnox vault exec --secret github-token@api.github.com=GH_TOKEN -- gh pr list\n  fnox vault exec --secret db-password@db.internal:5432=fd:3 -- ./migrate --password-fd 3\n\nWithout =VAR the variable is the secret's name in capitals, with `_` for every other character. The leases are\nrenewed while the program runs, where the policy lets them, and given back when it ends."
+    after_help = "Examples:\n  fnox vault exec --secret github-token@api.github.com=GH_TOKEN -- gh pr list\n  fnox vault exec --secret db-password@db.internal:5432=fd:3 -- ./migrate --password-fd 3\n  fnox vault exec --secret deploy@amazonaws.com=env: -- aws s3 ls\n\nWithout =VAR the variable is the secret's name in capitals, with `_` for every other character. =env: gives all variables of a\ncredential that a mint makes, under their own names. The leases are\nrenewed while the program runs, where the policy lets them, and given back when it ends."
 )]
 pub(crate) struct VaultExecArgs {
     #[command(flatten)]
     pub connection: ConnectionArgs,
     /// A secret, its host, and the variable or file descriptor that gets it (repeat for more)
-    #[arg(long = "secret", value_name = "NAME@HOST[=VAR|=fd:N]", required = true)]
+    #[arg(
+        long = "secret",
+        value_name = "NAME@HOST[=VAR|=env:|=fd:N]",
+        required = true
+    )]
     pub secrets: Vec<String>,
     /// In whose name; an agent's token tells its own [env: `FNOX_VAULT_AGENT`]
     #[arg(long, value_name = "NAME")]

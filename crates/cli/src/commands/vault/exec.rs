@@ -3,12 +3,14 @@
 //! The program gets values, never the means to get more: neither a token nor the administrators' socket, and
 //! the agents' socket only if vault.toml names one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 
+use fnox_core::name::is_variable_name;
 use fnox_core::{Env, ExitStatus, SecretString};
 use fnox_vault_wire::Client;
+use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::args::vault::VaultExecArgs;
@@ -105,22 +107,28 @@ fn each_place_once(wanted: &[Wanted]) -> Result<(), CliError> {
     for one in wanted {
         let place = match &one.delivery {
             Delivery::Variable(name) => name.clone(),
+            // Which variables these are is known only when the credential is there.
+            Delivery::Variables => continue,
             Delivery::Descriptor(number) => format!("fd:{number}"),
         };
         if !places.insert(place.clone()) {
-            return Err(CliError::Usage {
-                message: format!("two secrets would go to {place}"),
-                help: Some("give one of them another place: NAME@HOST=VAR".to_owned()),
-            });
+            return Err(twice(&place));
         }
     }
     Ok(())
 }
 
+fn twice(place: &str) -> CliError {
+    CliError::Usage {
+        message: format!("two secrets would go to {place}"),
+        help: Some("give one of them another place: NAME@HOST=VAR".to_owned()),
+    }
+}
+
 fn reserve(wanted: &[Wanted]) -> Result<Vec<(i32, Descriptor)>, CliError> {
     let numbers = wanted.iter().filter_map(|one| match one.delivery {
         Delivery::Descriptor(number) => Some(number),
-        Delivery::Variable(_) => None,
+        Delivery::Variable(_) | Delivery::Variables => None,
     });
     numbers
         .map(|number| {
@@ -176,6 +184,14 @@ fn plan(
             Delivery::Variable(variable) => {
                 plan.set.push((variable.clone(), text(name, loan)?));
             }
+            Delivery::Variables => {
+                for (variable, value) in variables(name, loan)? {
+                    if plan.set.iter().any(|(other, _)| *other == variable) {
+                        return Err(twice(&variable));
+                    }
+                    plan.set.push((variable, value));
+                }
+            }
             Delivery::Descriptor(number) => {
                 if let Ok(text) = loan.value.clone().into_string() {
                     plan.elsewhere.push(text);
@@ -194,6 +210,29 @@ fn plan(
         }
     }
     Ok(plan)
+}
+
+/// The variables of a credential, which come as one JSON object.
+fn variables(name: &str, loan: Loan) -> Result<Vec<(String, SecretString)>, CliError> {
+    let text = text(name, loan)?;
+    let parsed: Result<BTreeMap<String, Zeroizing<String>>, _> =
+        serde_json::from_str(text.expose_secret());
+    let all = parsed.map_err(|_| CliError::NotInjectable {
+        name: name.to_owned(),
+        reason: "it has one value and no variables of its own".to_owned(),
+        help: Some("name a variable: NAME@HOST=VAR".to_owned()),
+    })?;
+    match all.keys().find(|name| !is_variable_name(name)) {
+        Some(other) => Err(CliError::NotInjectable {
+            name: name.to_owned(),
+            reason: format!("`{}` is not the name of a variable", other.escape_debug()),
+            help: None,
+        }),
+        None => Ok(all
+            .into_iter()
+            .map(|(name, mut value)| (name, SecretString::from(std::mem::take(&mut *value))))
+            .collect()),
+    }
 }
 
 fn text(name: &str, loan: Loan) -> Result<SecretString, CliError> {

@@ -20,7 +20,9 @@ use crate::vault::values::{self, count, id, seconds, shown};
 pub(super) fn run(app: &App, group: &LeaseGroup) -> Result<(), CliError> {
     match &group.command {
         LeaseCommand::Request(args) => request(app, group, args),
-        LeaseCommand::Access { id, host } => access(app, group, id, host),
+        LeaseCommand::Access { id, host, variable } => {
+            access(app, group, id, host, variable.clone())
+        }
         LeaseCommand::Renew { id, duration } => renew(app, group, id, duration),
         LeaseCommand::Revoke(args) => revoke(app, group, args),
         LeaseCommand::List { agent, secret, all } => {
@@ -91,8 +93,17 @@ fn show(app: &App, group: &LeaseGroup, grant: &LeaseGrant, verb: &str) -> Result
     Ok(())
 }
 
-fn access(app: &App, group: &LeaseGroup, lease: &str, host: &str) -> Result<(), CliError> {
-    let params = AccessSecret::new(id(lease, "lease")?, host);
+fn access(
+    app: &App,
+    group: &LeaseGroup,
+    lease: &str,
+    host: &str,
+    variable: Option<String>,
+) -> Result<(), CliError> {
+    let params = AccessSecret {
+        variable,
+        ..AccessSecret::new(id(lease, "lease")?, host)
+    };
     let value = ask(app, &group.client.connection, &params)?.secret.0;
     if group.client.json {
         let text = Zeroizing::new(BASE64.encode(value.expose_secret()));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use fnox_core::ExitStatus;
 use fnox_store_sqlite::SqliteStore;
+use fnox_vault::key_source::KeySourceSpec;
 use fnox_vault::server::{BackupHook, Limits, Server};
 use fnox_vault::store::LiveSecrets;
 use fnox_vault::{Engine, Identity};
@@ -13,6 +14,7 @@ use crate::args::vault::VaultServeArgs;
 use crate::error::CliError;
 use crate::exec::hardening;
 use crate::vault::assemble::{self, store_failed};
+use crate::vault::mints::VaultMints;
 use crate::vault::project::ProjectSecrets;
 use crate::vault::running::{Signals, sign_checkpoint, sign_checkpoints};
 use crate::vault::settings::{LimitSettings, Overrides, Settings};
@@ -20,6 +22,11 @@ use crate::vault::{audit_stream, doors};
 
 pub(super) fn run(app: &App, args: &VaultServeArgs) -> Result<ExitStatus, CliError> {
     let settings = Settings::load(app, args.vault_config.as_deref(), &overrides(args))?;
+    let hidden: Vec<&str> = match &settings.key {
+        KeySourceSpec::Env(variable) => vec![variable],
+        _ => Vec::new(),
+    };
+    let mints = VaultMints::new(&app.for_server(&hidden), &settings, args.from_project)?;
     let live: Option<Arc<dyn LiveSecrets>> = if args.from_project {
         Some(Arc::new(ProjectSecrets::new(app, &settings.key)?))
     } else {
@@ -33,7 +40,7 @@ pub(super) fn run(app: &App, args: &VaultServeArgs) -> Result<ExitStatus, CliErr
         .enable_all()
         .build()
         .map_err(CliError::Output)?;
-    let outcome = runtime.block_on(serve(app, &settings, live));
+    let outcome = runtime.block_on(serve(app, &settings, live, mints));
     // A provider or a disk that hangs must not keep the vault from ending.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     outcome.map(|()| ExitStatus::Success)
@@ -57,6 +64,7 @@ async fn serve(
     app: &App,
     settings: &Settings,
     live: Option<Arc<dyn LiveSecrets>>,
+    mints: VaultMints,
 ) -> Result<(), CliError> {
     // First, so that none ends the vault half-way through its start.
     let mut signals = Signals::receive()?;
@@ -78,6 +86,10 @@ async fn serve(
             .await
             .map_err(assemble::engine_failed)?;
     }
+    if !mints.is_empty() {
+        let lent = engine.lend_mints(Arc::new(mints)).await;
+        lent.map_err(assemble::engine_failed)?;
+    }
     let doors = doors::open(app, settings).await?;
     let mut server = Server::new(engine.clone(), limits(&settings.limits));
     if let Some(sqlite) = open.sqlite {
@@ -90,6 +102,7 @@ async fn serve(
     tell_of_weaknesses(app, &engine).await;
     let checkpoints = tokio::spawn(sign_checkpoints(engine.clone(), settings.audit.clone()));
     server.serve(signals.end(&engine, &settings.policy)).await;
+    engine.close_minted().await;
     checkpoints.abort();
     if let Some(path) = settings
         .audit
