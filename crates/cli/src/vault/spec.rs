@@ -91,7 +91,7 @@ pub static VAULT: Section = Section {
         key(
             "mint",
             Kind::Opaque,
-            "`[mint.NAME]`: credentials that are made when a lease of NAME is used, and withdrawn when it is over. The keys of a `[leases.NAME]` of the same `type` (see docs/leases), and `masters`, `description`, `per_operation` and `variable`. Read when the vault starts.",
+            "`[mint.NAME]`: credentials that are made when a lease of NAME is used, and withdrawn when it is over. The keys of a `[leases.NAME]` of the same `type` (see docs/leases), and `masters`, `description`, `per_operation` and `variable`. Read when the vault starts. Default: none.",
         ),
     ],
 };
