@@ -1,0 +1,4 @@
+//! The gateway's parts against real sockets.
+
+#[cfg(test)]
+mod dial;
