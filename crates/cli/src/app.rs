@@ -231,6 +231,14 @@ impl App {
     }
 
     /// How long the parts of minting a lease may take.
+    /// The same with one profile, or with none.
+    pub(crate) fn for_profile(&self, profile: Option<&ProfileName>) -> Self {
+        Self {
+            profiles: profile.into_iter().cloned().collect(),
+            ..self.clone()
+        }
+    }
+
     /// The same without these variables, and without anybody at the terminal: whoever waits for a server's answer is
     /// not there.
     pub(crate) fn for_server<N: AsRef<str>>(&self, hidden: &[N]) -> Self {

@@ -3,6 +3,7 @@
 pub(crate) mod credential;
 mod data;
 mod lease;
+mod lifecycle;
 mod provider;
 mod run;
 pub(crate) mod serve;
@@ -21,6 +22,7 @@ pub(crate) use self::data::{
 pub(crate) use self::lease::{
     CreateArgs, LeaseArgs, LeaseCommand, LeaseFormat, LeaseListArgs, RevokeArgs,
 };
+pub(crate) use self::lifecycle::{LifecycleArgs, LifecycleCommand, OffboardArgs};
 pub(crate) use self::provider::{ProviderAddArgs, ProviderArgs, ProviderCommand, ProviderTestArgs};
 pub(crate) use self::run::{ExecArgs, RunArgs};
 pub(crate) use self::value::{GetArgs, ListArgs, RemoveArgs, SetArgs};
@@ -145,6 +147,8 @@ pub(crate) enum Command {
     Secret(team::SecretArgs),
     /// Decide about requests for secrets of the team server
     Approve(team::ApproveArgs),
+    /// Steps for people who leave
+    Lifecycle(LifecycleArgs),
     /// age keys
     #[command(subcommand)]
     Age(AgeCommand),

@@ -6,7 +6,7 @@ mod check;
 mod completion;
 mod config_files;
 mod credential;
-mod definition;
+pub(crate) mod definition;
 mod doctor;
 mod exec;
 mod export;
@@ -14,12 +14,13 @@ mod get;
 mod import;
 mod init;
 mod lease;
+mod lifecycle;
 mod list;
 mod login;
 pub(crate) mod masters;
 mod profiles;
 mod provider;
-mod reencrypt;
+pub(crate) mod reencrypt;
 mod remove;
 mod secret;
 mod selection;
@@ -85,6 +86,7 @@ fn dispatch(app: &App, command: Command) -> Result<ExitStatus, CliError> {
         Command::Logout(args) => done(login::logout(app, &args)),
         Command::Secret(args) => done(secret::run(app, &args)),
         Command::Approve(args) => done(approve::run(app, &args)),
+        Command::Lifecycle(args) => done(lifecycle::run(app, &args)),
         Command::Age(command) => done(age::run(app, command)),
         Command::ConfigFiles(args) => done(config_files::run(app, &args)),
         Command::Completion(args) => done(completion::run(app, &args)),

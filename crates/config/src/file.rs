@@ -26,6 +26,8 @@ pub struct Body {
     pub leases: IndexMap<LeaseName, LeaseConfig>,
     /// `[targets]`
     pub targets: IndexMap<String, Fields>,
+    /// `[people]`
+    pub people: IndexMap<String, Fields>,
     /// `default_provider`
     pub default_provider: Option<(ProviderName, Location)>,
 }
@@ -131,6 +133,7 @@ pub(crate) fn absorb(lower: &mut Body, upper: Body) {
     lower.secrets.extend(upper.secrets);
     lower.leases.extend(upper.leases);
     lower.targets.extend(upper.targets);
+    lower.people.extend(upper.people);
     if upper.default_provider.is_some() {
         lower.default_provider = upper.default_provider;
     }
@@ -216,6 +219,13 @@ fn read_body(reader: &Reader, table: &dyn TableLike, fields: &Fields) -> Result<
     for_each(reader, table, "targets", |key, item, place| {
         let target = read_target(reader, key, item, &place)?;
         body.targets.insert(key.to_owned(), target);
+        Ok(())
+    })?;
+    for_each(reader, table, "people", |key, item, place| {
+        let entry = reader.table(item, key, &place, "a table")?;
+        let what = format!("the person `{key}`");
+        let person = reader.fields(entry, place, &[spec::PERSON.fields], &what)?;
+        body.people.insert(key.to_owned(), person);
         Ok(())
     })?;
     for_each(reader, table, "files", |key, item, place| {

@@ -65,6 +65,8 @@ pub struct Settings {
     pub ledger_key: Option<LedgerKey>,
     /// Push targets, as written.
     pub targets: IndexMap<String, Fields>,
+    /// `[people.NAME]`
+    pub people: IndexMap<String, Fields>,
     /// `[daemon]`, `[mcp]`, `[proxy]`, `[audit]`, by name.
     pub sections: IndexMap<&'static str, Fields>,
 }

@@ -34,6 +34,7 @@ pub fn json_schema() -> Value {
         "lease": one_of(spec::LEASES.iter().map(|s| (s.name, s.fields)), spec::LEASE_COMMON.fields),
         "target": one_of(spec::TARGETS.iter().map(|s| (s.name, s.fields)), spec::TARGET_COMMON.fields),
         "file": object(spec::FILES.doc, &[spec::FILES.fields]),
+        "person": object(spec::PERSON.doc, &[spec::PERSON.fields]),
         "profile": profile(),
         "secretReference": {
             "type": "object",
@@ -55,17 +56,19 @@ pub fn of_section(title: &str, section: &'static Section) -> Value {
 }
 
 /// Tables of named entries, and the definition of an entry.
-const ENTRIES: [(&str, &str); 5] = [
+const ENTRIES: [(&str, &str); 6] = [
     ("providers", "provider"),
     ("secrets", "secret"),
     ("leases", "lease"),
     ("targets", "target"),
     ("files", "file"),
+    ("people", "person"),
 ];
 
 fn profile() -> Value {
     let mut profile = object(spec::PROFILE.doc, &[spec::PROFILE.fields]);
-    for (key, reference) in ENTRIES {
+    let of_profiles = |key: &str| spec::PROFILE.fields.iter().any(|field| field.name == key);
+    for (key, reference) in ENTRIES.into_iter().filter(|(key, _)| of_profiles(key)) {
         profile["properties"][key] = table_of(reference);
     }
     profile["patternProperties"] = json!({ "^[A-Z_][A-Z0-9_]*$": { "$ref": "#/$defs/secret" } });

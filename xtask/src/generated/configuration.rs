@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use fnox_config::spec::{
-    AGE, AUDIT, Capability, DAEMON, FILES, Field, Kind, LEASE_COMMON, LEASES, LEDGER, MCP, PROFILE,
-    PROJECT, PROVIDER_COMMON, PROVIDERS, PROXY, PROXY_RULE, SECRET, SYNC, Section, TARGET_COMMON,
-    TARGETS, TOP_LEVEL,
+    AGE, AUDIT, Capability, DAEMON, FILES, Field, Kind, LEASE_COMMON, LEASES, LEDGER, MCP, PERSON,
+    PROFILE, PROJECT, PROVIDER_COMMON, PROVIDERS, PROXY, PROXY_RULE, SECRET, SYNC, Section,
+    TARGET_COMMON, TARGETS, TOP_LEVEL,
 };
 
 use super::{NOTICE, cell};
@@ -65,6 +65,7 @@ pub(super) fn page() -> String {
     for part in [&LEDGER, &AGE, &PROJECT, &FILES] {
         section(&mut text, part);
     }
+    section(&mut text, &PERSON);
     section(&mut text, &TARGET_COMMON);
     for target in TARGETS {
         let _ = write!(text, "\n### Target `{}`\n\n", target.name);

@@ -57,6 +57,8 @@ mod lease_support;
 #[cfg(test)]
 mod leases;
 #[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
 mod provider;
 #[cfg(test)]
 mod reencrypt;
@@ -108,7 +110,6 @@ mod team_stand_in;
 mod team_support;
 #[cfg(test)]
 mod telemetry;
-#[cfg(feature = "opentelemetry")]
 #[cfg(test)]
 mod telemetry_collector;
 #[cfg(test)]

@@ -154,6 +154,7 @@ impl Merged {
         }
         settings.default_provider = body.default_provider;
         settings.targets = body.targets;
+        settings.people = body.people;
         let config = Config {
             profiles: active,
             selected_profiles: selected,

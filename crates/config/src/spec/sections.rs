@@ -91,6 +91,11 @@ pub static TOP_LEVEL: Section = Section {
             Kind::Opaque,
             "Whole files kept by a provider; only in the global file.",
         ),
+        Field::optional(
+            "people",
+            Kind::Opaque,
+            "Who has access, for `fnox lifecycle offboard`: `[people.NAME]`.",
+        ),
         Field::optional("plugins", Kind::TextMap, "Sources of Lua plugins."),
         Field::optional(
             "daemon",
@@ -428,6 +433,29 @@ pub static PROVIDER_COMMON: Section = Section {
             "daemon_cache",
             Kind::Flag,
             "Whether the daemon may keep its values (default true).",
+        ),
+    ],
+};
+
+/// `[people.NAME]`
+pub static PERSON: Section = Section {
+    heading: "[people.NAME]",
+    doc: "A person who has access, and by what. `fnox lifecycle offboard` reads it.",
+    fields: &[
+        Field::optional(
+            "email",
+            Kind::Text,
+            "The address by which an identity provider and the team server know the person.",
+        ),
+        Field::optional(
+            "recipients",
+            Kind::TextList,
+            "The person's age and SSH recipients.",
+        ),
+        Field::optional(
+            "accounts",
+            Kind::TextMap,
+            "Names of the person elsewhere, for example `{ github = \"alice\" }`.",
         ),
     ],
 };

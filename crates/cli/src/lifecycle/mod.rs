@@ -1,0 +1,8 @@
+//! A person leaves: what has to be done, from the project's own configuration, and the part that fnox can do.
+
+pub(crate) mod apply;
+pub mod documents;
+mod person;
+pub(crate) mod plan;
+mod sessions;
+mod views;
