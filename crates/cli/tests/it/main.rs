@@ -110,6 +110,7 @@ mod team_stand_in;
 mod team_support;
 #[cfg(test)]
 mod telemetry;
+#[cfg(feature = "opentelemetry")]
 #[cfg(test)]
 mod telemetry_collector;
 #[cfg(test)]
