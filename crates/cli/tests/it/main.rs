@@ -59,6 +59,8 @@ mod leases;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod modernization;
+#[cfg(test)]
 mod provider;
 #[cfg(test)]
 mod reencrypt;

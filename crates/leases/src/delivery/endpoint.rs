@@ -182,7 +182,7 @@ impl Plan<'_> {
         }
         match served.shape() {
             Shape::Plain => Ok(()),
-            Shape::Aws => self.aws(number, environment),
+            Shape::Aws => self.aws(number, served, environment),
             Shape::Azure(identity) => {
                 let door = Door::Azure(identity.clone());
                 self.azure(number, door, environment);
@@ -192,7 +192,12 @@ impl Plan<'_> {
         }
     }
 
-    fn aws(&mut self, number: usize, environment: &mut EndpointEnvironment) -> io::Result<()> {
+    fn aws(
+        &mut self,
+        number: usize,
+        served: &Served,
+        environment: &mut EndpointEnvironment,
+    ) -> io::Result<()> {
         let token = token();
         let token_file = self.files.write(&format!("aws-{number}.token"), &token)?;
         let settings = aws_config::without_credentials(self.surroundings.env);
@@ -213,6 +218,8 @@ impl Plan<'_> {
         environment.put("AWS_CONFIG_FILE", config.text()?);
         environment.put("AWS_SHARED_CREDENTIALS_FILE", nothing.text()?);
         environment.put("AWS_EC2_METADATA_DISABLED", "true".to_owned());
+        // The endpoint gives keys alone: where they are to be used stays a variable.
+        environment.set.extend(served.aws_region());
         environment
             .remove
             .extend(shape::AWS_CONFLICTS.map(str::to_owned));

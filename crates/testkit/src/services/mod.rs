@@ -63,6 +63,15 @@ pub fn boto3_python() -> PathBuf {
     existing(PathBuf::from(variable("FNOX_TEST_BOTO3_PYTHON")))
 }
 
+/// A Python interpreter that has aioboto3 and FastAPI.
+///
+/// # Panics
+/// If it is not there.
+#[must_use]
+pub fn aioboto3_python() -> PathBuf {
+    existing(PathBuf::from(variable("FNOX_TEST_AIOBOTO3_PYTHON")))
+}
+
 /// A Python interpreter that has AWS's iam-rolesanywhere-session.
 ///
 /// # Panics

@@ -14,6 +14,9 @@ use fnox_core::{LeaseName, SecretString};
 use crate::delivery::Current;
 use crate::manager::Held;
 
+/// Where programs look for the region: the SDKs' own variable, and that of the AWS CLI and botocore.
+const AWS_REGION: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+
 /// What AWS SDKs would look at before the container (protocol page, "AWS").
 pub(super) const AWS_CONFLICTS: [&str; 15] = [
     "AWS_ACCESS_KEY_ID",
@@ -109,6 +112,13 @@ impl Served {
 
     pub(super) fn google_token(&self) -> io::Result<SecretString> {
         google_token(&self.first)
+    }
+
+    /// The region that the lease makes, if it does.
+    pub(super) fn aws_region(&self) -> Vec<(String, SecretString)> {
+        let variables = self.first.credential.variables.iter();
+        let regions = variables.filter(|(name, _)| AWS_REGION.contains(&name.as_str()));
+        regions.cloned().collect()
     }
 
     pub(super) fn into_current(self) -> Arc<dyn Current> {
