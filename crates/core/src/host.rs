@@ -60,6 +60,33 @@ impl Host {
         self.port
     }
 
+    /// The same host with `port`, unless it names one already.
+    #[must_use]
+    pub fn with_default_port(mut self, port: u16) -> Self {
+        self.port = self.port.or(Some(port));
+        self
+    }
+
+    /// How a URL or `Host` names it (RFC 3986, section 3.2.2): an IPv6 address in brackets, and the port unless
+    /// it is `default_port`.
+    ///
+    /// ```
+    /// # use fnox_core::Host;
+    /// assert_eq!(Host::parse("[::1]:443").unwrap().authority(443), "[::1]");
+    /// assert_eq!(Host::parse("example.com:8443").unwrap().authority(443), "example.com:8443");
+    /// ```
+    #[must_use]
+    pub fn authority(&self, default_port: u16) -> String {
+        let name = match self.name {
+            HostName::Ip(IpAddr::V6(ip)) => format!("[{ip}]"),
+            _ => self.name(),
+        };
+        match self.port {
+            Some(port) if port != default_port => format!("{name}:{port}"),
+            _ => name,
+        }
+    }
+
     /// The address, if it is one.
     #[must_use]
     pub fn ip(&self) -> Option<IpAddr> {

@@ -30,7 +30,7 @@ pub use decide::{Decision, Policy, Question};
 pub use finding::{Finding, Loaded, PolicyError, Severity};
 pub use hours::Window;
 pub use pattern::NamePattern;
-pub use rate::{Rate, RateLimits, TooFast};
+pub use rate::{RateLimits, TooFast};
 pub use rule::{Effect, HostSet, Rule, Terms};
 
 /// What `fnox vault init` writes: it denies everything, and shows how to allow something.

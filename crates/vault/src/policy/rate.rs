@@ -1,104 +1,16 @@
 //! How fast leases are granted.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use fnox_core::{AgentId, Clock};
+use fnox_core::{AgentId, Clock, Rate};
 use governor::clock::Clock as GovernorClock;
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 
 use super::rule::Rule;
-
-/// So many in so much time, for example `10/m`.
-///
-/// The whole number may be used up at once; after that, they come back evenly. So in any stretch of time there
-/// are at most twice as many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Rate {
-    count: NonZeroU32,
-    per: Unit,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Unit {
-    Second,
-    Minute,
-    Hour,
-}
-
-impl Rate {
-    /// The greatest number of a rate.
-    pub const MOST: u32 = 1_000_000;
-
-    /// Reads `10/m`, `1/s`, `100/h`.
-    ///
-    /// # Errors
-    /// [`InvalidRate`], whatever is wrong.
-    pub(super) fn parse(text: &str) -> Result<Self, InvalidRate> {
-        let (count, unit) = text.split_once('/').ok_or(InvalidRate)?;
-        if !count.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(InvalidRate);
-        }
-        let count: NonZeroU32 = count.parse().map_err(|_| InvalidRate)?;
-        if count.get() > Self::MOST {
-            return Err(InvalidRate);
-        }
-        let per = match unit {
-            "s" => Unit::Second,
-            "m" => Unit::Minute,
-            "h" => Unit::Hour,
-            _ => return Err(InvalidRate),
-        };
-        Ok(Self { count, per })
-    }
-
-    /// How many.
-    #[must_use]
-    pub fn count(&self) -> NonZeroU32 {
-        self.count
-    }
-
-    /// In how much time.
-    #[must_use]
-    pub fn per(&self) -> Duration {
-        Duration::from_secs(match self.per {
-            Unit::Second => 1,
-            Unit::Minute => 60,
-            Unit::Hour => 3600,
-        })
-    }
-
-    fn quota(self) -> Quota {
-        match self.per {
-            Unit::Second => Quota::per_second(self.count),
-            Unit::Minute => Quota::per_minute(self.count),
-            Unit::Hour => Quota::per_hour(self.count),
-        }
-    }
-}
-
-impl fmt::Display for Rate {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = match self.per {
-            Unit::Second => 's',
-            Unit::Minute => 'm',
-            Unit::Hour => 'h',
-        };
-        write!(formatter, "{}/{unit}", self.count)
-    }
-}
-
-/// A text is not a rate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "it is not a rate: write a number from 1 to 1000000 and a unit, as in `1/s`, `10/m` or `100/h`"
-)]
-pub(super) struct InvalidRate;
 
 /// An agent got leases faster than the rule allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -167,9 +79,18 @@ impl RateLimits {
         let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
         let limiter = limiters.entry(rate).or_insert_with(|| {
             let store = HashMapStateStore::default();
-            Arc::new(RateLimiter::new(rate.quota(), store, self.clock.clone()))
+            Arc::new(RateLimiter::new(quota(rate), store, self.clock.clone()))
         });
         Arc::clone(limiter)
+    }
+}
+
+/// The rate as governor wants it.
+fn quota(rate: Rate) -> Quota {
+    match rate.per().as_secs() {
+        1 => Quota::per_second(rate.count()),
+        60 => Quota::per_minute(rate.count()),
+        _ => Quota::per_hour(rate.count()),
     }
 }
 

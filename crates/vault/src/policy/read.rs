@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fnox_core::{Lifetime, VaultName};
+use fnox_core::{Lifetime, Rate, VaultName};
 use fnox_vault_wire::methods::Delivery;
 use jiff::tz::TimeZone;
 use toml_edit::{Document, Item, TableLike};
@@ -12,7 +12,6 @@ use super::decide::Policy;
 use super::fields::Fields;
 use super::finding::{Loaded, PolicyError, Report};
 use super::hours::Window;
-use super::rate::Rate;
 use super::rule::{Effect, Rule, Terms};
 use super::zerolease;
 

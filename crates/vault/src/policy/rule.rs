@@ -3,12 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use fnox_core::{Host, HostPattern, Lifetime};
+use fnox_core::{Host, HostPattern, Lifetime, Rate};
 use fnox_vault_wire::methods::Delivery;
 
 use super::hours::{Moment, Window};
 use super::pattern::NamePattern;
-use super::rate::Rate;
 
 /// What a rule does where it matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
