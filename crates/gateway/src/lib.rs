@@ -4,6 +4,10 @@
 //! is made from it and from nothing else. Whatever could be read in two ways is refused.
 
 pub mod destination;
+pub mod injection;
+pub mod policy;
 pub mod refusal;
+pub mod request;
+pub mod rule;
 
 pub use refusal::{Reason, Refusal};

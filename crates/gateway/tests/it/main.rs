@@ -1,4 +1,16 @@
-//! The gateway's parts against real sockets.
+//! The gateway's parts, from outside and against real sockets.
 
 #[cfg(test)]
+mod binding;
+#[cfg(test)]
+mod canonical;
+#[cfg(test)]
 mod dial;
+#[cfg(test)]
+mod framing;
+#[cfg(test)]
+mod paths;
+#[cfg(test)]
+mod policy;
+#[cfg(test)]
+mod support;
