@@ -1,9 +1,29 @@
-//! Where in a request a credential goes.
+//! Where in a request a credential goes, and how it gets there.
+//!
+//! [`plan`] says, before any credential is asked for, which rules put one in and finds every placeholder that
+//! stands where it may not. [`inject`] puts one credential into its place, and [`check_none_left`] looks once
+//! more at what will be sent: a placeholder that nothing was put in for never leaves.
 
-use std::fmt;
+mod basic;
+mod body;
+mod cookie;
+mod format;
+mod header;
+mod path;
+mod plan;
+mod query;
 
+use fnox_core::SecretString;
 use http::HeaderName;
 use http::header::AUTHORIZATION;
+
+pub use self::body::inject_into_body;
+pub use self::format::{HeaderFormat, InvalidHeaderFormat};
+pub use self::plan::{Planned, check_none_left, plan};
+use crate::placeholder::Place;
+use crate::refusal::{Reason, Refusal};
+use crate::request::{CanonicalRequest, percent};
+use crate::rule::{CredentialRef, Mode, Rule};
 
 /// The one place of a rule's credential. Nothing else of a request may hold its placeholder.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -27,23 +47,32 @@ pub enum Injection {
         /// Its name.
         name: String,
     },
-    /// A segment of the path, or a part of one. There is nothing to set, so a client must send a placeholder.
+    /// A segment of the path, or a part of one, where a placeholder stands.
     Path,
     /// The value of a cookie.
     Cookie {
         /// Its name.
         name: String,
     },
-    /// A text in a body of JSON.
+    /// A text in a body of JSON, where a placeholder stands.
     Json {
         /// Where, as a JSON pointer (RFC 6901), for example `/auth/token`.
         pointer: String,
     },
-    /// A field of a form's body (`application/x-www-form-urlencoded`).
+    /// A field of a form's body (`application/x-www-form-urlencoded`), where a placeholder stands.
     Form {
         /// Its name.
         name: String,
     },
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Injected {
+    /// What went in.
+    pub credential: CredentialRef,
+    /// Where it is now.
+    pub place: Place,
 }
 
 impl Default for Injection {
@@ -55,55 +84,170 @@ impl Default for Injection {
     }
 }
 
-/// What is around a credential in a header field, for example `Bearer {}`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct HeaderFormat {
-    before: String,
-    after: String,
-}
+impl Injection {
+    /// Whether a credential can be put there without a placeholder to take the place of.
+    #[must_use]
+    pub fn can_be_set(&self) -> bool {
+        !matches!(self, Self::Path) && !self.is_in_body()
+    }
 
-/// A text is not the format of a field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "a format has `{{}}` once, where the credential goes, and nothing but visible ASCII characters and spaces around it"
-)]
-pub struct InvalidHeaderFormat;
+    /// Whether it is in the body, which [`plan`] and [`inject`] do not see: [`inject_into_body`] does.
+    #[must_use]
+    pub fn is_in_body(&self) -> bool {
+        matches!(self, Self::Json { .. } | Self::Form { .. })
+    }
 
-impl HeaderFormat {
-    /// Reads a format.
-    ///
-    /// # Errors
-    /// [`InvalidHeaderFormat`]
-    pub fn parse(text: &str) -> Result<Self, InvalidHeaderFormat> {
-        let (before, after) = text.split_once("{}").ok_or(InvalidHeaderFormat)?;
-        let is_plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-        if after.contains("{}") || !is_plain {
-            return Err(InvalidHeaderFormat);
+    /// Whether a placeholder may stand at `place` of `request`.
+    fn admits(&self, request: &CanonicalRequest, place: &Place) -> bool {
+        match (self, place) {
+            (Self::Header { name, .. }, Place::Header(at)) => name == at,
+            // Without a format, a client may say it with the scheme that it likes.
+            (Self::Header { name, format: None }, Place::Basic) => *name == AUTHORIZATION,
+            (Self::Basic { .. }, Place::Basic) | (Self::Path, Place::Segment(_)) => true,
+            (Self::Query { name }, Place::Parameter(index)) => request
+                .query()
+                .parameters()
+                .nth(*index)
+                .is_some_and(|parameter| parameter.is_named(name)),
+            (Self::Cookie { name }, Place::Header(at)) => {
+                *at == http::header::COOKIE && cookie::is_there_once(request, name)
+            }
+            _ => false,
         }
-        Ok(Self {
-            before: before.to_owned(),
-            after: after.to_owned(),
-        })
+    }
+
+    /// Whether both put a credential into the same place.
+    fn is_same_place(&self, other: &Self) -> bool {
+        let field = |injection: &Self| match injection {
+            Self::Header { name, .. } => Some(name.clone()),
+            Self::Basic { .. } => Some(AUTHORIZATION),
+            _ => None,
+        };
+        self == other || field(self).is_some_and(|name| field(other) == Some(name))
+    }
+
+    /// Where it puts a credential, for people.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Header { name, .. } => format!("the field `{name}`"),
+            Self::Basic { .. } => "the password of `authorization: Basic`".to_owned(),
+            Self::Query { name } => format!("the query parameter `{name}`"),
+            Self::Path => "the path".to_owned(),
+            Self::Cookie { name } => format!("the cookie `{name}`"),
+            Self::Json { pointer } => format!("`{pointer}` of a JSON body"),
+            Self::Form { name } => format!("the field `{name}` of a form"),
+        }
     }
 }
 
-impl fmt::Display for HeaderFormat {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}{{}}{}", self.before, self.after)
+/// Puts `value` into the place that `planned` names.
+///
+/// # Errors
+/// [`Reason::Credential`] if the value cannot stand there, without a word of it; [`Reason::Ambiguous`] if the
+/// client sent the same field twice, or in two spellings; [`Reason::Placeholder`] if the placeholder is not
+/// where [`plan`] found it. Then the request must not be sent.
+pub fn inject(
+    request: &mut CanonicalRequest,
+    planned: &Planned<'_>,
+    value: &SecretString,
+) -> Result<Injected, Refusal> {
+    let rule = planned.rule();
+    is_one_line(rule, value)?;
+    let swapped = planned.swapped();
+    let place = match &rule.injection {
+        Injection::Header { name, format } => match swapped {
+            Some((text, Place::Basic)) => basic::swap(request, rule, None, text, value)?,
+            other => {
+                let text = other.map(|(text, _)| text);
+                header::inject(request, rule, (name, format.as_ref()), text, value)?
+            }
+        },
+        Injection::Basic { username } => match swapped {
+            Some((text, _)) => basic::swap(request, rule, username.as_deref(), text, value)?,
+            None => basic::set(request, rule, username.as_deref(), value)?,
+        },
+        Injection::Query { name } => {
+            query::inject(request, rule, name, swapped.map(|(text, _)| text), value)?
+        }
+        Injection::Path => path::swap(request, rule, swapped, value)?,
+        Injection::Cookie { name } => {
+            cookie::inject(request, rule, name, swapped.map(|(text, _)| text), value)?
+        }
+        Injection::Json { .. } | Injection::Form { .. } => return Err(moved(rule)),
+    };
+    Ok(Injected {
+        credential: rule.credential.clone(),
+        place,
+    })
+}
+
+/// Line ends and NUL end things almost everywhere, so they go nowhere.
+fn is_one_line(rule: &Rule, value: &SecretString) -> Result<(), Refusal> {
+    let text = value.expose_secret();
+    if text.is_empty() {
+        return Err(unfit(rule, "is empty"));
+    }
+    if text.contains(['\r', '\n', '\0']) {
+        return Err(unfit(
+            rule,
+            "has a line end or a NUL, which no request can carry",
+        ));
+    }
+    Ok(())
+}
+
+/// The value cannot stand there. Nothing is said about which character of it.
+fn unfit(rule: &Rule, problem: &str) -> Refusal {
+    Refusal::new(
+        Reason::Credential,
+        format!("the value of `{}` {problem}", rule.credential),
+    )
+    .by_rule(&rule.name)
+}
+
+/// The placeholder is not where it was seen.
+fn moved(rule: &Rule) -> Refusal {
+    Refusal::new(
+        Reason::Placeholder,
+        format!(
+            "the placeholder of `{}` is not once, as it is, in {}",
+            rule.credential,
+            rule.injection.describe()
+        ),
+    )
+    .by_rule(&rule.name)
+}
+
+fn ambiguous(rule: &Rule, problem: &str) -> Refusal {
+    Refusal::new(Reason::Ambiguous, problem).by_rule(&rule.name)
+}
+
+/// The placeholder as it is written in `text`: signs of `=` at its end may be encoded or not.
+fn as_sent(text: &str, placeholder: &str) -> Option<String> {
+    [placeholder.to_owned(), percent::encode(placeholder)]
+        .into_iter()
+        .find(|spelling| text.contains(spelling.as_str()))
+}
+
+/// `text` with the only `placeholder` in it replaced.
+fn swap_once(rule: &Rule, text: &str, placeholder: &str, value: &str) -> Result<String, Refusal> {
+    match text.split_once(placeholder) {
+        Some((before, after)) if !after.contains(placeholder) => {
+            // In one piece, so that no shorter copies of the value are left behind.
+            let mut swapped = String::with_capacity(before.len() + value.len() + after.len());
+            swapped.push_str(before);
+            swapped.push_str(value);
+            swapped.push_str(after);
+            Ok(swapped)
+        }
+        _ => Err(moved(rule)),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_format_has_one_place_for_the_credential() {
-        for text in ["{}", "Bearer {}", "token {}", "Key=\"{}\", v=1"] {
-            assert_eq!(HeaderFormat::parse(text).unwrap().to_string(), text);
-        }
-        for text in ["", "Bearer", "{} {}", "a\n{}", "\u{fc}{}"] {
-            assert!(HeaderFormat::parse(text).is_err(), "{text:?}");
-        }
+impl Rule {
+    /// Whether the rule puts its credential into every request.
+    fn is_set(&self) -> bool {
+        self.mode == Mode::Set && self.injection.can_be_set()
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod destination;
 pub mod injection;
+pub mod placeholder;
 pub mod policy;
 pub mod refusal;
 pub mod request;

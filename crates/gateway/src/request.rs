@@ -20,7 +20,7 @@ mod target;
 use std::fmt;
 
 use fnox_core::Host;
-use http::header::{CONNECTION, HOST, TE, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, UPGRADE};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
@@ -29,7 +29,7 @@ pub use self::fields::{MAX_FIELD_BYTES, MAX_FIELDS};
 pub use self::framing::BodyLength;
 pub use self::method::takes_credentials;
 pub use self::path::Path;
-pub(crate) use self::path::canonical_segment;
+pub(crate) use self::path::{canonical_segment, encoded_segment};
 pub use self::query::{Parameter, Query};
 use crate::refusal::{Reason, Refusal};
 
@@ -267,6 +267,13 @@ impl CanonicalRequest {
         self.is_websocket
     }
 
+    /// States how long the body is now, after something in it was replaced.
+    pub fn set_body_length(&mut self, bytes: u64) {
+        self.body = BodyLength::Known(bytes);
+        self.headers
+            .insert(CONTENT_LENGTH, HeaderValue::from(bytes));
+    }
+
     /// `Host` or `:authority`: the port only if it is not the scheme's own.
     #[must_use]
     pub fn authority(&self) -> String {
@@ -281,6 +288,21 @@ impl CanonicalRequest {
             return self.path.to_string();
         }
         format!("{}?{}", self.path, self.query)
+    }
+
+    /// The path to write a credential to.
+    pub(crate) fn path_mut(&mut self) -> &mut Path {
+        &mut self.path
+    }
+
+    /// The query to write a credential to.
+    pub(crate) fn query_mut(&mut self) -> &mut Query {
+        &mut self.query
+    }
+
+    /// The fields to write a credential to.
+    pub(crate) fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.headers
     }
 
     fn path_and_query(&self) -> Result<PathAndQuery, Refusal> {

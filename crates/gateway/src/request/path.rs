@@ -1,6 +1,5 @@
 //! The path of a request, in the one form in which it is judged and sent.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use super::percent;
@@ -47,21 +46,13 @@ impl Path {
         self.0[1..].split('/')
     }
 
-    /// The segments decoded.
-    pub fn decoded_segments(&self) -> impl Iterator<Item = Cow<'_, str>> {
-        self.segments().map(decoded)
-    }
-
-    /// Puts another segment in the place of the one at `index`, counted from 0. The text is taken literally.
-    ///
-    /// # Errors
-    /// [`Reason::Ambiguous`] if it cannot be one segment of a path.
-    pub fn replace_segment(&mut self, index: usize, text: &str) -> Result<(), Refusal> {
-        let segment = canonical_segment(&percent::encode(text)).map_err(ambiguous)?;
+    /// Puts another segment in the place of the one at `index`, counted from 0.
+    pub(crate) fn replace_segment(&mut self, index: usize, segment: &str) -> Result<(), Refusal> {
+        let segment = canonical_segment(segment).map_err(ambiguous)?;
         if segment.is_empty() {
             return Err(ambiguous("would have an empty segment"));
         }
-        let mut path = String::with_capacity(self.0.len() + segment.len());
+        let mut path = String::with_capacity(self.0.len() + segment.len() + 1);
         for (position, old) in self.segments().enumerate() {
             path.push('/');
             path.push_str(if position == index { &segment } else { old });
@@ -115,12 +106,9 @@ pub(crate) fn canonical_segment(segment: &str) -> Result<String, &'static str> {
     Ok(normal)
 }
 
-/// What a segment stands for. Canonical segments are UTF-8.
-pub(crate) fn decoded(segment: &str) -> Cow<'_, str> {
-    match percent::decode(segment) {
-        Cow::Borrowed(_) => Cow::Borrowed(segment),
-        Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
-    }
+/// The segment that stands for `text`, if one does.
+pub(crate) fn encoded_segment(text: &str) -> String {
+    percent::encode_all_but(text, may_stand)
 }
 
 /// What may stand in a segment besides unreserved characters (RFC 3986, section 3.3), without the semicolon.
@@ -162,12 +150,13 @@ mod tests {
     #[test]
     fn segments_can_be_replaced_by_what_stays_one_segment() {
         let mut path = Path::parse("/bot/PLACE/send").unwrap();
-        path.replace_segment(1, "12:a b").unwrap();
-        assert_eq!(path.as_str(), "/bot/12%3Aa%20b/send");
+        path.replace_segment(1, &encoded_segment("12:a b")).unwrap();
+        assert_eq!(path.as_str(), "/bot/12:a%20b/send");
         for text in ["a/b", "..", "", "a\\b", "a%b", "a\nb"] {
-            assert!(path.replace_segment(1, text).is_err(), "{text:?}");
+            let segment = encoded_segment(text);
+            assert!(path.replace_segment(1, &segment).is_err(), "{text:?}");
         }
-        assert_eq!(path.as_str(), "/bot/12%3Aa%20b/send");
+        assert_eq!(path.as_str(), "/bot/12:a%20b/send");
     }
 
     #[test]

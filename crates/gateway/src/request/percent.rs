@@ -34,9 +34,15 @@ pub(crate) fn normalize(
 
 /// `text` with every byte encoded that is not unreserved.
 pub(crate) fn encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
+    encode_all_but(text, |_| false)
+}
+
+/// `text` with every byte encoded that is not unreserved and may not stand either.
+pub(crate) fn encode_all_but(text: &str, may_stand: impl Fn(u8) -> bool) -> String {
+    // A credential may be in it, so it does not grow and leave copies behind.
+    let mut encoded = String::with_capacity(3 * text.len());
     for byte in text.bytes() {
-        if is_unreserved(byte) {
+        if is_unreserved(byte) || may_stand(byte) {
             encoded.push(char::from(byte));
         } else {
             push_encoded(&mut encoded, byte);

@@ -47,12 +47,12 @@ impl Query {
     }
 
     /// The parameters to write to.
-    pub fn parameters_mut(&mut self) -> impl Iterator<Item = &mut Parameter> {
+    pub(crate) fn parameters_mut(&mut self) -> impl Iterator<Item = &mut Parameter> {
         self.0.iter_mut()
     }
 
     /// Adds a parameter at the end. Both texts are taken literally.
-    pub fn push(&mut self, name: &str, value: &str) {
+    pub(crate) fn push(&mut self, name: &str, value: &str) {
         self.0.push(Parameter {
             name: percent::encode(name),
             value: Some(percent::encode(value)),
@@ -72,9 +72,10 @@ impl Parameter {
         })
     }
 
-    /// Puts another value in the place of this one. The text is taken literally.
-    pub fn replace_value(&mut self, text: &str) {
-        self.value = Some(percent::encode(text));
+    /// Puts another value in the place of this one.
+    pub(crate) fn replace_value(&mut self, encoded: &str) -> Result<(), Refusal> {
+        self.value = Some(canonical(encoded)?);
+        Ok(())
     }
 
     /// The name as it is sent.

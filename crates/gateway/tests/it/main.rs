@@ -9,7 +9,11 @@ mod dial;
 #[cfg(test)]
 mod framing;
 #[cfg(test)]
+mod injections;
+#[cfg(test)]
 mod paths;
+#[cfg(test)]
+mod placeholders;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]

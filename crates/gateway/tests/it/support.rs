@@ -1,5 +1,7 @@
 //! Requests and what becomes of them.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use fnox_core::Host;
 use fnox_gateway::request::{Bound, CanonicalRequest, Scheme, Via};
 use fnox_gateway::{Reason, Refusal};
@@ -75,4 +77,9 @@ pub(crate) fn get(target: &str) -> CanonicalRequest {
 #[track_caller]
 pub(crate) fn reason<T: std::fmt::Debug>(outcome: Result<T, Refusal>) -> Reason {
     outcome.unwrap_err().reason
+}
+
+/// `authorization: Basic` of this user name and password.
+pub(crate) fn basic(credentials: &str) -> String {
+    format!("Basic {}", STANDARD.encode(credentials))
 }

@@ -1,0 +1,174 @@
+//! Where in a request placeholders stand, however they are spelled.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use aho_corasick::AhoCorasick;
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use http::header::AUTHORIZATION;
+use http::{HeaderName, HeaderValue};
+
+use super::{Placeholder, Placeholders};
+use crate::refusal::{Reason, Refusal};
+use crate::request::{CanonicalRequest, percent};
+
+/// A placeholder in a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Occurrence {
+    /// Which.
+    pub placeholder: Arc<Placeholder>,
+    /// Where.
+    pub place: Place,
+    /// Whether it is there letter by letter. If not, the case of its letters is another.
+    pub is_exact: bool,
+}
+
+/// A part of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// A segment of the path, counted from 0.
+    Segment(usize),
+    /// The value of a query parameter, counted from 0.
+    Parameter(usize),
+    /// The value of a field.
+    Header(HeaderName),
+    /// Within the base64 of `authorization: Basic`.
+    Basic,
+    /// Where nothing ever goes: method, host, names of parameters and fields, encodings of other kinds.
+    Elsewhere,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Segment(_) => formatter.write_str("in the path"),
+            Self::Parameter(_) => formatter.write_str("in the query"),
+            Self::Header(name) => write!(formatter, "in the field `{name}`"),
+            Self::Basic => formatter.write_str("in `authorization: Basic`"),
+            Self::Elsewhere => formatter.write_str("where no credential goes"),
+        }
+    }
+}
+
+impl Placeholders {
+    /// Every placeholder in `request` but those in its body: as it is, percent-encoded, also several times,
+    /// in base64 of basic authentication, and with letters of another case.
+    ///
+    /// # Errors
+    /// [`Reason::Placeholder`] if there are more placeholders than can be looked for.
+    pub fn find(&self, request: &CanonicalRequest) -> Result<Vec<Occurrence>, Refusal> {
+        if self.entries.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Some(automaton) = self.automaton() else {
+            return Err(Refusal::new(
+                Reason::Placeholder,
+                "there are more placeholders than can be looked for",
+            ));
+        };
+        let mut scan = Scan {
+            entries: &self.entries,
+            automaton,
+            found: Vec::new(),
+        };
+        scan.text(request.method().as_str().as_bytes(), &Place::Elsewhere);
+        scan.text(request.host().name().as_bytes(), &Place::Elsewhere);
+        for (index, segment) in request.path().segments().enumerate() {
+            scan.text(&decoded(segment.as_bytes()), &Place::Segment(index));
+        }
+        scan.query(request);
+        for name in request.headers().keys() {
+            scan.text(name.as_str().as_bytes(), &Place::Elsewhere);
+        }
+        for (name, value) in request.headers() {
+            scan.field(name, value);
+        }
+        Ok(scan.found)
+    }
+}
+
+struct Scan<'a> {
+    entries: &'a [Arc<Placeholder>],
+    automaton: &'a AhoCorasick,
+    found: Vec<Occurrence>,
+}
+
+impl Scan<'_> {
+    /// How many there are in `text`; they are noted to be at `place`.
+    fn text(&mut self, text: &[u8], place: &Place) -> usize {
+        let before = self.found.len();
+        for found in self.automaton.find_overlapping_iter(text) {
+            let placeholder = &self.entries[found.pattern().as_usize()];
+            self.found.push(Occurrence {
+                placeholder: Arc::clone(placeholder),
+                place: place.clone(),
+                is_exact: text[found.range()] == *placeholder.text.as_bytes(),
+            });
+        }
+        self.found.len() - before
+    }
+
+    fn query(&mut self, request: &CanonicalRequest) {
+        let mut count = 0;
+        for (index, parameter) in request.query().parameters().enumerate() {
+            count += self.text(&decoded(parameter.name().as_bytes()), &Place::Elsewhere);
+            let value = decoded(parameter.value().unwrap_or_default().as_bytes());
+            count += self.text(&value, &Place::Parameter(index));
+        }
+        // One that has an equals sign can lie across the borders of parameters.
+        let whole = request.query().to_string();
+        self.more_than(count, &decoded(whole.as_bytes()));
+    }
+
+    fn field(&mut self, name: &HeaderName, value: &HeaderValue) {
+        let count = self.text(value.as_bytes(), &Place::Header(name.clone()));
+        if let Cow::Owned(decoded) = decoded(value.as_bytes()) {
+            self.more_than(count, &decoded);
+        }
+        if let Some(credentials) = basic(value) {
+            let is_read = *name == AUTHORIZATION;
+            let place = if is_read {
+                Place::Basic
+            } else {
+                Place::Elsewhere
+            };
+            self.text(&credentials, &place);
+        }
+    }
+
+    /// Notes those in `text` that were not seen in its parts.
+    fn more_than(&mut self, count: usize, text: &[u8]) {
+        let before = self.found.len();
+        let all = self.text(text, &Place::Elsewhere);
+        self.found.truncate(before + all.saturating_sub(count));
+    }
+}
+
+/// What is in a field of basic authentication (RFC 7617, section 2).
+pub(crate) fn basic(value: &HeaderValue) -> Option<Vec<u8>> {
+    // Servers take it without its padding and with spare bits too, so it is read in that way here.
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &STANDARD,
+        GeneralPurposeConfig::new()
+            .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+            .with_decode_allow_trailing_bits(true),
+    );
+    let value = value.as_bytes().trim_ascii();
+    let (scheme, credentials) = value.split_at_checked("basic".len())?;
+    if !scheme.eq_ignore_ascii_case(b"basic") {
+        return None;
+    }
+    LENIENT.decode(credentials.trim_ascii()).ok()
+}
+
+/// Decoded until it stays the same.
+fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
+    let mut decoded = Cow::Borrowed(text);
+    while let Some(again) = percent::decode_once(&decoded) {
+        decoded = Cow::Owned(again);
+    }
+    decoded
+}
