@@ -230,7 +230,6 @@ impl App {
             .unwrap_or(Duration::from_mins(1))
     }
 
-    /// How long the parts of minting a lease may take.
     /// The same with one profile, or with none.
     pub(crate) fn for_profile(&self, profile: Option<&ProfileName>) -> Self {
         Self {
@@ -249,6 +248,7 @@ impl App {
         }
     }
 
+    /// How long the parts of minting a lease may take.
     pub(crate) fn lease_time_limits(&self) -> TimeLimits {
         let limits = TimeLimits::default();
         let call = self.time_limit(environment::HTTP_TIMEOUT);

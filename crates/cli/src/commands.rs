@@ -1,6 +1,6 @@
 //! One file per command.
 
-mod age;
+pub(crate) mod age;
 mod approve;
 mod check;
 mod completion;
@@ -18,7 +18,7 @@ mod lifecycle;
 mod list;
 mod login;
 pub(crate) mod masters;
-mod profiles;
+pub(crate) mod profiles;
 mod provider;
 pub(crate) mod reencrypt;
 mod remove;

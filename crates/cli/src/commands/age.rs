@@ -1,14 +1,16 @@
 //! `fnox age`: new identities, and whom values are encrypted to.
 
+mod list;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use fnox_config::edit::{Change, Editor};
 use fnox_config::{Config, FileKind, ProviderConfig, trust};
 use fnox_core::Clock as _;
 use fnox_core::age::{self, Recipient};
-use toml_edit::{Array, Decor, DocumentMut, RawString, TableLike, Value};
 use zeroize::Zeroizing;
+
+pub(crate) use self::list::List;
 
 use crate::app::App;
 use crate::args::AgeCommand;
@@ -236,94 +238,6 @@ fn age_provider<'a>(
     }
 }
 
-/// A list of recipients in a file.
-struct List {
-    path: PathBuf,
-    kind: FileKind,
-    table: Vec<String>,
-    /// The table that has `recipients`.
-    entry: String,
-}
-
-impl List {
-    /// Adds a recipient, in the style in which the list is written. `false`: it is there already.
-    fn add(&self, recipient: &Recipient) -> Result<bool, CliError> {
-        let mut editor = Editor::open(&self.path, self.kind.clone())?;
-        let mut list = self.present(editor.text());
-        if list
-            .iter()
-            .filter_map(Value::as_str)
-            .any(|text| is_same(text, recipient))
-        {
-            return Ok(false);
-        }
-        append(&mut list, recipient.as_str());
-        let value = Value::Array(list);
-        if self.table.is_empty() {
-            editor.set_key(&[&self.entry], "recipients", &value)?;
-        } else {
-            let table: Vec<&str> = self.table.iter().map(String::as_str).collect();
-            editor.set(&table, &self.entry, &[("recipients", Change::Set(value))])?;
-        }
-        editor.save()?;
-        Ok(true)
-    }
-
-    fn present(&self, text: &str) -> Array {
-        let Ok(document) = text.parse::<DocumentMut>() else {
-            return Array::new();
-        };
-        let root: &dyn TableLike = document.as_table();
-        let path = self.table.iter().chain(std::iter::once(&self.entry));
-        let entry = path
-            .into_iter()
-            .try_fold(root, |table, key| table.get(key)?.as_table_like());
-        let list = entry
-            .and_then(|entry| entry.get("recipients"))
-            .and_then(toml_edit::Item::as_array);
-        list.cloned().unwrap_or_default()
-    }
-}
-
-/// An SSH key is the same under another comment.
-fn is_same(text: &str, recipient: &Recipient) -> bool {
-    Recipient::parse(text).is_ok_and(|other| other.canonical() == recipient.canonical())
-}
-
-/// A list over several lines gets one more line; a comment behind the last entry stays with that one.
-fn append(recipients: &mut Array, text: &str) {
-    let text_of = |raw: Option<&RawString>| {
-        raw.and_then(RawString::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let last = recipients.iter().last().map(Value::decor);
-    let prefix = text_of(last.and_then(Decor::prefix));
-    if !prefix.contains('\n') {
-        recipients.push(text);
-        return;
-    }
-    let indent = prefix.rsplit('\n').next().unwrap_or_default();
-    let newline = if prefix.contains("\r\n") {
-        "\r\n"
-    } else {
-        "\n"
-    };
-    let behind = text_of(last.and_then(Decor::suffix)) + &text_of(Some(recipients.trailing()));
-    let closing = behind.rsplit('\n').next().unwrap_or_default().to_owned();
-    let behind = behind.trim_end();
-    let mut value = Value::from(text);
-    value
-        .decor_mut()
-        .set_prefix(format!("{behind}{newline}{indent}"));
-    let trailing = format!("{newline}{closing}");
-    if let Some(last) = recipients.iter_mut().last() {
-        last.decor_mut().set_suffix("");
-    }
-    recipients.push_formatted(value);
-    recipients.set_trailing(trailing);
-}
-
 /// The error for a file that must not be replaced.
 pub(super) fn exists_already(path: &Path, hint: &str) -> CliError {
     let reason = format!("it exists already{hint}");
@@ -331,37 +245,5 @@ pub(super) fn exists_already(path: &Path, hint: &str) -> CliError {
         action: "create",
         path: path.to_owned(),
         source: std::io::Error::new(std::io::ErrorKind::AlreadyExists, reason),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn appended(text: &str) -> String {
-        let mut document: DocumentMut = text.parse().unwrap();
-        append(document["recipients"].as_array_mut().unwrap(), "new");
-        document.to_string()
-    }
-
-    #[test]
-    fn a_list_keeps_its_style() {
-        assert_eq!(appended("recipients = []\n"), "recipients = [\"new\"]\n");
-        assert_eq!(
-            appended("recipients = [\"a\"]\n"),
-            "recipients = [\"a\", \"new\"]\n"
-        );
-        assert_eq!(
-            appended("recipients = [\n  \"a\", # Anna\n  # the build machine\n  \"b\",\n]\n"),
-            "recipients = [\n  \"a\", # Anna\n  # the build machine\n  \"b\",\n  \"new\",\n]\n"
-        );
-        assert_eq!(
-            appended("recipients = [\n  \"a\" # Anna\n  ]\n"),
-            "recipients = [\n  \"a\", # Anna\n  \"new\"\n  ]\n"
-        );
-        assert_eq!(
-            appended("recipients = [\n  \"a\"\n]\n"),
-            "recipients = [\n  \"a\",\n  \"new\"\n]\n"
-        );
     }
 }

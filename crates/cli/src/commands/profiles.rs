@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fnox_config::{ConfigError, FileKind, SourceFile};
+use fnox_config::{Config, ConfigError, FileKind, SourceFile};
 use fnox_core::ProfileName;
 
 use crate::app::App;
@@ -48,14 +48,7 @@ fn profiles(app: &App) -> Result<Vec<ListedProfile>, CliError> {
         }
         Err(error) => return Err(error.into()),
     };
-    let mut names = base.known_profiles.clone();
-    if app.explicit_file().is_none() {
-        names.extend(
-            base.files
-                .iter()
-                .flat_map(|file| with_files_of_their_own(file)),
-        );
-    }
+    let names = known(app, &base);
     let mut counts = BTreeMap::from([("default".to_owned(), base.secrets.len())]);
     for name in names {
         if !counts.contains_key(name.as_str()) {
@@ -81,6 +74,16 @@ fn profiles(app: &App) -> Result<Vec<ListedProfile>, CliError> {
         }
     });
     Ok(listed.collect())
+}
+
+/// Every profile that could be active here, also one that has a file of its own.
+pub(crate) fn known(app: &App, base: &Config) -> Vec<ProfileName> {
+    let mut names = base.known_profiles.clone();
+    if app.explicit_file().is_none() {
+        let files = base.files.iter();
+        names.extend(files.flat_map(|file| with_files_of_their_own(file)));
+    }
+    names
 }
 
 /// Profiles that have a file `fnox.NAME.toml` beside a file that was found.

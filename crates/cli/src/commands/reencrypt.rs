@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use fnox_config::edit::{Change, Editor};
 use fnox_config::spec::Capability;
-use fnox_config::{Config, SecretConfig};
+use fnox_config::{Config, ProviderConfig, SecretConfig};
 use fnox_core::{ProfileName, ProviderName, SecretName, SecretString};
 use fnox_providers::resolve::{Opened, ResolveError, Resolver};
 use fnox_providers::{ProviderError, Request};
@@ -22,12 +22,15 @@ use crate::commands::definition::{Definition, Section};
 use crate::error::CliError;
 
 /// A value that can be encrypted anew, and where it stands.
-struct Candidate<'a> {
+pub(crate) struct Candidate<'a> {
     secret: &'a SecretConfig,
     provider: ProviderName,
     stored: &'a str,
     place: Definition,
 }
+
+/// A candidate and its new value as it is stored.
+pub(crate) type Fresh<'a> = (Candidate<'a>, String);
 
 /// Candidates of one provider whose values are bound to one profile.
 type Batches<'a> = IndexMap<(ProviderName, Option<ProfileName>), Vec<Candidate<'a>>>;
@@ -65,15 +68,36 @@ pub(crate) fn run(app: &App, args: &ReencryptArgs) -> Result<(), CliError> {
         app.printer.note("Cancelled.");
         return Ok(());
     }
+    let fresh = anew(app, &config, candidates)?;
+    write(&fresh)?;
+    app.printer.done(&format!("Encrypted {what} anew"));
+    Ok(())
+}
+
+/// Encrypts values as the configuration says. Nothing is written.
+pub(crate) fn anew<'a>(
+    app: &App,
+    config: &Config,
+    candidates: Vec<Candidate<'a>>,
+) -> Result<Vec<Fresh<'a>>, CliError> {
     let mut batches = Batches::new();
     for candidate in candidates {
         let key = (candidate.provider.clone(), candidate.place.profile.clone());
         batches.entry(key).or_default().push(candidate);
     }
-    let fresh = block_on(encrypt(app, &config, &batches))??;
-    write(&fresh)?;
-    app.printer.done(&format!("Encrypted {what} anew"));
-    Ok(())
+    block_on(encrypt(app, config, batches))?
+}
+
+/// The values of certain providers that can be encrypted anew.
+pub(crate) fn of_providers(
+    config: &Config,
+    fits: impl Fn(&ProviderConfig) -> bool,
+) -> Vec<Candidate<'_>> {
+    let all = config.secrets.values();
+    all.filter_map(|secret| candidate(config, secret).ok())
+        .filter(|candidate| config.providers.get(&candidate.provider).is_some_and(&fits))
+        .filter(|candidate| !has_another_provider(config, candidate))
+        .collect()
 }
 
 fn candidates<'a>(
@@ -155,6 +179,14 @@ fn has_another_provider(config: &Config, candidate: &Candidate<'_>) -> bool {
     };
     let of_provider = level(place.as_ref().and_then(|place| place.profile.as_ref()));
     of_provider > level(candidate.place.profile.as_ref())
+}
+
+impl Candidate<'_> {
+    /// Where the value stands. Two profiles that see one value see it at one place.
+    pub(crate) fn place(&self) -> (&std::path::Path, std::ops::Range<usize>) {
+        let location = &self.secret.location;
+        (&location.file.path, location.span.clone())
+    }
 }
 
 /// The secret as a candidate, or why it is none.
@@ -257,17 +289,17 @@ fn are(count: usize) -> &'static str {
 async fn encrypt<'a>(
     app: &App,
     config: &Config,
-    batches: &'a Batches<'a>,
-) -> Result<Vec<(&'a Candidate<'a>, String)>, CliError> {
+    batches: Batches<'a>,
+) -> Result<Vec<Fresh<'a>>, CliError> {
     let resolver = app.resolver(config);
     let mut read: Vec<Vec<(SecretName, SecretString)>> = Vec::new();
-    for ((provider, _), batch) in batches {
+    for ((provider, _), batch) in &batches {
         let opened = resolver.open(provider.as_str()).await?;
         read.push(values(&opened, batch).await?);
     }
     let mut fresh = Vec::new();
-    for (((provider, profile), batch), values) in batches.iter().zip(read) {
-        let stored = store(app, config, provider, profile.as_ref(), &values).await?;
+    for (((provider, profile), batch), values) in batches.into_iter().zip(read) {
+        let stored = store(app, config, &provider, profile.as_ref(), &values).await?;
         if stored.len() != batch.len() {
             return Err(CliError::Provider {
                 provider: provider.to_string(),
@@ -275,7 +307,7 @@ async fn encrypt<'a>(
                 error: ProviderError::unavailable("it did not answer for every value"),
             });
         }
-        fresh.extend(batch.iter().zip(stored));
+        fresh.extend(batch.into_iter().zip(stored));
     }
     Ok(fresh)
 }
@@ -329,8 +361,8 @@ async fn store(
 }
 
 /// Tries every edit, then makes them.
-fn write(fresh: &[(&Candidate<'_>, String)]) -> Result<(), CliError> {
-    let mut files: IndexMap<&std::path::Path, Vec<&(&Candidate<'_>, String)>> = IndexMap::new();
+pub(crate) fn write(fresh: &[Fresh<'_>]) -> Result<(), CliError> {
+    let mut files: IndexMap<&std::path::Path, Vec<&Fresh<'_>>> = IndexMap::new();
     for entry in fresh {
         files.entry(entry.0.place.path()).or_default().push(entry);
     }
@@ -344,7 +376,7 @@ fn write(fresh: &[(&Candidate<'_>, String)]) -> Result<(), CliError> {
     Ok(())
 }
 
-fn edited(edits: &[&(&Candidate<'_>, String)]) -> Result<Editor, CliError> {
+fn edited(edits: &[&Fresh<'_>]) -> Result<Editor, CliError> {
     let Some((first, _)) = edits.first() else {
         return Err(CliError::usage("there is nothing to write"));
     };

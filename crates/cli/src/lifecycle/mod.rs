@@ -4,5 +4,6 @@ pub(crate) mod apply;
 pub mod documents;
 mod person;
 pub(crate) mod plan;
+mod recipients;
 mod sessions;
 mod views;

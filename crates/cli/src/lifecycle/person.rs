@@ -98,6 +98,16 @@ impl Person {
             .is_ok_and(|recipient| self.recipients.contains(&recipient.canonical()))
     }
 
+    /// Whether a comment is about the person: it has one of the names as a word of its own.
+    pub(super) fn is_named_in(&self, comment: &str) -> bool {
+        let is_separator = |c: char| c.is_whitespace() || "#,;:()<>\"'".contains(c);
+        let names = [Some(&self.user), self.email.as_ref()];
+        comment.split(is_separator).any(|word| {
+            let mut names = names.into_iter().flatten();
+            names.any(|name| name.eq_ignore_ascii_case(word))
+        })
+    }
+
     /// All that the person was looked for by.
     pub(super) fn known_as(&self) -> Vec<String> {
         let mut names = vec![self.user.clone()];
@@ -132,6 +142,8 @@ fn recipients(view: &View) -> Vec<String> {
     let providers = view.config.providers.values();
     providers
         .filter(|provider| provider.spec.name == "age")
-        .flat_map(|provider| provider.fields.list("recipients").to_vec())
+        .flat_map(|provider| provider.fields.list("recipients"))
+        .chain(&view.config.settings.age_recipients)
+        .cloned()
         .collect()
 }

@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 
 use fnox_config::spec::Capability;
-use fnox_config::{Location, ProviderConfig, SecretConfig};
+use fnox_config::{ProviderConfig, SecretConfig};
+use fnox_core::Clock as _;
 use fnox_core::lease::LeaseState;
-use fnox_core::{Clock as _, ProfileName};
 use fnox_leases::LeaseSummary;
 use fnox_leases::mint::Consumes;
 
 use super::documents::{By, Item, Offboarding, State, Step};
 use super::person::Person;
+use super::recipients::{Membership, memberships};
 use super::sessions;
 use super::views::{self, View, place};
 use crate::app::{App, block_on};
@@ -21,19 +22,11 @@ use crate::error::CliError;
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) document: Offboarding,
-    pub(super) removals: Vec<Removal>,
-    /// Ids of this machine's leases.
+    pub(super) person: Person,
+    /// In the order of the items of their step.
+    pub(super) memberships: Vec<Membership>,
+    /// Ids of this machine's leases, in the order of the items of their step.
     pub(super) leases: Vec<String>,
-}
-
-/// A provider that encrypts to the person.
-#[derive(Debug)]
-pub(super) struct Removal {
-    pub(super) profile: Option<ProfileName>,
-    pub(super) provider: String,
-    pub(super) location: Location,
-    /// The recipients that remain.
-    pub(super) remaining: Vec<String>,
 }
 
 impl Plan {
@@ -41,12 +34,12 @@ impl Plan {
     pub(crate) fn make(app: &App, user: &str) -> Result<Self, CliError> {
         let views = views::all(app)?;
         let person = Person::find(&views, user)?;
-        let removals = removals(&views, &person);
-        let known = known_secrets(&views, &removals);
+        let memberships = memberships(app, &views, &person);
+        let known = known_secrets(&views, &memberships);
         let shared = shared_secrets(&views);
         let leases = leases(app, &views, &known, &shared)?;
         let mut steps = vec![
-            recipients_step(&removals, &person),
+            recipients_step(&memberships, &person),
             rotate_step(&known, &shared),
             leases_step(&leases),
             sessions_step(app, &views, &person),
@@ -61,37 +54,11 @@ impl Plan {
                 applied: false,
                 steps,
             },
-            removals,
+            person,
+            memberships,
             leases: leases.into_iter().map(|lease| lease.lease_id).collect(),
         })
     }
-}
-
-fn removals(views: &[View], person: &Person) -> Vec<Removal> {
-    let mut out: Vec<Removal> = Vec::new();
-    for view in views {
-        for provider in view.config.providers.values() {
-            let recipients = provider.fields.list("recipients");
-            let location = provider.fields.location();
-            let is_theirs = recipients.iter().any(|recipient| person.has(recipient));
-            let is_new = out
-                .iter()
-                .all(|other| place(&other.location) != place(location));
-            if provider.spec.name == "age" && is_theirs && is_new {
-                out.push(Removal {
-                    profile: view.profile.clone(),
-                    provider: provider.name.to_string(),
-                    location: location.clone(),
-                    remaining: recipients
-                        .iter()
-                        .filter(|recipient| !person.has(recipient))
-                        .cloned()
-                        .collect(),
-                });
-            }
-        }
-    }
-    out
 }
 
 /// Secrets of all profiles that fit, each once.
@@ -119,11 +86,10 @@ fn secrets(
 /// What the person could read for certain: it is encrypted to them, in a file that they have.
 fn known_secrets<'a>(
     views: &'a [View],
-    removals: &[Removal],
+    memberships: &[Membership],
 ) -> Vec<(&'a SecretConfig, &'a ProviderConfig)> {
     secrets(views, |secret, provider| {
-        let at = place(provider.fields.location());
-        secret.value.is_some() && removals.iter().any(|one| place(&one.location) == at)
+        secret.value.is_some() && memberships.iter().any(|one| one.is_of(provider))
     })
 }
 
@@ -182,23 +148,15 @@ fn step(name: &'static str, title: impl Into<String>, by: By, items: Vec<Item>) 
     }
 }
 
-fn recipients_step(removals: &[Removal], person: &Person) -> Step {
-    let items = removals.iter().map(|removal| {
-        let what = format!(
-            "provider `{}` encrypts to {}",
-            removal.provider, person.user
-        );
-        Item {
-            what,
-            place: Some(place(&removal.location)),
-            command: Some(format!("fnox reencrypt --provider {}", removal.provider)),
-            problem: removal
-                .remaining
-                .is_empty()
-                .then(|| "nobody else could read its values: add a recipient first".to_owned()),
-        }
+fn recipients_step(memberships: &[Membership], person: &Person) -> Step {
+    let items = memberships.iter().map(|membership| Item {
+        what: format!("{} encrypts to {}", membership.owner, person.user),
+        place: Some(membership.place.clone()),
+        command: None,
+        problem: (!membership.has_others)
+            .then(|| "nobody else could read its values: add a recipient first".to_owned()),
     });
-    let title = "Take the person's recipients out and encrypt the values anew";
+    let title = "Take the person's recipients out and encrypt the values anew, in all profiles";
     step("recipients", title, By::Fnox, items.collect())
 }
 

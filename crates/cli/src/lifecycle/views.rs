@@ -1,9 +1,12 @@
 //! The configuration as each of its profiles sees it.
 
+use std::collections::BTreeSet;
+
 use fnox_config::{Config, Location};
 use fnox_core::ProfileName;
 
 use crate::app::App;
+use crate::commands::profiles;
 use crate::error::CliError;
 
 /// What one profile sees.
@@ -18,8 +21,9 @@ pub(super) struct View {
 pub(super) fn all(app: &App) -> Result<Vec<View>, CliError> {
     let base = app.for_profile(None).load()?;
     let mut views = Vec::new();
-    for profile in base.known_profiles.clone() {
-        if profile.as_str() != "default" {
+    let mut seen = BTreeSet::from(["default".to_owned()]);
+    for profile in profiles::known(app, &base) {
+        if seen.insert(profile.to_string()) {
             let config = app.for_profile(Some(&profile)).load()?;
             views.push(View {
                 profile: Some(profile),

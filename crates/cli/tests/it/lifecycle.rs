@@ -144,3 +144,113 @@ fn nobody_of_that_name_and_nobody_to_ask_are_errors() {
     let run = run.finish().exits_with(2);
     assert!(run.stderr.contains("--force"), "{run}");
 }
+
+/// An identity beside the one in its usual place: somebody else's. Its file and its recipient.
+fn other(sandbox: &Sandbox) -> (String, String) {
+    let path = sandbox.root().join("alice.txt").display().to_string();
+    let recipient = ok(sandbox, &["age", "keygen", "-o", &path]);
+    (path, recipient.trim().to_owned())
+}
+
+/// Whether a value opens with a key alone.
+fn opens(sandbox: &Sandbox, key: &str, name: &str, profile: &str) -> bool {
+    let get = ["--age-key-file", key, "get", name, "-P", profile];
+    let run = sandbox.run(get);
+    let run = run.env("FNOX_CONFIG_DIR", sandbox.root().join("tmp/empty"));
+    run.finish().code == Some(0)
+}
+
+#[test]
+fn whoever_left_opens_no_value_of_any_profile() {
+    let sandbox = sandbox();
+    let own = ok(&sandbox, &["age", "keygen"]);
+    let (key, alice) = other(&sandbox);
+    sandbox.write(
+        "fnox.toml",
+        format!(
+            "[people.alice]\nrecipients = [\"{alice}\"]\n\n\
+             [providers.age]\ntype = \"age\"\nrecipients = [\n  # people\n  \"{}\", # Olga\n  \"{alice}\", # Alice\n]\n\n\
+             [secrets]\n\n[profiles.production.secrets]\n",
+            own.trim()
+        ),
+    );
+    // A profile that is known by its file alone.
+    sandbox.write("fnox.staging.toml", "[secrets]\n");
+    let set = |name: &str, profile: &str| {
+        let run = sandbox.run(["set", name, "--provider", "age", "-P", profile]);
+        run.stdin("the-value").finish().succeeds();
+    };
+    let all = [
+        ("BASE", "default"),
+        ("PROD", "production"),
+        ("STAGE", "staging"),
+    ];
+    for (name, profile) in all {
+        set(name, profile);
+        assert!(opens(&sandbox, &key, name, profile), "{name}");
+    }
+    let rotate = plan(&sandbox, &["alice"]);
+    let rotate = step(&rotate, "rotate")["items"].to_string();
+    for (name, _) in all {
+        assert!(rotate.contains(name), "{name}: {rotate}");
+    }
+    let document = plan(&sandbox, &["alice", "--apply", "--force"]);
+    assert_eq!(step(&document, "recipients")["state"], "done");
+    for (name, profile) in all {
+        assert!(!opens(&sandbox, &key, name, profile), "{name}");
+        let value = ok(&sandbox, &["get", name, "-P", profile]);
+        assert_eq!(value.trim_end(), "the-value");
+        ok(&sandbox, &["reencrypt", "--check", "-P", profile]);
+    }
+    let text = sandbox.read("fnox.toml");
+    assert!(
+        text.contains("  # people\n") && text.contains("# Olga\n]"),
+        "{text}"
+    );
+    assert!(!text.contains("# Alice"), "{text}");
+}
+
+#[test]
+fn one_value_that_cannot_be_read_leaves_all_profiles_as_they_were() {
+    let sandbox = sandbox();
+    let own = ok(&sandbox, &["age", "keygen"]);
+    let (_, alice) = other(&sandbox);
+    let list = format!("[\"{}\", \"{alice}\"]", own.trim());
+    let text = format!(
+        "[people.alice]\nrecipients = [\"{alice}\"]\n[providers.age]\ntype = \"age\"\nrecipients = {list}\n\
+         [secrets]\n[profiles.production.secrets]\nBROKEN = {{ provider = \"age\", value = \"AAAA\" }}\n"
+    );
+    sandbox.write("fnox.toml", text);
+    let run = sandbox.run(["set", "BASE", "--provider", "age"]);
+    run.stdin("the-value").finish().succeeds();
+    let before = sandbox.read("fnox.toml");
+    let arguments = ["lifecycle", "offboard", "alice", "--apply", "--force"];
+    let run = sandbox.run(arguments).finish().exits_with(1);
+    assert!(run.stdout.contains("BROKEN"), "{run}");
+    assert_eq!(sandbox.read("fnox.toml"), before);
+}
+
+#[test]
+fn the_list_that_all_projects_share_loses_the_person_too() {
+    let sandbox = sandbox();
+    let own = ok(&sandbox, &["age", "keygen"]);
+    let (key, alice) = other(&sandbox);
+    let global = sandbox.config_folder().join("config.toml");
+    sandbox.write(
+        &global,
+        format!("[age]\nrecipients = [\"{}\", \"{alice}\"]\n", own.trim()),
+    );
+    sandbox.write(
+        "fnox.toml",
+        "[providers.age]\ntype = \"age\"\n[secrets]\n[profiles.production.secrets]\n",
+    );
+    let run = sandbox.run(["set", "PROD", "--provider", "age", "-P", "production"]);
+    run.stdin("the-value").finish().succeeds();
+    assert!(std::fs::read_to_string(&global).unwrap().contains(&alice));
+    let document = plan(&sandbox, &[&alice, "--apply", "--force"]);
+    assert_eq!(step(&document, "recipients")["state"], "done");
+    assert!(!std::fs::read_to_string(&global).unwrap().contains(&alice));
+    assert!(!opens(&sandbox, &key, "PROD", "production"));
+    let value = ok(&sandbox, &["get", "PROD", "-P", "production"]);
+    assert_eq!(value.trim_end(), "the-value");
+}
