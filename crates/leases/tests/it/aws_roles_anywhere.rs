@@ -6,7 +6,7 @@ use fnox_testkit::stand_in::roles_anywhere::RolesAnywhere;
 use fnox_testkit::{Sandbox, services};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 
-use crate::matrix::{Subject, fails_closed};
+use crate::matrix::{AWS_SESSION, Subject, fails_closed};
 use crate::support::{Project, cached, minted};
 
 /// Who issues certificates.
@@ -162,11 +162,7 @@ async fn it_fails_closed() {
         env: [certificate, private]
             .map(|(name, value)| (name.to_owned(), value))
             .to_vec(),
-        produces: vec![
-            "AWS_ACCESS_KEY_ID",
-            "AWS_SECRET_ACCESS_KEY",
-            "AWS_SESSION_TOKEN",
-        ],
+        produces: AWS_SESSION.to_vec(),
         tells_expiry: true,
         leaves_intents: true,
     })

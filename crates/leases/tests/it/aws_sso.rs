@@ -10,7 +10,7 @@ use fnox_testkit::stand_in::issuer::{Issuer, Misbehaving as _};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::matrix::{Subject, fails_closed};
+use crate::matrix::{AWS_SESSION, Subject, fails_closed};
 use crate::support::{Project, cached, minted};
 
 type Center = Issuer<IdentityCenter>;
@@ -169,11 +169,7 @@ async fn it_fails_closed() {
             login.access.clone(),
             login.refresh.clone(),
         ],
-        produces: vec![
-            "AWS_ACCESS_KEY_ID",
-            "AWS_SECRET_ACCESS_KEY",
-            "AWS_SESSION_TOKEN",
-        ],
+        produces: AWS_SESSION.to_vec(),
         tells_expiry: true,
         leaves_intents: false,
     })

@@ -1,6 +1,7 @@
 //! `github-oauth` against a strict stand-in, without a keychain and with a real one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fnox_core::prompt::Prompt;
 use fnox_core::{Clock as _, ExitStatus};
@@ -152,7 +153,9 @@ async fn a_login_fails_closed() {
         (Misbehaviour::Status(401), ExitStatus::AuthenticationNeeded),
         (Misbehaviour::Status(403), ExitStatus::Denied),
         (Misbehaviour::Status(500), ExitStatus::Unavailable),
+        (Misbehaviour::Status(503), ExitStatus::Unavailable),
         (Misbehaviour::TooManyFor(3600), ExitStatus::Unavailable),
+        (Misbehaviour::Silence, ExitStatus::Unavailable),
         (Misbehaviour::HangUp, ExitStatus::Unavailable),
         (Misbehaviour::Garbage, ExitStatus::Unavailable),
         (Misbehaviour::EmptyAnswer, ExitStatus::Unavailable),
@@ -160,11 +163,30 @@ async fn a_login_fails_closed() {
         (Misbehaviour::ExpiredAnswer, ExitStatus::Unavailable),
     ] {
         github.misbehave(Some(misbehaviour));
-        let (project, _) = attended(&github, NO_CACHE, &[]);
+        let (mut project, _) = attended(&github, NO_CACHE, &[]);
+        project.limits.call = Duration::from_secs(2);
         match project.exec("x").await {
             Err(error) => assert_eq!(error.exit_status(), wanted, "{misbehaviour:?}: {error}"),
             Ok(other) => panic!("{misbehaviour:?}: {other:?}"),
         }
+    }
+    let (mut project, _) = attended(&github, NO_CACHE, &[]);
+    project.edit(&lease(&github, NO_CACHE).replace(github.url(), "http://127.0.0.1:1"));
+    let error = project.exec("x").await.unwrap_err();
+    assert_eq!(error.exit_status(), ExitStatus::Unavailable, "{error}");
+    assert_eq!(project.manager().list().await.unwrap().len(), 0);
+}
+
+/// GitHub tells how long a token lives and not until when, so another clock than GitHub's changes nothing.
+#[tokio::test]
+async fn clocks_that_differ_do_no_harm() {
+    let github = github(&[]);
+    for seconds in [-600, 600] {
+        let (project, _) = attended(&github, NO_CACHE, &[]);
+        let off = project.clock.now() + SignedDuration::from_secs(seconds);
+        project.clock.set_wall(off);
+        let held = minted(project.exec("x").await.unwrap());
+        assert!(held.credential.expires_at.unwrap() > off);
     }
 }
 

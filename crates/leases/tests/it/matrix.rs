@@ -10,6 +10,13 @@ use fnox_testkit::stand_in::issuer::{Misbehaving, Misbehaviour};
 
 use crate::support::Project;
 
+/// The variables of a session of AWS.
+pub(crate) const AWS_SESSION: [&str; 3] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+];
+
 /// A lease of one type against a stand-in of its issuer.
 #[derive(Debug)]
 pub(crate) struct Subject<'a> {

@@ -8,7 +8,10 @@ use fnox_leases::LeaseError;
 use fnox_testkit::stand_in::Sts;
 use fnox_testkit::stand_in::sts::Behaviour;
 
-use crate::support::{Project, Typist, aws_lease, borrowed, keys_of, minted, skipped};
+use crate::matrix::{self, AWS_SESSION, Subject};
+use crate::support::{
+    Project, Typist, aws_lease, borrowed, keys_of, keys_of_lease, minted, skipped,
+};
 
 fn project(sts: &Sts, more: &str) -> Project {
     let keys = keys_of(sts, "alice");
@@ -120,6 +123,22 @@ async fn durations_that_sts_would_refuse_are_refused_before_the_call() {
     }
     assert_eq!(sts.calls().len(), 0);
     assert!(!project.leases_folder().exists());
+}
+
+#[tokio::test]
+async fn it_fails_closed() {
+    let sts = Sts::start();
+    let keys = keys_of(&sts, "alice");
+    matrix::fails_closed(&Subject {
+        issuer: &sts,
+        lease: keys_of_lease(&sts, ""),
+        masters: vec![keys[1].1.clone()],
+        env: keys.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+        produces: AWS_SESSION.to_vec(),
+        tells_expiry: true,
+        leaves_intents: true,
+    })
+    .await;
 }
 
 #[tokio::test]

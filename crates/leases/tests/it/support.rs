@@ -246,9 +246,13 @@ impl Prompt for Typist {
 
 /// `[leases.aws]` at a stand-in.
 pub(crate) fn aws_lease(sts: &Sts, more: &str) -> String {
+    format!("[leases.aws]\n{}", keys_of_lease(sts, more))
+}
+
+/// The keys of such a lease.
+pub(crate) fn keys_of_lease(sts: &Sts, more: &str) -> String {
     format!(
-        "[leases.aws]\ntype = 'aws-sts'\nregion = 'us-east-1'\nendpoint = '{}'\nrole_arn = '{}'\n\
-         duration = '1h'\n{more}\n",
+        "type = 'aws-sts'\nregion = 'us-east-1'\nendpoint = '{}'\nrole_arn = '{}'\nduration = '1h'\n{more}\n",
         sts.url(),
         Account::DEV_ROLE
     )

@@ -8,7 +8,8 @@ use fnox_testkit::stand_in::sts::Account;
 use wiremock::matchers::{header, method, path, query_param};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::support::{Project, aws_lease, minted};
+use crate::matrix::{self, AWS_SESSION, Subject};
+use crate::support::{Project, aws_lease, keys_of_lease, minted};
 
 fn token(subject: &str) -> String {
     let claims = format!(r#"{{"sub":"{subject}","aud":"sts.amazonaws.com","iss":"https://i"}}"#);
@@ -38,6 +39,23 @@ async fn a_token_file_is_exchanged_without_a_signature() {
     assert_eq!(sts.count("AssumeRoleWithWebIdentity"), 1);
     assert_eq!(sts.calls()[0].access_key_id, None);
     fnox_testkit::Canary::new(&token[..]).assert_absent(&[], &[&project.leases_folder()]);
+}
+
+#[tokio::test]
+async fn it_fails_closed() {
+    let sts = Sts::start();
+    let token = token("job-1");
+    accept(&sts, &token, "job-1");
+    matrix::fails_closed(&Subject {
+        issuer: &sts,
+        lease: keys_of_lease(&sts, "web_identity_token_variable = 'CI_TOKEN'"),
+        env: vec![("CI_TOKEN".to_owned(), token.clone())],
+        masters: vec![token],
+        produces: AWS_SESSION.to_vec(),
+        tells_expiry: true,
+        leaves_intents: true,
+    })
+    .await;
 }
 
 #[tokio::test]

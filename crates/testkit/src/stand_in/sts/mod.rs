@@ -9,6 +9,7 @@
 
 pub mod account;
 mod answer;
+mod misbehaving;
 pub mod parameters;
 mod server;
 pub mod sigv4;
@@ -34,6 +35,15 @@ pub enum Behaviour {
     AccessDenied,
     /// 500 `InternalFailure`.
     InternalFailure,
+    /// This status, with the code that goes with it.
+    Refusal(u16),
+    /// 429 `Throttling` with so many seconds of `Retry-After`: to this many requests, or, without a number, to all.
+    Throttling {
+        /// How many are left.
+        requests: Option<u32>,
+        /// `Retry-After`
+        seconds: u32,
+    },
     /// 200 and something that is no XML.
     Garbage,
     /// 200 and well-formed XML without credentials.

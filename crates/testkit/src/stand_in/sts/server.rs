@@ -122,6 +122,9 @@ async fn serve(
     if let Some(location) = reply.location {
         response = response.header("location", location);
     }
+    if let Behaviour::Throttling { seconds, .. } = behaviour {
+        response = response.header("retry-after", seconds);
+    }
     response
         .body(Full::from(reply.body))
         .map_err(io::Error::other)
@@ -162,7 +165,7 @@ fn decide(
     clock: &dyn Clock,
 ) -> (Behaviour, Reply) {
     let mut state = lock(state);
-    let behaviour = state.behaviour;
+    let behaviour = next(&mut state.behaviour);
     let decoded = answer::decode(request);
     let pairs = decoded.as_deref().unwrap_or_default().to_vec();
     let reply = match (&decoded, behaviour) {
@@ -188,6 +191,25 @@ fn decide(
     (behaviour, reply)
 }
 
+/// What this request gets. A number of requests counts down to none.
+fn next(behaviour: &mut Behaviour) -> Behaviour {
+    let now = *behaviour;
+    if let Behaviour::Throttling {
+        requests: Some(left),
+        seconds,
+    } = now
+    {
+        *behaviour = match left {
+            0 | 1 => Behaviour::Answer,
+            _ => Behaviour::Throttling {
+                requests: Some(left - 1),
+                seconds,
+            },
+        };
+    }
+    now
+}
+
 /// The canned replies; `None` where the request decides.
 fn misbehave(behaviour: Behaviour) -> Option<Reply> {
     Some(match behaviour {
@@ -204,6 +226,18 @@ fn misbehave(behaviour: Behaviour) -> Option<Reply> {
             "InternalFailure",
             "the request processing has failed because of an unknown error",
         )),
+        Behaviour::Refusal(status) => {
+            let code = match status {
+                401 => "AuthFailure",
+                403 => "AccessDenied",
+                503 => "ServiceUnavailable",
+                _ => "InternalFailure",
+            };
+            Reply::refusal(&Refusal::new(status, code, "told to fail"))
+        }
+        Behaviour::Throttling { .. } => {
+            Reply::refusal(&Refusal::new(429, "Throttling", "Rate exceeded"))
+        }
         Behaviour::Garbage => Reply::ok("\u{0}\u{1}}{ this is no XML <<<"),
         Behaviour::EmptyAnswer => Reply::ok(
             "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
