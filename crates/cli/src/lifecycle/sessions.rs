@@ -42,13 +42,16 @@ pub(super) fn of(lease: &LeaseConfig, person: &Person, now: Timestamp) -> Item {
             (
                 format!(
                     "role sessions that IAM Identity Center gave outlive the disabled user: deny the user in the \
-                     permission set {permission_set} (USER_ID: the next command's answer)"
+                     permission set {permission_set}. USER_ID is the first command's answer, SET the permission set's \
+                     ARN. The second replaces an inline policy that the set has already: put the statement into that"
                 ),
                 Some(format!(
                     "aws identitystore list-users --identity-store-id STORE --filters \
                      AttributePath=UserName,AttributeValue={}\n\
                      aws sso-admin put-inline-policy-to-permission-set --instance-arn INSTANCE --permission-set-arn \
-                     {permission_set} --inline-policy '{DENY_USER}'",
+                     SET --inline-policy '{DENY_USER}'\n\
+                     aws sso-admin provision-permission-set --instance-arn INSTANCE --permission-set-arn SET \
+                     --target-type ALL_PROVISIONED_ACCOUNTS",
                     person.email.as_deref().unwrap_or(&person.user)
                 )),
             )
