@@ -13,6 +13,8 @@ use crate::support::Project;
 
 const TASK: &str = "FNOX_TEST_CHILD_TASK";
 const ROOT: &str = "FNOX_TEST_CHILD_ROOT";
+/// Names of the variables that its project has, with spaces between.
+const VARIABLES: &str = "FNOX_TEST_CHILD_VARIABLES";
 
 /// The arguments with which this program does the task that its environment names, and nothing else.
 pub(crate) const ARGUMENTS: [&str; 4] =
@@ -28,9 +30,11 @@ pub(crate) fn command(task: &str, root: &Path, variables: &[(&str, &str)]) -> Co
 
 /// Gives a command the environment of a task.
 pub(crate) fn dress(command: &mut Command, task: &str, root: &Path, variables: &[(&str, &str)]) {
+    let names: Vec<&str> = variables.iter().map(|(name, _)| *name).collect();
     command
         .env(TASK, task)
         .env(ROOT, root)
+        .env(VARIABLES, names.join(" "))
         .envs(variables.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
@@ -63,8 +67,9 @@ fn does_its_task() {
     let (Some(task), Some(root)) = (env.var(TASK), env.var(ROOT)) else {
         return;
     };
-    let variables: Vec<(&str, &str)> = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
-        .into_iter()
+    let names = env.var(VARIABLES).unwrap_or_default();
+    let variables: Vec<(&str, &str)> = names
+        .split_whitespace()
         .filter_map(|name| Some((name, env.var(name)?)))
         .collect();
     let project = Project::at(Path::new(root), &variables);
@@ -82,8 +87,10 @@ fn does_its_task() {
     });
 }
 
+/// Acquires the project's only lease.
 async fn acquire(project: &Project) {
-    match project.exec("aws").await {
+    let lease = project.config.leases.keys().next().unwrap().to_string();
+    match project.exec(&lease).await {
         Ok(Acquired::Minted(held) | Acquired::Cached(held)) => {
             say(&format!("answer: ok {}", held.credential.id));
         }

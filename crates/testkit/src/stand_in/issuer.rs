@@ -14,6 +14,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -361,7 +362,13 @@ async fn serve<S: Service>(
         Some(Misbehaviour::HangUp) => return Err(io::ErrorKind::ConnectionAborted.into()),
         _ => {}
     }
-    let mut response = hyper::Response::builder().status(reply.status);
+    // Of its own clock, and not hyper's of this machine (RFC 9110 section 6.6.1).
+    let date = DateTimePrinter::new()
+        .timestamp_to_rfc9110_string(&clock.now())
+        .map_err(io::Error::other)?;
+    let mut response = hyper::Response::builder()
+        .status(reply.status)
+        .header("date", date);
     for (name, value) in reply.headers {
         response = response.header(name, value);
     }

@@ -11,6 +11,7 @@ use fnox_leases::RevocationOutcome;
 use uuid::Uuid;
 
 use super::relay::Relay;
+use crate::child;
 use crate::support::{Project, cached, minted};
 
 fn variable(name: &str) -> String {
@@ -291,6 +292,35 @@ async fn a_user_whose_creation_was_not_answered_is_found_and_dropped() {
     assert!(server.accounts(&prefix).ends_with("@%"), "{error}");
     let records = project.manager().list().await.unwrap();
     assert_eq!(records.len(), 1);
+    assert_eq!(records[0].state, LeaseState::Pending);
+    project.edit(&server.lease(&keys));
+    revoked(&project.manager().cleanup().await.unwrap().settled);
+    assert_eq!(server.accounts(&prefix), "");
+}
+
+#[tokio::test]
+#[ignore = "needs MariaDB"]
+async fn a_user_whose_creator_was_killed_is_found_and_dropped() {
+    let server = Server::new();
+    let prefix = own_prefix();
+    let port = Relay::WithholdsAnswerTo("GRANT SELECT")
+        .start(server.root.port)
+        .await;
+    let grant = format!(
+        "GRANT SELECT ON {}.orders TO {{{{ user }}}}",
+        server.database
+    );
+    let keys = format!("user_prefix = '{prefix}'");
+    let mut project = server.project(&server.lease_with(&[&grant], port, &keys));
+    let master = ("FNOX_DATABASE_PASSWORD", &*server.administrator.password);
+    let mut creator = child::start("acquire", &project.root, &[master]);
+    while server.accounts(&prefix).is_empty() {
+        assert!(creator.try_wait().unwrap().is_none(), "it has ended");
+        tokio::task::yield_now().await;
+    }
+    creator.kill().unwrap();
+    creator.wait().unwrap();
+    let records = project.manager().list().await.unwrap();
     assert_eq!(records[0].state, LeaseState::Pending);
     project.edit(&server.lease(&keys));
     revoked(&project.manager().cleanup().await.unwrap().settled);

@@ -12,6 +12,7 @@ use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
 use super::relay::Relay;
+use crate::child;
 use crate::support::{Project, cached, minted};
 
 fn variable(name: &str) -> String {
@@ -358,6 +359,30 @@ async fn a_user_whose_creation_was_not_answered_is_found_and_dropped() {
     revoked(&project.manager().cleanup().await.unwrap().settled);
     assert_eq!(server.roles_of(&prefix).await, Vec::<String>::new());
     assert!(matches!(project.exec("x").await, Ok(Acquired::Minted(_))));
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn a_user_whose_creator_was_killed_is_found_and_dropped() {
+    let server = Server::new().await;
+    let prefix = own_prefix();
+    let port = Relay::WithholdsAnswerTo("COMMIT").start(server.port).await;
+    let grants = ["GRANT USAGE ON SCHEMA app TO {{ user }}"];
+    let keys = format!("user_prefix = '{prefix}'");
+    let mut project = server.project(&server.lease_with(&grants, port, &keys));
+    let master = ("FNOX_DATABASE_PASSWORD", &*server.password);
+    let mut creator = child::start("acquire", &project.root, &[master]);
+    while server.roles_of(&prefix).await.is_empty() {
+        assert!(creator.try_wait().unwrap().is_none(), "it has ended");
+        tokio::task::yield_now().await;
+    }
+    creator.kill().unwrap();
+    creator.wait().unwrap();
+    let records = project.manager().list().await.unwrap();
+    assert_eq!(records[0].state, LeaseState::Pending);
+    project.edit(&server.lease_with(&grants, server.port, &keys));
+    revoked(&project.manager().cleanup().await.unwrap().settled);
+    assert_eq!(server.roles_of(&prefix).await, Vec::<String>::new());
 }
 
 /// Functions that a user put into a schema of the administrator's path are not run by the administrator.

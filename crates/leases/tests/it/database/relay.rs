@@ -11,6 +11,8 @@ use tokio::net::{TcpListener, TcpStream};
 pub(super) enum Relay {
     /// Passes everything on until the client says this; the server hears it, and the client no answer.
     LosesAnswerTo(&'static str),
+    /// The same, and the client waits for the answer for ever.
+    WithholdsAnswerTo(&'static str),
     /// Takes connections and closes them.
     HangsUp,
     /// Takes connections and says nothing.
@@ -46,12 +48,15 @@ impl Relay {
                 let mut buffer = [0; 1024];
                 while client.read(&mut buffer).await.is_ok_and(|count| count > 0) {}
             }
-            Self::LosesAnswerTo(words) => loses_answer(client, server_port, words).await,
+            Self::LosesAnswerTo(words) => loses_answer(client, server_port, words, true).await,
+            Self::WithholdsAnswerTo(words) => {
+                loses_answer(client, server_port, words, false).await;
+            }
         }
     }
 }
 
-async fn loses_answer(client: TcpStream, server_port: u16, words: &str) {
+async fn loses_answer(client: TcpStream, server_port: u16, words: &str, hangs_up: bool) {
     let server = TcpStream::connect(("127.0.0.1", server_port))
         .await
         .unwrap();
@@ -65,7 +70,10 @@ async fn loses_answer(client: TcpStream, server_port: u16, words: &str) {
             while let Ok(count @ 1..) = from_server.read(&mut buffer).await {
                 if is_lost.load(Ordering::SeqCst) {
                     // The server has heard the words and done what they say.
-                    break;
+                    if hangs_up {
+                        break;
+                    }
+                    continue;
                 }
                 if to_client.write_all(&buffer[..count]).await.is_err() {
                     break;
