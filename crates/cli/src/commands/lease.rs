@@ -234,15 +234,11 @@ fn cleanup(app: &App, json: bool) -> Result<(), CliError> {
 
 /// Says what came of each lease; fails if one could not be withdrawn.
 fn tell(app: &App, done: Vec<Revocation>) -> Result<(), CliError> {
-    let revoked = done
-        .iter()
-        .filter(|one| {
-            matches!(
-                one.outcome,
-                RevocationOutcome::Revoked | RevocationOutcome::ExpiresOnly { .. }
-            )
-        })
-        .count();
+    let count = |is_counted: fn(&RevocationOutcome) -> bool| {
+        done.iter().filter(|one| is_counted(&one.outcome)).count()
+    };
+    let revoked = count(|outcome| matches!(outcome, RevocationOutcome::Revoked));
+    let forgotten = count(|outcome| matches!(outcome, RevocationOutcome::ExpiresOnly { .. }));
     for one in &done {
         let settled = settled(one);
         app.printer.line(&format!(
@@ -250,7 +246,11 @@ fn tell(app: &App, done: Vec<Revocation>) -> Result<(), CliError> {
             settled.lease_id, settled.backend, settled.outcome
         ))?;
     }
-    app.printer.note(&format!("{revoked} revoked."));
+    app.printer.note(&match (revoked, forgotten) {
+        (_, 0) => format!("{revoked} revoked."),
+        (0, _) => format!("{forgotten} forgotten."),
+        _ => format!("{revoked} revoked, {forgotten} forgotten."),
+    });
     first_failure(done).map_or(Ok(()), |error| Err(error.into()))
 }
 
@@ -266,10 +266,10 @@ fn settled(one: &Revocation) -> SettledLease {
         RevocationOutcome::Revoked => "revoked".to_owned(),
         RevocationOutcome::ExpiresOnly { expires_at } => match expires_at {
             Some(expires_at) => format!(
-                "forgotten here; its issuer cannot revoke it, it only expires, at {}",
+                "forgotten here; it cannot be revoked, it only expires, at {}",
                 rfc3339(*expires_at)
             ),
-            None => "forgotten here; its issuer cannot revoke it and it does not expire".to_owned(),
+            None => "forgotten here; it cannot be revoked and does not expire".to_owned(),
         },
         RevocationOutcome::AlreadyRevoked => "already revoked".to_owned(),
         RevocationOutcome::InProgress { holder } => {
