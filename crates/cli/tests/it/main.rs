@@ -47,9 +47,15 @@ mod kill_rounds;
 #[cfg(test)]
 mod lease_command;
 #[cfg(test)]
+mod lease_crash;
+#[cfg(test)]
 mod lease_create;
 #[cfg(test)]
 mod lease_failures;
+#[cfg(test)]
+mod lease_issuers;
+#[cfg(test)]
+mod lease_matrix;
 #[cfg(test)]
 mod lease_revoke;
 #[cfg(test)]

@@ -1,0 +1,113 @@
+//! fnox is killed after the issuer has made a credential and before it is on record: `cleanup` finds what nobody got
+//! and withdraws it, or says until when it works.
+
+use std::time::Duration;
+
+use fnox_testkit::Run;
+use fnox_testkit::stand_in::issuer::Misbehaviour;
+use fnox_testkit::wait::until;
+use rustix::process::Signal;
+
+use crate::lease_issuers::Subject;
+use crate::lease_support::listed;
+use crate::support::{ok, sandbox};
+
+/// A subject whose issuer has just made what nobody was given.
+fn killed(kind: &str) -> Subject {
+    let subject = Subject::new(kind);
+    let before = subject.live();
+    // It does what it is asked, and the answer is on its way for ever.
+    subject.issuer().misbehave(Some(Misbehaviour::Silence));
+    let mark = subject.sandbox.root().join("started");
+    let run = subject
+        .run(&["exec", "--", "touch", mark.to_str().unwrap()])
+        .env("FNOX_HTTP_TIMEOUT", "10m")
+        .start();
+    until("the credential", Duration::from_secs(60), || {
+        subject.live() == before + 1
+    });
+    run.signal(Signal::KILL);
+    let run = run.finish();
+    assert_eq!(run.signal, Some(9), "{run}");
+    assert!(!mark.exists(), "{run}");
+    subject.issuer().misbehave(None);
+    let records = listed(&subject.sandbox);
+    assert_eq!(records.len(), 1, "{records:?}");
+    assert_eq!(records[0]["status"], "pending", "{records:?}");
+    subject
+}
+
+#[track_caller]
+fn cleaned(subject: &Subject, code: i32) -> Run {
+    let run = subject.run(&["lease", "cleanup"]).finish();
+    assert_eq!(run.code, Some(code), "{run}");
+    subject.no_master_in(&run);
+    run
+}
+
+#[test]
+fn an_orphan_with_a_name_is_found_and_withdrawn() {
+    for kind in ["cloudflare", "gitlab", "tailscale"] {
+        let subject = killed(kind);
+        let before = subject.live();
+        cleaned(&subject, 0);
+        assert_eq!(subject.live(), before - 1, "{kind}");
+        assert_eq!(listed(&subject.sandbox)[0]["status"], "revoked", "{kind}");
+        let again = cleaned(&subject, 0);
+        assert!(again.stderr.contains("Nothing to clean up"), "{again}");
+        // The next run gets another one, by the same issuer.
+        subject.run(&["exec", "--", "true"]).finish().succeeds();
+        assert_eq!(subject.issuer().complaints(), Vec::<String>::new());
+    }
+}
+
+/// The only name of such a token is the token itself, which nobody has.
+#[test]
+fn an_orphan_without_a_name_is_forgotten_and_its_end_is_told() {
+    for kind in ["github-app", "oauth2-client-credentials"] {
+        let subject = killed(kind);
+        let before = subject.live();
+        let run = cleaned(&subject, 0);
+        assert!(run.stdout.contains("it only expires, at 20"), "{run}");
+        assert_eq!(run.stderr, "1 forgotten.\n", "{kind}");
+        assert_eq!(subject.live(), before, "{kind}");
+    }
+}
+
+/// A lease of Vault can be found by an administrator, so it is told of for as long as it may live.
+#[test]
+fn an_orphan_of_vault_stays_on_record_until_it_ends() {
+    let subject = killed("vault");
+    for _ in 0..2 {
+        let run = cleaned(&subject, 6);
+        assert!(run.stderr.contains("it ends by itself, at 20"), "{run}");
+        assert!(
+            run.stderr.contains("sys/leases/lookup/database/creds/app"),
+            "{run}"
+        );
+        assert_eq!(listed(&subject.sandbox)[0]["status"], "pending");
+    }
+}
+
+#[test]
+fn a_command_is_asked_to_withdraw_what_it_made_under_the_id_on_record() {
+    let sandbox = sandbox();
+    let issued = sandbox.root().join("issued");
+    std::fs::create_dir(&issued).unwrap();
+    // The command outlives fnox, as an issuer does, and ends with the folder.
+    let lease = format!(
+        "[leases.x]\ntype = 'command'\nconsumes = []\n\
+         create_command = 'touch \"{0}/$FNOX_LEASE_ID\"; while [ -d \"{0}\" ]; do sleep 0.1; done'\n\
+         revoke_command = 'rm \"{0}/$FNOX_LEASE_ID\"'\n",
+        issued.display()
+    );
+    sandbox.write("fnox.toml", &lease);
+    let count = || std::fs::read_dir(&issued).unwrap().count();
+    let run = sandbox.run(["exec", "--", "true"]).start();
+    until("the credential", Duration::from_secs(60), || count() == 1);
+    run.signal(Signal::KILL);
+    run.finish();
+    ok(&sandbox, &["lease", "cleanup"]);
+    assert_eq!(count(), 0);
+    assert_eq!(listed(&sandbox)[0]["status"], "revoked");
+}
