@@ -227,6 +227,15 @@ impl Ledger {
         Lock::acquire(&self.lease_lock(lease), limit, &self.holder).await
     }
 
+    /// The same for who wants a new credential in any case, and so need not wait for others who mint.
+    ///
+    /// # Errors
+    /// [`LedgerError::Locked`] names who waits for a credential that can be reused, or settles what was left behind.
+    pub async fn share_lease(&self, lease: &str, limit: Duration) -> Result<Lock, LedgerError> {
+        file::private_folder(&self.folder)?;
+        Lock::share(&self.lease_lock(lease), limit, &self.holder).await
+    }
+
     /// The same without waiting: `Err` in the inner result names who is minting it.
     ///
     /// # Errors
@@ -234,6 +243,17 @@ impl Ledger {
     pub fn try_lock_lease(&self, lease: &str) -> Result<Result<Lock, String>, LedgerError> {
         file::private_folder(&self.folder)?;
         let path = self.lease_lock(lease);
+        Ok(Lock::try_acquire(&path, &self.holder)?.ok_or_else(|| holder_of(&path)))
+    }
+
+    /// Claims the ledger for one vault, which then may take what other vaults left in it for left behind. `Err` in the
+    /// inner result names the vault that has it.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if the lock cannot be tried.
+    pub fn try_claim(&self) -> Result<Result<Lock, String>, LedgerError> {
+        file::private_folder(&self.folder)?;
+        let path = self.folder.join(format!("{}.vault.lock", self.stem));
         Ok(Lock::try_acquire(&path, &self.holder)?.ok_or_else(|| holder_of(&path)))
     }
 

@@ -24,6 +24,7 @@ pub use self::acquire::{Acquire, Acquired, Held, Skip};
 pub use self::explain::{Explanation, Master};
 pub use self::withdraw::{CleanupReport, Revocation, RevocationOutcome};
 use crate::error::LeaseError;
+use crate::ledger::entry::Entry;
 use crate::ledger::key::KeyStore;
 use crate::ledger::keychain::KeychainKey;
 use crate::ledger::lock::introduction;
@@ -35,7 +36,7 @@ use crate::registry::Registry;
 #[async_trait]
 pub trait MasterSource: Send + Sync {
     /// The values of configured secrets, `as_file` ones as paths of files that hold them. One without
-    /// a value that may be missing is left out. Several leases may ask at the same time.
+    /// a value that may be missing is left out. Several leases may ask at the same time; `lease` is the one that does.
     ///
     /// `all_named` says that the lease names these masters. Then a source that fails is an error, whatever
     /// the configuration says of missing values: the program would run with somebody else's credentials.
@@ -44,6 +45,7 @@ pub trait MasterSource: Send + Sync {
     /// [`MasterError`] if a source that is configured fails.
     async fn resolve(
         &self,
+        lease: &LeaseName,
         names: &[SecretName],
         all_named: bool,
     ) -> Result<Vec<(SecretName, SecretString)>, MasterError>;
@@ -153,6 +155,20 @@ pub struct LeaseSummary {
     pub revocation_failure: Option<String>,
 }
 
+impl LeaseSummary {
+    fn of(entry: &Entry, now: Timestamp) -> Self {
+        Self {
+            lease_id: entry.lease_id.clone(),
+            lease: entry.lease.clone(),
+            label: entry.label.clone(),
+            state: entry.state_at(now),
+            created_at: entry.created_at,
+            expires_at: entry.expires_at,
+            revocation_failure: entry.revocation_failure.clone(),
+        }
+    }
+}
+
 impl<'a> Manager<'a> {
     /// Nothing is read or contacted yet.
     #[must_use]
@@ -214,18 +230,8 @@ impl<'a> Manager<'a> {
         let now = self.options.clock.now();
         let mut entries = self.ledger.open().await?.entries;
         entries.sort_by_key(|entry| entry.created_at);
-        Ok(entries
-            .into_iter()
-            .map(|entry| LeaseSummary {
-                state: entry.state_at(now),
-                lease_id: entry.lease_id,
-                lease: entry.lease,
-                label: entry.label,
-                created_at: entry.created_at,
-                expires_at: entry.expires_at,
-                revocation_failure: entry.revocation_failure,
-            })
-            .collect())
+        let summary = |entry: &Entry| LeaseSummary::of(entry, now);
+        Ok(entries.iter().map(summary).collect())
     }
 
     fn mint(&self, lease: &LeaseConfig) -> Result<Box<dyn Mint>, LeaseError> {
@@ -258,7 +264,8 @@ impl<'a> Manager<'a> {
         let values = if masters.is_empty() {
             Vec::new()
         } else {
-            let resolved = self.options.masters.resolve(&masters, all_named).await;
+            let source = self.options.masters;
+            let resolved = source.resolve(lease, &masters, all_named).await;
             resolved.map_err(|source| LeaseError::Masters {
                 lease: lease.clone(),
                 source,

@@ -19,7 +19,7 @@ use crate::ledger::entry::Identity;
 use crate::mint::{Consumes, Mint};
 
 /// Keys of a lease that do not change what is issued to whom.
-const IMMATERIAL_TO_LEASES: [&str; 10] = [
+const IMMATERIAL_TO_LEASES: [&str; 13] = [
     "duration",
     "timeout",
     "required",
@@ -30,6 +30,9 @@ const IMMATERIAL_TO_LEASES: [&str; 10] = [
     "override",
     "revoke_on_exit",
     "on_renewal_failure",
+    "per_operation",
+    "variable",
+    "description",
 ];
 
 /// Keys of a provider that do not change which value it gives.

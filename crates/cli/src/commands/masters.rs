@@ -85,6 +85,7 @@ impl<'a> Masters<'a> {
 impl MasterSource for Masters<'_> {
     async fn resolve(
         &self,
+        _: &LeaseName,
         names: &[SecretName],
         all_named: bool,
     ) -> Result<Vec<(SecretName, SecretString)>, MasterError> {

@@ -5,6 +5,7 @@
 //! called at its issuer and in the ledger. Every call runs on a thread of its own and goes on where nobody waits for it
 //! any more, so that nothing is issued that is on no record.
 
+mod configured;
 mod masters;
 mod source;
 
@@ -35,17 +36,17 @@ impl VaultMints {
         settings: &Settings,
         from_project: bool,
     ) -> Result<Self, CliError> {
-        let mut sources = Vec::new();
-        if !settings.mints.is_empty() {
-            let source = Source::of_vault(app, &settings.file, settings.mints.clone())?;
-            sources.push(Arc::new(source));
-        }
-        if from_project {
-            let project = Source::of_project(app)?;
-            if !project.terms().is_empty() {
-                sources.push(Arc::new(project));
-            }
-        }
+        let of_vault = Source::of_vault(app, &settings.file, settings.mints.clone())?;
+        let of_project = if from_project {
+            Source::of_project(app)?
+        } else {
+            None
+        };
+        let sources: Vec<Arc<Source>> = of_vault
+            .into_iter()
+            .chain(of_project)
+            .map(Arc::new)
+            .collect();
         let terms: Vec<MintTerms> = sources
             .iter()
             .flat_map(|source| source.terms())
@@ -53,7 +54,7 @@ impl VaultMints {
             .collect();
         for (number, one) in terms.iter().enumerate() {
             if terms[number + 1..].iter().any(|two| two.name == one.name) {
-                return Err(source::twice(&one.name));
+                return Err(configured::twice(&one.name));
             }
         }
         Ok(Self { sources, terms })
@@ -129,8 +130,7 @@ impl CredentialMints for VaultMints {
         for source in &self.sources {
             let (source, masters) = (Arc::clone(source), Arc::clone(&masters));
             let holder = holder.to_owned();
-            let work =
-                move || async move { source.withdraw_from(|other| other == holder, masters).await };
+            let work = move || async move { source.withdraw(&holder, masters).await };
             all.extend(on_a_thread(work).await??);
         }
         Ok(all)
@@ -145,11 +145,7 @@ impl CredentialMints for VaultMints {
         for source in &self.sources {
             let (source, masters) = (Arc::clone(source), Arc::clone(&masters));
             let is_live = Arc::clone(&is_live);
-            let work = move || async move {
-                source
-                    .withdraw_from(|holder| !is_live(holder), masters)
-                    .await
-            };
+            let work = move || async move { source.settle(is_live, masters).await };
             all.extend(on_a_thread(work).await??);
         }
         Ok(all)

@@ -38,11 +38,28 @@ impl Lock {
     /// # Errors
     /// [`LedgerError::Locked`] names the holder; [`LedgerError::Io`] if the file cannot be opened.
     pub async fn acquire(path: &Path, limit: Duration, holder: &str) -> Result<Self, LedgerError> {
+        Self::wait(path, limit, holder, File::try_lock).await
+    }
+
+    /// The same with others who share it: as long as one of them has it, nobody gets it alone.
+    ///
+    /// # Errors
+    /// As [`Self::acquire`].
+    pub async fn share(path: &Path, limit: Duration, holder: &str) -> Result<Self, LedgerError> {
+        Self::wait(path, limit, holder, File::try_lock_shared).await
+    }
+
+    async fn wait(
+        path: &Path,
+        limit: Duration,
+        holder: &str,
+        way: fn(&File) -> Result<(), TryLockError>,
+    ) -> Result<Self, LedgerError> {
         let file = open(path)?;
         let begun = Instant::now();
         let mut pause = SHORTEST_PAUSE;
         loop {
-            if try_lock(&file, path)? {
+            if is_taken(way(&file), path)? {
                 return Ok(Self::held(file, holder));
             }
             if begun.elapsed() >= limit {
@@ -63,7 +80,7 @@ impl Lock {
     /// [`LedgerError::Io`] if the file cannot be opened.
     pub fn try_acquire(path: &Path, holder: &str) -> Result<Option<Self>, LedgerError> {
         let file = open(path)?;
-        Ok(try_lock(&file, path)?.then(|| Self::held(file, holder)))
+        Ok(is_taken(file.try_lock(), path)?.then(|| Self::held(file, holder)))
     }
 
     fn held(mut file: File, holder: &str) -> Self {
@@ -109,8 +126,8 @@ fn open(path: &Path) -> Result<File, LedgerError> {
         .map_err(|source| LedgerError::io("open the lock", path, source))
 }
 
-fn try_lock(file: &File, path: &Path) -> Result<bool, LedgerError> {
-    match file.try_lock() {
+fn is_taken(outcome: Result<(), TryLockError>, path: &Path) -> Result<bool, LedgerError> {
+    match outcome {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
         Err(TryLockError::Error(source)) => Err(LedgerError::io(
@@ -153,6 +170,22 @@ mod tests {
             assert!(Lock::try_acquire(&path, "me").unwrap().is_none());
             drop(first);
             assert!(Lock::try_acquire(&path, "me").unwrap().is_some());
+        });
+    }
+
+    #[test]
+    fn a_shared_lock_is_had_by_several_and_then_by_nobody_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.lock");
+        runtime().block_on(async {
+            let first = Lock::share(&path, Duration::ZERO, "a").await.unwrap();
+            let second = Lock::share(&path, Duration::ZERO, "b").await.unwrap();
+            drop(first);
+            assert!(Lock::try_acquire(&path, "c").unwrap().is_none());
+            drop(second);
+            let alone = Lock::try_acquire(&path, "c").unwrap().unwrap();
+            assert!(Lock::share(&path, Duration::ZERO, "d").await.is_err());
+            drop(alone);
         });
     }
 

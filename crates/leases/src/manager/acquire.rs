@@ -212,7 +212,7 @@ impl Manager<'_> {
         let context = self.context_of(&plan, &request).await?;
         let context = self.prepared(&plan, &request, context)?;
         if guard.is_none() {
-            guard = Some(self.lock(lease).await?);
+            guard = Some(self.share_lock(lease).await?);
         }
         let held = self.issue(&plan, &context).await?;
         drop(guard);
@@ -225,7 +225,7 @@ impl Manager<'_> {
         request: &Acquire,
     ) -> Result<Plan<'c>, LeaseError> {
         let mint = self.mint(lease)?;
-        self.check_chain(lease, mint.as_ref())?;
+        self.steps(lease)?;
         let duration = request
             .duration
             .or(lease.duration)
@@ -270,6 +270,12 @@ impl Manager<'_> {
     pub(super) async fn lock(&self, lease: &LeaseConfig) -> Result<lock::Lock, LeaseError> {
         let limit = self.options.limits.lease_lock;
         Ok(self.ledger.lock_lease(lease.name.as_str(), limit).await?)
+    }
+
+    /// For a credential that is new in any case: several are minted at the same time.
+    pub(super) async fn share_lock(&self, lease: &LeaseConfig) -> Result<lock::Lock, LeaseError> {
+        let limit = self.options.limits.lease_lock;
+        Ok(self.ledger.share_lease(lease.name.as_str(), limit).await?)
     }
 
     /// The context with which the lease can be minted, after asking a person if that is wanted.

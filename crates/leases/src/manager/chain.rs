@@ -17,28 +17,32 @@ impl Manager<'_> {
         }
     }
 
-    /// A chain must end.
-    pub(super) fn check_chain(
-        &self,
-        lease: &LeaseConfig,
-        mint: &dyn Mint,
-    ) -> Result<(), LeaseError> {
+    /// The leases that a lease goes via, the nearest first.
+    ///
+    /// # Errors
+    /// [`LeaseError`] if one of them is not there, or the chain has no end.
+    pub fn steps(&self, lease: &LeaseConfig) -> Result<Vec<LeaseName>, LeaseError> {
         let mut seen = vec![lease.name.clone()];
-        let mut parent = self.parent_of(mint)?;
-        while let Some(current) = parent {
-            if seen.contains(&current.name) {
+        let mut current = lease;
+        loop {
+            let mint = self.mint(current)?;
+            let Some(next) = mint.via() else {
+                seen.remove(0);
+                return Ok(seen);
+            };
+            let leases = &self.options.config.leases;
+            let Some(parent) = leases.get(next) else {
+                let reason = format!("names `{next}`, which is no lease here");
+                return Err(current.fields.invalid("via", reason).into());
+            };
+            if seen.contains(next) {
                 let chain: Vec<&str> = seen.iter().map(LeaseName::as_str).collect();
-                let reason = format!(
-                    "leads back to itself: {} → {}",
-                    chain.join(" → "),
-                    current.name
-                );
+                let reason = format!("leads back to itself: {} → {next}", chain.join(" → "));
                 return Err(lease.fields.invalid("via", reason).into());
             }
-            seen.push(current.name.clone());
-            parent = self.parent_of(self.mint(current)?.as_ref())?;
+            seen.push(next.clone());
+            current = parent;
         }
-        Ok(())
     }
 
     /// What a plan's mint gets to see. The credential of the lease that it names as `via` is on top of everything else,

@@ -25,7 +25,11 @@ impl Manager<'_> {
         };
         let lease = self.options.config.lease(held.lease.as_str())?;
         let plan = self.plan(lease, &request)?;
-        let _guard = self.lock(lease).await?;
+        let _guard = if request.exclusive {
+            self.share_lock(lease).await?
+        } else {
+            self.lock(lease).await?
+        };
         let opened = self.ledger.open().await?;
         let other = self.cached(&plan, &opened).filter(|_| !request.exclusive);
         if let Some(other) = other.filter(|other| outlives(other, held)) {

@@ -8,7 +8,7 @@ use fnox_core::LeaseName;
 use fnox_core::lease::LeaseState;
 use jiff::Timestamp;
 
-use super::{Acquire, Manager};
+use super::{Acquire, LeaseSummary, Manager};
 use crate::error::LeaseError;
 use crate::ledger::entry::{Entry, RevocationKind};
 use crate::ledger::lock::Lock;
@@ -21,6 +21,8 @@ pub struct Revocation {
     pub lease_id: String,
     /// Name of the lease in the configuration.
     pub lease: String,
+    /// The label under which it was asked for.
+    pub label: String,
     /// What came of it.
     pub outcome: RevocationOutcome,
 }
@@ -98,6 +100,22 @@ impl Manager<'_> {
         self.withdraw(alive.collect()).await
     }
 
+    /// Withdraws every lease that fits and was not withdrawn yet, what is over and what failed before included.
+    ///
+    /// # Errors
+    /// [`LeaseError::Ledger`]
+    pub async fn revoke_where(
+        &self,
+        fits: impl Fn(&LeaseSummary) -> bool,
+    ) -> Result<Vec<Revocation>, LeaseError> {
+        let now = self.options.clock.now();
+        let entries = self.ledger.open().await?.entries;
+        let fitting = entries.into_iter().filter(|entry| {
+            entry.state != LeaseState::Revoked && fits(&LeaseSummary::of(entry, now))
+        });
+        self.withdraw(fitting.collect()).await
+    }
+
     /// Settles expired leases, intents whose process is gone, and withdrawals that failed; then tidies the
     /// ledger's folder.
     ///
@@ -129,6 +147,7 @@ impl Manager<'_> {
             done.push(Revocation {
                 lease_id: entry.lease_id,
                 lease: entry.lease,
+                label: entry.label,
                 outcome,
             });
         }

@@ -178,6 +178,7 @@ impl Masters {
 impl MasterSource for Masters {
     async fn resolve(
         &self,
+        _: &LeaseName,
         names: &[SecretName],
         _: bool,
     ) -> Result<Vec<(SecretName, SecretString)>, MasterError> {

@@ -4,19 +4,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use fnox_core::credential::{IssueError, IssueErrorKind, Masters};
-use fnox_core::{ExitStatus, SecretName, SecretString};
+use fnox_core::{ExitStatus, LeaseName, SecretName, SecretString};
 use fnox_leases::{MasterError, MasterSource};
 use indexmap::IndexMap;
 
-/// The variables that a mint takes its masters from, and the vault's secrets that they are.
-pub(super) type MasterNames = IndexMap<SecretName, Option<String>>;
+/// For each mint the `masters` table: variables, and the vault's secrets that they are.
+pub(super) type MasterNames = IndexMap<LeaseName, IndexMap<SecretName, String>>;
 
-/// Reads masters from a vault, by the names that a mint's `masters` table gives them.
+/// Reads masters from a vault, by the names that each mint's `masters` table gives them.
 #[derive(Debug)]
 pub(super) struct VaultMasters<'a> {
     pub(super) vault: Arc<dyn Masters>,
-    /// Variables, and the vault's secrets that `masters` says they are. One without has the value of the secret of its
-    /// own name, if there is one.
+    /// A variable that is not in a mint's table has the value of the secret of its own name, if there is one.
     pub(super) names: &'a MasterNames,
 }
 
@@ -24,13 +23,19 @@ pub(super) struct VaultMasters<'a> {
 impl MasterSource for VaultMasters<'_> {
     async fn resolve(
         &self,
+        lease: &LeaseName,
         names: &[SecretName],
-        _: bool,
+        all_named: bool,
     ) -> Result<Vec<(SecretName, SecretString)>, MasterError> {
         let mut found = Vec::new();
         for name in names {
-            let given = self.names.get(name.as_str()).and_then(Option::as_ref);
-            let secret = given.map_or(name.as_str(), String::as_str);
+            let given = self.names.get(lease).and_then(|given| given.get(name));
+            // A mint that takes everything gets what its table gives it, and not what is for other mints.
+            let secret = match given {
+                Some(secret) => secret.as_str(),
+                None if all_named => name.as_str(),
+                None => continue,
+            };
             match self.vault.master(secret).await {
                 Ok(Some(value)) => found.push((name.clone(), value)),
                 Ok(None) if given.is_some() => return Err(missing(name, secret)),

@@ -3,27 +3,27 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use fnox_config::Config;
 use fnox_config::mints::{MintConfig, configuration};
-use fnox_config::{Config, LeaseConfig};
 use fnox_core::credential::{
-    IssueError, IssueErrorKind, Loan, Masters, MintTerms, Settled, Withdrawal,
+    IsLive, IssueError, IssueErrorKind, Loan, Masters, MintTerms, Settled, Withdrawal,
 };
 use fnox_core::lease::LeaseState;
 use fnox_core::prompt::NoPrompt;
-use fnox_core::{Clock as _, Credential, LeaseName, Lifetime, SecretName};
-use fnox_leases::mint::{Consumes, RevocationKind};
+use fnox_core::{Clock as _, Credential, LeaseName, Lifetime};
+use fnox_leases::ledger::lock::Lock;
 use fnox_leases::{
-    Acquire, Acquired, Held, LeaseError, Manager, ManagerOptions, MasterSource, Registry,
+    Acquire, Acquired, Held, LeaseError, LeaseSummary, Manager, ManagerOptions, MasterSource,
     Revocation, RevocationOutcome,
 };
 use fnox_providers::resolve::Resolver;
 use indexmap::IndexMap;
 
+use super::configured;
 use super::masters::{MasterNames, VaultMasters};
 use crate::app::App;
 use crate::commands::masters::Masters as ProjectMasters;
 use crate::error::CliError;
-use crate::vault::error::{StartProblem, VaultFailure};
 
 /// What credentials of a vault's leases are called, before the lease's id. The ledger of a project has others too.
 const LABEL: &str = "fnox-vault-";
@@ -34,14 +34,16 @@ pub(super) struct Source {
     place: String,
     terms: Vec<MintTerms>,
     masters: MastersAt,
-    /// All of its mints; for those of a vault without any secrets.
+    /// All of its mints; for those of a vault also the names of their masters, without values.
     config: Config,
+    /// That what is on record and that no lease of this vault holds is nobody's: no other vault has it.
+    _claim: Lock,
 }
 
 /// Where masters are.
 enum MastersAt {
-    /// In the vault: for each mint what it and the mints that it goes via call their masters.
-    Vault(IndexMap<LeaseName, MasterNames>),
+    /// In the vault, under these names.
+    Vault(MasterNames),
     /// Where the project's providers keep them.
     Project,
 }
@@ -52,49 +54,65 @@ impl Source {
         app: &App,
         file: &Path,
         mints: Vec<MintConfig>,
-    ) -> Result<Self, CliError> {
-        let mut own = IndexMap::new();
-        let mut descriptions = IndexMap::new();
-        let mut leases = Vec::new();
-        for mint in mints {
-            let name = mint.lease.name.clone();
-            own.insert(name.clone(), mint.masters);
-            descriptions.insert(name, mint.description);
-            leases.push(mint.lease);
+    ) -> Result<Option<Self>, CliError> {
+        let home = app.folders.home();
+        let Some(first) = mints.first() else {
+            return Ok(None);
+        };
+        let place = first.lease.fields.location().clone();
+        let mut variables = Vec::new();
+        for mint in &mints {
+            variables.extend(configured::masters_of(mint, home)?);
         }
-        let Some(first) = leases.first() else {
-            return Err(CliError::Output(std::io::Error::other("no mint")));
-        };
-        let place = first.fields.location().clone();
+        let described: IndexMap<LeaseName, Option<String>> = mints
+            .iter()
+            .map(|mint| (mint.lease.name.clone(), mint.description.clone()))
+            .collect();
+        let (leases, names): (Vec<_>, Vec<_>) = mints
+            .into_iter()
+            .map(|mint| (mint.lease.clone(), (mint.lease.name, mint.masters)))
+            .unzip();
         // The ledger is named after the file, so that two vaults of one user have two.
-        let config = configuration(leases, [], &place, file);
-        let mut source = Self {
-            app: app.clone(),
-            place: file.display().to_string(),
-            terms: Vec::new(),
-            masters: MastersAt::Project,
-            config,
-        };
-        source.terms =
-            source.read_terms(|lease| descriptions.get(&lease.name).cloned().flatten())?;
-        source.masters = MastersAt::Vault(source.chained(&own)?);
-        Ok(source)
+        let config = configuration(leases, variables, &place, file);
+        let masters = MastersAt::Vault(names.into_iter().collect());
+        let place = file.display().to_string();
+        Self::new(app, place, config, masters, |name| {
+            described.get(name).cloned()?
+        })
     }
 
     /// The leases of the project that is found from here.
-    pub(super) fn of_project(app: &App) -> Result<Self, CliError> {
+    pub(super) fn of_project(app: &App) -> Result<Option<Self>, CliError> {
         let config = app.load()?;
         let last = config.files.last();
         let place = last.map_or_else(String::new, |file| file.path.display().to_string());
-        let mut source = Self {
+        Self::new(app, place, config, MastersAt::Project, |_| None)
+    }
+
+    fn new(
+        app: &App,
+        place: String,
+        config: Config,
+        masters: MastersAt,
+        description: impl Fn(&LeaseName) -> Option<String>,
+    ) -> Result<Option<Self>, CliError> {
+        let resolver = Resolver::new(&config, app.resolver_options(&config));
+        let nobody = ProjectMasters::new(app, &config, &resolver);
+        let manager = manager(app, &config, &nobody);
+        let terms = configured::terms(&manager, &config, app.folders.home(), description)?;
+        if terms.is_empty() {
+            return Ok(None);
+        }
+        let claimed = manager.ledger().try_claim().map_err(LeaseError::from)?;
+        let claim = claimed.map_err(|holder| configured::claimed(&place, &holder))?;
+        Ok(Some(Self {
             app: app.clone(),
             place,
-            terms: Vec::new(),
-            masters: MastersAt::Project,
+            terms,
+            masters,
             config,
-        };
-        source.terms = source.read_terms(|_| None)?;
-        Ok(source)
+            _claim: claim,
+        }))
     }
 
     /// The file that has them.
@@ -107,85 +125,6 @@ impl Source {
         &self.terms
     }
 
-    fn read_terms(
-        &self,
-        describe: impl Fn(&LeaseConfig) -> Option<String>,
-    ) -> Result<Vec<MintTerms>, CliError> {
-        let leases = self.config.leases.values();
-        leases
-            .map(|lease| {
-                let mint = Registry.open(lease, self.app.folders.home())?;
-                let limits = mint.limits();
-                let wanted = lease.duration.unwrap_or(limits.maximum);
-                if wanted < limits.minimum || wanted > limits.maximum {
-                    let reason = format!(
-                        "is out of range: `{}` allows {} to {}",
-                        lease.spec.name, limits.minimum, limits.maximum
-                    );
-                    return Err(lease.fields.invalid("duration", reason).into());
-                }
-                Ok(MintTerms {
-                    name: lease.name.to_string(),
-                    kind: lease.spec.name.to_owned(),
-                    description: describe(lease),
-                    minimum: limits.minimum,
-                    maximum: wanted,
-                    is_withdrawable: mint.revocation() == RevocationKind::Supported,
-                    per_operation: lease.per_operation,
-                    variable: lease.variable.clone(),
-                })
-            })
-            .collect()
-    }
-
-    /// For each mint the masters of all mints on its way: first its own.
-    fn chained(
-        &self,
-        own: &IndexMap<LeaseName, IndexMap<SecretName, String>>,
-    ) -> Result<IndexMap<LeaseName, MasterNames>, CliError> {
-        let mut all = IndexMap::new();
-        for name in self.config.leases.keys() {
-            let mut names = MasterNames::new();
-            for lease in self.way(name)? {
-                let given = own.get(&lease.name);
-                for (variable, secret) in given.into_iter().flatten() {
-                    names
-                        .entry(variable.clone())
-                        .or_insert_with(|| Some(secret.clone()));
-                }
-                let mint = Registry.open(lease, self.app.folders.home())?;
-                // One that takes everything gets what its `masters` say, and not every secret of the vault.
-                if let Consumes::Names(consumed) = mint.consumes() {
-                    for variable in consumed {
-                        if let Ok(variable) = SecretName::parse(&variable) {
-                            names.entry(variable).or_insert(None);
-                        }
-                    }
-                }
-            }
-            all.insert(name.clone(), names);
-        }
-        Ok(all)
-    }
-
-    /// A mint, and those that it goes via. A circle ends where it began; the manager refuses it.
-    fn way(&self, name: &LeaseName) -> Result<Vec<&LeaseConfig>, CliError> {
-        let mut way: Vec<&LeaseConfig> = Vec::new();
-        let mut next = Some(name.clone());
-        while let Some(name) = next {
-            if way.iter().any(|lease| lease.name == name) {
-                break;
-            }
-            let lease = self.config.lease(name.as_str())?;
-            way.push(lease);
-            next = Registry
-                .open(lease, self.app.folders.home())?
-                .via()
-                .cloned();
-        }
-        Ok(way)
-    }
-
     /// A new credential, on record.
     pub(super) async fn issue(
         &self,
@@ -196,9 +135,7 @@ impl Source {
         let name = lease_name(name)?;
         let request = wanted(&loan.holder, loan.lifetime);
         let acquired = self
-            .with_manager(&name, vault, async |manager| {
-                manager.acquire(&name, request).await
-            })
+            .with_manager(vault, async |manager| manager.acquire(&name, request).await)
             .await?;
         match acquired {
             Acquired::Minted(held) | Acquired::Cached(held) => Ok(held.credential),
@@ -217,70 +154,58 @@ impl Source {
         held: Credential,
         vault: Arc<dyn Masters>,
     ) -> Result<Credential, IssueError> {
-        let name = lease_name(name)?;
         let request = wanted(&loan.holder, loan.lifetime);
         let held = Held {
-            lease: name.clone(),
+            lease: lease_name(name)?,
             credential: held,
             created_at: self.app.clock.now(),
             withhold: Vec::new(),
         };
         let renewed = self
-            .with_manager(&name, vault, async |manager| {
-                manager.renew(&held, request).await
-            })
+            .with_manager(vault, async |manager| manager.renew(&held, request).await)
             .await?;
         Ok(renewed.credential)
     }
 
-    /// Withdraws what these holders have on record, intents and earlier failures included.
-    pub(super) async fn withdraw_from(
+    /// Withdraws what one holder has on record, intents and earlier failures included.
+    pub(super) async fn withdraw(
         &self,
-        is_meant: impl Fn(&str) -> bool,
+        holder: &str,
         vault: Arc<dyn Masters>,
     ) -> Result<Vec<Withdrawal>, IssueError> {
-        let records = self
-            .bare_manager(async |manager| manager.list().await)
-            .await?;
-        let mut all = Vec::new();
-        for record in records {
-            let Some(holder) = record.label.strip_prefix(LABEL) else {
-                continue;
-            };
-            if record.state == LeaseState::Revoked || !is_meant(holder) {
-                continue;
-            }
-            let id = record.lease_id.clone();
-            let work = async |manager: &Manager<'_>| manager.revoke(&id).await;
-            let done = match LeaseName::parse(&record.lease) {
-                Ok(name) if self.config.leases.contains_key(&name) => {
-                    self.with_manager(&name, Arc::clone(&vault), work).await
-                }
-                // Of a mint that is gone: the record stays, and says so.
-                _ => self.bare_manager(work).await,
-            };
-            let holder = holder.to_owned();
-            match done {
-                Ok(revocations) => all.extend(
-                    revocations
-                        .into_iter()
-                        .filter_map(|one| withdrawal(&holder, one)),
-                ),
-                Err(error) => all.push(Withdrawal {
-                    holder: Some(holder),
-                    name: record.lease,
-                    credential: record.lease_id,
-                    outcome: Settled::Failed(error.message),
-                }),
-            }
-        }
-        Ok(all)
+        self.withdraw_where(vault, |record| holder_of(&record.label) == Some(holder))
+            .await
     }
 
-    /// Works with the manager of a mint, which finds that mint's masters and no others.
+    /// The same for what nobody holds who is live. Of a vault's own mints also the credentials of mere steps, which
+    /// nobody holds, once they are over: there is no `fnox lease cleanup` for that ledger.
+    pub(super) async fn settle(
+        &self,
+        is_live: Arc<IsLive>,
+        vault: Arc<dyn Masters>,
+    ) -> Result<Vec<Withdrawal>, IssueError> {
+        let is_own = matches!(self.masters, MastersAt::Vault(_));
+        self.withdraw_where(vault, |record| match holder_of(&record.label) {
+            Some(holder) => !is_live(holder),
+            None => is_own && needs_settling(record),
+        })
+        .await
+    }
+
+    async fn withdraw_where(
+        &self,
+        vault: Arc<dyn Masters>,
+        fits: impl Fn(&LeaseSummary) -> bool,
+    ) -> Result<Vec<Withdrawal>, IssueError> {
+        let done = self
+            .with_manager(vault, async |manager| manager.revoke_where(&fits).await)
+            .await?;
+        Ok(done.into_iter().filter_map(withdrawal).collect())
+    }
+
+    /// Works with a manager for which each mint finds its own masters and no others.
     async fn with_manager<T>(
         &self,
-        name: &LeaseName,
         vault: Arc<dyn Masters>,
         work: impl AsyncFnOnce(&Manager<'_>) -> Result<T, LeaseError>,
     ) -> Result<T, IssueError> {
@@ -290,62 +215,38 @@ impl Source {
                 options.prompt_auth = false;
                 let resolver = Resolver::new(&self.config, options);
                 let masters = ProjectMasters::new(&self.app, &self.config, &resolver);
-                work(&self.manager(&self.config, &masters)).await
+                work(&manager(&self.app, &self.config, &masters)).await
             }
-            MastersAt::Vault(chained) => {
-                let none = MasterNames::new();
-                let names = chained.get(name).unwrap_or(&none);
-                let config = self.config_with(names.keys().cloned());
+            MastersAt::Vault(names) => {
                 let masters = VaultMasters { vault, names };
-                work(&self.manager(&config, &masters)).await
+                work(&manager(&self.app, &self.config, &masters)).await
             }
         };
         done.map_err(|error| issue_error(&error))
     }
-
-    /// Works with a manager that has no masters.
-    async fn bare_manager<T>(
-        &self,
-        work: impl AsyncFnOnce(&Manager<'_>) -> Result<T, LeaseError>,
-    ) -> Result<T, IssueError> {
-        let resolver = Resolver::new(&self.config, self.app.resolver_options(&self.config));
-        let masters = ProjectMasters::new(&self.app, &self.config, &resolver);
-        work(&self.manager(&self.config, &masters))
-            .await
-            .map_err(|error| issue_error(&error))
-    }
-
-    fn config_with(&self, masters: impl Iterator<Item = SecretName>) -> Config {
-        let leases = self.config.leases.values().cloned();
-        let place = self.config.leases.values().next();
-        match place.map(|lease| lease.fields.location().clone()) {
-            Some(place) => configuration(leases, masters, &place, &self.config.project_dir),
-            None => self.config.clone(),
-        }
-    }
-
-    fn manager<'a>(&'a self, config: &'a Config, masters: &'a dyn MasterSource) -> Manager<'a> {
-        Manager::new(ManagerOptions {
-            config,
-            folders: &self.app.folders,
-            env: &self.app.env,
-            clock: Arc::new(self.app.clock),
-            prompt: Arc::new(NoPrompt),
-            masters,
-            command_name: "fnox vault serve",
-            limits: self.app.lease_time_limits(),
-        })
-    }
 }
 
-/// Two mints have one name.
-pub(super) fn twice(name: &str) -> CliError {
-    VaultFailure::Start {
-        message: format!("the mint `{name}` is in vault.toml and in the project"),
-        reason: StartProblem::Settings,
-        help: Some("give one of them another name".to_owned()),
-    }
-    .into()
+fn manager<'a>(app: &'a App, config: &'a Config, masters: &'a dyn MasterSource) -> Manager<'a> {
+    Manager::new(ManagerOptions {
+        config,
+        folders: &app.folders,
+        env: &app.env,
+        clock: Arc::new(app.clock),
+        prompt: Arc::new(NoPrompt),
+        masters,
+        command_name: "fnox vault serve",
+        limits: app.lease_time_limits(),
+    })
+}
+
+/// Whose credential it is that has this label.
+fn holder_of(label: &str) -> Option<&str> {
+    label.strip_prefix(LABEL)
+}
+
+/// Whether a credential that nobody holds has to be withdrawn.
+fn needs_settling(record: &LeaseSummary) -> bool {
+    record.state != LeaseState::Active || record.revocation_failure.is_some()
 }
 
 fn lease_name(name: &str) -> Result<LeaseName, IssueError> {
@@ -368,7 +269,7 @@ fn wanted(holder: &str, lifetime: Lifetime) -> Acquire {
 }
 
 /// `None` for what needed nothing.
-fn withdrawal(holder: &str, revocation: Revocation) -> Option<Withdrawal> {
+fn withdrawal(revocation: Revocation) -> Option<Withdrawal> {
     let outcome = match revocation.outcome {
         RevocationOutcome::Revoked => Settled::Withdrawn,
         RevocationOutcome::ExpiresOnly { expires_at } => Settled::ExpiresOnly(expires_at),
@@ -379,7 +280,7 @@ fn withdrawal(holder: &str, revocation: Revocation) -> Option<Withdrawal> {
         RevocationOutcome::Failed(error) => Settled::Failed(error.to_string()),
     };
     Some(Withdrawal {
-        holder: Some(holder.to_owned()),
+        holder: holder_of(&revocation.label).map(str::to_owned),
         name: revocation.lease,
         credential: revocation.lease_id,
         outcome,
