@@ -45,7 +45,8 @@ impl Troubles {
 impl Engine {
     /// How the vault is. Administrators hear more.
     pub async fn health(&self, identity: &Identity) -> HealthReport {
-        let problems: Vec<String> = self.shared.troubles.current().into_iter().collect();
+        let troubles = self.shared.troubles.current().into_iter();
+        let problems: Vec<String> = troubles.chain(self.minted_problem()).collect();
         let details = match identity.role {
             Role::Admin => Some(self.details(problems.clone()).await),
             Role::Orchestrator | Role::Agent => None,

@@ -47,6 +47,8 @@ pub(super) struct Minted {
     slots: Mutex<HashMap<LeaseId, Arc<Slot>>>,
     /// Withdrawals under way.
     ending: Mutex<JoinSet<()>>,
+    /// Withdrawals that have failed so far: mint and credential, and why.
+    failed: Mutex<HashMap<(String, String), String>>,
     is_closed: AtomicBool,
 }
 
@@ -153,6 +155,7 @@ impl Engine {
             metadata,
             slots: Mutex::default(),
             ending: Mutex::default(),
+            failed: Mutex::default(),
             is_closed: AtomicBool::new(false),
         };
         self.shared.minted.set(minted).map_err(|_| {

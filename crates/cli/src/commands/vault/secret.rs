@@ -149,25 +149,47 @@ fn list(app: &App, group: &SecretGroup) -> Result<(), CliError> {
         false,
     );
     for secret in &secrets {
+        let (kind, version, updated) = match mint_of(secret) {
+            Some(kind) => (format!("made by {kind}"), "-".to_owned(), "-".to_owned()),
+            None => (
+                kind_word(&secret.kind).to_owned(),
+                secret.version.to_string(),
+                shown(secret.updated_at),
+            ),
+        };
+        let description = secret.description.clone().unwrap_or_default();
         table.row(vec![
             secret.name.clone(),
-            kind_word(&secret.kind).to_owned(),
-            secret.version.to_string(),
-            shown(secret.updated_at),
-            secret.description.clone().unwrap_or_default(),
+            kind,
+            version,
+            updated,
+            description,
         ]);
     }
     app.printer.line(&table.render())
 }
 
+/// The type of the mint that makes it. What is stored is sealed, whatever its tags say.
+fn mint_of(secret: &SecretMetadata) -> Option<&str> {
+    let is_stored = secret.algorithm.is_some();
+    let kind = secret.tags.get("mint").filter(|_| !is_stored)?;
+    Some(kind)
+}
+
 fn describe(app: &App, secret: &SecretMetadata) -> Result<(), CliError> {
-    let mut rows = vec![
-        ("name", secret.name.clone()),
-        ("kind", kind_word(&secret.kind).to_owned()),
-        ("version", secret.version.to_string()),
-        ("created", shown(secret.created_at)),
-        ("updated", shown(secret.updated_at)),
-    ];
+    let mut rows = vec![("name", secret.name.clone())];
+    match mint_of(secret) {
+        Some(kind) => rows.push((
+            "made by",
+            format!("a mint of type {kind}, when a lease is used"),
+        )),
+        None => rows.extend([
+            ("kind", kind_word(&secret.kind).to_owned()),
+            ("version", secret.version.to_string()),
+            ("created", shown(secret.created_at)),
+            ("updated", shown(secret.updated_at)),
+        ]),
+    }
     if let Some(description) = &secret.description {
         rows.push(("description", description.clone()));
     }

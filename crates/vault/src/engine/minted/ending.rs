@@ -3,8 +3,9 @@
 //! Nobody waits for an issuer to be told. What it refuses, or does not answer, stays on the mint's own record and is
 //! tried again for as long as the vault runs.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use fnox_core::audit::{Entry, Outcome};
 use fnox_core::credential::{Settled, Withdrawal};
@@ -115,9 +116,25 @@ impl Engine {
         self.settle_minted().await;
     }
 
+    /// What is wrong with withdrawals right now.
+    pub(in crate::engine) fn minted_problem(&self) -> Option<String> {
+        let failed = self.minted()?.failed().len();
+        (failed > 0).then(|| {
+            format!(
+                "{failed} credential{} of leases that are over could not be withdrawn and may still work: the audit \
+                 log says why",
+                if failed == 1 { "" } else { "s" }
+            )
+        })
+    }
+
     async fn record_withdrawals(&self, withdrawals: Vec<Withdrawal>, lease: Option<&Lease>) {
         let entries: Vec<Entry> = withdrawals
             .into_iter()
+            .filter(|withdrawal| {
+                self.minted()
+                    .is_some_and(|minted| minted.is_news(withdrawal))
+            })
             .map(|withdrawal| withdrawal_entry(withdrawal, lease))
             .collect();
         if entries.is_empty() {
@@ -126,6 +143,24 @@ impl Engine {
         // It is done, whether it can be recorded or not, and nobody waits for an answer.
         if let Err(error) = self.record(entries).await {
             tracing::warn!("credentials were withdrawn, but that is not on record: {error}");
+        }
+    }
+}
+
+impl Minted {
+    fn failed(&self) -> MutexGuard<'_, HashMap<(String, String), String>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether an outcome is worth a record: a failure that repeats itself is told once.
+    fn is_news(&self, withdrawal: &Withdrawal) -> bool {
+        let which = (withdrawal.name.clone(), withdrawal.credential.clone());
+        match &withdrawal.outcome {
+            Settled::Failed(why) => self.failed().insert(which, why.clone()).as_ref() != Some(why),
+            Settled::Withdrawn | Settled::ExpiresOnly(_) => {
+                self.failed().remove(&which);
+                true
+            }
         }
     }
 }
