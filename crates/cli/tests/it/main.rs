@@ -150,6 +150,12 @@ mod vault_keychain;
 #[cfg(test)]
 mod vault_load;
 #[cfg(test)]
+mod vault_mint_cloud;
+#[cfg(test)]
+mod vault_mint_crash;
+#[cfg(test)]
+mod vault_mint_support;
+#[cfg(test)]
 mod vault_mints;
 #[cfg(test)]
 mod vault_process;

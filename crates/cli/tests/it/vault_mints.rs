@@ -1,95 +1,10 @@
 //! The vault lends what mints make: `[mint.NAME]` of vault.toml, and the leases of a project.
 
-use std::time::Duration;
-
-use fnox_testkit::stand_in::Sts;
-use fnox_testkit::stand_in::sts::Account;
-use fnox_testkit::wait::until;
-use serde_json::Value;
-
 use crate::support;
+use crate::vault_mint_support::{
+    POLICY, access, calls, count, eventually, id, lease, mint, vault, vault_with,
+};
 use crate::vault_support::Vault;
-
-const POLICY: &str = r#"
-[[rule]]
-name = "minted"
-agent = "coder-*"
-secret = "m-*"
-hosts = ["api.example.com"]
-ttl = "30m"
-max_ttl = "30m"
-max_uses = 20
-renewable = true
-"#;
-
-/// Writes what was asked of it beside itself, and shows what it knows of its master.
-const MINT: &str = r#"
-type = "command"
-masters = { ISSUER_KEY = "issuer-key" }
-consumes = ["ISSUER_KEY"]
-create_command = '''
-echo "create $FNOX_LEASE_ID $FNOX_LEASE_LABEL $FNOX_LEASE_DURATION" >> calls
-printf '{"credentials":{"TOKEN":"made-with-%s-%s"},"lease_id":"%s","expires_at":"2099-01-01T00:00:00Z"}' \
-  "$ISSUER_KEY" "$(grep -c create calls)" "$FNOX_LEASE_ID"
-'''
-revoke_command = 'echo "revoke $FNOX_LEASE_ID" >> calls'
-"#;
-
-/// A vault with these tables in its vault.toml, and with the master.
-fn vault(tables: &str) -> Vault {
-    let mut vault = Vault::with_policy(POLICY);
-    vault.store("issuer-key", "root");
-    vault.stop();
-    let path = vault.sandbox.config_folder().join("vault.toml");
-    let text = std::fs::read_to_string(&path).unwrap();
-    vault
-        .sandbox
-        .write_private(&path, format!("{text}\n{tables}"));
-    vault.start();
-    vault
-}
-
-fn mint(name: &str, more: &str) -> String {
-    format!("[mint.{name}]\n{}{more}\n", MINT.trim_start())
-}
-
-fn calls(vault: &Vault) -> Vec<String> {
-    let path = vault.sandbox.config_folder().join("calls");
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.lines().map(str::to_owned).collect()
-}
-
-fn count(vault: &Vault, word: &str) -> usize {
-    calls(vault)
-        .iter()
-        .filter(|line| line.starts_with(word))
-        .count()
-}
-
-/// The calls so far are this many of each.
-fn eventually(vault: &Vault, created: usize, revoked: usize) {
-    until("the calls", Duration::from_secs(30), || {
-        (count(vault, "create"), count(vault, "revoke")) == (created, revoked)
-    });
-}
-
-/// A lease of a token's agent.
-#[track_caller]
-fn lease(vault: &Vault, token: &str, name: &str, more: &[&str]) -> Value {
-    let request = ["lease", "request", "--token-file", token];
-    let target = format!("{name}@api.example.com");
-    vault.json(&[&request[..], &[&target], more].concat())
-}
-
-fn id(grant: &Value) -> String {
-    grant["lease_id"].as_str().unwrap().to_owned()
-}
-
-#[track_caller]
-fn access(vault: &Vault, token: &str, lease: &str) -> String {
-    let arguments = ["lease", "access", lease, "--host", "api.example.com"];
-    vault.ok(&[&arguments[..], &["--token-file", token]].concat())
-}
 
 #[test]
 fn a_lease_has_one_credential_that_ends_with_it() {
@@ -100,6 +15,17 @@ fn a_lease_has_one_credential_that_ends_with_it() {
     let deploy = listed.iter().find(|one| one["name"] == "m-deploy").unwrap();
     assert_eq!(deploy["tags"]["mint"], "command");
     assert_eq!(deploy["description"], "Deployments");
+    let row = vault.ok(&["secret", "list"]);
+    let row = row
+        .lines()
+        .find(|line| line.starts_with("m-deploy"))
+        .unwrap();
+    assert!(
+        row.contains("made by command") && row.contains("Deployments"),
+        "{row}"
+    );
+    let details = vault.ok(&["secret", "get-metadata", "m-deploy"]);
+    assert!(details.contains("a mint of type command"), "{details}");
 
     let grant = lease(&vault, &token, "m-deploy", &["--ttl", "10m"]);
     assert_eq!(count(&vault, "create"), 0, "before it is used");
@@ -167,22 +93,6 @@ fn the_same_rules_judge_a_mint_and_a_secret() {
 }
 
 #[test]
-fn a_killed_vault_ends_what_it_left_behind() {
-    let mut vault = vault(&mint("m-deploy", ""));
-    let token = vault.token_for("coder-1");
-    let lease = id(&lease(&vault, &token, "m-deploy", &[]));
-    access(&vault, &token, &lease);
-    vault.kill();
-    assert_eq!(count(&vault, "revoke"), 0);
-    vault.start();
-    eventually(&vault, 1, 1);
-    // The lease is good still, and has a credential of its own again.
-    assert_eq!(access(&vault, &token, &lease), "made-with-root-2");
-    vault.stop();
-    assert_eq!(count(&vault, "revoke"), 2, "a vault that ends ends them");
-}
-
-#[test]
 fn a_failing_issuer_spends_no_use_and_tells_the_agent_no_details() {
     let text =
         mint("m-deploy", "").replace("echo \"create", "cat broken >&2 && exit 3; echo \"create");
@@ -215,50 +125,6 @@ fn a_missing_master_is_named_in_the_log_alone() {
     assert!(!said.stderr.contains("gone-key"), "{said}");
     assert!(vault.ok(&["audit", "export"]).contains("gone-key"));
     vault.stop();
-}
-
-#[test]
-fn programs_get_all_variables_of_an_aws_session() {
-    let sts = Sts::start();
-    let keys = sts.change(|account| account.user("alice").clone());
-    let table = format!(
-        "[mint.m-aws]\ntype = \"aws-sts\"\nregion = \"eu-central-1\"\nendpoint = \"{}\"\nrole_arn = \"{}\"\n\
-         duration = \"1h\"\n\
-         masters = {{ AWS_ACCESS_KEY_ID = \"alice-id\", AWS_SECRET_ACCESS_KEY = \"alice-key\" }}\n",
-        sts.url(),
-        Account::DEV_ROLE
-    );
-    let vault = vault(&table);
-    vault.store("alice-id", keys.id.as_str());
-    vault.store("alice-key", keys.secret.as_str());
-    let token = vault.token_for("coder-1");
-    let run = vault
-        .run(&[
-            "exec",
-            "--token-file",
-            &token,
-            "--secret",
-            "m-aws@api.example.com=env:",
-            "--",
-            "sh",
-            "-c",
-            "echo $AWS_ACCESS_KEY_ID; test -n \"$AWS_SESSION_TOKEN\" && env",
-        ])
-        .finish()
-        .succeeds();
-    let issued = sts.change(|account| account.issued().next().unwrap().clone());
-    assert_eq!(run.stdout.lines().next(), Some(issued.id.as_str()));
-    assert!(!run.stdout.contains(&keys.id) && !run.stdout.contains(&keys.secret));
-    assert_eq!(sts.count("AssumeRole"), 1);
-    let call = sts
-        .calls()
-        .into_iter()
-        .find(|call| call.action == "AssumeRole");
-    let seconds = call
-        .unwrap()
-        .parameter("DurationSeconds")
-        .map(str::to_owned);
-    assert_eq!(seconds.as_deref(), Some("1800"), "the lease's half an hour");
 }
 
 #[test]
@@ -299,6 +165,18 @@ fn a_wrong_table_is_shown_with_its_line() {
         (
             "[mint.x]\ntype = 'command'\ncreate_command = 'x'\ndeliver = ['env']",
             "hands out values",
+        ),
+        (
+            "[mint.x]\ntype = 'gitlab'\nkind = 'project'\nproject = '1'\nscopes = ['api']\nmasters = { GITHUB_TOKEN = 'x' }",
+            "it reads GITLAB_TOKEN",
+        ),
+        (
+            "[mint.x]\ntype = 'aws-sts'\nregion = 'r'\nrole_arn = 'arn:aws:iam::123456789012:role/x'\nvia = 'y'",
+            "names `y`",
+        ),
+        (
+            "[mint.x]\ntype = 'aws-sts'\nregion = 'r'\nrole_arn = 'arn:aws:iam::123456789012:role/x'\nvia = 'x'",
+            "x → x",
         ),
     ] {
         sandbox.write_private(&path, format!("{good}\n{table}\n"));
