@@ -29,6 +29,8 @@ mod exec_redact;
 #[cfg(test)]
 mod exec_renewal;
 #[cfg(test)]
+mod exec_ssh;
+#[cfg(test)]
 mod exec_signals;
 #[cfg(test)]
 mod export_import;
