@@ -23,7 +23,7 @@ fn killed(kind: &str) -> Subject {
         .run(&["exec", "--", "touch", mark.to_str().unwrap()])
         .env("FNOX_HTTP_TIMEOUT", "10m")
         .start();
-    until("the credential", Duration::from_secs(60), || {
+    until("the credential", Duration::from_mins(1), || {
         subject.live() == before + 1
     });
     run.signal(Signal::KILL);
@@ -104,7 +104,7 @@ fn a_command_is_asked_to_withdraw_what_it_made_under_the_id_on_record() {
     sandbox.write("fnox.toml", &lease);
     let count = || std::fs::read_dir(&issued).unwrap().count();
     let run = sandbox.run(["exec", "--", "true"]).start();
-    until("the credential", Duration::from_secs(60), || count() == 1);
+    until("the credential", Duration::from_mins(1), || count() == 1);
     run.signal(Signal::KILL);
     run.finish();
     ok(&sandbox, &["lease", "cleanup"]);

@@ -29,9 +29,9 @@ mod exec_redact;
 #[cfg(test)]
 mod exec_renewal;
 #[cfg(test)]
-mod exec_ssh;
-#[cfg(test)]
 mod exec_signals;
+#[cfg(test)]
+mod exec_ssh;
 #[cfg(test)]
 mod export_import;
 #[cfg(test)]

@@ -81,8 +81,8 @@ fn a_mint_that_others_go_via_is_their_step_and_is_not_lent() {
     let sts = Sts::start();
     let keys = sts.change(|account| account.user("alice").clone());
     let tables = [
-        role("m-step", &sts.url(), Account::DEV_ROLE, &masters("alice")),
-        role("m-ops", &sts.url(), Account::OPS_ROLE, "via = \"m-step\""),
+        role("m-step", sts.url(), Account::DEV_ROLE, &masters("alice")),
+        role("m-ops", sts.url(), Account::OPS_ROLE, "via = \"m-step\""),
     ];
     let vault = vault_with(
         &tables.concat(),
@@ -119,8 +119,8 @@ fn each_mint_has_its_own_masters() {
     let [alice, bob] =
         ["alice", "bob"].map(|name| sts.change(|account| account.user(name).clone()));
     let tables = [
-        role("m-one", &sts.url(), Account::DEV_ROLE, &masters("alice")),
-        role("m-two", &sts.url(), Account::DEV_ROLE, &masters("bob")),
+        role("m-one", sts.url(), Account::DEV_ROLE, &masters("alice")),
+        role("m-two", sts.url(), Account::DEV_ROLE, &masters("bob")),
     ];
     let secrets = [
         ("alice-id", alice.id.as_str()),

@@ -1,10 +1,11 @@
 //! The vault lends what mints make: `[mint.NAME]` of vault.toml, and the leases of a project.
 
+use std::time::Duration;
+
 use crate::support;
-use crate::vault_mint_support::{
-    POLICY, access, calls, count, eventually, id, lease, mint, vault, vault_with,
-};
+use crate::vault_mint_support::{POLICY, access, calls, count, eventually, id, lease, mint, vault};
 use crate::vault_support::Vault;
+use fnox_testkit::wait::until;
 
 #[test]
 fn a_lease_has_one_credential_that_ends_with_it() {
