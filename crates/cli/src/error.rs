@@ -140,6 +140,7 @@ impl CliError {
         match self {
             Self::Config(error) => error.location(),
             Self::Resolve(error) => error.location(),
+            Self::Lease(LeaseError::Config(error)) => error.location(),
             _ => None,
         }
     }

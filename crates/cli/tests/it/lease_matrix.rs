@@ -141,7 +141,9 @@ fn unreachable(subject: &mut Subject) {
     std::fs::remove_dir_all(subject.sandbox.state_folder()).unwrap();
     subject.end_issuer();
     let run = refused(subject, &[6], "unreachable");
-    assert!(run.stderr.contains("cannot be reached"), "{run}");
+    // Where a client tries again for as long as it may, its time can be over between two tries.
+    let said = ["cannot be reached", "did not answer"];
+    assert!(said.iter().any(|text| run.stderr.contains(text)), "{run}");
 }
 
 /// The credential works by this machine's clock, or the error tells of the clock.

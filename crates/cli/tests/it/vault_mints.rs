@@ -168,7 +168,7 @@ fn a_wrong_table_is_shown_with_its_line() {
             "hands out values",
         ),
         (
-            "[mint.x]\ntype = 'gitlab'\nkind = 'project'\nproject = '1'\nscopes = ['api']\nmasters = { GITHUB_TOKEN = 'x' }",
+            "[mint.x]\ntype = 'gitlab'\nproject = '1'\nscopes = ['api']\nmasters = { GITHUB_TOKEN = 'x' }",
             "it reads GITLAB_TOKEN",
         ),
         (
