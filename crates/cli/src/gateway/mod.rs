@@ -1,0 +1,6 @@
+//! The gateway on the command line: its rules in `fnox.toml`, its values, and the program that uses it.
+
+pub(crate) mod environment;
+pub(crate) mod observer;
+pub(crate) mod rules;
+pub(crate) mod values;
