@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fnox_core::{Host, SecretString};
+use fnox_core::{AgentId, Host, SecretString};
 use http::{HeaderMap, Method, StatusCode};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -31,6 +31,7 @@ use self::upstream::Upstream;
 use self::uses::Uses;
 use crate::authority::Authority;
 use crate::destination::Dialer;
+use crate::placeholder::Placeholders;
 use crate::policy::Policy;
 use crate::refusal::Refusal;
 use crate::rule::Rule;
@@ -81,6 +82,10 @@ pub struct Exchange<'a> {
 pub struct Options {
     /// What may leave.
     pub policy: Policy,
+    /// Who the clients are.
+    pub agent: AgentId,
+    /// What they hold instead of credentials.
+    pub placeholders: Placeholders,
     /// Whom clients believe.
     pub authority: Authority,
     /// How destinations are reached.
@@ -104,6 +109,8 @@ pub struct Gateway {
 /// What all connections of a gateway share.
 struct Shared {
     policy: Policy,
+    agent: AgentId,
+    placeholders: Placeholders,
     authority: Authority,
     credentials: Arc<dyn Credentials>,
     password: Option<ClientPassword>,
@@ -153,6 +160,8 @@ impl Gateway {
             shared: Arc::new(Shared {
                 uses: Uses::of(&options.policy),
                 policy: options.policy,
+                agent: options.agent,
+                placeholders: options.placeholders,
                 authority: options.authority,
                 credentials: options.credentials,
                 password: options.password,

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 
 use super::connection::Afterwards;
 use super::{Exchange, Shared, refused};
 use crate::body::{Body, Limited, incoming};
+use crate::injection::{self, Planned};
 use crate::refusal::{Reason, Refusal};
 use crate::request::{Bound, CanonicalRequest};
 use crate::rule::{Approve, Rule};
@@ -59,12 +61,24 @@ async fn pass(
     if let Some(rule) = permit.rules().iter().find(|rule| rule.approve == Approve::Ask) {
         return Err(Refusal::new(Reason::Approval, "a person must agree first").by_rule(&rule.name));
     }
-    let taken = shared.uses.take(permit.rules())?;
-    for rule in permit.rules() {
-        if inject(shared, &mut canonical, rule).await? {
-            used.push(rule.name.clone());
+    let planned = injection::plan(&canonical, &permit, &shared.placeholders, &shared.agent)?;
+    // A request without a credential spends no use of a rule, but counts where the rule is all that lets it out.
+    let spent: Vec<&Rule> = match planned.as_slice() {
+        [] => permit.rules().to_vec(),
+        planned => planned.iter().map(Planned::rule).collect(),
+    };
+    let taken = shared.uses.take(&spent)?;
+    for one in &planned {
+        let rule = one.rule();
+        if rule.injection.is_in_body() {
+            let message = "credentials are not put into bodies yet";
+            return Err(Refusal::new(Reason::NoInjection, message).by_rule(&rule.name));
         }
+        let value = shared.credentials.value(rule, canonical.host()).await?;
+        injection::inject(&mut canonical, one, &value)?;
+        used.push(rule.name.clone());
     }
+    injection::check_none_left(&canonical, &shared.placeholders)?;
     let limit = permit.body_limit();
     let is_websocket = canonical.is_websocket();
     let request = outgoing(canonical, body, limit)?;
@@ -98,4 +112,39 @@ async fn pass(
     let (mut parts, body) = response.into_parts();
     strip(&mut parts.headers);
     Ok(Response::from_parts(parts, incoming(body)))
+}
+
+/// The request that leaves. The client below chooses the version and writes `Host`.
+fn outgoing(
+    request: CanonicalRequest,
+    body: Incoming,
+    limit: Option<u64>,
+) -> Result<Request<Body>, Refusal> {
+    let is_websocket = request.is_websocket();
+    let mut parts = request.into_http2()?;
+    parts.version = Version::HTTP_11;
+    if is_websocket {
+        let headers = &mut parts.headers;
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    }
+    let body = match limit {
+        None => incoming(body),
+        Some(limit) => Limited::new(incoming(body), limit).boxed_unsync(),
+    };
+    Ok(Request::from_parts(parts, body))
+}
+
+/// Takes out of an answer what was meant for this hop.
+fn strip(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| text.split(','))
+        .filter_map(|name| HeaderName::try_from(name.trim()).ok())
+        .collect();
+    for name in named.iter().chain(&OF_ONE_HOP) {
+        headers.remove(name);
+    }
 }
