@@ -4,6 +4,7 @@
 //! stands where it may not. [`inject`] puts one credential into its place, and [`check_none_left`] looks once
 //! more at what will be sent: a placeholder that nothing was put in for never leaves.
 
+pub mod aws;
 mod basic;
 mod body;
 mod cookie;
@@ -12,6 +13,7 @@ mod header;
 mod path;
 mod plan;
 mod query;
+mod text;
 
 use fnox_core::SecretString;
 use http::HeaderName;
@@ -19,7 +21,8 @@ use http::header::AUTHORIZATION;
 
 pub use self::body::inject_into_body;
 pub use self::format::{HeaderFormat, InvalidHeaderFormat};
-pub use self::plan::{Planned, check_none_left, plan};
+pub use self::plan::{Planned, check_none_left, check_trailers, plan};
+pub use self::text::InvalidInjection;
 use crate::placeholder::Place;
 use crate::refusal::{Reason, Refusal};
 use crate::request::{CanonicalRequest, percent};
@@ -64,6 +67,9 @@ pub enum Injection {
         /// Its name.
         name: String,
     },
+    /// The signature of AWS, Version 4, which [`aws::sign_anew`] makes. The placeholder is the access key with
+    /// which the client signed.
+    AwsSigV4,
 }
 
 /// What was done.
@@ -88,7 +94,7 @@ impl Injection {
     /// Whether a credential can be put there without a placeholder to take the place of.
     #[must_use]
     pub fn can_be_set(&self) -> bool {
-        !matches!(self, Self::Path) && !self.is_in_body()
+        !matches!(self, Self::Path | Self::AwsSigV4) && !self.is_in_body()
     }
 
     /// Whether it is in the body, which [`plan`] and [`inject`] do not see: [`inject_into_body`] does.
@@ -104,6 +110,13 @@ impl Injection {
             // Without a format, a client may say it with the scheme that it likes.
             (Self::Header { name, format: None }, Place::Basic) => *name == AUTHORIZATION,
             (Self::Basic { .. }, Place::Basic) | (Self::Path, Place::Segment(_)) => true,
+            (Self::AwsSigV4, Place::Header(at)) => *at == AUTHORIZATION,
+            (Self::AwsSigV4, Place::Parameter(index)) => {
+                let mut parameters = request.query().parameters();
+                parameters
+                    .nth(*index)
+                    .is_some_and(aws::is_credential_parameter)
+            }
             (Self::Query { name }, Place::Parameter(index)) => request
                 .query()
                 .parameters()
@@ -120,7 +133,7 @@ impl Injection {
     fn is_same_place(&self, other: &Self) -> bool {
         let field = |injection: &Self| match injection {
             Self::Header { name, .. } => Some(name.clone()),
-            Self::Basic { .. } => Some(AUTHORIZATION),
+            Self::Basic { .. } | Self::AwsSigV4 => Some(AUTHORIZATION),
             _ => None,
         };
         self == other || field(self).is_some_and(|name| field(other) == Some(name))
@@ -137,6 +150,7 @@ impl Injection {
             Self::Cookie { name } => format!("the cookie `{name}`"),
             Self::Json { pointer } => format!("`{pointer}` of a JSON body"),
             Self::Form { name } => format!("the field `{name}` of a form"),
+            Self::AwsSigV4 => "the access key of an AWS signature".to_owned(),
         }
     }
 }
@@ -174,7 +188,9 @@ pub fn inject(
         Injection::Cookie { name } => {
             cookie::inject(request, rule, name, swapped.map(|(text, _)| text), value)?
         }
-        Injection::Json { .. } | Injection::Form { .. } => return Err(moved(rule)),
+        Injection::Json { .. } | Injection::Form { .. } | Injection::AwsSigV4 => {
+            return Err(moved(rule));
+        }
     };
     Ok(Injected {
         credential: rule.credential.clone(),

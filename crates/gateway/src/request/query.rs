@@ -51,6 +51,11 @@ impl Query {
         self.0.iter_mut()
     }
 
+    /// Keeps those parameters that `is_kept` says yes to.
+    pub(crate) fn retain(&mut self, is_kept: impl FnMut(&Parameter) -> bool) {
+        self.0.retain(is_kept);
+    }
+
     /// Adds a parameter at the end. Both texts are taken literally.
     pub(crate) fn push(&mut self, name: &str, value: &str) {
         self.0.push(Parameter {
