@@ -4,6 +4,7 @@
 //! is made from it and from nothing else. Whatever could be read in two ways is refused.
 
 pub mod destination;
+pub mod reflection;
 pub mod refusal;
 
 pub use refusal::{Reason, Refusal};
