@@ -12,12 +12,19 @@
 //! and writes the placeholder in the same encoding. **This is best effort.** Whoever controls the upstream, or
 //! how much of an answer it sends, can encode or divide a value otherwise: reversed, in base32, encrypted, in
 //! pieces, wrapped into lines, compressed within a file. A credential is safe only at a host that may have it.
+//!
+//! [`BodyScrubber`] does this to an answer, whose content codings it undoes; [`scrub_headers`] to its header fields and
+//! trailers. [`accept_scannable`] lets a request ask for answers of which nothing is held back for long.
 
+pub use decoding::Expansion;
+pub use response::{BodyScrubber, UNSCANNED, Unscannable, accept_scannable, scrub_headers};
 pub use scrubber::{Scrubber, scrub};
 pub use table::{SHORTEST_VALUE, Table, TableBuilder};
 
+mod decoding;
 mod form;
 mod prefilter;
+mod response;
 mod scrubber;
 mod symbol;
 mod table;
