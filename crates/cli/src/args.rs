@@ -1,5 +1,6 @@
 //! The command line as it is written. No rules here: `app` turns it into settings.
 
+pub(crate) mod agent;
 pub(crate) mod credential;
 mod data;
 mod lease;
@@ -137,6 +138,9 @@ pub(crate) enum Command {
     Credential(credential::CredentialArgs),
     /// A vault that lends secrets to AI agents
     Vault(vault::VaultArgs),
+    /// Programs and AI agents that use credentials through a gateway and never hold them
+    #[command(visible_alias = "proxy")]
+    Agent(agent::AgentArgs),
     /// The team server
     Serve(Box<serve::ServeArgs>),
     /// Log in to the team server

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod age;
+mod agent;
 mod approve;
 mod check;
 mod completion;
@@ -81,6 +82,7 @@ fn dispatch(app: &App, command: Command) -> Result<ExitStatus, CliError> {
         Command::Lease(args) => done(lease::run(app, args)),
         Command::Credential(args) => credential::run(app, &args),
         Command::Vault(args) => vault::run(app, args),
+        Command::Agent(args) => agent::run(app, &args),
         Command::Serve(args) => serve::run(app, *args),
         Command::Login(args) => done(login::run(app, &args)),
         Command::Logout(args) => done(login::logout(app, &args)),

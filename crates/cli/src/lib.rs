@@ -12,6 +12,7 @@ pub mod completion;
 pub mod environment;
 mod error;
 pub mod exec;
+pub mod gateway;
 pub mod lifecycle;
 pub mod output;
 pub mod server;

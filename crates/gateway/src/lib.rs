@@ -3,10 +3,13 @@
 //! A request is parsed once into a canonical form; policy decides on that form, credentials go into it, and what leaves
 //! is made from it and from nothing else. Whatever could be read in two ways is refused.
 
+pub mod authority;
+mod body;
 pub mod destination;
 pub mod injection;
 pub mod placeholder;
 pub mod policy;
+pub mod proxy;
 pub mod refusal;
 pub mod request;
 pub mod rule;

@@ -60,6 +60,7 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
     all.extend(crate::vault::documents::schemas());
     all.extend(crate::team::documents::schemas());
     all.extend(crate::lifecycle::documents::schemas());
+    all.extend(crate::gateway::documents::schemas());
     all.extend(crate::server::documents::schemas());
     all
 }

@@ -3,6 +3,10 @@
 #[cfg(test)]
 mod age_keys;
 #[cfg(test)]
+mod agent_run;
+#[cfg(test)]
+mod agent_support;
+#[cfg(test)]
 mod aws;
 #[cfg(test)]
 mod canary;

@@ -296,7 +296,44 @@ pub static PROXY_RULE: Section = Section {
             Kind::TextList,
             "Allowed paths as globs; all if left out.",
         ),
-        Field::optional("placeholder", Kind::Text, "The placeholder's text."),
+        Field::optional(
+            "placeholder",
+            Kind::Text,
+            "The placeholder's text (default: random, and shaped like the value).",
+        ),
+        Field::optional("port", Kind::Count, "The port (default 443)."),
+        Field::optional(
+            "inject",
+            Kind::Choice(&["swap", "set"]),
+            "`swap`: the credential takes the placeholder's place (default). `set`: it goes into every request.",
+        ),
+        Field::optional(
+            "username",
+            Kind::Text,
+            "Send the credential as the password of this user (`Authorization: Basic`).",
+        ),
+        Field::optional(
+            "format",
+            Kind::Text,
+            "What is around the credential in its header, for example `token {}`.",
+        ),
+        Field::optional(
+            "ca_file",
+            Kind::Path,
+            "PEM file of authorities that the server is judged by, besides the system's.",
+        ),
+        Field::optional("max_uses", Kind::Count, "So many requests, then no more."),
+        Field::optional(
+            "rate",
+            Kind::Text,
+            "So many requests in so much time, for example `60/m`.",
+        ),
+        Field::optional(
+            "approve",
+            Kind::Choice(&["never", "ask"]),
+            "`ask`: a person must agree to each request.",
+        ),
+        Field::optional("body_limit", Kind::Count, "Most bytes of a request's body."),
     ],
 };
 

@@ -18,7 +18,9 @@ pub mod oauth2;
 pub mod roles_anywhere;
 pub mod sts;
 pub mod tailscale;
+pub mod upstream;
 pub mod vault;
 
 pub use ntfy::Ntfy;
 pub use sts::Sts;
+pub use upstream::Upstream;

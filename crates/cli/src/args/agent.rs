@@ -1,0 +1,42 @@
+//! `agent`.
+
+use std::ffi::OsString;
+
+use clap::{Args, Subcommand};
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AgentArgs {
+    #[command(subcommand)]
+    pub command: AgentCommand,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum AgentCommand {
+    /// Run a program that uses credentials through a gateway and never holds them
+    Run(AgentRunArgs),
+    /// Show which credential goes where
+    Rules(AgentRulesArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  fnox agent run -- claude\n  fnox agent run --agent reviewer -- ./review.sh\n\n`[[proxy.rules]]` in fnox.toml says which secret or lease goes to which host. The program gets placeholders in\ntheir variables and a proxy that puts the real values into its requests."
+)]
+pub(crate) struct AgentRunArgs {
+    /// The agent's name, for the log
+    #[arg(long, value_name = "NAME", default_value = "agent")]
+    pub agent: String,
+    /// Leave this credential variable to the program (repeat or separate by commas)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub keep: Vec<String>,
+    /// The program and its arguments
+    #[arg(last = true, value_name = "COMMAND", required = true, value_hint = clap::ValueHint::CommandWithArguments)]
+    pub command: Vec<OsString>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AgentRulesArgs {
+    /// Print a JSON document
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,48 @@
+//! `fnox agent`: programs that use credentials through a gateway of their own and never hold them.
+
+mod preparation;
+mod rules_list;
+pub(crate) mod session;
+
+use fnox_core::{AgentId, ExitStatus};
+
+use self::session::Session;
+use crate::app::App;
+use crate::args::agent::{AgentArgs, AgentCommand, AgentRunArgs};
+use crate::commands::masters::Masters;
+use crate::error::CliError;
+use crate::exec::orders::SharedOrders;
+use crate::exec::{self, Invocation};
+use crate::gateway::rules;
+
+pub(crate) fn run(app: &App, args: &AgentArgs) -> Result<ExitStatus, CliError> {
+    match &args.command {
+        AgentCommand::Run(args) => run_program(app, args),
+        AgentCommand::Rules(args) => rules_list::run(app, args).map(|()| ExitStatus::Success),
+    }
+}
+
+fn run_program(app: &App, args: &AgentRunArgs) -> Result<ExitStatus, CliError> {
+    let config = app.load()?;
+    let proxy = rules::read(&config, app.folders.home())?;
+    let agent = AgentId::parse(&args.agent).map_err(|error| CliError::usage(error.to_string()))?;
+    let resolver = app.resolver(&config);
+    let masters = Masters::new(app, &config, &resolver);
+    let manager = masters.manager();
+    let session = Session::start(app, &config, proxy, &manager, agent)?;
+    let mut plan = session.plan();
+    for name in &args.keep {
+        plan.remove.remove(name);
+    }
+    session.during(app, &manager, || {
+        exec::run(Invocation {
+            folders: &app.folders,
+            env: &app.env,
+            plan,
+            command: &args.command,
+            redact: false,
+            replace: false,
+            orders: SharedOrders::default(),
+        })
+    })
+}

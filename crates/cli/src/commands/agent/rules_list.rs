@@ -1,0 +1,91 @@
+//! `fnox agent rules`
+
+use fnox_gateway::policy::{Egress, Policy};
+use fnox_gateway::rule::{Mode, Rule};
+
+use crate::app::App;
+use crate::args::agent::AgentRulesArgs;
+use crate::error::CliError;
+use crate::gateway::documents::{RuleDocument, RulesDocument};
+use crate::gateway::rules::{self, Proxy};
+
+pub(super) fn run(app: &App, args: &AgentRulesArgs) -> Result<(), CliError> {
+    let config = app.load()?;
+    let proxy = rules::read(&config, app.folders.home())?;
+    if args.json {
+        return app.printer.json(&document(&proxy));
+    }
+    let document = document(&proxy);
+    app.printer.line(&format!("egress: {}", document.egress))?;
+    app.printer.line(&format!("audit: {}", document.audit))?;
+    for (name, list) in [
+        ("allow_domains", &document.allow_domains),
+        ("allow_private", &document.allow_private),
+    ] {
+        if !list.is_empty() {
+            app.printer.line(&format!("{name}: {}", list.join(", ")))?;
+        }
+    }
+    for rule in &document.rules {
+        app.printer.line(&line(rule))?;
+    }
+    Ok(())
+}
+
+fn document(proxy: &Proxy) -> RulesDocument {
+    let Policy { egress, rules, .. } = &proxy.policy;
+    RulesDocument {
+        egress: match egress {
+            Egress::Strict => "strict",
+            Egress::Permissive => "permissive",
+        },
+        audit: proxy.tells,
+        allow_domains: proxy.allow_domains.clone(),
+        allow_private: proxy.allow_private.clone(),
+        rules: rules
+            .iter()
+            .zip(&proxy.rules)
+            .map(|(rule, own)| {
+                let env = own.variable.clone();
+                let env = env.or_else(|| own.secret.as_ref().map(ToString::to_string));
+                one(rule, env)
+            })
+            .collect(),
+    }
+}
+
+fn one(rule: &Rule, env: Option<String>) -> RuleDocument {
+    RuleDocument {
+        credential: rule.credential.to_string(),
+        host: rule.hosts.to_string(),
+        methods: rule.methods.iter().map(ToString::to_string).collect(),
+        paths: rule.paths.iter().map(ToString::to_string).collect(),
+        place: rule.injection.describe(),
+        inject: match rule.mode {
+            Mode::Swap => "swap",
+            Mode::Set => "set",
+        },
+        env,
+        max_uses: rule.max_uses,
+        asks: rule.approve == fnox_gateway::rule::Approve::Ask,
+    }
+}
+
+/// `GITHUB_TOKEN -> https://api.github.com methods=GET paths=/repos/** in=… env=GITHUB_TOKEN`
+fn line(rule: &RuleDocument) -> String {
+    let list = |items: &[String]| match items {
+        [] => "all".to_owned(),
+        items => items.join(","),
+    };
+    let mut words = vec![
+        format!("{} -> https://{}", rule.credential, rule.host),
+        format!("methods={}", list(&rule.methods)),
+        format!("paths={}", list(&rule.paths)),
+        format!("in={}", rule.place),
+        format!("inject={}", rule.inject),
+    ];
+    words.extend(rule.env.as_ref().map(|env| format!("env={env}")));
+    words.extend(rule.max_uses.map(|uses| format!("max_uses={uses}")));
+    words.extend(rule.asks.then(|| "approve=ask".to_owned()));
+    words.join(" ")
+}

@@ -1,0 +1,194 @@
+//! A gateway for the programs of one run: what they get in their environment, and the time for which it serves them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use fnox_config::Config;
+use fnox_core::{AgentId, SecretString};
+use fnox_gateway::authority::Authority;
+use fnox_gateway::destination::Dialer;
+use fnox_gateway::proxy::{ClientPassword, Gateway, Options, Trust};
+use fnox_leases::{Manager, RevocationOutcome};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+
+use super::preparation;
+use crate::app::App;
+use crate::error::CliError;
+use crate::exec::files::PrivateFolder;
+use crate::exec::plan::EnvironmentPlan;
+use crate::gateway::environment;
+use crate::gateway::observer::Teller;
+use crate::gateway::rules::Proxy;
+use crate::gateway::values::{Desk, Values};
+
+/// Clients at a time: the limit of open files stays as the program is to find it, and each client has up to two.
+const CONNECTIONS: usize = 400;
+
+/// A gateway that is ready.
+#[derive(Debug)]
+pub(crate) struct Session {
+    gateway: Gateway,
+    desk: Desk,
+    runtime: Runtime,
+    listener: TcpListener,
+    plan: EnvironmentPlan,
+    _files: TrustFiles,
+}
+
+impl Session {
+    /// Fetches the secrets of the rules and prepares what programs get instead of them. Nothing is served yet.
+    pub(crate) fn start(
+        app: &App,
+        config: &Config,
+        proxy: Proxy,
+        manager: &Manager<'_>,
+        agent: AgentId,
+    ) -> Result<Self, CliError> {
+        let resolver = app.resolver(config);
+        let secrets = preparation::secrets(app, &proxy, &resolver)?;
+        let prepared = preparation::placeholders(config, manager, &proxy, &agent, &secrets)?;
+        let clock = Arc::new(app.clock);
+        let (values, desk) = Values::new(secrets, clock.clone());
+        let password = ClientPassword::random(&mut rand::rng());
+        let in_url = SecretString::from(password.expose_secret());
+        let trust = Trust::system();
+        let system = trust.to_pem();
+        let failed = |error: String| CliError::failed(error);
+        let gateway = Gateway::new(Options {
+            policy: proxy.policy,
+            agent,
+            placeholders: prepared.placeholders,
+            authority: Authority::new(clock).map_err(|error| failed(error.to_string()))?,
+            dialer: Dialer::new(proxy.addresses),
+            trust,
+            credentials: Arc::new(values),
+            password: Some(password),
+            connections: CONNECTIONS,
+            observer: Arc::new(Teller {
+                printer: app.printer,
+                is_on: proxy.tells,
+            }),
+        })
+        .map_err(|error| failed(error.to_string()))?;
+        let files = TrustFiles::write(app, &gateway.certificate_pem(), &system)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(CliError::Output)?;
+        let listener = runtime
+            .block_on(TcpListener::bind(("127.0.0.1", 0)))
+            .map_err(CliError::Output)?;
+        let port = listener.local_addr().map_err(CliError::Output)?.port();
+        let mut set = environment::variables(
+            port,
+            in_url.expose_secret(),
+            &files.authority,
+            &files.bundle,
+        );
+        set.extend(prepared.variables);
+        let plan = EnvironmentPlan {
+            remove: preparation::withheld(app, config, manager, &resolver)?,
+            set,
+            ..EnvironmentPlan::default()
+        };
+        Ok(Self {
+            gateway,
+            desk,
+            runtime,
+            listener,
+            plan,
+            _files: files,
+        })
+    }
+
+    /// What programs must have in their environment, and what they may not have.
+    pub(crate) fn plan(&self) -> EnvironmentPlan {
+        self.plan.clone()
+    }
+
+    /// Serves for as long as `work` takes, then withdraws what was minted for it.
+    pub(crate) fn during<T>(self, app: &App, manager: &Manager<'_>, work: impl FnOnce() -> T) -> T {
+        let Self {
+            gateway,
+            mut desk,
+            runtime,
+            listener,
+            _files: files,
+            ..
+        } = self;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let outcome = std::thread::scope(|scope| {
+            let (runtime, gateway, desk) = (&runtime, &gateway, &mut desk);
+            scope.spawn(move || {
+                runtime.block_on(async {
+                    tokio::select! {
+                        () = gateway.serve(listener) => {}
+                        () = desk.serve(manager) => {}
+                        _ = stopped => {}
+                    }
+                });
+            });
+            let outcome = work();
+            drop(stop);
+            outcome
+        });
+        runtime.block_on(withdraw(app, manager, &desk));
+        // A look-up of a name that hangs is nothing to wait for.
+        runtime.shutdown_background();
+        drop(files);
+        outcome
+    }
+}
+
+/// What a program must read in order to believe the gateway. Gone with the run.
+#[derive(Debug)]
+struct TrustFiles {
+    _folder: PrivateFolder,
+    /// The gateway's certificate.
+    authority: PathBuf,
+    /// The system's and the gateway's certificates.
+    bundle: PathBuf,
+}
+
+impl TrustFiles {
+    fn write(app: &App, authority: &str, system: &str) -> Result<Self, CliError> {
+        let write = || {
+            let mut folder = PrivateFolder::guarded(&app.folders)?;
+            let bundle = format!("{system}{authority}");
+            Ok(Self {
+                authority: folder.write("gateway.pem", &SecretString::from(authority))?,
+                bundle: folder.write("all-authorities.pem", &SecretString::from(bundle))?,
+                _folder: folder,
+            })
+        };
+        write().map_err(|source| CliError::File {
+            action: "write a private file below",
+            path: app.folders.runtime.clone(),
+            source,
+        })
+    }
+}
+
+/// Withdraws what was minted for this run alone. What cannot be withdrawn now stays on the ledger for `cleanup`.
+async fn withdraw(app: &App, manager: &Manager<'_>, desk: &Desk) {
+    for id in desk.minted() {
+        let warn = |error: &dyn std::fmt::Display| {
+            app.printer.warn(&format!(
+                "the lease {id} is not withdrawn: {error}\n`fnox lease cleanup` tries again"
+            ));
+        };
+        match manager.revoke(&id).await {
+            Err(error) => warn(&error),
+            Ok(revocations) => {
+                for revocation in revocations {
+                    if let RevocationOutcome::Failed(error) = revocation.outcome {
+                        warn(&error);
+                    }
+                }
+            }
+        }
+    }
+}

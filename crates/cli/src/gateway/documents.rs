@@ -1,0 +1,49 @@
+//! The JSON documents that `fnox agent` prints.
+
+use schemars::{JsonSchema, Schema, schema_for};
+use serde::Serialize;
+
+/// `fnox agent rules --json`
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct RulesDocument {
+    /// `strict`: hosts without a rule are not reached; `permissive`: they are, without a credential.
+    pub egress: &'static str,
+    /// Whether requests and refusals are logged.
+    pub audit: bool,
+    /// Hosts that are reached without a credential.
+    pub allow_domains: Vec<String>,
+    /// Private addresses that may be reached.
+    pub allow_private: Vec<String>,
+    /// The rules, in the order in which they are tried.
+    pub rules: Vec<RuleDocument>,
+}
+
+/// One rule.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct RuleDocument {
+    /// The secret, or the lease and its variable.
+    pub credential: String,
+    /// The host.
+    pub host: String,
+    /// The methods; all if there are none.
+    pub methods: Vec<String>,
+    /// The paths; all if there are none.
+    pub paths: Vec<String>,
+    /// Where the credential goes.
+    pub place: String,
+    /// `swap`: in the place of the placeholder; `set`: into every request.
+    pub inject: &'static str,
+    /// The variable in which the program finds the placeholder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env: Option<String>,
+    /// So many requests, then no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_uses: Option<u32>,
+    /// Whether a person must agree.
+    pub asks: bool,
+}
+
+/// The schema of every document, by the name of its file.
+pub(crate) fn schemas() -> Vec<(&'static str, Schema)> {
+    vec![("agent-rules", schema_for!(RulesDocument))]
+}

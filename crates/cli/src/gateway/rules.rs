@@ -1,0 +1,222 @@
+//! `[proxy]` of `fnox.toml` as a policy of the gateway.
+
+use std::path::Path;
+
+use fnox_config::{Config, ConfigError, Fields};
+use fnox_core::name::is_variable_name;
+use fnox_core::{LeaseName, Rate, SecretName, VaultName};
+use fnox_gateway::destination::AddressPolicy;
+use fnox_gateway::injection::{HeaderFormat, Injection};
+use fnox_gateway::policy::{Egress, Policy};
+use fnox_gateway::rule::{Approve, CredentialRef, Hosts, Mode, PathGlob, Rule};
+use http::{HeaderName, Method};
+
+use crate::error::CliError;
+
+/// What `[proxy]` says.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    pub(crate) policy: Policy,
+    pub(crate) addresses: AddressPolicy,
+    /// What the policy's rules do not say, in their order.
+    pub(crate) rules: Vec<ProxyRule>,
+    /// Whether requests and refusals are told.
+    pub(crate) tells: bool,
+    /// As they are written.
+    pub(crate) allow_domains: Vec<String>,
+    /// As they are written.
+    pub(crate) allow_private: Vec<String>,
+}
+
+/// What of a rule is not the gateway's business.
+#[derive(Debug)]
+pub(crate) struct ProxyRule {
+    pub(crate) credential: CredentialRef,
+    /// The project's name of the secret, if it is one.
+    pub(crate) secret: Option<SecretName>,
+    /// The variable that holds the placeholder, if the rule names it.
+    pub(crate) variable: Option<String>,
+    /// The rule as it is written, for messages that point at it.
+    pub(crate) fields: Fields,
+}
+
+/// Reads `[proxy]`.
+///
+/// # Errors
+/// [`ConfigError`] with the place of the first thing that is wrong; a usage error if there is none.
+pub(crate) fn read(config: &Config, home: Option<&Path>) -> Result<Proxy, CliError> {
+    let Some(proxy) = config.settings.sections.get("proxy") else {
+        return Err(CliError::Usage {
+            message: "fnox.toml has no `[proxy]`: nothing says which credential may go where".to_owned(),
+            help: Some(
+                "add a rule:\n[[proxy.rules]]\nsecret = \"GITHUB_TOKEN\"\ndomain = \"api.github.com\"".to_owned(),
+            ),
+        });
+    };
+    let mut policies = Vec::new();
+    let mut rules = Vec::new();
+    for fields in proxy.tables("rules") {
+        let number = rules.len() + 1;
+        let (policy, own) = rule(config, fields, number, home)?;
+        policies.push(policy);
+        rules.push(own);
+    }
+    let mut allow_domains = Vec::new();
+    for text in proxy.list("allow_domains") {
+        let hosts = Hosts::parse(text)
+            .map_err(|error| proxy.invalid("allow_domains", format!("names no host: {error}")))?;
+        allow_domains.push(hosts);
+    }
+    let addresses = AddressPolicy::parse(proxy.list("allow_private"))
+        .map_err(|error| proxy.invalid("allow_private", error.to_string()))?;
+    Ok(Proxy {
+        policy: Policy {
+            egress: match proxy.text("egress") {
+                Some("permissive") => Egress::Permissive,
+                _ => Egress::Strict,
+            },
+            rules: policies,
+            allow_domains,
+        },
+        addresses,
+        rules,
+        tells: proxy.flag("audit").unwrap_or(true),
+        allow_domains: proxy.list("allow_domains").to_vec(),
+        allow_private: proxy.list("allow_private").to_vec(),
+    })
+}
+
+fn rule(
+    config: &Config,
+    fields: &Fields,
+    number: usize,
+    home: Option<&Path>,
+) -> Result<(Rule, ProxyRule), ConfigError> {
+    let (credential, secret) = credential(config, fields)?;
+    let domain = fields.text("domain").unwrap_or_default();
+    let wrong = |error: fnox_core::host::InvalidHost| fields.invalid("domain", error.to_string());
+    let hosts = match fields.count("port") {
+        None => Hosts::parse(domain).map_err(wrong)?,
+        Some(port) => {
+            let port = u16::try_from(port).ok().filter(|port| *port > 0);
+            let port = port.ok_or_else(|| fields.invalid("port", "is a number from 1 to 65535"))?;
+            Hosts::with_port(domain, port).map_err(wrong)?
+        }
+    };
+    if hosts.is_below_public_suffix() {
+        let reason = "means hosts of unrelated people: name one host, or all below a name of yours";
+        return Err(fields.invalid("domain", reason));
+    }
+    let name = format!("{number}: {credential} -> {domain}");
+    let mut rule = Rule::new(name, hosts, credential.clone());
+    rule.injection = injection(fields)?;
+    if fields.text("inject") == Some("set") {
+        rule.mode = Mode::Set;
+    }
+    for text in fields.list("methods") {
+        let method = Method::from_bytes(text.to_ascii_uppercase().as_bytes()).map_err(|_| {
+            fields.invalid(
+                "methods",
+                format!("has `{}`, which is none", text.escape_debug()),
+            )
+        })?;
+        rule.methods.push(method);
+    }
+    for text in fields.list("paths") {
+        let glob =
+            PathGlob::parse(text).map_err(|error| fields.invalid("paths", error.to_string()))?;
+        rule.paths.push(glob);
+    }
+    rule.placeholder = fields.text("placeholder").map(str::to_owned);
+    rule.ca_file = fields.path("ca_file", home);
+    rule.body_limit = fields.count("body_limit");
+    if let Some(limit) = fields.count("max_uses") {
+        let limit = u32::try_from(limit).map_err(|_| fields.invalid("max_uses", "is too large"))?;
+        rule.max_uses = Some(limit);
+    }
+    if let Some(text) = fields.text("rate") {
+        let rate = Rate::parse(text).map_err(|error| fields.invalid("rate", error.to_string()))?;
+        rule.rate = Some(rate);
+    }
+    if fields.text("approve") == Some("ask") {
+        rule.approve = Approve::Ask;
+    }
+    let variable = fields.text("env").map(str::to_owned);
+    if let Some(name) = variable.as_deref().filter(|name| !is_variable_name(name)) {
+        let reason = format!("names `{}`, which is no variable", name.escape_debug());
+        return Err(fields.invalid("env", reason));
+    }
+    let own = ProxyRule {
+        credential,
+        secret,
+        variable,
+        fields: fields.clone(),
+    };
+    Ok((rule, own))
+}
+
+/// What is used; of a secret also the project's name.
+fn credential(
+    config: &Config,
+    fields: &Fields,
+) -> Result<(CredentialRef, Option<SecretName>), ConfigError> {
+    match (fields.text("secret"), fields.text("lease")) {
+        (Some(secret), None) => {
+            let secret = config.secret(secret)?;
+            let name = VaultName::parse(secret.name.as_str())
+                .map_err(|error| fields.invalid("secret", error.to_string()))?;
+            Ok((CredentialRef::Secret(name), Some(secret.name.clone())))
+        }
+        (None, Some(lease)) => {
+            let name: LeaseName = config.lease(lease)?.name.clone();
+            let variable = match fields.text("credential") {
+                None => None,
+                Some(text) => Some(
+                    SecretName::parse(text)
+                        .map_err(|error| fields.invalid("credential", error.to_string()))?,
+                ),
+            };
+            Ok((CredentialRef::Lease { name, variable }, None))
+        }
+        (Some(_), Some(_)) => {
+            Err(fields.invalid("lease", "stands beside `secret`: a rule has one of them"))
+        }
+        (None, None) => {
+            Err(fields.invalid("secret", "is missing: a rule uses a `secret` or a `lease`"))
+        }
+    }
+}
+
+fn injection(fields: &Fields) -> Result<Injection, ConfigError> {
+    let header = fields.text("header");
+    match (header, fields.text("query"), fields.text("username")) {
+        (None, Some(name), None) => Ok(Injection::Query {
+            name: name.to_owned(),
+        }),
+        (None, None, Some(username)) => Ok(Injection::Basic {
+            username: Some(username.to_owned()),
+        }),
+        (_, None, None) => {
+            let name = header.unwrap_or("authorization");
+            let name = HeaderName::try_from(name)
+                .map_err(|_| fields.invalid("header", "is not the name of a header"))?;
+            let format = match fields.text("format") {
+                None => None,
+                Some(text) => Some(
+                    HeaderFormat::parse(text)
+                        .map_err(|error| fields.invalid("format", error.to_string()))?,
+                ),
+            };
+            Ok(Injection::Header { name, format })
+        }
+        _ => {
+            let reason = "stands beside another place: a credential goes into `header`, `query` or the password of `username`";
+            let key = if fields.contains("query") {
+                "query"
+            } else {
+                "username"
+            };
+            Err(fields.invalid(key, reason))
+        }
+    }
+}

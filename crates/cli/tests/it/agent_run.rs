@@ -1,0 +1,147 @@
+//! `fnox agent run`: the program uses a credential that it never holds.
+
+use crate::agent_support::{Project, VALUE};
+use crate::support;
+
+#[test]
+fn the_destination_gets_the_value_and_the_program_a_placeholder() {
+    let project = Project::new("methods = [\"GET\"]\npaths = [\"/repos/**\"]");
+    let run = project
+        .agent("echo $TOKEN; curl -fsS -H \"Authorization: Bearer $TOKEN\" $URL/repos/a; env")
+        .finish()
+        .succeeds();
+    let placeholder = run.stdout.lines().next().unwrap().to_owned();
+    assert!(placeholder.starts_with("ghp_"), "{placeholder}");
+    assert_eq!(placeholder.len(), VALUE.len());
+    let received = project.upstream.received();
+    assert_eq!(received.len(), 1);
+    let authorization = format!("Bearer {VALUE}");
+    assert_eq!(
+        received[0].header("authorization"),
+        Some(authorization.as_str())
+    );
+    assert_eq!(received[0].target, "/repos/a");
+    assert!(received[0].header("proxy-authorization").is_none());
+}
+
+#[test]
+fn what_no_rule_allows_does_not_leave_and_says_why() {
+    let project = Project::new("methods = [\"GET\"]\npaths = [\"/repos/**\"]");
+    let text = project.prints(
+        "curl -sS -X DELETE $URL/repos/a; curl -sS $URL/user; curl -sS https://example.com/; \
+         curl -sS -H 'Accept: application/json' $URL/user; curl -sS --path-as-is $URL/repos/%2e%2e/user",
+    );
+    for expected in [
+        "this method is not allowed on this path",
+        "this path is not allowed",
+        "no rule reaches `example.com",
+        "\"error\":\"gateway::not_allowed\"",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    assert!(project.upstream.received().is_empty());
+}
+
+#[test]
+fn a_placeholder_goes_nowhere_else() {
+    let project = Project::new("");
+    let text = project.prints(
+        "curl -sS -H \"X-Other: $TOKEN\" $URL/a; curl -sS \"$URL/a?t=$TOKEN\"; \
+         curl -sS -H \"Authorization: Bearer $TOKEN\" -H \"X-Copy: $TOKEN\" $URL/a; \
+         curl -sS -X TRACE -H \"Authorization: Bearer $TOKEN\" $URL/a",
+    );
+    assert!(text.contains("is in the wrong place"), "{text}");
+    assert!(text.contains("TRACE"), "{text}");
+    assert!(project.upstream.received().is_empty(), "{text}");
+}
+
+#[test]
+fn nothing_that_leads_to_credentials_is_inherited() {
+    let project = Project::new("");
+    let run = project
+        .agent("env")
+        .env("AWS_SECRET_ACCESS_KEY", "ambient-value")
+        .env("GITHUB_TOKEN", "ambient-value")
+        .env("FNOX_AGE_KEY", "ambient-value")
+        .env("HARMLESS", "kept")
+        .finish()
+        .succeeds();
+    assert!(!run.stdout.contains("ambient-value"), "{}", run.stdout);
+    assert!(!run.stdout.contains(VALUE), "{}", run.stdout);
+    assert!(run.stdout.contains("HARMLESS=kept"));
+    let kept = project
+        .sandbox
+        .run(["agent", "run", "--keep", "GITHUB_TOKEN", "--", "env"])
+        .env("GITHUB_TOKEN", "ambient-value")
+        .finish()
+        .succeeds();
+    assert!(kept.stdout.contains("GITHUB_TOKEN=ambient-value"));
+}
+
+#[test]
+fn only_the_program_may_use_the_gateway() {
+    let project = Project::new("");
+    let text = project.prints(
+        "port=${HTTPS_PROXY##*:}; \
+         curl -sS -o /dev/null -w '%{http_connect}\\n' --proxy http://127.0.0.1:$port $URL/a || true; \
+         curl -sS -o /dev/null -w '%{http_connect}\\n' --proxy http://fnox:wrong@127.0.0.1:$port $URL/a || true",
+    );
+    assert_eq!(text, "407\n407\n");
+    assert!(project.upstream.received().is_empty());
+}
+
+#[test]
+fn uses_are_counted() {
+    let project = Project::new("max_uses = 2");
+    let text = project.prints(
+        "for i in 1 2 3; do curl -sS -o /dev/null -w '%{http_code}\\n' -H \"Authorization: Bearer $TOKEN\" $URL/$i; done",
+    );
+    assert_eq!(text, "200\n200\n429\n");
+    assert_eq!(project.upstream.received().len(), 2);
+}
+
+#[test]
+fn a_credential_can_be_set_for_programs_that_send_none() {
+    let project = Project::new("inject = \"set\"\nusername = \"x-access-token\"");
+    project.prints("curl -fsS $URL/a");
+    let received = project.upstream.received();
+    let header = received[0].header("authorization").unwrap();
+    assert!(header.starts_with("Basic "), "{header}");
+}
+
+#[test]
+fn the_programs_end_is_the_runs_end() {
+    let project = Project::new("");
+    project.agent("exit 7").finish().exits_with(7);
+    project.agent("kill -TERM $$").finish().exits_with(143);
+    let folder = project.prints("dirname $SSL_CERT_FILE");
+    assert!(
+        !std::path::Path::new(folder.trim()).exists(),
+        "the gateway's files are gone: {folder}"
+    );
+}
+
+#[test]
+fn rules_are_shown() {
+    let project = Project::new("methods = [\"GET\", \"POST\"]\nmax_uses = 3");
+    let text = support::ok(&project.sandbox, &["proxy", "rules"]);
+    assert!(text.contains("egress: strict\naudit: true\n"), "{text}");
+    assert!(
+        text.contains("TOKEN -> https://localhost") && text.contains("methods=GET,POST"),
+        "{text}"
+    );
+    let json = support::json(&support::ok(
+        &project.sandbox,
+        &["agent", "rules", "--json"],
+    ));
+    assert_eq!(json["rules"][0]["max_uses"], 3);
+    assert_eq!(json["rules"][0]["env"], "TOKEN");
+}
+
+#[test]
+fn a_project_without_rules_is_told_how_to_write_one() {
+    let sandbox = support::sandbox();
+    sandbox.write("fnox.toml", "[secrets]\nA = { default = \"a\" }\n");
+    let text = support::fails(&sandbox, 2, &["agent", "run", "--", "true"]);
+    assert!(text.contains("[[proxy.rules]]"), "{text}");
+}

@@ -1,0 +1,201 @@
+//! A gateway that runs: clients come in, requests go out, credentials go into them on the way.
+//!
+//! A client connects, proves who it is, and binds its connection to a destination by CONNECT (or sends single requests to
+//! this machine in absolute form). Inside the tunnel it speaks TLS with the gateway's own [`Authority`], so that each
+//! request is seen, decided about and counted by itself, also on a connection that is kept.
+
+mod client_password;
+mod connection;
+mod exchange;
+mod refused;
+mod tunnel;
+mod upstream;
+mod uses;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fnox_core::{AgentId, Host, SecretString};
+use http::{HeaderMap, Method, StatusCode};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+pub use self::client_password::{ClientPassword, USER};
+pub use self::upstream::Trust;
+use self::upstream::Upstream;
+use self::uses::Uses;
+use crate::authority::Authority;
+use crate::destination::Dialer;
+use crate::placeholder::Placeholders;
+use crate::policy::Policy;
+use crate::refusal::Refusal;
+use crate::rule::Rule;
+
+/// Pause after an error of `accept`, such as "too many open files".
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Where values come from.
+#[async_trait]
+pub trait Credentials: Send + Sync + fmt::Debug {
+    /// The value that `rule` puts into a request to `host`, as it is now.
+    ///
+    /// # Errors
+    /// [`Reason::Credential`](crate::Reason::Credential), [`Reason::Exhausted`](crate::Reason::Exhausted) or
+    /// [`Reason::Approval`](crate::Reason::Approval). It never names a value.
+    async fn value(&self, rule: &Rule, host: &Host) -> Result<SecretString, Refusal>;
+}
+
+/// Is told of everything that passes and of everything that does not.
+pub trait Observer: Send + Sync + fmt::Debug {
+    /// A request was answered by its destination, or refused.
+    fn exchanged(&self, exchange: &Exchange<'_>);
+
+    /// A connection ended before there was a request: a client that does not believe in the authority, or no TLS.
+    fn broken(&self, host: &Host, problem: &str);
+}
+
+/// What became of one request. None of it is secret.
+#[derive(Debug)]
+pub struct Exchange<'a> {
+    /// Where it went, or would have gone.
+    pub host: &'a Host,
+    /// What was asked.
+    pub method: &'a Method,
+    /// The path, as far as the request could be read; without the query.
+    pub path: &'a str,
+    /// The rules whose credentials went into it.
+    pub rules: &'a [String],
+    /// What the destination answered, or why it was not asked.
+    pub outcome: Result<StatusCode, &'a Refusal>,
+}
+
+/// What a gateway is made of.
+#[derive(Debug)]
+pub struct Options {
+    /// What may leave.
+    pub policy: Policy,
+    /// Who the clients are.
+    pub agent: AgentId,
+    /// What they hold instead of credentials.
+    pub placeholders: Placeholders,
+    /// Whom clients believe.
+    pub authority: Authority,
+    /// How destinations are reached.
+    pub dialer: Dialer,
+    /// How destinations are judged.
+    pub trust: Trust,
+    /// Where values come from.
+    pub credentials: Arc<dyn Credentials>,
+    /// What clients have to know. `None`: whoever can connect may use it.
+    pub password: Option<ClientPassword>,
+    /// How many clients may be connected at a time; more of them wait.
+    pub connections: usize,
+    /// Who is told.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// A gateway.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    shared: Arc<Shared>,
+}
+
+/// What all connections of a gateway share.
+struct Shared {
+    policy: Policy,
+    agent: AgentId,
+    placeholders: Placeholders,
+    authority: Authority,
+    credentials: Arc<dyn Credentials>,
+    password: Option<ClientPassword>,
+    observer: Arc<dyn Observer>,
+    connections: usize,
+    uses: Uses,
+    /// By the `ca_file` of rules.
+    upstreams: HashMap<Option<PathBuf>, Upstream>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn check_client(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        match &self.password {
+            Some(password) => password.check(headers),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Gateway {
+    /// Nothing is connected yet.
+    ///
+    /// # Errors
+    /// If a rule's `ca_file` cannot be read; the error names it.
+    pub fn new(options: Options) -> io::Result<Self> {
+        let mut upstreams = HashMap::new();
+        let files = options.policy.rules.iter().map(|rule| rule.ca_file.clone());
+        for file in files.chain([None]) {
+            if upstreams.contains_key(&file) {
+                continue;
+            }
+            let trust = match &file {
+                None => options.trust.clone(),
+                Some(path) => options.trust.with_file(path).map_err(|error| {
+                    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+                })?,
+            };
+            let upstream = Upstream::new(&options.dialer, &trust).map_err(io::Error::other)?;
+            upstreams.insert(file, upstream);
+        }
+        Ok(Self {
+            shared: Arc::new(Shared {
+                uses: Uses::of(&options.policy),
+                policy: options.policy,
+                agent: options.agent,
+                placeholders: options.placeholders,
+                authority: options.authority,
+                credentials: options.credentials,
+                password: options.password,
+                observer: options.observer,
+                connections: options.connections,
+                upstreams,
+            }),
+        })
+    }
+
+    /// The certificate that clients must trust, in PEM.
+    #[must_use]
+    pub fn certificate_pem(&self) -> String {
+        self.shared.authority.certificate_pem()
+    }
+
+    /// Serves clients of a TCP port until the future is dropped, and all of their connections with it.
+    pub async fn serve(&self, listener: TcpListener) {
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = listener.accept(), if connections.len() < self.shared.connections => match accepted {
+                    Ok((stream, _)) => {
+                        let _ = stream.set_nodelay(true);
+                        let shared = Arc::clone(&self.shared);
+                        connections.spawn(connection::serve(shared, stream));
+                    }
+                    Err(error) => {
+                        tracing::debug!("the gateway cannot take a connection: {error}");
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                },
+                Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            }
+        }
+    }
+}

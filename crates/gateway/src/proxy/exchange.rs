@@ -1,0 +1,174 @@
+//! One request: read once, decided about, given its credentials, sent, and answered.
+
+use std::sync::Arc;
+
+use http::header::{CONNECTION, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+
+use super::connection::Afterwards;
+use super::{Exchange, Shared, refused};
+use crate::body::{Body, Limited, incoming};
+use crate::injection::{self, Planned};
+use crate::refusal::{Reason, Refusal};
+use crate::request::{Bound, CanonicalRequest};
+use crate::rule::{Approve, Rule};
+
+/// What is for one hop only (RFC 9110, section 7.6.1), besides what `Connection` names.
+const OF_ONE_HOP: [HeaderName; 5] = [
+    CONNECTION,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// Answers a request, with the destination's answer or with a refusal, and says so.
+pub(super) async fn answer(
+    shared: &Arc<Shared>,
+    request: Request<Incoming>,
+    bound: &Bound,
+    afterwards: &Afterwards,
+) -> Response<Body> {
+    let wants_json = refused::wants_json(request.headers());
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let mut rules = Vec::new();
+    let outcome = pass(shared, request, bound, afterwards, &mut rules).await;
+    shared.observer.exchanged(&Exchange {
+        host: bound.host(),
+        method: &method,
+        path: &path,
+        rules: &rules,
+        outcome: outcome.as_ref().map(Response::status),
+    });
+    outcome.unwrap_or_else(|refusal| refused::answer(&refusal, wants_json))
+}
+
+/// Answers a request with a refusal that was there before it, and says so.
+pub(super) fn refuse(
+    shared: &Shared,
+    request: &Request<Incoming>,
+    bound: &Bound,
+    refusal: &Refusal,
+) -> Response<Body> {
+    shared.observer.exchanged(&Exchange {
+        host: bound.host(),
+        method: request.method(),
+        path: request.uri().path(),
+        rules: &[],
+        outcome: Err(refusal),
+    });
+    refused::answer(refusal, refused::wants_json(request.headers()))
+}
+
+async fn pass(
+    shared: &Arc<Shared>,
+    mut request: Request<Incoming>,
+    bound: &Bound,
+    afterwards: &Afterwards,
+    used: &mut Vec<String>,
+) -> Result<Response<Body>, Refusal> {
+    let upgrade = hyper::upgrade::on(&mut request);
+    let (parts, body) = request.into_parts();
+    let mut canonical = CanonicalRequest::parse(parts, bound)?;
+    let permit = shared.policy.decide(&canonical)?;
+    if let Some(rule) = permit
+        .rules()
+        .iter()
+        .find(|rule| rule.approve == Approve::Ask)
+    {
+        return Err(Refusal::new(Reason::Approval, "a person must agree first").by_rule(&rule.name));
+    }
+    let planned = injection::plan(&canonical, &permit, &shared.placeholders, &shared.agent)?;
+    // A request without a credential spends no use of a rule, but counts where the rule is all that lets it out.
+    let spent: Vec<&Rule> = match planned.as_slice() {
+        [] => permit.rules().to_vec(),
+        planned => planned.iter().map(Planned::rule).collect(),
+    };
+    let taken = shared.uses.take(&spent)?;
+    for one in &planned {
+        let rule = one.rule();
+        if rule.injection.is_in_body() {
+            let message = "credentials are not put into bodies yet";
+            return Err(Refusal::new(Reason::NoInjection, message).by_rule(&rule.name));
+        }
+        let value = shared.credentials.value(rule, canonical.host()).await?;
+        injection::inject(&mut canonical, one, &value)?;
+        used.push(rule.name.clone());
+    }
+    injection::check_none_left(&canonical, &shared.placeholders)?;
+    let limit = permit.body_limit();
+    let is_websocket = canonical.is_websocket();
+    let request = outgoing(canonical, body, limit)?;
+    let file = permit.rules().iter().find_map(|rule| rule.ca_file.clone());
+    let Some(upstream) = shared.upstreams.get(&file) else {
+        return Err(Refusal::new(
+            Reason::Upstream,
+            "the rule's `ca_file` was not read",
+        ));
+    };
+    let mut response = match upstream.send(request, is_websocket).await {
+        Ok(response) => {
+            taken.spend();
+            response
+        }
+        Err((refusal, unsent)) => {
+            if !unsent {
+                taken.spend();
+            }
+            return Err(refusal);
+        }
+    };
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS && is_websocket {
+        let far = hyper::upgrade::on(&mut response);
+        afterwards.set(async move {
+            if let (Ok(near), Ok(far)) = (upgrade.await, far.await) {
+                let (mut near, mut far) = (TokioIo::new(near), TokioIo::new(far));
+                // Whichever ends first ends both.
+                let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+            }
+        });
+        return Ok(response.map(incoming));
+    }
+    let (mut parts, body) = response.into_parts();
+    strip(&mut parts.headers);
+    Ok(Response::from_parts(parts, incoming(body)))
+}
+
+/// The request that leaves. The client below chooses the version and writes `Host`.
+fn outgoing(
+    request: CanonicalRequest,
+    body: Incoming,
+    limit: Option<u64>,
+) -> Result<Request<Body>, Refusal> {
+    let is_websocket = request.is_websocket();
+    let mut parts = request.into_http2()?;
+    parts.version = Version::HTTP_11;
+    if is_websocket {
+        let headers = &mut parts.headers;
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    }
+    let body = match limit {
+        None => incoming(body),
+        Some(limit) => Limited::new(incoming(body), limit).boxed_unsync(),
+    };
+    Ok(Request::from_parts(parts, body))
+}
+
+/// Takes out of an answer what was meant for this hop.
+fn strip(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| text.split(','))
+        .filter_map(|name| HeaderName::try_from(name.trim()).ok())
+        .collect();
+    for name in named.iter().chain(&OF_ONE_HOP) {
+        headers.remove(name);
+    }
+}

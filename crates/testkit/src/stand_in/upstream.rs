@@ -1,0 +1,233 @@
+//! A server on loopback that a gateway's requests reach: HTTP/1.1 and HTTP/2 over TLS, with an authority of its own.
+//!
+//! It remembers every request as it arrived. What it answers depends on the path:
+//!
+//! - `/reflect/…` the value of `authorization`, in a header and in the body;
+//! - `/bytes/N` N bytes, as fast as they are taken;
+//! - `/drip/N` a line, and the next one each tenth of a second, N times, unbuffered;
+//! - `/redirect?to=URL` 302 to that place;
+//! - `/status/N` that status;
+//! - `/upgrade` 101, and then everything that it is sent;
+//! - everything else: what it was asked, as JSON.
+
+mod answers;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+/// A request as it arrived.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// `HTTP/1.1` or `HTTP/2.0`.
+    pub version: String,
+    /// The method.
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    /// The host that was asked for.
+    pub host: String,
+    /// Names in small letters.
+    pub headers: Vec<(String, String)>,
+    /// How many bytes the body had.
+    pub body_length: u64,
+    /// The first 64 KiB of the body.
+    pub body: Vec<u8>,
+    /// Fields after the body.
+    pub trailers: Vec<(String, String)>,
+}
+
+impl Received {
+    /// The value of a header, if it is there once.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.iter().filter(|(other, _)| other == name);
+        match (values.next(), values.next()) {
+            (Some((_, value)), None) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    received: Mutex<Vec<Received>>,
+    connections: AtomicUsize,
+}
+
+/// The server. It ends when it is dropped.
+#[derive(Debug)]
+pub struct Upstream {
+    address: SocketAddr,
+    authority: String,
+    state: Arc<State>,
+    stop: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Upstream {
+    /// Serves as `localhost` and `127.0.0.1`.
+    ///
+    /// # Panics
+    /// If it cannot.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::named(&["localhost", "127.0.0.1"])
+    }
+
+    /// Serves with a certificate of these names.
+    ///
+    /// # Panics
+    /// If it cannot.
+    #[must_use]
+    pub fn named(names: &[&str]) -> Self {
+        let (authority, config) = certificates(names);
+        let state = Arc::new(State::default());
+        let (stop, mut stopped) = watch::channel(false);
+        let (ready, started) = std::sync::mpsc::channel();
+        let shared = Arc::clone(&state);
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
+            runtime.block_on(async {
+                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+                ready
+                    .send(listener.local_addr().expect("an address"))
+                    .expect("somebody waits");
+                let acceptor = TlsAcceptor::from(Arc::new(config));
+                tokio::select! {
+                    () = serve(listener, acceptor, shared) => {}
+                    _ = stopped.wait_for(|stop| *stop) => {}
+                }
+            });
+            runtime.shutdown_background();
+        });
+        Self {
+            address: started.recv().expect("the server starts"),
+            authority,
+            state,
+            stop,
+            thread: Some(thread),
+        }
+    }
+
+    /// Its port on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// `https://localhost:PORT` and a path.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("https://localhost:{}{path}", self.port())
+    }
+
+    /// The certificate of its authority, in PEM.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// Writes that certificate to `authority.pem` in a folder.
+    ///
+    /// # Panics
+    /// If the file cannot be written.
+    #[must_use]
+    pub fn write_authority(&self, folder: &Path) -> PathBuf {
+        let path = folder.join("authority.pem");
+        std::fs::write(&path, &self.authority).expect("the authority's file");
+        path
+    }
+
+    /// What came in so far.
+    #[must_use]
+    pub fn received(&self) -> Vec<Received> {
+        self.state
+            .received
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// How many connections were made.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.state.connections.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        let _ = self.stop.send(true);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn serve(listener: TcpListener, acceptor: TlsAcceptor, state: Arc<State>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let (acceptor, state) = (acceptor.clone(), Arc::clone(&state));
+        tokio::spawn(async move {
+            // A client that goes away is no fault of the server.
+            let _ = connection(stream, acceptor, state).await;
+        });
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    state: Arc<State>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    stream.set_nodelay(true)?;
+    state.connections.fetch_add(1, Ordering::AcqRel);
+    let stream = acceptor.accept(stream).await?;
+    let service = service_fn(move |request| {
+        let state = Arc::clone(&state);
+        async move { Ok::<_, io::Error>(answers::answer(&state, request).await) }
+    });
+    auto::Builder::new(TokioExecutor::new())
+        .serve_connection_with_upgrades(TokioIo::new(stream), service)
+        .await
+}
+
+fn certificates(names: &[&str]) -> (String, ServerConfig) {
+    let key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new(Vec::new()).expect("no names");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = params.self_signed(&key).expect("an authority").pem();
+    let issuer = Issuer::new(params, key);
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let leaf_key = KeyPair::generate().expect("a key");
+    let leaf = CertificateParams::new(names)
+        .expect("names of hosts")
+        .signed_by(&leaf_key, &issuer)
+        .expect("a certificate");
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(leaf_key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("protocol versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf.der().clone()], key)
+        .expect("a certificate and its key");
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    (authority, config)
+}

@@ -1,0 +1,192 @@
+//! What the upstream answers.
+
+use std::convert::Infallible;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use futures_util::stream;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Bytes, Frame, Incoming};
+use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, LOCATION, UPGRADE};
+use hyper::{HeaderMap, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+
+use super::{Received, State};
+
+type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// Bytes of a chunk of a long answer.
+const CHUNK: u64 = 64 * 1024;
+
+/// What of a body is remembered.
+const REMEMBERED: usize = 64 * 1024;
+
+pub(super) async fn answer(state: &State, mut request: Request<Incoming>) -> Response<Body> {
+    let upgrade = hyper::upgrade::on(&mut request);
+    let (parts, body) = request.into_parts();
+    let host = parts.uri.authority().map(ToString::to_string);
+    let host = host.or_else(|| {
+        let host = parts.headers.get(HOST)?;
+        Some(host.to_str().ok()?.to_owned())
+    });
+    let target = parts
+        .uri
+        .path_and_query()
+        .map_or("/", |target| target.as_str());
+    let mut received = Received {
+        version: format!("{:?}", parts.version),
+        method: parts.method.to_string(),
+        target: target.to_owned(),
+        host: host.unwrap_or_default(),
+        headers: pairs(&parts.headers),
+        body_length: 0,
+        body: Vec::new(),
+        trailers: Vec::new(),
+    };
+    read(body, &mut received).await;
+    let path = parts.uri.path().to_owned();
+    let query = parts.uri.query().unwrap_or_default().to_owned();
+    let echo = echo(&received);
+    state
+        .received
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(received);
+    let number = |text: &str| text.parse::<u64>().unwrap_or_default();
+    let mut words = path.split('/').skip(1);
+    match (words.next().unwrap_or_default(), words.next()) {
+        ("reflect", _) => reflect(&parts.headers),
+        ("bytes", Some(count)) => bytes(number(count)),
+        ("drip", Some(count)) => drip(number(count)),
+        ("redirect", _) => redirect(&query),
+        ("status", Some(code)) => {
+            let mut response = Response::new(full(echo));
+            let code = u16::try_from(number(code)).unwrap_or(500);
+            *response.status_mut() = StatusCode::from_u16(code).expect("a status");
+            response
+        }
+        ("upgrade", _) => {
+            tokio::spawn(async move {
+                if let Ok(upgraded) = upgrade.await {
+                    let (mut read, mut write) = tokio::io::split(TokioIo::new(upgraded));
+                    let _ = tokio::io::copy(&mut read, &mut write).await;
+                }
+            });
+            Response::builder()
+                .status(StatusCode::SWITCHING_PROTOCOLS)
+                .header(CONNECTION, "Upgrade")
+                .header(UPGRADE, "websocket")
+                .body(full(""))
+                .expect("an answer")
+        }
+        _ => Response::new(full(echo)),
+    }
+}
+
+async fn read(mut body: Incoming, received: &mut Received) {
+    while let Some(Ok(frame)) = body.frame().await {
+        match frame.into_data() {
+            Ok(data) => {
+                received.body_length += data.len() as u64;
+                let room = REMEMBERED
+                    .saturating_sub(received.body.len())
+                    .min(data.len());
+                received.body.extend_from_slice(&data[..room]);
+            }
+            Err(frame) => {
+                if let Some(trailers) = frame.trailers_ref() {
+                    received.trailers = pairs(trailers);
+                }
+            }
+        }
+    }
+}
+
+fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
+    headers
+        .iter()
+        .map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            (name.to_string(), value)
+        })
+        .collect()
+}
+
+fn echo(received: &Received) -> String {
+    let headers: Vec<String> = received
+        .headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect();
+    json!({
+        "version": received.version,
+        "method": received.method,
+        "target": received.target,
+        "host": received.host,
+        "headers": headers,
+        "body": String::from_utf8_lossy(&received.body),
+        "length": received.body_length,
+    })
+    .to_string()
+}
+
+fn reflect(headers: &HeaderMap) -> Response<Body> {
+    let value = headers.get(AUTHORIZATION);
+    let text = value
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let mut response = Response::new(full(format!("you sent {text}, thank you")));
+    if let Some(value) = value {
+        response.headers_mut().insert("x-reflected", value.clone());
+    }
+    response
+}
+
+fn redirect(query: &str) -> Response<Body> {
+    let place = query.strip_prefix("to=").unwrap_or_default();
+    let place = percent_encoding::percent_decode_str(place).decode_utf8_lossy();
+    Response::builder()
+        .status(StatusCode::FOUND)
+        .header(LOCATION, place.as_ref())
+        .body(full("elsewhere"))
+        .expect("an answer")
+}
+
+fn bytes(count: u64) -> Response<Body> {
+    let chunk = Bytes::from(vec![b'x'; usize::try_from(CHUNK).expect("a small number")]);
+    let chunks = stream::unfold(count, move |left| {
+        let chunk = chunk.clone();
+        async move {
+            let next = left.min(CHUNK);
+            let data = chunk.slice(..usize::try_from(next).ok()?);
+            (next > 0).then(|| (Ok::<_, Infallible>(Frame::data(data)), left - next))
+        }
+    });
+    Response::builder()
+        .header(CONTENT_LENGTH, count)
+        .body(StreamBody::new(chunks).boxed_unsync())
+        .expect("an answer")
+}
+
+fn drip(count: u64) -> Response<Body> {
+    let lines = stream::unfold(0, move |number| async move {
+        if number == count {
+            return None;
+        }
+        if number > 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let line = Bytes::from(format!("data: {number}\n\n"));
+        Some((Ok::<_, Infallible>(Frame::data(line)), number + 1))
+    });
+    Response::builder()
+        .header("content-type", "text/event-stream")
+        .body(StreamBody::new(lines).boxed_unsync())
+        .expect("an answer")
+}
+
+fn full(text: impl Into<Bytes>) -> Body {
+    Full::new(text.into()).boxed_unsync()
+}
