@@ -1,6 +1,7 @@
 //! Bodies on their way through.
 
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -8,6 +9,9 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Frame, Incoming, SizeHint};
 
+use zeroize::Zeroizing;
+
+use crate::placeholder::BodyWatch;
 use crate::refusal::{Reason, Refusal};
 
 /// What breaks off a body.
@@ -28,16 +32,97 @@ pub(crate) fn incoming(body: Incoming) -> Body {
     body.map_err(BodyError::from).boxed_unsync()
 }
 
+/// Reads a whole body of at most `limit` bytes.
+///
+/// # Errors
+/// [`Reason::TooLarge`], or [`Reason::Ambiguous`] if it breaks off.
+pub(crate) async fn read_whole(body: Incoming, limit: u64) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    match http_body_util::Limited::new(body, limit).collect().await {
+        Ok(whole) => Ok(Zeroizing::new(whole.to_bytes().to_vec())),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(Refusal::new(
+            Reason::TooLarge,
+            format!("a body that a credential may go into has at most {limit} bytes"),
+        )),
+        Err(_) => Err(Refusal::new(Reason::Ambiguous, "the body breaks off")),
+    }
+}
+
+/// Why a body was broken off, for whoever sends it: HTTP/2 does not hand the reason on.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct BrokenOff(Arc<OnceLock<Refusal>>);
+
+impl BrokenOff {
+    /// The reason, if it was.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        self.0.get().cloned()
+    }
+
+    fn because<T>(&self, refusal: Refusal) -> Poll<Option<Result<T, BodyError>>> {
+        let _ = self.0.set(refusal.clone());
+        Poll::Ready(Some(Err(refusal.into())))
+    }
+}
+
+/// A body in which no placeholder may be.
+pub(crate) struct Watched {
+    inner: Body,
+    watch: BodyWatch,
+    broken_off: BrokenOff,
+}
+
+impl Watched {
+    pub(crate) fn new(inner: Body, watch: BodyWatch, broken_off: BrokenOff) -> Self {
+        Self {
+            inner,
+            watch,
+            broken_off,
+        }
+    }
+}
+
+impl hyper::body::Body for Watched {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(data) = frame.data_ref()
+            && let Err(refusal) = self.watch.look(data)
+        {
+            return self.broken_off.because(refusal);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
 /// A body that breaks off where it is larger than allowed, so that the other end does not take it for whole.
 pub(crate) struct Limited {
     inner: Body,
     left: u64,
+    broken_off: BrokenOff,
 }
 
 impl Limited {
     /// At most `limit` bytes of `inner`.
-    pub(crate) fn new(inner: Body, limit: u64) -> Self {
-        Self { inner, left: limit }
+    pub(crate) fn new(inner: Body, limit: u64, broken_off: BrokenOff) -> Self {
+        Self {
+            inner,
+            left: limit,
+            broken_off,
+        }
     }
 }
 
@@ -56,7 +141,7 @@ impl hyper::body::Body for Limited {
             let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
             let Some(left) = self.left.checked_sub(length) else {
                 let refusal = Refusal::new(Reason::TooLarge, "the request's body is too large");
-                return Poll::Ready(Some(Err(refusal.into())));
+                return self.broken_off.because(refusal);
             };
             self.left = left;
         }

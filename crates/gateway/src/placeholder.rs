@@ -6,6 +6,7 @@
 
 mod scan;
 mod shape;
+mod watch;
 
 use std::sync::{Arc, OnceLock};
 
@@ -16,6 +17,7 @@ use rand::CryptoRng;
 pub(crate) use self::scan::basic;
 pub use self::scan::{Occurrence, Place};
 pub use self::shape::Shape;
+pub use self::watch::BodyWatch;
 use crate::rule::CredentialRef;
 
 /// A text that stands for one credential of one agent.
@@ -70,7 +72,7 @@ pub enum InvalidPlaceholder {
 pub struct Placeholders {
     entries: Vec<Arc<Placeholder>>,
     /// Finds the entries of the same index, in capital and in small letters. Made when it is needed.
-    automaton: OnceLock<Option<AhoCorasick>>,
+    automaton: OnceLock<Option<Arc<AhoCorasick>>>,
 }
 
 impl Placeholders {
@@ -163,13 +165,17 @@ impl Placeholders {
     }
 
     /// `None` if there are more of them than an automaton can have states for.
-    fn automaton(&self) -> Option<&AhoCorasick> {
+    fn automaton(&self) -> Option<Arc<AhoCorasick>> {
         let build = || {
             let texts = self.entries.iter().map(|it| it.text.as_str());
             let mut builder = AhoCorasick::builder();
-            builder.ascii_case_insensitive(true).build(texts).ok()
+            builder
+                .ascii_case_insensitive(true)
+                .build(texts)
+                .ok()
+                .map(Arc::new)
         };
-        self.automaton.get_or_init(build).as_ref()
+        self.automaton.get_or_init(build).clone()
     }
 
     fn is_distinct(&self, text: &str) -> bool {

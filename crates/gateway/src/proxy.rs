@@ -7,6 +7,7 @@
 mod client_password;
 mod connection;
 mod exchange;
+mod filling;
 mod refused;
 mod tunnel;
 mod upstream;

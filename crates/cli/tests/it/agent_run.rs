@@ -101,6 +101,33 @@ fn uses_are_counted() {
 }
 
 #[test]
+fn a_rate_is_kept() {
+    let project = Project::new("rate = \"2/h\"");
+    let text = project.prints(
+        "for i in 1 2 3; do curl -sS -o /dev/null -w '%{http_code}\\n' -H \"Authorization: Bearer $TOKEN\" $URL/$i; done",
+    );
+    assert_eq!(text, "200\n200\n429\n");
+}
+
+#[test]
+fn a_placeholder_in_a_body_does_not_leave() {
+    let project = Project::new("");
+    let text = project.prints(
+        "curl -sS -d \"token=$TOKEN\" $URL/a; echo; \
+         (head -c 300000 /dev/zero; printf %s \"$TOKEN\"; head -c 300000 /dev/zero) > body; \
+         curl -sS -T body $URL/b || true",
+    );
+    assert!(text.contains("a placeholder in the body"), "{text}");
+    assert!(!text.contains("\"body\""), "nothing was echoed: {text}");
+    let received = project.upstream.received();
+    assert!(received.iter().all(|one| one.body_length < 600_000));
+    let placeholder = |one: &fnox_testkit::stand_in::upstream::Received| {
+        String::from_utf8_lossy(&one.body).contains("ghp_")
+    };
+    assert!(!received.iter().any(placeholder));
+}
+
+#[test]
 fn a_credential_can_be_set_for_programs_that_send_none() {
     let project = Project::new("inject = \"set\"\nusername = \"x-access-token\"");
     project.prints("curl -fsS $URL/a");

@@ -71,7 +71,7 @@ impl Placeholders {
         };
         let mut scan = Scan {
             entries: &self.entries,
-            automaton,
+            automaton: &automaton,
             found: Vec::new(),
         };
         scan.text(request.method().as_str().as_bytes(), &Place::Elsewhere);

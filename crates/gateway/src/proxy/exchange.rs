@@ -4,17 +4,14 @@ use std::sync::Arc;
 
 use http::header::{CONNECTION, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 
 use super::connection::Afterwards;
-use super::{Exchange, Shared, refused};
-use crate::body::{Body, Limited, incoming};
-use crate::injection::{self, Planned};
+use super::{Exchange, Shared, filling, refused};
+use crate::body::{Body, incoming};
 use crate::refusal::{Reason, Refusal};
 use crate::request::{Bound, CanonicalRequest};
-use crate::rule::{Approve, Rule};
 
 /// What is for one hop only (RFC 9110, section 7.6.1), besides what `Connection` names.
 const OF_ONE_HOP: [HeaderName; 5] = [
@@ -75,53 +72,27 @@ async fn pass(
     let (parts, body) = request.into_parts();
     let mut canonical = CanonicalRequest::parse(parts, bound)?;
     let permit = shared.policy.decide(&canonical)?;
-    if let Some(rule) = permit
-        .rules()
-        .iter()
-        .find(|rule| rule.approve == Approve::Ask)
-    {
-        return Err(Refusal::new(Reason::Approval, "a person must agree first").by_rule(&rule.name));
+    if let Some(rule) = permit.approval() {
+        return Err(
+            Refusal::new(Reason::Approval, "a person must agree to this request")
+                .by_rule(&rule.name)
+                .with_remedy("Nobody can be asked here yet: the rule says `approve = \"ask\"`."),
+        );
     }
-    let planned = injection::plan(&canonical, &permit, &shared.placeholders, &shared.agent)?;
-    // A request without a credential spends no use of a rule, but counts where the rule is all that lets it out.
-    let spent: Vec<&Rule> = match planned.as_slice() {
-        [] => permit.rules().to_vec(),
-        planned => planned.iter().map(Planned::rule).collect(),
-    };
-    let taken = shared.uses.take(&spent)?;
-    for one in &planned {
-        let rule = one.rule();
-        if rule.injection.is_in_body() {
-            let message = "credentials are not put into bodies yet";
-            return Err(Refusal::new(Reason::NoInjection, message).by_rule(&rule.name));
-        }
-        let value = shared.credentials.value(rule, canonical.host()).await?;
-        injection::inject(&mut canonical, one, &value)?;
-        used.push(rule.name.clone());
-    }
-    injection::check_none_left(&canonical, &shared.placeholders)?;
-    let limit = permit.body_limit();
-    let is_websocket = canonical.is_websocket();
-    let request = outgoing(canonical, body, limit)?;
+    let filled = filling::fill(shared, &mut canonical, body, &permit, used).await?;
     let file = permit.rules().iter().find_map(|rule| rule.ca_file.clone());
     let Some(upstream) = shared.upstreams.get(&file) else {
-        return Err(Refusal::new(
-            Reason::Upstream,
-            "the rule's `ca_file` was not read",
-        ));
+        let message = "the rule's `ca_file` was not read";
+        return Err(Refusal::new(Reason::Upstream, message));
     };
-    let mut response = match upstream.send(request, is_websocket).await {
-        Ok(response) => {
-            taken.spend();
-            response
-        }
-        Err((refusal, unsent)) => {
-            if !unsent {
-                taken.spend();
-            }
-            return Err(refusal);
-        }
-    };
+    let is_websocket = canonical.is_websocket();
+    let request = outgoing(canonical, filled.body)?;
+    let sent = upstream.send(request, is_websocket).await;
+    if !matches!(sent, Err((_, true))) {
+        filled.taken.spend();
+    }
+    let broken_off = filled.broken_off;
+    let mut response = sent.map_err(|(refusal, _)| broken_off.refusal().unwrap_or(refusal))?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS && is_websocket {
         let far = hyper::upgrade::on(&mut response);
         afterwards.set(async move {
@@ -139,11 +110,7 @@ async fn pass(
 }
 
 /// The request that leaves. The client below chooses the version and writes `Host`.
-fn outgoing(
-    request: CanonicalRequest,
-    body: Incoming,
-    limit: Option<u64>,
-) -> Result<Request<Body>, Refusal> {
+fn outgoing(request: CanonicalRequest, body: Body) -> Result<Request<Body>, Refusal> {
     let is_websocket = request.is_websocket();
     let mut parts = request.into_http2()?;
     parts.version = Version::HTTP_11;
@@ -152,10 +119,6 @@ fn outgoing(
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     }
-    let body = match limit {
-        None => incoming(body),
-        Some(limit) => Limited::new(incoming(body), limit).boxed_unsync(),
-    };
     Ok(Request::from_parts(parts, body))
 }
 

@@ -4,6 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use fnox_core::Rate;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+
 use crate::policy::Policy;
 use crate::refusal::{Reason, Refusal};
 use crate::rule::Rule;
@@ -12,15 +15,21 @@ use crate::rule::Rule;
 #[derive(Debug, Default)]
 pub(super) struct Uses {
     counts: HashMap<String, Arc<AtomicU32>>,
+    rates: HashMap<String, DefaultDirectRateLimiter>,
 }
 
 impl Uses {
     pub(super) fn of(policy: &Policy) -> Self {
-        let limited = policy.rules.iter().filter(|rule| rule.max_uses.is_some());
+        let counted = policy.rules.iter().filter(|rule| rule.max_uses.is_some());
+        let slowed = policy
+            .rules
+            .iter()
+            .filter_map(|rule| Some((rule.name.clone(), RateLimiter::direct(quota(rule.rate?)))));
         Self {
-            counts: limited
+            counts: counted
                 .map(|rule| (rule.name.clone(), Arc::default()))
                 .collect(),
+            rates: slowed.collect(),
         }
     }
 
@@ -40,6 +49,12 @@ impl Uses {
                 .map_err(|_| used_up(rule, limit))?;
             taken.0.push(Arc::clone(count));
         }
+        // Last, because it cannot be given back.
+        for rule in rules {
+            if let (Some(rate), Some(limiter)) = (rule.rate, self.rates.get(&rule.name)) {
+                limiter.check().map_err(|_| too_fast(rule, rate))?;
+            }
+        }
         Ok(taken)
     }
 }
@@ -49,6 +64,22 @@ fn used_up(rule: &Rule, limit: u32) -> Refusal {
     Refusal::new(Reason::Exhausted, message)
         .by_rule(&rule.name)
         .with_remedy("Somebody must start the gateway again, or raise `max_uses`.")
+}
+
+fn too_fast(rule: &Rule, rate: Rate) -> Refusal {
+    Refusal::new(Reason::Exhausted, format!("{rate} is exceeded"))
+        .by_rule(&rule.name)
+        .with_remedy("Wait, and send it again.")
+}
+
+/// The rate as governor wants it.
+fn quota(rate: Rate) -> Quota {
+    let count = rate.count();
+    match rate.per().as_secs() {
+        1 => Quota::per_second(count),
+        60 => Quota::per_minute(count),
+        _ => Quota::per_hour(count),
+    }
 }
 
 /// Uses that are given back when this is dropped, unless they were spent.

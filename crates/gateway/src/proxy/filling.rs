@@ -1,0 +1,120 @@
+//! Credentials on their way into one request.
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use memchr::memmem;
+use zeroize::Zeroizing;
+
+use super::Shared;
+use super::uses::Taken;
+use crate::body::{Body, BrokenOff, Limited, Watched, full, incoming, read_whole};
+use crate::injection::{self, Planned};
+use crate::policy::Permit;
+use crate::refusal::Refusal;
+use crate::request::CanonicalRequest;
+use crate::rule::Rule;
+
+/// Most bytes of a body that a credential may go into: it is read whole.
+const READ_WHOLE: u64 = 1024 * 1024;
+
+/// A request's body.
+enum Content {
+    /// As it arrives.
+    Stream(Incoming),
+    /// All of it.
+    Whole(Zeroizing<Vec<u8>>),
+}
+
+/// What is left to do with a request whose credentials are in.
+pub(super) struct Filled {
+    /// The uses that it takes.
+    pub(super) taken: Taken,
+    pub(super) body: Body,
+    pub(super) broken_off: BrokenOff,
+}
+
+/// Puts the credentials into a request, and notes their rules in `used`.
+pub(super) async fn fill(
+    shared: &Shared,
+    request: &mut CanonicalRequest,
+    body: Incoming,
+    permit: &Permit<'_>,
+    used: &mut Vec<String>,
+) -> Result<Filled, Refusal> {
+    let planned = injection::plan(request, permit, &shared.placeholders, &shared.agent)?;
+    let (in_body, in_head): (Vec<_>, Vec<_>) = planned
+        .into_iter()
+        .partition(|one| one.rule().injection.is_in_body());
+    let content = if in_body.is_empty() {
+        Content::Stream(body)
+    } else {
+        let limit = permit.body_limit().unwrap_or(READ_WHOLE).min(READ_WHOLE);
+        Content::Whole(read_whole(body, limit).await?)
+    };
+    let in_body: Vec<Planned<'_>> = in_body
+        .into_iter()
+        .filter(|one| content.holds(one))
+        .collect();
+    // A request without a credential spends no use of a rule, but counts where the rule is all that lets it out.
+    let mut spent: Vec<&Rule> = in_head.iter().chain(&in_body).map(Planned::rule).collect();
+    if spent.is_empty() {
+        spent = permit.rules().to_vec();
+    }
+    let taken = shared.uses.take(&spent)?;
+    for one in &in_head {
+        let value = shared.credentials.value(one.rule(), request.host()).await?;
+        injection::inject(request, one, &value)?;
+        used.push(one.rule().name.clone());
+    }
+    let body = match content {
+        Content::Stream(body) => incoming(body),
+        Content::Whole(whole) => full(fill_body(shared, request, whole, &in_body, used).await?),
+    };
+    injection::check_none_left(request, &shared.placeholders)?;
+    let broken_off = BrokenOff::default();
+    Ok(Filled {
+        taken,
+        body: guarded(shared, body, permit, &broken_off),
+        broken_off,
+    })
+}
+
+impl Content {
+    fn holds(&self, planned: &Planned<'_>) -> bool {
+        match (self, planned.placeholder()) {
+            (Self::Whole(whole), Some(it)) => memmem::find(whole, it.text().as_bytes()).is_some(),
+            _ => false,
+        }
+    }
+}
+
+async fn fill_body(
+    shared: &Shared,
+    request: &mut CanonicalRequest,
+    mut whole: Zeroizing<Vec<u8>>,
+    planned: &[Planned<'_>],
+    used: &mut Vec<String>,
+) -> Result<Bytes, Refusal> {
+    for one in planned {
+        let value = shared.credentials.value(one.rule(), request.host()).await?;
+        if let Some(changed) = injection::inject_into_body(&whole, one, &value)? {
+            whole = changed;
+            used.push(one.rule().name.clone());
+        }
+    }
+    request.set_body_length(u64::try_from(whole.len()).unwrap_or(u64::MAX));
+    Ok(Bytes::from_owner(whole))
+}
+
+/// A body that breaks off where a placeholder is left in it, or where it is larger than the rules allow.
+fn guarded(shared: &Shared, body: Body, permit: &Permit<'_>, broken_off: &BrokenOff) -> Body {
+    let body = match shared.placeholders.watch() {
+        Some(watch) => Watched::new(body, watch, broken_off.clone()).boxed_unsync(),
+        None => body,
+    };
+    match permit.body_limit() {
+        Some(limit) => Limited::new(body, limit, broken_off.clone()).boxed_unsync(),
+        None => body,
+    }
+}
