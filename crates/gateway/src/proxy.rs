@@ -8,6 +8,7 @@ mod client_password;
 mod connection;
 mod exchange;
 mod filling;
+mod listener;
 mod refused;
 mod tunnel;
 mod upstream;
@@ -23,10 +24,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fnox_core::{AgentId, Host, SecretString};
 use http::{HeaderMap, Method, StatusCode};
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 pub use self::client_password::{ClientPassword, USER};
+pub use self::listener::Listener;
 pub use self::upstream::Trust;
 use self::upstream::Upstream;
 use self::uses::Uses;
@@ -179,14 +180,14 @@ impl Gateway {
         self.shared.authority.certificate_pem()
     }
 
-    /// Serves clients of a TCP port until the future is dropped, and all of their connections with it.
-    pub async fn serve(&self, listener: TcpListener) {
+    /// Serves clients until the future is dropped, and all of their connections with it.
+    pub async fn serve(&self, listener: impl Into<Listener>) {
+        let listener = listener.into();
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
                 accepted = listener.accept(), if connections.len() < self.shared.connections => match accepted {
-                    Ok((stream, _)) => {
-                        let _ = stream.set_nodelay(true);
+                    Ok(stream) => {
                         let shared = Arc::clone(&self.shared);
                         connections.spawn(connection::serve(shared, stream));
                     }

@@ -1,6 +1,7 @@
 //! `agent`.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
@@ -16,16 +17,26 @@ pub(crate) enum AgentCommand {
     Run(AgentRunArgs),
     /// Show which credential goes where
     Rules(AgentRulesArgs),
+    /// Lead a sandbox's loopback port to the gateway's socket, for as long as the program runs
+    #[command(hide = true)]
+    Bridge(BridgeArgs),
 }
 
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  fnox agent run -- claude\n  fnox agent run --agent reviewer -- ./review.sh\n\n`[[proxy.rules]]` in fnox.toml says which secret or lease goes to which host. The program gets placeholders in\ntheir variables and a proxy that puts the real values into its requests."
+    after_help = "Examples:\n  fnox agent run --sandbox -- claude\n  fnox agent run --agent reviewer -- ./review.sh\n\n`[[proxy.rules]]` in fnox.toml says which secret or lease goes to which host. The program gets placeholders in\ntheir variables and a proxy that puts the real values into its requests."
 )]
 pub(crate) struct AgentRunArgs {
     /// The agent's name, for the log
     #[arg(long, value_name = "NAME", default_value = "agent")]
     pub agent: String,
+    /// Run it in a sandbox: no network but the gateway, secrets' folders hidden, only the project writable (Linux,
+    /// bubblewrap)
+    #[arg(long, overrides_with = "no_sandbox")]
+    pub sandbox: bool,
+    /// Run it without a sandbox although fnox.toml asks for one
+    #[arg(long, overrides_with = "sandbox")]
+    pub no_sandbox: bool,
     /// Leave this credential variable to the program (repeat or separate by commas)
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub keep: Vec<String>,
@@ -39,4 +50,17 @@ pub(crate) struct AgentRulesArgs {
     /// Print a JSON document
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct BridgeArgs {
+    /// The port
+    #[arg(long)]
+    pub port: u16,
+    /// The gateway's socket
+    #[arg(long)]
+    pub socket: PathBuf,
+    /// The program and its arguments
+    #[arg(last = true, required = true)]
+    pub command: Vec<OsString>,
 }

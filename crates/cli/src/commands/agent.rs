@@ -1,5 +1,6 @@
 //! `fnox agent`: programs that use credentials through a gateway of their own and never hold them.
 
+mod bridge;
 mod preparation;
 mod rules_list;
 pub(crate) mod session;
@@ -14,10 +15,12 @@ use crate::error::CliError;
 use crate::exec::orders::SharedOrders;
 use crate::exec::{self, Invocation};
 use crate::gateway::rules;
+use crate::gateway::sandbox::{self, Sandbox};
 
 pub(crate) fn run(app: &App, args: &AgentArgs) -> Result<ExitStatus, CliError> {
     match &args.command {
         AgentCommand::Run(args) => run_program(app, args),
+        AgentCommand::Bridge(args) => bridge::run(app, args),
         AgentCommand::Rules(args) => rules_list::run(app, args).map(|()| ExitStatus::Success),
     }
 }
@@ -26,20 +29,27 @@ fn run_program(app: &App, args: &AgentRunArgs) -> Result<ExitStatus, CliError> {
     let config = app.load()?;
     let proxy = rules::read(&config, app.folders.home())?;
     let agent = AgentId::parse(&args.agent).map_err(|error| CliError::usage(error.to_string()))?;
+    let sandbox = sandbox::is_wanted(&config, args.sandbox, args.no_sandbox)
+        .then(|| Sandbox::new(&config, &app.folders, &app.env, &app.cwd))
+        .transpose()?;
     let resolver = app.resolver(&config);
     let masters = Masters::new(app, &config, &resolver);
     let manager = masters.manager();
-    let session = Session::start(app, &config, proxy, &manager, agent)?;
+    let session = Session::start(app, &config, proxy, &manager, agent, sandbox.is_some())?;
     let mut plan = session.plan();
     for name in &args.keep {
         plan.remove.remove(name);
     }
+    let command = match (&sandbox, session.way()) {
+        (Some(sandbox), Some(way)) => sandbox.command_line(way, &args.command),
+        _ => args.command.clone(),
+    };
     session.during(app, &manager, || {
         exec::run(Invocation {
             folders: &app.folders,
             env: &app.env,
             plan,
-            command: &args.command,
+            command: &command,
             redact: false,
             replace: false,
             orders: SharedOrders::default(),

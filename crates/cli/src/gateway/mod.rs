@@ -4,4 +4,5 @@ pub mod documents;
 pub(crate) mod environment;
 pub(crate) mod observer;
 pub(crate) mod rules;
+pub(crate) mod sandbox;
 pub(crate) mod values;

@@ -5,6 +5,8 @@ mod age_keys;
 #[cfg(test)]
 mod agent_run;
 #[cfg(test)]
+mod agent_sandbox;
+#[cfg(test)]
 mod agent_support;
 #[cfg(test)]
 mod aws;

@@ -7,9 +7,9 @@ use fnox_config::Config;
 use fnox_core::{AgentId, SecretString};
 use fnox_gateway::authority::Authority;
 use fnox_gateway::destination::Dialer;
-use fnox_gateway::proxy::{ClientPassword, Gateway, Options, Trust};
+use fnox_gateway::proxy::{ClientPassword, Gateway, Listener, Options, Trust};
 use fnox_leases::{Manager, RevocationOutcome};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
@@ -21,10 +21,14 @@ use crate::exec::plan::EnvironmentPlan;
 use crate::gateway::environment;
 use crate::gateway::observer::Teller;
 use crate::gateway::rules::Proxy;
+use crate::gateway::sandbox::Way;
 use crate::gateway::values::{Desk, Values};
 
 /// Clients at a time: the limit of open files stays as the program is to find it, and each client has up to two.
 const CONNECTIONS: usize = 400;
+
+/// The port at which programs in a sandbox, whose network is their own, find the gateway.
+const SANDBOXED_PORT: u16 = 3128;
 
 /// A gateway that is ready.
 #[derive(Debug)]
@@ -32,9 +36,10 @@ pub(crate) struct Session {
     gateway: Gateway,
     desk: Desk,
     runtime: Runtime,
-    listener: TcpListener,
+    listener: Listener,
+    port: u16,
     plan: EnvironmentPlan,
-    _files: TrustFiles,
+    files: TrustFiles,
 }
 
 impl Session {
@@ -45,6 +50,7 @@ impl Session {
         proxy: Proxy,
         manager: &Manager<'_>,
         agent: AgentId,
+        is_sandboxed: bool,
     ) -> Result<Self, CliError> {
         let resolver = app.resolver(config);
         let secrets = preparation::secrets(app, &proxy, &resolver)?;
@@ -78,10 +84,17 @@ impl Session {
             .enable_all()
             .build()
             .map_err(CliError::Output)?;
-        let listener = runtime
-            .block_on(TcpListener::bind(("127.0.0.1", 0)))
-            .map_err(CliError::Output)?;
-        let port = listener.local_addr().map_err(CliError::Output)?.port();
+        let (listener, port) = if is_sandboxed {
+            let _inside = runtime.enter();
+            let listener = UnixListener::bind(&files.socket).map_err(CliError::Output)?;
+            (listener.into(), SANDBOXED_PORT)
+        } else {
+            let listener = runtime
+                .block_on(TcpListener::bind(("127.0.0.1", 0)))
+                .map_err(CliError::Output)?;
+            let port = listener.local_addr().map_err(CliError::Output)?.port();
+            (listener.into(), port)
+        };
         let mut set = environment::variables(
             port,
             in_url.expose_secret(),
@@ -99,8 +112,18 @@ impl Session {
             desk,
             runtime,
             listener,
+            port,
             plan,
-            _files: files,
+            files,
+        })
+    }
+
+    /// The way to it from inside of a sandbox, if it is for one.
+    pub(crate) fn way(&self) -> Option<Way<'_>> {
+        matches!(self.listener, Listener::Unix(_)).then(|| Way {
+            folder: self.files.folder.path(),
+            socket: &self.files.socket,
+            port: self.port,
         })
     }
 
@@ -116,7 +139,7 @@ impl Session {
             mut desk,
             runtime,
             listener,
-            _files: files,
+            files,
             ..
         } = self;
         let (stop, stopped) = oneshot::channel::<()>();
@@ -146,7 +169,9 @@ impl Session {
 /// What a program must read in order to believe the gateway. Gone with the run.
 #[derive(Debug)]
 struct TrustFiles {
-    _folder: PrivateFolder,
+    folder: PrivateFolder,
+    /// Where the gateway's socket is, if it has one.
+    socket: PathBuf,
     /// The gateway's certificate.
     authority: PathBuf,
     /// The system's and the gateway's certificates.
@@ -161,7 +186,8 @@ impl TrustFiles {
             Ok(Self {
                 authority: folder.write("gateway.pem", &SecretString::from(authority))?,
                 bundle: folder.write("all-authorities.pem", &SecretString::from(bundle))?,
-                _folder: folder,
+                socket: folder.path().join("gateway.sock"),
+                folder,
             })
         };
         write().map_err(|source| CliError::File {
