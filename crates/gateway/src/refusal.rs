@@ -162,7 +162,7 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "fnox: {}", self.message)?;
+        formatter.write_str(&self.message)?;
         if let Some(rule) = &self.rule {
             write!(formatter, " (rule `{rule}`)")?;
         }

@@ -122,6 +122,12 @@ impl Sandbox {
         }
         hidden.extend([folders.config.clone(), folders.state.clone()]);
         hidden.extend(list("sandbox_deny_read"));
+        // Some systems have their programs in `/run`.
+        let path = env.var_os("PATH").unwrap_or_default();
+        read_only.extend(
+            std::env::split_paths(&path)
+                .filter(|folder| EMPTY.iter().any(|empty| folder.starts_with(empty))),
+        );
         let sandbox = Self {
             working_folder: working_folder.to_owned(),
             read_only,

@@ -14,7 +14,7 @@ pub(super) fn answer(refusal: &Refusal, wants_json: bool) -> Response<Body> {
     let (kind, text) = if wants_json {
         ("application/json", refusal.to_json())
     } else {
-        ("text/plain; charset=utf-8", format!("{refusal}\n"))
+        ("text/plain; charset=utf-8", format!("fnox: {refusal}\n"))
     };
     let mut response = Response::new(full(text));
     *response.status_mut() = refusal.reason.status();
