@@ -128,22 +128,22 @@ fn a_refusal_names_the_range_and_the_line_that_would_allow_it() {
     for (ip, text) in [
         (
             "10.1.2.3",
-            "fnox: 10.1.2.3 is private (10.0.0.0/8, RFC 1918)\n\
+            "10.1.2.3 is private (10.0.0.0/8, RFC 1918)\n\
              If it is meant, add \"10.1.2.3:443\" to `allow_private` in `[proxy]`.",
         ),
         (
             "2002:7f00:1::",
-            "fnox: 2002:7f00:1:: is 6to4 (2002::/16, RFC 3056)\n\
+            "2002:7f00:1:: is 6to4 (2002::/16, RFC 3056)\n\
              If it is meant, add \"[2002:7f00:1::]:443\" to `allow_private` in `[proxy]`.",
         ),
         (
             "64:ff9b::127.0.0.1",
-            "fnox: 64:ff9b::7f00:1 stands for 127.0.0.1, which is loopback (127.0.0.0/8, RFC 1122)\n\
+            "64:ff9b::7f00:1 stands for 127.0.0.1, which is loopback (127.0.0.0/8, RFC 1122)\n\
              If it is meant, add \"127.0.0.1:443\" to `allow_private` in `[proxy]`.",
         ),
         (
             "168.63.129.16",
-            "fnox: 168.63.129.16 is of the metadata service of Azure\n\
+            "168.63.129.16 is of the metadata service of Azure\n\
              If it is meant, add \"168.63.129.16:443\" to `allow_private` in `[proxy]`.",
         ),
     ] {

@@ -1,0 +1,107 @@
+//! Rules that use leases: minted by the first request that needs them, and withdrawn after the run.
+
+use fnox_testkit::stand_in::Upstream;
+use fnox_testkit::{Run, Sandbox};
+
+use crate::support;
+
+/// A lease whose issuer writes down what it is asked, and makes tokens that live so many seconds.
+struct World {
+    sandbox: Sandbox,
+    upstream: Upstream,
+}
+
+impl World {
+    fn new(seconds: u32) -> Self {
+        let sandbox = support::sandbox();
+        let upstream = Upstream::start();
+        let authority = upstream.write_authority(&sandbox.project());
+        let port = upstream.port();
+        sandbox.write(
+            "issuer.sh",
+            "echo create >> calls\n\
+             test -e down && { echo 'the issuer is down' >&2; exit 1; }\n\
+             end=$(date -u -d \"+$LIFE seconds\" +%Y-%m-%dT%H:%M:%SZ)\n\
+             printf '{\"credentials\":{\"API_TOKEN\":\"minted-%s-from-%s\"},\"expires_at\":\"%s\"}' \
+             \"$(grep -c create calls)\" \"$MASTER\" \"$end\"\n",
+        );
+        let text = format!(
+            "[secrets]\nMASTER = {{ default = \"long-lived-master\" }}\nLIFE = {{ default = \"{seconds}\" }}\n\
+             [leases.api]\ntype = \"command\"\ncreate_command = \"sh issuer.sh\"\nconsumes = [\"MASTER\", \"LIFE\"]\n\
+             produces = [\"API_TOKEN\"]\nrevoke_command = \"echo revoke >> calls\"\n\
+             [proxy]\nallow_private = [\"127.0.0.1:{port}\"]\n\
+             [[proxy.rules]]\nlease = \"api\"\ndomain = \"localhost\"\nport = {port}\nca_file = \"{}\"\n",
+            authority.display()
+        );
+        sandbox.write("fnox.toml", text);
+        Self { sandbox, upstream }
+    }
+
+    fn run(&self, script: &str) -> Run {
+        self.sandbox
+            .run(["agent", "run", "--", "sh", "-euc", script])
+            .env("URL", self.upstream.url(""))
+            .finish()
+            .succeeds()
+    }
+
+    fn calls(&self) -> Vec<String> {
+        let path = self.sandbox.project().join("calls");
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn authorizations(&self) -> Vec<String> {
+        let received = self.upstream.received();
+        let headers = received
+            .iter()
+            .filter_map(|one| one.header("authorization"));
+        headers.map(str::to_owned).collect()
+    }
+}
+
+const CALL: &str = "curl -sS -o /dev/null -H \"Authorization: Bearer $API_TOKEN\" $URL/a";
+
+#[test]
+fn a_lease_is_minted_once_for_all_requests_and_withdrawn_after_the_run() {
+    let world = World::new(3600);
+    let run = world.run(&format!(
+        "{CALL} & {CALL} & {CALL} & wait; {CALL}; cat calls; env"
+    ));
+    assert_eq!(run.stdout.lines().next(), Some("create"));
+    assert!(!run.stdout.contains("long-lived-master"), "{}", run.stdout);
+    assert!(!run.stdout.contains("minted-"), "{}", run.stdout);
+    let expected = vec!["Bearer minted-1-from-long-lived-master".to_owned(); 4];
+    assert_eq!(world.authorizations(), expected);
+    assert_eq!(world.calls(), ["create", "revoke"]);
+}
+
+#[test]
+fn a_run_that_needs_no_lease_mints_none() {
+    let world = World::new(3600);
+    world.run("true");
+    assert!(world.calls().is_empty());
+}
+
+#[test]
+fn a_credential_that_is_nearly_over_is_replaced() {
+    // Of less than a quarter of a minute nothing is fresh for long: each request finds it old after two seconds.
+    let world = World::new(4);
+    world.run(&format!("{CALL}; sleep 4.5; {CALL}"));
+    let seen = world.authorizations();
+    assert_eq!(seen.len(), 2);
+    assert_ne!(seen[0], seen[1], "an ended credential is not sent");
+    let calls = world.calls();
+    let count = |word: &str| calls.iter().filter(|call| *call == word).count();
+    assert_eq!(count("create"), 2);
+    assert!(count("revoke") >= 1, "{calls:?}");
+}
+
+#[test]
+fn a_request_without_a_credential_does_not_leave() {
+    let world = World::new(3600);
+    world.sandbox.write("down", "");
+    let run = world.run("curl -sS -i -H \"Authorization: Bearer $API_TOKEN\" $URL/a");
+    assert!(run.stdout.contains("gateway::credential"), "{}", run.stdout);
+    assert!(world.upstream.received().is_empty());
+}
