@@ -29,6 +29,8 @@ pub enum Role {
     Orchestrator,
     /// Ask for leases in its own name.
     Agent,
+    /// The same, and use the leases of all agents on their behalf.
+    Gateway,
 }
 
 impl Role {
@@ -39,13 +41,20 @@ impl Role {
             Self::Admin => "admin",
             Self::Orchestrator => "orchestrator",
             Self::Agent => "agent",
+            Self::Gateway => "gateway",
         }
+    }
+
+    /// Whether it may act for agents, and not for itself alone.
+    #[must_use]
+    pub fn is_trusted(self) -> bool {
+        matches!(self, Self::Admin | Self::Orchestrator)
     }
 
     /// Reads the word.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Admin, Self::Orchestrator, Self::Agent]
+        [Self::Admin, Self::Orchestrator, Self::Agent, Self::Gateway]
             .into_iter()
             .find(|role| role.as_str() == text)
     }
@@ -82,7 +91,7 @@ impl Callers {
     pub fn include(self, role: Role) -> bool {
         match self {
             Self::Everybody => true,
-            Self::Trusted => role != Role::Agent,
+            Self::Trusted => role.is_trusted(),
             Self::Admin => role == Role::Admin,
         }
     }

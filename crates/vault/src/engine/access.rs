@@ -61,7 +61,7 @@ impl Engine {
                 VaultError::Denied(format!("the lease is for {}, not for {target}", lease.host));
             return self.deny(denied(), error).await;
         }
-        if lease.delivery == Delivery::Inject {
+        if lease.delivery == Delivery::Inject && identity.role != Role::Gateway {
             let error = VaultError::Denied(format!(
                 "{} lets only a gateway use `{}`; its value is not given out",
                 lease.rule, lease.secret
@@ -209,14 +209,14 @@ impl Engine {
         Ok(())
     }
 
-    /// A lease that can be used now and belongs to the caller.
+    /// A lease that can be used now and that the caller may spend.
     async fn own_live_lease(&self, identity: &Identity, id: LeaseId) -> Result<Lease, VaultError> {
         let now = self.now();
         if let Some(judged) = self.judged(identity, id, now) {
             return judged;
         }
         let lease = self.known_lease(id).await?;
-        if !is_own(identity, &lease) {
+        if !may_spend(identity, &lease) {
             return Err(VaultError::LeaseNotFound(id));
         }
         // Known to the store alone: long over, unless another vault granted it.
@@ -232,7 +232,7 @@ impl Engine {
         now: Moment,
     ) -> Option<Result<Lease, VaultError>> {
         let table = self.table();
-        if !is_own(identity, table.lease(id)?) {
+        if !may_spend(identity, table.lease(id)?) {
             return Some(Err(VaultError::LeaseNotFound(id)));
         }
         Some(match table.standing(id, now)? {
@@ -295,8 +295,13 @@ impl Engine {
 /// Whether a lease is the caller's own: asked for in the same name by the same peer. Only administrators and
 /// orchestrators ask in several names.
 pub(super) fn is_own(identity: &Identity, lease: &Lease) -> bool {
-    let is_agent = identity.role != Role::Agent || identity.agent.as_ref() == Some(&lease.agent);
+    let is_agent = identity.role.is_trusted() || identity.agent.as_ref() == Some(&lease.agent);
     is_agent && identity.peer == lease.peer
+}
+
+/// Whether the caller may use a lease: its own, or anybody's on their behalf.
+fn may_spend(identity: &Identity, lease: &Lease) -> bool {
+    identity.role == Role::Gateway || is_own(identity, lease)
 }
 
 pub(super) fn over_error(over: Over, id: LeaseId) -> VaultError {

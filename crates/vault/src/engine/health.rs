@@ -49,7 +49,7 @@ impl Engine {
         let problems: Vec<String> = troubles.chain(self.minted_problem()).collect();
         let details = match identity.role {
             Role::Admin => Some(self.details(problems.clone()).await),
-            Role::Orchestrator | Role::Agent => None,
+            Role::Orchestrator | Role::Agent | Role::Gateway => None,
         };
         HealthReport {
             status: if problems.is_empty() {

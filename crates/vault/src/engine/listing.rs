@@ -25,7 +25,7 @@ impl Engine {
         params: &ListLeases,
     ) -> Result<LeaseList, VaultError> {
         let agent = match identity.role {
-            Role::Agent => Some(Self::agent_of(identity, "")?),
+            Role::Agent | Role::Gateway => Some(Self::agent_of(identity, "")?),
             _ => params.agent.as_deref().map(AgentId::parse).transpose()?,
         };
         let secret = params.secret.as_deref().map(VaultName::parse).transpose()?;
@@ -35,7 +35,7 @@ impl Engine {
             .clamp(1, PAGE);
         let now = self.now().wall;
         let fits = |lease: &Lease| {
-            (identity.role != Role::Agent || is_own(identity, lease))
+            (identity.role.is_trusted() || is_own(identity, lease))
                 && (params.all || status(lease, now) == LeaseStatus::Active)
         };
         let (mut leases, mut after) = (Vec::new(), params.after);

@@ -159,9 +159,11 @@ impl Engine {
     /// In whose name a caller asks: an agent always in its own, the others in the one they give.
     fn agent_of(identity: &Identity, asserted: &str) -> Result<AgentId, VaultError> {
         match (identity.role, &identity.agent) {
-            (Role::Agent, Some(agent)) => Ok(agent.clone()),
+            (Role::Agent | Role::Gateway, Some(agent)) => Ok(agent.clone()),
             // invariant: authentication gives every agent its name.
-            (Role::Agent, None) => Err(VaultError::Unauthenticated("the agent has no name")),
+            (Role::Agent | Role::Gateway, None) => {
+                Err(VaultError::Unauthenticated("the agent has no name"))
+            }
             _ => Ok(AgentId::parse(asserted)?),
         }
     }

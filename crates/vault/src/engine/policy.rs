@@ -35,7 +35,7 @@ impl Engine {
         let policy = self.policy();
         let question = asked.question(self.now().wall);
         Ok(match identity.role {
-            Role::Agent => policy.explain_for_agent(&question),
+            Role::Agent | Role::Gateway => policy.explain_for_agent(&question),
             Role::Admin | Role::Orchestrator => policy.explain(&question),
         })
     }

@@ -1,7 +1,7 @@
 //! Letting leases live longer.
 
 use fnox_core::audit::Entry;
-use fnox_vault_wire::methods::{LeaseEvent, LeaseGrant, RenewLease, Role};
+use fnox_vault_wire::methods::{LeaseEvent, LeaseGrant, RenewLease};
 use jiff::Timestamp;
 
 use super::access::{is_own, over_error, state_error};
@@ -116,7 +116,7 @@ impl Engine {
     ) -> Result<Lease, VaultError> {
         let id = params.lease_id;
         let lease = self.known_lease(id).await?;
-        if identity.role == Role::Agent && !is_own(identity, &lease) {
+        if !identity.role.is_trusted() && !is_own(identity, &lease) {
             return Err(VaultError::LeaseNotFound(id));
         }
         let now = self.now();

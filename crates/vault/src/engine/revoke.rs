@@ -28,7 +28,7 @@ impl Engine {
     ) -> Result<(), VaultError> {
         let id = params.lease_id;
         let lease = self.known_lease(id).await.and_then(|lease| {
-            let may = identity.role != Role::Agent || is_own(identity, &lease);
+            let may = identity.role.is_trusted() || is_own(identity, &lease);
             if may {
                 Ok(lease)
             } else {
@@ -85,7 +85,7 @@ impl Engine {
             ));
         }
         let agent = match identity.role {
-            Role::Agent => Some(Self::agent_of(identity, "")?),
+            Role::Agent | Role::Gateway => Some(Self::agent_of(identity, "")?),
             _ => params.agent.as_deref().map(AgentId::parse).transpose()?,
         };
         let secret = params.secret.as_deref().map(VaultName::parse).transpose()?;
@@ -98,7 +98,7 @@ impl Engine {
                 && params
                     .session_id
                     .is_none_or(|session| lease.session == Some(session))
-                && (identity.role != Role::Agent || is_own(identity, lease))
+                && (identity.role.is_trusted() || is_own(identity, lease))
         };
         let reason = reason_of(identity, RevocationReason::AdminRevoked);
         self.withdraw_all(fits, reason, &entry("lease_revoked", identity))
@@ -199,6 +199,6 @@ impl Engine {
 fn reason_of(identity: &Identity, claimed: RevocationReason) -> RevocationReason {
     match identity.role {
         Role::Admin => claimed,
-        Role::Orchestrator | Role::Agent => RevocationReason::Released,
+        Role::Orchestrator | Role::Agent | Role::Gateway => RevocationReason::Released,
     }
 }

@@ -1,7 +1,8 @@
 //! The life of one lease.
 
 use fnox_core::audit::Outcome;
-use fnox_vault_wire::methods::{Delivery, RenewLease, RequestLease};
+use fnox_vault::Identity;
+use fnox_vault_wire::methods::{Delivery, RenewLease, RequestLease, Role};
 use fnox_vault_wire::{Code, LeaseId};
 use jiff::{SignedDuration, Timestamp};
 
@@ -394,6 +395,47 @@ async fn a_lease_that_only_a_gateway_may_use_gives_no_value() {
         code(world.access(&coder, grant.lease_id, "a.com").await),
         Code::AccessDenied
     );
+    let gateway = Identity {
+        role: Role::Gateway,
+        ..agent("gateway", 1001)
+    };
+    let used = world.access(&gateway, grant.lease_id, "a.com").await;
+    assert_eq!(used.unwrap(), b"value of token");
+    assert_eq!(
+        code(world.access(&gateway, grant.lease_id, "b.com").await),
+        Code::AccessDenied
+    );
+    let other = agent("other", 1002);
+    assert_eq!(
+        code(world.access(&other, grant.lease_id, "a.com").await),
+        Code::LeaseNotFound
+    );
+}
+
+#[tokio::test]
+async fn a_gateway_asks_and_withdraws_in_its_own_name_alone() {
+    let world = World::new(POLICY).await;
+    let coder = agent("coder", 1000);
+    let grant = world
+        .request(&coder, "token", "api.example.com")
+        .await
+        .unwrap();
+    let gateway = Identity {
+        role: Role::Gateway,
+        ..agent("gateway", 1001)
+    };
+    assert_eq!(
+        code(world.request(&gateway, "token", "api.example.com").await),
+        Code::AccessDenied
+    );
+    assert_eq!(
+        code(world.revoke(&gateway, grant.lease_id).await),
+        Code::LeaseNotFound
+    );
+    world
+        .access(&gateway, grant.lease_id, "api.example.com")
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

@@ -56,6 +56,8 @@ pub(crate) struct TokenCreateArgs {
 pub(crate) enum VaultRole {
     /// Ask for leases in its own name
     Agent,
+    /// Use the leases of all agents on their behalf
+    Gateway,
     /// Ask for leases in the name of any agent
     Orchestrator,
     /// Everything

@@ -27,6 +27,7 @@ fn create(app: &App, group: &TokenGroup, args: &TokenCreateArgs) -> Result<(), C
         agent: args.agent.clone(),
         role: match args.role {
             VaultRole::Agent => Role::Agent,
+            VaultRole::Gateway => Role::Gateway,
             VaultRole::Orchestrator => Role::Orchestrator,
             VaultRole::Admin => Role::Admin,
         },
