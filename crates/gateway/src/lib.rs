@@ -10,6 +10,7 @@ pub mod injection;
 pub mod placeholder;
 pub mod policy;
 pub mod proxy;
+pub mod reflection;
 pub mod refusal;
 pub mod request;
 pub mod rule;

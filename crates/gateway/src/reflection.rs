@@ -1,0 +1,26 @@
+//! Credentials that come back: what leaves the gateway towards an agent does not contain what the gateway added.
+//!
+//! An upstream may echo a request, show a token in an error, or answer with the token it was asked with. A
+//! [`Scrubber`] finds the values of a [`Table`] in a stream and puts their placeholders there instead, so that
+//! what the agent sends next with it is right again. It finds a value
+//!
+//! - as it is, with any of its bytes percent-encoded or escaped as in JSON;
+//! - escaped as in JSON twice, with characters beyond ASCII as `\uXXXX`, and form-encoded;
+//! - in hexadecimal, in lower or in upper case;
+//! - in base64, with both alphabets, wherever in it the value begins;
+//!
+//! and writes the placeholder in the same encoding. **This is best effort.** Whoever controls the upstream, or
+//! how much of an answer it sends, can encode or divide a value otherwise: reversed, in base32, encrypted, in
+//! pieces, wrapped into lines, compressed within a file. A credential is safe only at a host that may have it.
+
+pub use scrubber::{Scrubber, scrub};
+pub use table::{SHORTEST_VALUE, Table, TableBuilder};
+
+mod form;
+mod prefilter;
+mod scrubber;
+mod symbol;
+mod table;
+
+#[cfg(test)]
+mod tests;
