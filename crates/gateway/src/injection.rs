@@ -19,7 +19,7 @@ use http::header::AUTHORIZATION;
 
 pub use self::body::inject_into_body;
 pub use self::format::{HeaderFormat, InvalidHeaderFormat};
-pub use self::plan::{Planned, check_none_left, plan};
+pub use self::plan::{Planned, check_none_left, check_trailers, plan};
 use crate::placeholder::Place;
 use crate::refusal::{Reason, Refusal};
 use crate::request::{CanonicalRequest, percent};

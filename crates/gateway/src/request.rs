@@ -16,6 +16,7 @@ mod path;
 pub(crate) mod percent;
 mod query;
 mod target;
+mod trailers;
 
 use std::fmt;
 
@@ -31,6 +32,7 @@ pub use self::method::takes_credentials;
 pub use self::path::Path;
 pub(crate) use self::path::{canonical_segment, encoded_segment};
 pub use self::query::{Parameter, Query};
+pub(crate) use self::trailers::check_trailers;
 use crate::refusal::{Reason, Refusal};
 
 /// The most bytes that a path and a query may have together.

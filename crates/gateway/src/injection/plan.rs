@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use fnox_core::AgentId;
+use http::HeaderMap;
 
 use super::body;
 use crate::placeholder::{Occurrence, Place, Placeholder, Placeholders};
 use crate::policy::Permit;
 use crate::refusal::{Reason, Refusal};
-use crate::request::{BodyLength, CanonicalRequest, takes_credentials};
+use crate::request::{self, BodyLength, CanonicalRequest, takes_credentials};
 use crate::rule::Rule;
 
 /// A rule whose credential goes into a request.
@@ -111,6 +112,18 @@ pub fn check_none_left(
     match placeholders.find(request)?.first() {
         None => Ok(()),
         Some(occurrence) => Err(refused(occurrence, "would leave as it is")),
+    }
+}
+
+/// Looks at the fields after a body: what decides on a request, and placeholders, may not be there.
+///
+/// # Errors
+/// [`Reason::Ambiguous`], [`Reason::TooLarge`] or [`Reason::Placeholder`]
+pub fn check_trailers(trailers: &HeaderMap, placeholders: &Placeholders) -> Result<(), Refusal> {
+    request::check_trailers(trailers)?;
+    match placeholders.find_in_fields(trailers)?.first() {
+        None => Ok(()),
+        Some(occurrence) => Err(refused(occurrence, "is after the body")),
     }
 }
 

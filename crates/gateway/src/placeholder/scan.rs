@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::header::AUTHORIZATION;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{Placeholder, Placeholders};
 use crate::refusal::{Reason, Refusal};
@@ -60,19 +60,8 @@ impl Placeholders {
     /// # Errors
     /// [`Reason::Placeholder`] if there are more placeholders than can be looked for.
     pub fn find(&self, request: &CanonicalRequest) -> Result<Vec<Occurrence>, Refusal> {
-        if self.entries.is_empty() {
+        let Some(mut scan) = self.scan()? else {
             return Ok(Vec::new());
-        }
-        let Some(automaton) = self.automaton() else {
-            return Err(Refusal::new(
-                Reason::Placeholder,
-                "there are more placeholders than can be looked for",
-            ));
-        };
-        let mut scan = Scan {
-            entries: &self.entries,
-            automaton: &automaton,
-            found: Vec::new(),
         };
         scan.text(request.method().as_str().as_bytes(), &Place::Elsewhere);
         scan.text(request.host().name().as_bytes(), &Place::Elsewhere);
@@ -80,19 +69,44 @@ impl Placeholders {
             scan.text(&decoded(segment.as_bytes()), &Place::Segment(index));
         }
         scan.query(request);
-        for name in request.headers().keys() {
-            scan.text(name.as_str().as_bytes(), &Place::Elsewhere);
-        }
-        for (name, value) in request.headers() {
-            scan.field(name, value);
-        }
+        scan.fields(request.headers());
         Ok(scan.found)
+    }
+
+    /// Every placeholder in these fields.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn find_in_fields(&self, fields: &HeaderMap) -> Result<Vec<Occurrence>, Refusal> {
+        let Some(mut scan) = self.scan()? else {
+            return Ok(Vec::new());
+        };
+        scan.fields(fields);
+        Ok(scan.found)
+    }
+
+    /// `None` if there is nothing to look for.
+    fn scan(&self) -> Result<Option<Scan<'_>>, Refusal> {
+        if self.entries.is_empty() {
+            return Ok(None);
+        }
+        let Some(automaton) = self.automaton() else {
+            return Err(Refusal::new(
+                Reason::Placeholder,
+                "there are more placeholders than can be looked for",
+            ));
+        };
+        Ok(Some(Scan {
+            entries: &self.entries,
+            automaton,
+            found: Vec::new(),
+        }))
     }
 }
 
 struct Scan<'a> {
     entries: &'a [Arc<Placeholder>],
-    automaton: &'a AhoCorasick,
+    automaton: Arc<AhoCorasick>,
     found: Vec<Occurrence>,
 }
 
@@ -121,6 +135,15 @@ impl Scan<'_> {
         // One that has an equals sign can lie across the borders of parameters.
         let whole = request.query().to_string();
         self.more_than(count, &decoded(whole.as_bytes()));
+    }
+
+    fn fields(&mut self, fields: &HeaderMap) {
+        for name in fields.keys() {
+            self.text(name.as_str().as_bytes(), &Place::Elsewhere);
+        }
+        for (name, value) in fields {
+            self.field(name, value);
+        }
     }
 
     fn field(&mut self, name: &HeaderName, value: &HeaderValue) {

@@ -22,7 +22,7 @@ pub(super) struct Fields {
 }
 
 /// By these, some servers find a request to be for another method, path or host than it says.
-const OVERRIDES: [&str; 6] = [
+pub(super) const OVERRIDES: [&str; 6] = [
     "x-http-method",
     "x-http-method-override",
     "x-method-override",
@@ -78,7 +78,7 @@ pub(super) fn canonical(
     })
 }
 
-fn within_limits(headers: &HeaderMap) -> Result<(), Refusal> {
+pub(super) fn within_limits(headers: &HeaderMap) -> Result<(), Refusal> {
     let bytes: usize = headers
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len())

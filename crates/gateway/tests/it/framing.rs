@@ -1,6 +1,8 @@
 //! How long a body is, and which fields belong to one hop.
 
 use fnox_gateway::Reason;
+use fnox_gateway::injection::check_trailers;
+use fnox_gateway::placeholder::Placeholders;
 use fnox_gateway::request::{BodyLength, MAX_FIELD_BYTES, MAX_FIELDS};
 use http::{HeaderValue, Version};
 
@@ -237,5 +239,31 @@ fn versions_other_than_1_and_2_are_refused() {
     for version in [Version::HTTP_09, Version::HTTP_3] {
         let outcome = parse(version, "GET", "/", &[("host", HOST)]);
         assert_eq!(reason(outcome), Reason::Ambiguous);
+    }
+}
+
+#[test]
+fn trailers_add_nothing_to_what_was_judged() {
+    let check = |name: &str| {
+        let mut trailers = http::HeaderMap::new();
+        let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
+        trailers.insert(name, HeaderValue::from_static("x"));
+        check_trailers(&trailers, &Placeholders::default())
+    };
+    assert!(check("grpc-status").is_ok());
+    assert!(check("x-amz-checksum-crc32").is_ok());
+    for name in [
+        "Host",
+        "content-length",
+        "transfer-encoding",
+        "Authorization",
+        "cookie",
+        "te",
+        "x-original-url",
+        "proxy-authorization",
+        "content_length",
+        "expect",
+    ] {
+        assert_eq!(reason(check(name)), Reason::Ambiguous, "{name}");
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use fnox_core::{AgentId, SecretString, VaultName};
-use fnox_gateway::injection::{Injection, check_none_left, inject, plan};
+use fnox_gateway::injection::{Injection, check_none_left, check_trailers, inject, plan};
 use fnox_gateway::placeholder::{InvalidPlaceholder, Place, Placeholders, Shape};
 use fnox_gateway::policy::Policy;
 use fnox_gateway::request::CanonicalRequest;
@@ -267,6 +267,21 @@ fn a_placeholder_of_another_agent_does_not_leave() {
             .pass(http1("GET", "/", &[("authorization", &sent)]))
             .is_ok()
     );
+}
+
+#[test]
+fn a_placeholder_in_a_trailer_does_not_leave() {
+    let gateway = gateway(vec![rule("api", HOST)]);
+    let mut trailers = http::HeaderMap::new();
+    trailers.insert("x-checksum", http::HeaderValue::from_static("1"));
+    assert!(check_trailers(&trailers, &gateway.placeholders).is_ok());
+    trailers.insert("x-copy", gateway.text.parse().unwrap());
+    let outcome = check_trailers(&trailers, &gateway.placeholders);
+    assert_eq!(reason(outcome), Reason::Placeholder);
+    trailers.clear();
+    trailers.insert("authorization", http::HeaderValue::from_static("1"));
+    let outcome = check_trailers(&trailers, &gateway.placeholders);
+    assert_eq!(reason(outcome), Reason::Ambiguous);
 }
 
 #[test]
