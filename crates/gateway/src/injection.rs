@@ -1,9 +1,12 @@
 //! Where in a request a credential goes, and how it gets there.
 //!
 //! [`plan`] says, before any credential is asked for, which rules put one in and finds every placeholder that
-//! stands where it may not. [`inject`] puts one credential into its place, and [`check_none_left`] looks once
-//! more at what will be sent: a placeholder that nothing was put in for never leaves.
+//! stands where it may not. [`inject`] puts one credential into its place; [`inject_into_body`] does for those in a
+//! body ([`Injection::is_in_body`]), and [`aws::sign_anew`], after all others, for signatures
+//! ([`Injection::is_signature`]). Then [`check_none_left`] looks once more at what will be sent: a placeholder that
+//! nothing was put in for never leaves.
 
+pub mod aws;
 mod basic;
 mod body;
 mod cookie;
@@ -12,14 +15,17 @@ mod header;
 mod path;
 mod plan;
 mod query;
+mod text;
 
 use fnox_core::SecretString;
 use http::HeaderName;
 use http::header::AUTHORIZATION;
 
+use self::aws::AwsScope;
 pub use self::body::inject_into_body;
 pub use self::format::{HeaderFormat, InvalidHeaderFormat};
 pub use self::plan::{Planned, check_none_left, check_trailers, plan};
+pub use self::text::InvalidInjection;
 use crate::placeholder::Place;
 use crate::refusal::{Reason, Refusal};
 use crate::request::{CanonicalRequest, percent};
@@ -64,6 +70,9 @@ pub enum Injection {
         /// Its name.
         name: String,
     },
+    /// The signature of AWS, Version 4, which [`aws::sign_anew`] makes for what the scope allows. The placeholder is
+    /// the access key with which the client signed.
+    AwsSigV4(AwsScope),
 }
 
 /// What was done.
@@ -88,13 +97,19 @@ impl Injection {
     /// Whether a credential can be put there without a placeholder to take the place of.
     #[must_use]
     pub fn can_be_set(&self) -> bool {
-        !matches!(self, Self::Path) && !self.is_in_body()
+        !matches!(self, Self::Path) && !self.is_signature() && !self.is_in_body()
     }
 
     /// Whether it is in the body, which [`plan`] and [`inject`] do not see: [`inject_into_body`] does.
     #[must_use]
     pub fn is_in_body(&self) -> bool {
         matches!(self, Self::Json { .. } | Self::Form { .. })
+    }
+
+    /// Whether it is made from the whole request, which [`inject`] does not do: [`aws::sign_anew`] does, last of all.
+    #[must_use]
+    pub fn is_signature(&self) -> bool {
+        matches!(self, Self::AwsSigV4(_))
     }
 
     /// Whether a placeholder may stand at `place` of `request`.
@@ -104,6 +119,14 @@ impl Injection {
             // Without a format, a client may say it with the scheme that it likes.
             (Self::Header { name, format: None }, Place::Basic) => *name == AUTHORIZATION,
             (Self::Basic { .. }, Place::Basic) | (Self::Path, Place::Segment(_)) => true,
+            (Self::AwsSigV4(scope), Place::Header(at)) => {
+                *at == AUTHORIZATION && aws::is_within(scope, request)
+            }
+            (Self::AwsSigV4(scope), Place::Parameter(index)) => {
+                let parameter = request.query().parameters().nth(*index);
+                parameter.is_some_and(aws::is_credential_parameter)
+                    && aws::is_within(scope, request)
+            }
             (Self::Query { name }, Place::Parameter(index)) => request
                 .query()
                 .parameters()
@@ -120,7 +143,7 @@ impl Injection {
     fn is_same_place(&self, other: &Self) -> bool {
         let field = |injection: &Self| match injection {
             Self::Header { name, .. } => Some(name.clone()),
-            Self::Basic { .. } => Some(AUTHORIZATION),
+            Self::Basic { .. } | Self::AwsSigV4(_) => Some(AUTHORIZATION),
             _ => None,
         };
         self == other || field(self).is_some_and(|name| field(other) == Some(name))
@@ -137,6 +160,9 @@ impl Injection {
             Self::Cookie { name } => format!("the cookie `{name}`"),
             Self::Json { pointer } => format!("`{pointer}` of a JSON body"),
             Self::Form { name } => format!("the field `{name}` of a form"),
+            Self::AwsSigV4(scope) => {
+                format!("the access key of an AWS signature{}", scope.describe())
+            }
         }
     }
 }
@@ -174,7 +200,9 @@ pub fn inject(
         Injection::Cookie { name } => {
             cookie::inject(request, rule, name, swapped.map(|(text, _)| text), value)?
         }
-        Injection::Json { .. } | Injection::Form { .. } => return Err(moved(rule)),
+        Injection::Json { .. } | Injection::Form { .. } | Injection::AwsSigV4(_) => {
+            return Err(moved(rule));
+        }
     };
     Ok(Injected {
         credential: rule.credential.clone(),

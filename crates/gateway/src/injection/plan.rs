@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fnox_core::AgentId;
 use http::HeaderMap;
 
-use super::body;
+use super::{aws, body};
 use crate::placeholder::{Occurrence, Place, Placeholder, Placeholders};
 use crate::policy::Permit;
 use crate::refusal::{Reason, Refusal};
@@ -46,8 +46,8 @@ impl<'p> Planned<'p> {
 ///
 /// # Errors
 /// [`Reason::Placeholder`] for a placeholder of another agent, of a rule that is not permitted here, in another
-/// place than the rule's, more than once, or in other letters; [`Reason::NoInjection`] for one in a request
-/// whose method takes none.
+/// place than the rule's, more than once, or in other letters; [`Reason::Ambiguous`] for a signature
+/// that cannot be made anew; [`Reason::NoInjection`] for one in a request whose method takes none.
 pub fn plan<'p>(
     request: &CanonicalRequest,
     permit: &Permit<'p>,
@@ -157,11 +157,16 @@ fn swap<'p>(
         return Err(refused(occurrence, &problem));
     };
     match rules.find(|rule| rule.injection.admits(request, place)) {
-        Some(rule) => Ok(Planned {
-            rule,
-            placeholder: Some(Arc::clone(placeholder)),
-            place: Some(place.clone()),
-        }),
+        Some(rule) => {
+            if rule.injection.is_signature() {
+                aws::check(request, rule, placeholder.text())?;
+            }
+            Ok(Planned {
+                rule,
+                placeholder: Some(Arc::clone(placeholder)),
+                place: Some(place.clone()),
+            })
+        }
         None => Err(refused(occurrence, "is in the wrong place")
             .by_rule(&nearest.name)
             .with_remedy(format!("Its place is {}.", nearest.injection.describe()))),

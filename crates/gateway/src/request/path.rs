@@ -46,6 +46,18 @@ impl Path {
         self.0[1..].split('/')
     }
 
+    /// Encodes everything that is not unreserved, as AWS S3 does before it looks at a signature.
+    pub(crate) fn encode_reserved(&mut self) {
+        let mut path = String::with_capacity(self.0.len());
+        for segment in self.segments() {
+            path.push('/');
+            let encoded = percent::normalize(segment, |_| false);
+            // invariant: a canonical segment has no broken encoding
+            path.push_str(encoded.as_deref().unwrap_or(segment));
+        }
+        self.0 = path;
+    }
+
     /// Puts another segment in the place of the one at `index`, counted from 0.
     pub(crate) fn replace_segment(&mut self, index: usize, segment: &str) -> Result<(), Refusal> {
         let segment = canonical_segment(segment).map_err(ambiguous)?;
@@ -145,6 +157,13 @@ mod tests {
         ] {
             assert_eq!(Path::parse(text).unwrap().as_str(), canonical, "{text}");
         }
+    }
+
+    #[test]
+    fn reserved_characters_can_be_encoded_where_they_may_stand() {
+        let mut path = Path::parse("/a:b/%24c$/d e/").unwrap();
+        path.encode_reserved();
+        assert_eq!(path.as_str(), "/a%3Ab/%24c%24/d%20e/");
     }
 
     #[test]

@@ -51,6 +51,26 @@ impl Query {
         self.0.iter_mut()
     }
 
+    /// Keeps those parameters that `is_kept` says yes to.
+    pub(crate) fn retain(&mut self, is_kept: impl FnMut(&Parameter) -> bool) {
+        self.0.retain(is_kept);
+    }
+
+    /// Encodes everything that is not unreserved, and leaves out what is between two `&`: what a signature of AWS is
+    /// over, however the other side reads a query.
+    pub(crate) fn encode_reserved(&mut self) {
+        let encoded = |text: &str| {
+            // invariant: a canonical query has no broken encoding
+            percent::normalize(text, |_| false).unwrap_or_else(|_| text.to_owned())
+        };
+        self.0
+            .retain(|it| !it.name.is_empty() || it.value.is_some());
+        for parameter in &mut self.0 {
+            parameter.name = encoded(&parameter.name);
+            parameter.value = parameter.value.as_deref().map(encoded);
+        }
+    }
+
     /// Adds a parameter at the end. Both texts are taken literally.
     pub(crate) fn push(&mut self, name: &str, value: &str) {
         self.0.push(Parameter {
@@ -216,6 +236,16 @@ mod tests {
         assert!(!value.every_value(|read| read == b"a b"));
         assert!(value.every_value(|read| read.starts_with(b"a")));
         assert_eq!(value.decoded_value().as_ref(), b"a+b");
+    }
+
+    #[test]
+    fn reserved_characters_can_be_encoded_where_they_may_stand() {
+        let mut query = query("u=https://h/%2f&&a:b&=&c[]=1=2");
+        query.encode_reserved();
+        assert_eq!(
+            query.to_string(),
+            "u=https%3A%2F%2Fh%2F%2F&a%3Ab&=&c%5B%5D=1%3D2"
+        );
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The gateway's parts, from outside and against real sockets.
 
 #[cfg(test)]
+mod aws;
+#[cfg(test)]
 mod binding;
 #[cfg(test)]
 mod canonical;
