@@ -195,7 +195,7 @@ fn refusals_name_destinations_and_nothing_else_of_the_request() {
     let refusal = parse(H1, "GET", "/sesame?sesame", &fields).unwrap_err();
     assert_eq!(
         refusal.to_string(),
-        "fnox: the request is for `evil.example.net:443` on a connection for `api.example.com:443`\n\
+        "the request is for `evil.example.net:443` on a connection for `api.example.com:443`\n\
          Open a connection of its own for each host."
     );
 }

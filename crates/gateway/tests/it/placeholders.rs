@@ -191,7 +191,7 @@ fn the_refusal_says_where_the_place_is() {
         .unwrap_err();
     assert_eq!(
         refusal.to_string(),
-        "fnox: the placeholder of `TOKEN` in the field `x-api-key` is in the wrong place (rule `api`)\n\
+        "the placeholder of `TOKEN` in the field `x-api-key` is in the wrong place (rule `api`)\n\
          Its place is the field `authorization`."
     );
 }

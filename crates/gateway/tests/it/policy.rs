@@ -50,7 +50,7 @@ fn an_empty_policy_lets_nothing_out() {
     assert_eq!(refusal.reason, Reason::NoRule);
     assert_eq!(
         refusal.to_string(),
-        "fnox: no rule reaches `api.example.com:443`\n\
+        "no rule reaches `api.example.com:443`\n\
          To reach it, somebody must add a rule with `domain = \"api.example.com:443\"`, or the host to \
          `allow_domains`."
     );
@@ -95,7 +95,7 @@ fn the_nearest_rule_is_named_with_what_it_allows() {
     assert_eq!(refusal.reason, Reason::NotAllowed);
     assert_eq!(
         refusal.to_string(),
-        "fnox: this method is not allowed on this path at `api.example.com:443` (rule `read`)\n\
+        "this method is not allowed on this path at `api.example.com:443` (rule `read`)\n\
          The rule allows GET, HEAD on /repos/acme/**. For more, somebody must change it."
     );
     let refusal = policy.decide(&get("/user/sesame")).unwrap_err();
