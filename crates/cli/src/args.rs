@@ -5,6 +5,7 @@ pub(crate) mod credential;
 mod data;
 mod lease;
 mod lifecycle;
+pub(crate) mod mcp;
 mod provider;
 mod run;
 pub(crate) mod serve;
@@ -141,6 +142,8 @@ pub(crate) enum Command {
     /// Programs and AI agents that use credentials through a gateway and never hold them
     #[command(visible_alias = "proxy")]
     Agent(agent::AgentArgs),
+    /// Serve tools for an AI agent: programs that use credentials it never holds (MCP, on stdin and stdout)
+    Mcp(mcp::McpArgs),
     /// The team server
     Serve(Box<serve::ServeArgs>),
     /// Log in to the team server

@@ -1,7 +1,7 @@
 //! One file per command.
 
 pub(crate) mod age;
-mod agent;
+pub(crate) mod agent;
 mod approve;
 mod check;
 mod completion;
@@ -11,7 +11,7 @@ pub(crate) mod definition;
 mod doctor;
 mod exec;
 mod export;
-mod get;
+pub(crate) mod get;
 mod import;
 mod init;
 mod lease;
@@ -19,6 +19,7 @@ mod lifecycle;
 mod list;
 mod login;
 pub(crate) mod masters;
+mod mcp;
 pub(crate) mod profiles;
 mod provider;
 pub(crate) mod reencrypt;
@@ -28,8 +29,8 @@ mod selection;
 mod serve;
 mod set;
 mod trust;
-mod vault;
-mod version;
+pub(crate) mod vault;
+pub(crate) mod version;
 
 use fnox_core::{Env, ExitStatus};
 use tracing_subscriber::filter::{FilterExt as _, LevelFilter, Targets, filter_fn};
@@ -83,6 +84,7 @@ fn dispatch(app: &App, command: Command) -> Result<ExitStatus, CliError> {
         Command::Credential(args) => credential::run(app, &args),
         Command::Vault(args) => vault::run(app, args),
         Command::Agent(args) => agent::run(app, &args),
+        Command::Mcp(args) => mcp::run(app, &args),
         Command::Serve(args) => serve::run(app, *args),
         Command::Login(args) => done(login::run(app, &args)),
         Command::Logout(args) => done(login::logout(app, &args)),

@@ -3,7 +3,8 @@
 //! The program gets exactly the planned environment. Everything that fnox makes for it (files, a helper
 //! process, pump threads) is gone when it has ended, however it or fnox ended.
 
-mod child;
+pub(crate) mod captured;
+pub(crate) mod child;
 pub(crate) mod descriptors;
 pub(crate) mod files;
 pub(crate) mod guard;
@@ -11,7 +12,7 @@ pub(crate) mod hardening;
 pub(crate) mod orders;
 pub mod plan;
 mod pump;
-mod redact;
+pub(crate) mod redact;
 mod signals;
 mod standing;
 mod variants;

@@ -14,6 +14,7 @@ mod error;
 pub mod exec;
 pub mod gateway;
 pub mod lifecycle;
+mod mcp;
 pub mod output;
 pub mod server;
 pub mod team;

@@ -1,7 +1,7 @@
 //! `fnox agent`: programs that use credentials through a gateway of their own and never hold them.
 
 mod bridge;
-mod preparation;
+pub(crate) mod preparation;
 mod rules_list;
 pub(crate) mod session;
 

@@ -44,7 +44,11 @@ pub(crate) fn run(app: &App, args: &GetArgs) -> Result<(), CliError> {
 
 /// The value, `None` if it may be missing and is. A failing provider is always an error here: a value was
 /// asked for by name.
-fn resolve(app: &App, config: &Config, key: &str) -> Result<Option<SecretString>, CliError> {
+pub(crate) fn resolve(
+    app: &App,
+    config: &Config,
+    key: &str,
+) -> Result<Option<SecretString>, CliError> {
     let secret = config.secret(key)?;
     let mut options = app.resolver_options(config);
     options.failures_are_final = true;

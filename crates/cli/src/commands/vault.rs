@@ -2,7 +2,7 @@
 
 mod audit;
 mod credential;
-mod exec;
+pub(crate) mod exec;
 mod init;
 mod key;
 mod lease;

@@ -17,7 +17,7 @@ use rustix::io::Errno;
 
 use crate::error::CliError;
 
-pub(super) type Environment = BTreeMap<OsString, OsString>;
+pub(crate) type Environment = BTreeMap<OsString, OsString>;
 
 /// A program with its arguments and its whole environment.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +48,18 @@ impl<'a> Program<'a> {
         self.command(&path)
             .stdout(stdout)
             .stderr(stderr)
+            .spawn()
+            .map_err(|error| self.explain(&path, &error))
+    }
+
+    /// Starts the program in a process group of its own, without stdin, for somebody who reads what it prints.
+    pub(super) fn start_apart(&self) -> Result<tokio::process::Child, CliError> {
+        let path = self.find()?;
+        tokio::process::Command::from(self.command(&path))
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .map_err(|error| self.explain(&path, &error))
     }

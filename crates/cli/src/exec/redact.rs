@@ -20,7 +20,8 @@ pub(super) const REPLACEMENT: &[u8] = b"[REDACTED]";
 pub(super) struct Patterns {
     // Sorted, so that all that begin alike stand together.
     forms: Vec<Zeroizing<Vec<u8>>>,
-    finder: AhoCorasick,
+    /// `None` if there is nothing to find.
+    finder: Option<AhoCorasick>,
     first_bytes: [bool; 256],
     longest: usize,
 }
@@ -30,6 +31,16 @@ impl Patterns {
     #[must_use]
     pub(super) fn new(values: &[SecretString]) -> Option<Self> {
         Self::of_forms(variants::of(values))
+    }
+
+    /// Finds nothing.
+    fn none() -> Self {
+        Self {
+            forms: Vec::new(),
+            finder: None,
+            first_bytes: [false; 256],
+            longest: 0,
+        }
     }
 
     fn of_forms(forms: Vec<Zeroizing<Vec<u8>>>) -> Option<Self> {
@@ -46,7 +57,7 @@ impl Patterns {
         let longest = forms.iter().map(|form| form.len()).max()?;
         Some(Self {
             forms,
-            finder,
+            finder: Some(finder),
             first_bytes,
             longest,
         })
@@ -54,7 +65,8 @@ impl Patterns {
 
     /// Where the first form that `bytes` end in the middle of begins, at `from` or later; else the end.
     fn unfinished(&self, bytes: &[u8], from: usize) -> usize {
-        let earliest = from.max(bytes.len().saturating_sub(self.longest - 1));
+        let longest_beginning = self.longest.saturating_sub(1);
+        let earliest = from.max(bytes.len().saturating_sub(longest_beginning));
         (earliest..bytes.len())
             .find(|start| {
                 self.first_bytes[usize::from(bytes[*start])] && self.begins_a_form(&bytes[*start..])
@@ -82,12 +94,21 @@ impl std::fmt::Debug for Patterns {
 
 /// The patterns of one run, which grow when its credentials are renewed.
 #[derive(Debug)]
-pub(super) struct Redaction {
+pub(crate) struct Redaction {
     values: Mutex<Vec<SecretString>>,
     patterns: RwLock<Arc<Patterns>>,
 }
 
 impl Redaction {
+    /// Nothing is looked for yet.
+    #[must_use]
+    pub(crate) fn of_nothing() -> Self {
+        Self {
+            values: Mutex::default(),
+            patterns: RwLock::new(Arc::new(Patterns::none())),
+        }
+    }
+
     /// `None` if there is nothing to look for.
     #[must_use]
     pub(super) fn new(values: Vec<SecretString>) -> Option<Self> {
@@ -99,7 +120,7 @@ impl Redaction {
     }
 
     /// Looks for these too.
-    pub(super) fn add(&self, more: Vec<SecretString>) {
+    pub(crate) fn add(&self, more: Vec<SecretString>) {
         let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
         values.extend(more);
         if let Some(patterns) = Patterns::new(&values) {
@@ -186,6 +207,7 @@ impl Redactor {
     fn next_form(&self, bytes: &[u8], from: usize) -> Option<(usize, usize)> {
         self.patterns
             .finder
+            .as_ref()?
             .find(Input::new(bytes).span(from..bytes.len()))
             .map(|found| (found.start(), found.end()))
     }

@@ -40,6 +40,14 @@ pub(crate) struct ProxyRule {
     pub(crate) fields: Fields,
 }
 
+impl Proxy {
+    /// Leaves out the rules for which `keep` says no.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&CredentialRef) -> bool) {
+        self.policy.rules.retain(|rule| keep(&rule.credential));
+        self.rules.retain(|rule| keep(&rule.credential));
+    }
+}
+
 /// Reads `[proxy]`.
 ///
 /// # Errors

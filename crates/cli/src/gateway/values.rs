@@ -17,6 +17,8 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::exec::redact::Redaction;
+
 /// How many requests may queue.
 const QUEUE: usize = 1024;
 
@@ -35,6 +37,7 @@ pub(crate) struct Desk {
     asked: mpsc::Receiver<(LeaseName, oneshot::Sender<Answer>)>,
     clock: Arc<dyn Clock>,
     counters: HashMap<LeaseName, Counter>,
+    redaction: Option<Arc<Redaction>>,
 }
 
 /// One lease at the desk.
@@ -56,6 +59,7 @@ impl Values {
             asked,
             clock,
             counters: HashMap::new(),
+            redaction: None,
         };
         (values, desk)
     }
@@ -112,6 +116,11 @@ fn one(credential: &Credential, variable: Option<&str>) -> Option<SecretString> 
 }
 
 impl Desk {
+    /// From now on `redaction` looks for what is minted, before anybody gets it.
+    pub(crate) fn redact_with(&mut self, redaction: Arc<Redaction>) {
+        self.redaction = Some(redaction);
+    }
+
     /// Answers for as long as it is polled. It ends when nobody can ask any more.
     pub(crate) async fn serve(&mut self, manager: &Manager<'_>) {
         let mut minting = FuturesUnordered::new();
@@ -159,6 +168,10 @@ impl Desk {
         let counter = self.counters.entry(name.clone()).or_default();
         let answer = match outcome {
             Ok(held) => {
+                if let Some(redaction) = &self.redaction {
+                    let values = held.credential.variables.iter();
+                    redaction.add(values.map(|(_, value)| value.clone()).collect());
+                }
                 let credential = Arc::new(held.credential.clone());
                 counter.held = Some(held);
                 Ok(credential)

@@ -75,6 +75,10 @@ mod leases;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod mcp;
+#[cfg(test)]
+mod mcp_support;
+#[cfg(test)]
 mod modernization;
 #[cfg(test)]
 mod provider;

@@ -201,22 +201,22 @@ pub static MCP: Section = Section {
         Field::optional(
             "tools",
             Kind::TextList,
-            "Tools offered: `get_secret`, `exec`, `request_secret`.",
+            "Tools offered: `exec`, `get_secret`, `list_credentials`, `request_access` (default: all but `get_secret`).",
         ),
         Field::optional(
             "secrets",
             Kind::TextList,
-            "Secrets that may be used; all if left out.",
+            "Secrets and leases that may be used; all if left out.",
         ),
         Field::optional(
             "exec_timeout_secs",
             Kind::Count,
-            "Time limit of `exec` in seconds (default 300).",
+            "Time limit of `exec` in seconds, at least 1 (default 300).",
         ),
         Field::optional(
             "redact_output",
             Kind::Flag,
-            "Replace secret values in output (default true).",
+            "Replace secret values in the output of `exec` (default true).",
         ),
     ],
 };

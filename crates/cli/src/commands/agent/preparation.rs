@@ -21,6 +21,17 @@ pub(super) struct Prepared {
     pub(super) placeholders: Placeholders,
     /// The placeholders' variables.
     pub(super) variables: Vec<(String, SecretString)>,
+    /// The same by rule, in their order.
+    pub(super) given: Vec<Given>,
+}
+
+/// What the program holds for one rule.
+#[derive(Debug, Clone)]
+pub(crate) struct Given {
+    /// The variable that holds the placeholder, if one does.
+    pub(crate) variable: Option<String>,
+    /// Not the credential.
+    pub(crate) placeholder: String,
 }
 
 /// The values of the rules' secrets. One without a value is left out: the requests that need it are refused.
@@ -61,6 +72,7 @@ pub(super) fn placeholders(
 ) -> Result<Prepared, CliError> {
     let mut placeholders = Placeholders::default();
     let mut variables: Vec<(String, SecretString)> = Vec::new();
+    let mut given = Vec::new();
     for (rule, policy) in proxy.rules.iter().zip(&proxy.policy.rules) {
         let (shape, value, usual) = match &rule.credential {
             CredentialRef::Secret(name) => {
@@ -82,10 +94,15 @@ pub(super) fn placeholders(
                 .map_err(|error| rule.fields.invalid("placeholder", error.to_string()))?,
             None => placeholders.issue(agent, &rule.credential, &shape, value, &mut rand::rng()),
         };
-        let Some(name) = rule.variable.clone().or(usual) else {
+        let text = placeholder.text();
+        let variable = rule.variable.clone().or(usual);
+        given.push(Given {
+            variable: variable.clone(),
+            placeholder: text.to_owned(),
+        });
+        let Some(name) = variable else {
             continue;
         };
-        let text = placeholder.text();
         match variables.iter().find(|(other, _)| *other == name) {
             Some((_, other)) if other.expose_secret() != text => {
                 let reason =
@@ -99,6 +116,7 @@ pub(super) fn placeholders(
     Ok(Prepared {
         placeholders,
         variables,
+        given,
     })
 }
 
@@ -136,7 +154,7 @@ fn shape_of(lease: &LeaseConfig) -> Shape {
 }
 
 /// What the program may not inherit: every secret of the project, whatever opens one, and what leads to other credentials.
-pub(super) fn withheld(
+pub(crate) fn withheld(
     app: &App,
     config: &Config,
     manager: &Manager<'_>,

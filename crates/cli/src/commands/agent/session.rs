@@ -13,11 +13,12 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-use super::preparation;
+use super::preparation::{self, Given};
 use crate::app::App;
 use crate::error::CliError;
 use crate::exec::files::PrivateFolder;
 use crate::exec::plan::EnvironmentPlan;
+use crate::exec::redact::Redaction;
 use crate::gateway::environment;
 use crate::gateway::observer::Teller;
 use crate::gateway::rules::Proxy;
@@ -39,6 +40,8 @@ pub(crate) struct Session {
     listener: Listener,
     port: u16,
     plan: EnvironmentPlan,
+    given: Vec<Given>,
+    values: Vec<SecretString>,
     files: TrustFiles,
 }
 
@@ -56,9 +59,11 @@ impl Session {
         let secrets = preparation::secrets(app, &proxy, &resolver)?;
         let prepared = preparation::placeholders(config, manager, &proxy, &agent, &secrets)?;
         let clock = Arc::new(app.clock);
+        let mut shown_to_nobody: Vec<SecretString> = secrets.values().cloned().collect();
         let (values, desk) = Values::new(secrets, clock.clone());
         let password = ClientPassword::random(&mut rand::rng());
         let in_url = SecretString::from(password.expose_secret());
+        shown_to_nobody.push(in_url.clone());
         let trust = Trust::system();
         let system = trust.to_pem();
         let failed = |error: String| CliError::failed(error);
@@ -114,6 +119,8 @@ impl Session {
             listener,
             port,
             plan,
+            given: prepared.given,
+            values: shown_to_nobody,
             files,
         })
     }
@@ -130,6 +137,17 @@ impl Session {
     /// What programs must have in their environment, and what they may not have.
     pub(crate) fn plan(&self) -> EnvironmentPlan {
         self.plan.clone()
+    }
+
+    /// What programs get for each rule, in the order of the rules.
+    pub(crate) fn given(&self) -> &[Given] {
+        &self.given
+    }
+
+    /// From now on `redaction` looks for every value that is used here, also for those that are minted later.
+    pub(crate) fn redact_with(&mut self, redaction: &Arc<Redaction>) {
+        redaction.add(std::mem::take(&mut self.values));
+        self.desk.redact_with(Arc::clone(redaction));
     }
 
     /// Serves for as long as `work` takes, then withdraws what was minted for it.

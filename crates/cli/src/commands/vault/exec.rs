@@ -28,7 +28,7 @@ use crate::vault::target::{Delivery, Wanted};
 use crate::vault::values::seconds;
 
 /// How to find and to open a vault. None of it is the program's business.
-const VAULT_VARIABLES: [&str; 9] = [
+pub(crate) const VAULT_VARIABLES: [&str; 9] = [
     environment::VAULT_SOCKET,
     environment::VAULT_AGENT_SOCKET,
     environment::VAULT_CONFIG,
