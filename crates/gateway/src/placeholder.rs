@@ -4,6 +4,7 @@
 //! rule allows, in the one place that the rule names. Nothing in it says that it is one: the gateway knows it
 //! because it stands in the [`Placeholders`] that it made.
 
+mod book;
 mod scan;
 mod shape;
 mod watch;
@@ -14,6 +15,7 @@ use aho_corasick::AhoCorasick;
 use fnox_core::{AgentId, SecretString};
 use rand::CryptoRng;
 
+pub use self::book::PlaceholderBook;
 pub(crate) use self::scan::basic;
 pub use self::scan::{Occurrence, Place};
 pub use self::shape::Shape;

@@ -4,12 +4,15 @@
 //! this machine in absolute form). Inside the tunnel it speaks TLS with the gateway's own [`Authority`], so that each
 //! request is seen, decided about and counted by itself, also on a connection that is kept.
 
+mod client;
 mod client_password;
 mod connection;
+mod ending;
 mod exchange;
 mod filling;
 mod listener;
 mod refused;
+mod session;
 mod tunnel;
 mod upstream;
 mod uses;
@@ -21,36 +24,25 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use fnox_core::{AgentId, Host, SecretString};
-use http::{HeaderMap, Method, StatusCode};
+use fnox_core::{AgentId, Host};
+use http::{Method, StatusCode};
 use tokio::task::JoinSet;
 
+pub use self::client::{Client, Clients, Credentials, Lent, OneClient};
 pub use self::client_password::{ClientPassword, USER};
+pub use self::ending::{Ended, Ender};
 pub use self::listener::Listener;
 pub use self::upstream::Trust;
 use self::upstream::Upstream;
 use self::uses::Uses;
 use crate::authority::Authority;
 use crate::destination::Dialer;
-use crate::placeholder::Placeholders;
+use crate::placeholder::PlaceholderBook;
 use crate::policy::Policy;
 use crate::refusal::Refusal;
-use crate::rule::Rule;
 
 /// Pause after an error of `accept`, such as "too many open files".
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// Where values come from.
-#[async_trait]
-pub trait Credentials: Send + Sync + fmt::Debug {
-    /// The value that `rule` puts into a request to `host`, as it is now.
-    ///
-    /// # Errors
-    /// [`Reason::Credential`](crate::Reason::Credential), [`Reason::Exhausted`](crate::Reason::Exhausted) or
-    /// [`Reason::Approval`](crate::Reason::Approval). It never names a value.
-    async fn value(&self, rule: &Rule, host: &Host) -> Result<SecretString, Refusal>;
-}
 
 /// Is told of everything that passes and of everything that does not.
 pub trait Observer: Send + Sync + fmt::Debug {
@@ -64,6 +56,8 @@ pub trait Observer: Send + Sync + fmt::Debug {
 /// What became of one request. None of it is secret.
 #[derive(Debug)]
 pub struct Exchange<'a> {
+    /// Who asked.
+    pub agent: &'a AgentId,
     /// Where it went, or would have gone.
     pub host: &'a Host,
     /// What was asked.
@@ -81,20 +75,16 @@ pub struct Exchange<'a> {
 pub struct Options {
     /// What may leave.
     pub policy: Policy,
-    /// Who the clients are.
-    pub agent: AgentId,
+    /// Who the clients are, and where their values come from.
+    pub clients: Arc<dyn Clients>,
     /// What they hold instead of credentials.
-    pub placeholders: Placeholders,
+    pub placeholders: PlaceholderBook,
     /// Whom clients believe.
     pub authority: Authority,
     /// How destinations are reached.
     pub dialer: Dialer,
     /// How destinations are judged.
     pub trust: Trust,
-    /// Where values come from.
-    pub credentials: Arc<dyn Credentials>,
-    /// What clients have to know. `None`: whoever can connect may use it.
-    pub password: Option<ClientPassword>,
     /// How many clients may be connected at a time; more of them wait.
     pub connections: usize,
     /// Who is told.
@@ -110,11 +100,9 @@ pub struct Gateway {
 /// What all connections of a gateway share.
 struct Shared {
     policy: Policy,
-    agent: AgentId,
-    placeholders: Placeholders,
+    clients: Arc<dyn Clients>,
+    placeholders: PlaceholderBook,
     authority: Authority,
-    credentials: Arc<dyn Credentials>,
-    password: Option<ClientPassword>,
     observer: Arc<dyn Observer>,
     connections: usize,
     uses: Uses,
@@ -125,15 +113,6 @@ struct Shared {
 impl fmt::Debug for Shared {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Shared").finish_non_exhaustive()
-    }
-}
-
-impl Shared {
-    fn check_client(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        match &self.password {
-            Some(password) => password.check(headers),
-            None => Ok(()),
-        }
     }
 }
 
@@ -162,11 +141,9 @@ impl Gateway {
             shared: Arc::new(Shared {
                 uses: Uses::of(&options.policy),
                 policy: options.policy,
-                agent: options.agent,
+                clients: options.clients,
                 placeholders: options.placeholders,
                 authority: options.authority,
-                credentials: options.credentials,
-                password: options.password,
                 observer: options.observer,
                 connections: options.connections,
                 upstreams,

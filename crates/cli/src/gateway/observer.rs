@@ -22,6 +22,7 @@ impl Observer for Teller {
             path,
             rules,
             outcome,
+            ..
         } = exchange;
         if !self.is_on {
             return;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use fnox_core::lease::is_fresh;
 use fnox_core::{Clock, Credential, Host, LeaseName, SecretName, SecretString, VaultName};
-use fnox_gateway::proxy::Credentials;
+use fnox_gateway::proxy::{Credentials, Lent};
 use fnox_gateway::rule::{CredentialRef, Rule};
 use fnox_gateway::{Reason, Refusal};
 use fnox_leases::{Acquire, Acquired, Held, LeaseError, Manager};
@@ -76,8 +76,8 @@ impl Values {
 
 #[async_trait]
 impl Credentials for Values {
-    async fn value(&self, rule: &Rule, _: &Host) -> Result<SecretString, Refusal> {
-        match &rule.credential {
+    async fn value(&self, rule: &Rule, _: &Host) -> Result<Lent, Refusal> {
+        let value = match &rule.credential {
             CredentialRef::Secret(name) => self.secrets.get(name).cloned().ok_or_else(|| {
                 Refusal::new(
                     Reason::Credential,
@@ -102,7 +102,8 @@ impl Credentials for Values {
                         .with_remedy("The rule must name one of them: `credential = \"…\"`.")
                 })
             }
-        }
+        };
+        value.map(Lent::from)
     }
 }
 

@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Shared, exchange, refused, tunnel};
+use super::{Client, Shared, exchange, refused, session, tunnel};
 use crate::body::{Body, full};
 use crate::refusal::{Reason, Refusal};
 use crate::request::{Bound, Scheme, Via};
@@ -81,9 +81,14 @@ async fn answer(
 ) -> Response<Body> {
     let wants_json = refused::wants_json(request.headers());
     let outcome = match *request.method() {
-        Method::CONNECT => connect(shared, request, afterwards),
-        _ => match absolute(shared, &request) {
-            Ok(bound) => return exchange::answer(shared, request, &bound, afterwards).await,
+        Method::CONNECT => connect(shared, request, afterwards).await,
+        _ => match absolute(shared, &request).await {
+            Ok((client, bound)) if session::is_asked_for(&bound) => {
+                Ok(session::answer(shared, &client, &request))
+            }
+            Ok((client, bound)) => {
+                return exchange::answer(shared, &client, request, &bound, afterwards).await;
+            }
             Err(refusal) => Err(refusal),
         },
     };
@@ -91,12 +96,12 @@ async fn answer(
 }
 
 /// Binds the connection to a destination (RFC 9110, section 9.3.6).
-fn connect(
+async fn connect(
     shared: &Arc<Shared>,
     mut request: Request<Incoming>,
     afterwards: &Afterwards,
 ) -> Result<Response<Body>, Refusal> {
-    shared.check_client(request.headers())?;
+    let client = shared.clients.identify(request.headers()).await?;
     let authority = request.uri().authority().map(ToString::to_string);
     let host = host(authority.as_deref().unwrap_or_default())?;
     if host.port().is_none() {
@@ -109,20 +114,23 @@ fn connect(
     let shared = Arc::clone(shared);
     afterwards.set(async move {
         if let Ok(upgraded) = upgrade.await {
-            tunnel::serve(&shared, TokioIo::new(upgraded), host, refusal).await;
+            tunnel::serve(&shared, &client, TokioIo::new(upgraded), host, refusal).await;
         }
     });
     Ok(Response::new(full("")))
 }
 
 /// The destination of a request in absolute form (RFC 9112, section 3.2.2).
-fn absolute(shared: &Shared, request: &Request<Incoming>) -> Result<Bound, Refusal> {
-    shared.check_client(request.headers())?;
+async fn absolute(
+    shared: &Shared,
+    request: &Request<Incoming>,
+) -> Result<(Arc<Client>, Bound), Refusal> {
+    let client = shared.clients.identify(request.headers()).await?;
     let uri = request.uri();
     match (uri.scheme_str(), uri.authority()) {
         (Some("http"), Some(authority)) => {
             let host = host(authority.as_str())?;
-            Ok(Bound::new(Scheme::Http, host, Via::Absolute))
+            Ok((client, Bound::new(Scheme::Http, host, Via::Absolute)))
         }
         (Some(scheme), _) => {
             let message = format!("`{scheme}` is not a scheme for a request in absolute form");

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use http::header::{CONNECTION, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 
 use super::connection::Afterwards;
-use super::{Exchange, Shared, filling, refused};
+use super::ending::{self, Ending};
+use super::{Client, Exchange, Shared, filling, refused};
 use crate::body::{Body, incoming};
 use crate::refusal::{Reason, Refusal};
 use crate::request::{Bound, CanonicalRequest};
@@ -25,6 +27,7 @@ const OF_ONE_HOP: [HeaderName; 5] = [
 /// Answers a request, with the destination's answer or with a refusal, and says so.
 pub(super) async fn answer(
     shared: &Arc<Shared>,
+    client: &Client,
     request: Request<Incoming>,
     bound: &Bound,
     afterwards: &Afterwards,
@@ -33,8 +36,9 @@ pub(super) async fn answer(
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let mut rules = Vec::new();
-    let outcome = pass(shared, request, bound, afterwards, &mut rules).await;
+    let outcome = pass(shared, client, request, bound, afterwards, &mut rules).await;
     shared.observer.exchanged(&Exchange {
+        agent: &client.agent,
         host: bound.host(),
         method: &method,
         path: &path,
@@ -47,11 +51,13 @@ pub(super) async fn answer(
 /// Answers a request with a refusal that was there before it, and says so.
 pub(super) fn refuse(
     shared: &Shared,
+    client: &Client,
     request: &Request<Incoming>,
     bound: &Bound,
     refusal: &Refusal,
 ) -> Response<Body> {
     shared.observer.exchanged(&Exchange {
+        agent: &client.agent,
         host: bound.host(),
         method: request.method(),
         path: request.uri().path(),
@@ -63,6 +69,7 @@ pub(super) fn refuse(
 
 async fn pass(
     shared: &Arc<Shared>,
+    client: &Client,
     mut request: Request<Incoming>,
     bound: &Bound,
     afterwards: &Afterwards,
@@ -79,7 +86,7 @@ async fn pass(
                 .with_remedy("Nobody can be asked here yet: the rule says `approve = \"ask\"`."),
         );
     }
-    let filled = filling::fill(shared, &mut canonical, body, &permit, used).await?;
+    let filled = filling::fill(shared, client, &mut canonical, body, &permit, used).await?;
     let file = permit.rules().iter().find_map(|rule| rule.ca_file.clone());
     let Some(upstream) = shared.upstreams.get(&file) else {
         let message = "the rule's `ca_file` was not read";
@@ -87,7 +94,11 @@ async fn pass(
     };
     let is_websocket = canonical.is_websocket();
     let request = outgoing(canonical, filled.body)?;
-    let sent = upstream.send(request, is_websocket).await;
+    let ends = filled.ends;
+    let sent = tokio::select! {
+        sent = upstream.send(request, is_websocket) => sent,
+        refusal = ending::first(&ends) => Err((refusal, false)),
+    };
     if !matches!(sent, Err((_, true))) {
         filled.taken.spend();
     }
@@ -99,14 +110,21 @@ async fn pass(
             if let (Ok(near), Ok(far)) = (upgrade.await, far.await) {
                 let (mut near, mut far) = (TokioIo::new(near), TokioIo::new(far));
                 // Whichever ends first ends both.
-                let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                    _ = ending::first(&ends) => {}
+                }
             }
         });
         return Ok(response.map(incoming));
     }
     let (mut parts, body) = response.into_parts();
     strip(&mut parts.headers);
-    Ok(Response::from_parts(parts, incoming(body)))
+    let body = match ends.as_slice() {
+        [] => incoming(body),
+        ends => Ending::new(incoming(body), ends).boxed_unsync(),
+    };
+    Ok(Response::from_parts(parts, body))
 }
 
 /// The request that leaves. The client below chooses the version and writes `Host`.

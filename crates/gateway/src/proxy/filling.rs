@@ -6,10 +6,12 @@ use hyper::body::Incoming;
 use memchr::memmem;
 use zeroize::Zeroizing;
 
-use super::Shared;
+use super::ending::Ended;
 use super::uses::Taken;
+use super::{Client, Shared};
 use crate::body::{Body, BrokenOff, Limited, Watched, full, incoming, read_whole};
 use crate::injection::{self, Planned};
+use crate::placeholder::Placeholders;
 use crate::policy::Permit;
 use crate::refusal::Refusal;
 use crate::request::CanonicalRequest;
@@ -32,17 +34,21 @@ pub(super) struct Filled {
     pub(super) taken: Taken,
     pub(super) body: Body,
     pub(super) broken_off: BrokenOff,
+    /// The ends of the rights that it was filled by.
+    pub(super) ends: Vec<Ended>,
 }
 
 /// Puts the credentials into a request, and notes their rules in `used`.
 pub(super) async fn fill(
     shared: &Shared,
+    client: &Client,
     request: &mut CanonicalRequest,
     body: Incoming,
     permit: &Permit<'_>,
     used: &mut Vec<String>,
 ) -> Result<Filled, Refusal> {
-    let planned = injection::plan(request, permit, &shared.placeholders, &shared.agent)?;
+    let placeholders = shared.placeholders.current();
+    let planned = injection::plan(request, permit, &placeholders, &client.agent)?;
     let (in_body, in_head): (Vec<_>, Vec<_>) = planned
         .into_iter()
         .partition(|one| one.rule().injection.is_in_body());
@@ -62,21 +68,35 @@ pub(super) async fn fill(
         spent = permit.rules().to_vec();
     }
     let taken = shared.uses.take(&spent)?;
+    let mut ends = Vec::new();
     for one in &in_head {
-        let value = shared.credentials.value(one.rule(), request.host()).await?;
-        injection::inject(request, one, &value)?;
+        let lent = client.credentials.value(one.rule(), request.host()).await?;
+        injection::inject(request, one, &lent.value)?;
+        ends.extend(lent.ended);
         used.push(one.rule().name.clone());
     }
     let body = match content {
         Content::Stream(body) => incoming(body),
-        Content::Whole(whole) => full(fill_body(shared, request, whole, &in_body, used).await?),
+        Content::Whole(mut whole) => {
+            for one in &in_body {
+                let lent = client.credentials.value(one.rule(), request.host()).await?;
+                if let Some(changed) = injection::inject_into_body(&whole, one, &lent.value)? {
+                    whole = changed;
+                    used.push(one.rule().name.clone());
+                }
+                ends.extend(lent.ended);
+            }
+            request.set_body_length(u64::try_from(whole.len()).unwrap_or(u64::MAX));
+            full(Bytes::from_owner(whole))
+        }
     };
-    injection::check_none_left(request, &shared.placeholders)?;
+    injection::check_none_left(request, &placeholders)?;
     let broken_off = BrokenOff::default();
     Ok(Filled {
         taken,
-        body: guarded(shared, body, permit, &broken_off),
+        body: guarded(&placeholders, body, permit, &broken_off),
         broken_off,
+        ends,
     })
 }
 
@@ -89,27 +109,14 @@ impl Content {
     }
 }
 
-async fn fill_body(
-    shared: &Shared,
-    request: &mut CanonicalRequest,
-    mut whole: Zeroizing<Vec<u8>>,
-    planned: &[Planned<'_>],
-    used: &mut Vec<String>,
-) -> Result<Bytes, Refusal> {
-    for one in planned {
-        let value = shared.credentials.value(one.rule(), request.host()).await?;
-        if let Some(changed) = injection::inject_into_body(&whole, one, &value)? {
-            whole = changed;
-            used.push(one.rule().name.clone());
-        }
-    }
-    request.set_body_length(u64::try_from(whole.len()).unwrap_or(u64::MAX));
-    Ok(Bytes::from_owner(whole))
-}
-
 /// A body that breaks off where a placeholder is left in it, or where it is larger than the rules allow.
-fn guarded(shared: &Shared, body: Body, permit: &Permit<'_>, broken_off: &BrokenOff) -> Body {
-    let body = match shared.placeholders.watch() {
+fn guarded(
+    placeholders: &Placeholders,
+    body: Body,
+    permit: &Permit<'_>,
+    broken_off: &BrokenOff,
+) -> Body {
+    let body = match placeholders.watch() {
         Some(watch) => Watched::new(body, watch, broken_off.clone()).boxed_unsync(),
         None => body,
     };

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
 
 use super::connection::{Afterwards, HEAD_BYTES, http1};
-use super::{Shared, exchange};
+use super::{Client, Shared, exchange};
 use crate::refusal::{Reason, Refusal};
 use crate::request::{Bound, Scheme, Via};
 
@@ -30,6 +30,7 @@ const PING: Duration = Duration::from_secs(30);
 /// Serves the requests of a tunnel to `host` until the client goes away. With a refusal, each of them gets that.
 pub(super) async fn serve(
     shared: &Arc<Shared>,
+    client: &Arc<Client>,
     stream: TokioIo<Upgraded>,
     host: Host,
     refusal: Option<Refusal>,
@@ -59,11 +60,12 @@ pub(super) async fn serve(
     let afterwards = Afterwards::default();
     let service = service_fn(|request| {
         let (shared, bound) = (Arc::clone(shared), Arc::clone(&bound));
+        let client = Arc::clone(client);
         let (afterwards, refusal) = (afterwards.clone(), refusal.clone());
         async move {
             let answer = match refusal {
-                Some(refusal) => exchange::refuse(&shared, &request, &bound, &refusal),
-                None => exchange::answer(&shared, request, &bound, &afterwards).await,
+                Some(refusal) => exchange::refuse(&shared, &client, &request, &bound, &refusal),
+                None => exchange::answer(&shared, &client, request, &bound, &afterwards).await,
             };
             Ok::<_, Infallible>(answer)
         }

@@ -7,7 +7,7 @@ use fnox_config::Config;
 use fnox_core::{AgentId, SecretString};
 use fnox_gateway::authority::Authority;
 use fnox_gateway::destination::Dialer;
-use fnox_gateway::proxy::{ClientPassword, Gateway, Listener, Options, Trust};
+use fnox_gateway::proxy::{Client, ClientPassword, Gateway, Listener, OneClient, Options, Trust};
 use fnox_leases::{Manager, RevocationOutcome};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Runtime;
@@ -66,16 +66,19 @@ impl Session {
         shown_to_nobody.push(in_url.clone());
         let trust = Trust::system();
         let system = trust.to_pem();
+        let client = Client {
+            agent,
+            credentials: Arc::new(values),
+            variables: Vec::new(),
+        };
         let failed = |error: String| CliError::failed(error);
         let gateway = Gateway::new(Options {
             policy: proxy.policy,
-            agent,
-            placeholders: prepared.placeholders,
+            clients: Arc::new(OneClient::new(client, Some(password))),
+            placeholders: prepared.placeholders.into(),
             authority: Authority::new(clock).map_err(|error| failed(error.to_string()))?,
             dialer: Dialer::new(proxy.addresses),
             trust,
-            credentials: Arc::new(values),
-            password: Some(password),
             connections: CONNECTIONS,
             observer: Arc::new(Teller {
                 printer: app.printer,

@@ -1,0 +1,91 @@
+//! Who the clients of a gateway are, and what they may spend.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use fnox_core::{AgentId, Host, SecretString};
+use http::HeaderMap;
+
+use super::ClientPassword;
+use super::ending::Ended;
+use crate::refusal::Refusal;
+use crate::rule::Rule;
+
+/// Tells clients apart.
+#[async_trait]
+pub trait Clients: Send + Sync + fmt::Debug {
+    /// Who sends a request with these fields. It is asked once for each CONNECT and for each request outside of a
+    /// tunnel.
+    ///
+    /// # Errors
+    /// [`Reason::Unauthenticated`](crate::Reason::Unauthenticated), or
+    /// [`Reason::Credential`](crate::Reason::Credential) if nobody can say.
+    async fn identify(&self, headers: &HeaderMap) -> Result<Arc<Client>, Refusal>;
+}
+
+/// A client that is known.
+#[derive(Debug)]
+pub struct Client {
+    /// In whose name it acts.
+    pub agent: AgentId,
+    /// Where its values come from.
+    pub credentials: Arc<dyn Credentials>,
+    /// The variables in which its programs look for credentials, and the placeholders that belong there.
+    pub variables: Vec<(String, String)>,
+}
+
+/// Where values come from.
+#[async_trait]
+pub trait Credentials: Send + Sync + fmt::Debug {
+    /// The value that `rule` puts into a request to `host`, as it is now. Each call is a use.
+    ///
+    /// # Errors
+    /// [`Reason::Credential`](crate::Reason::Credential), [`Reason::Exhausted`](crate::Reason::Exhausted) or
+    /// [`Reason::Approval`](crate::Reason::Approval). It never names a value.
+    async fn value(&self, rule: &Rule, host: &Host) -> Result<Lent, Refusal>;
+}
+
+/// A value for one request.
+#[derive(Debug, Clone)]
+pub struct Lent {
+    /// The value.
+    pub value: SecretString,
+    /// When the right to use it ends, whatever is on its way with it ends too.
+    pub ended: Option<Ended>,
+}
+
+impl From<SecretString> for Lent {
+    /// A value that nobody withdraws.
+    fn from(value: SecretString) -> Self {
+        Self { value, ended: None }
+    }
+}
+
+/// The programs of one agent, who share a password.
+#[derive(Debug)]
+pub struct OneClient {
+    password: Option<ClientPassword>,
+    client: Arc<Client>,
+}
+
+impl OneClient {
+    /// Without a password, whoever can connect is the client.
+    #[must_use]
+    pub fn new(client: Client, password: Option<ClientPassword>) -> Self {
+        Self {
+            password,
+            client: Arc::new(client),
+        }
+    }
+}
+
+#[async_trait]
+impl Clients for OneClient {
+    async fn identify(&self, headers: &HeaderMap) -> Result<Arc<Client>, Refusal> {
+        if let Some(password) = &self.password {
+            password.check(headers)?;
+        }
+        Ok(Arc::clone(&self.client))
+    }
+}
