@@ -3,6 +3,7 @@
 pub(crate) mod agent;
 pub(crate) mod credential;
 mod data;
+pub(crate) mod gateway;
 mod lease;
 mod lifecycle;
 pub(crate) mod mcp;
@@ -144,6 +145,8 @@ pub(crate) enum Command {
     Agent(agent::AgentArgs),
     /// Serve tools for an AI agent: programs that use credentials it never holds (MCP, on stdin and stdout)
     Mcp(mcp::McpArgs),
+    /// A gateway that a vault's agents share
+    Gateway(gateway::GatewayArgs),
     /// The team server
     Serve(Box<serve::ServeArgs>),
     /// Log in to the team server

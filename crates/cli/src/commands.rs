@@ -11,6 +11,7 @@ pub(crate) mod definition;
 mod doctor;
 mod exec;
 mod export;
+mod gateway;
 pub(crate) mod get;
 mod import;
 mod init;
@@ -85,6 +86,7 @@ fn dispatch(app: &App, command: Command) -> Result<ExitStatus, CliError> {
         Command::Vault(args) => vault::run(app, args),
         Command::Agent(args) => agent::run(app, &args),
         Command::Mcp(args) => mcp::run(app, &args),
+        Command::Gateway(args) => gateway::run(app, &args),
         Command::Serve(args) => serve::run(app, *args),
         Command::Login(args) => done(login::run(app, &args)),
         Command::Logout(args) => done(login::logout(app, &args)),

@@ -14,5 +14,6 @@ pub mod reflection;
 pub mod refusal;
 pub mod request;
 pub mod rule;
+pub mod vault;
 
 pub use refusal::{Reason, Refusal};

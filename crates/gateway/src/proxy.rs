@@ -29,6 +29,7 @@ use http::{Method, StatusCode};
 use tokio::task::JoinSet;
 
 pub use self::client::{Client, Clients, Credentials, Lent, OneClient};
+pub(crate) use self::client_password::password_of;
 pub use self::client_password::{ClientPassword, USER};
 pub use self::ending::{Ended, Ender};
 pub use self::listener::Listener;

@@ -7,6 +7,7 @@ mod configuration;
 mod environment;
 mod errors;
 mod exit_codes;
+mod gateway_config;
 mod manual;
 mod schemas;
 mod server_api;
@@ -33,6 +34,8 @@ fn files() -> Vec<(String, String)> {
         ("docs/reference/problems.md", server_api::problems),
         ("docs/reference/server-config.md", server_config::page),
         ("docs/reference/server.schema.json", server_config::schema),
+        ("docs/reference/gateway-config.md", gateway_config::page),
+        ("docs/reference/gateway.schema.json", gateway_config::schema),
         ("docs/reference/vault-config.md", vault_config::page),
         ("docs/reference/vault.schema.json", vault_config::schema),
         (

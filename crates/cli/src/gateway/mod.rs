@@ -5,4 +5,6 @@ pub(crate) mod environment;
 pub(crate) mod observer;
 pub(crate) mod rules;
 pub(crate) mod sandbox;
+pub(crate) mod serve;
+pub mod spec;
 pub(crate) mod values;

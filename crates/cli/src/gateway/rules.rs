@@ -61,11 +61,25 @@ pub(crate) fn read(config: &Config, home: Option<&Path>) -> Result<Proxy, CliErr
             ),
         });
     };
+    Ok(read_fields(proxy, home, |fields| {
+        credential(config, fields)
+    })?)
+}
+
+/// The same from other places that have these keys. `credential` says what a rule uses; of a project's secret also its name.
+///
+/// # Errors
+/// [`ConfigError`] with the place of the first thing that is wrong.
+pub(crate) fn read_fields(
+    proxy: &Fields,
+    home: Option<&Path>,
+    credential: impl Fn(&Fields) -> Result<(CredentialRef, Option<SecretName>), ConfigError>,
+) -> Result<Proxy, ConfigError> {
     let mut policies = Vec::new();
     let mut rules = Vec::new();
     for fields in proxy.tables("rules") {
         let number = rules.len() + 1;
-        let (policy, own) = rule(config, fields, number, home)?;
+        let (policy, own) = rule(credential(fields)?, fields, number, home)?;
         policies.push(policy);
         rules.push(own);
     }
@@ -95,12 +109,11 @@ pub(crate) fn read(config: &Config, home: Option<&Path>) -> Result<Proxy, CliErr
 }
 
 fn rule(
-    config: &Config,
+    (credential, secret): (CredentialRef, Option<SecretName>),
     fields: &Fields,
     number: usize,
     home: Option<&Path>,
 ) -> Result<(Rule, ProxyRule), ConfigError> {
-    let (credential, secret) = credential(config, fields)?;
     let domain = fields.text("domain").unwrap_or_default();
     let wrong = |error: fnox_core::host::InvalidHost| fields.invalid("domain", error.to_string());
     let hosts = match fields.count("port") {

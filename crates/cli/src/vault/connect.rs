@@ -81,6 +81,11 @@ fn connector(app: &App, args: &ConnectionArgs) -> Result<Connector, CliError> {
     if let Some(text) = app.env.var(environment::VAULT_SOCKET) {
         return parse(text, environment::VAULT_SOCKET);
     }
+    usual_place(app)
+}
+
+/// The vault that vault.toml means.
+pub(crate) fn usual_place(app: &App) -> Result<Connector, CliError> {
     let file = VaultFile::read(app, None)?;
     let path = file.path_of(app, "socket");
     Ok(Connector::Unix(path.unwrap_or_else(|| default_socket(app))))
@@ -103,7 +108,7 @@ fn token(app: &App, args: &ConnectionArgs) -> Result<Option<SecretString>, CliEr
 }
 
 /// Reads a token's file. One line end after it does not count.
-fn read_token(path: &Path) -> Result<SecretString, CliError> {
+pub(crate) fn read_token(path: &Path) -> Result<SecretString, CliError> {
     let failed = |reason: String| VaultFailure::Token {
         from: path.display().to_string(),
         reason,

@@ -45,6 +45,8 @@ mod export_import;
 #[cfg(test)]
 mod fuzz_corpus;
 #[cfg(test)]
+mod gateway_serve;
+#[cfg(test)]
 mod help;
 #[cfg(test)]
 mod hostile;

@@ -8,6 +8,7 @@ use fnox_core::SecretString;
 use http::HeaderMap;
 use http::header::PROXY_AUTHORIZATION;
 use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
 
 use crate::refusal::{Reason, Refusal};
 
@@ -41,27 +42,32 @@ impl ClientPassword {
     /// # Errors
     /// [`Reason::Unauthenticated`]
     pub fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        let mut given = headers.get_all(PROXY_AUTHORIZATION).iter();
-        let (Some(header), None) = (given.next(), given.next()) else {
+        if !headers.contains_key(PROXY_AUTHORIZATION) {
             return Err(refused("the gateway needs its password"));
-        };
-        let password = header
-            .to_str()
-            .ok()
-            .and_then(|text| text.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"))
-            .and_then(|(_, encoded)| STANDARD.decode(encoded.trim()).ok())
-            .and_then(|decoded| {
-                let colon = decoded.iter().position(|byte| *byte == b':')?;
-                Some(decoded[colon + 1..].to_vec())
-            })
-            .unwrap_or_default();
-        if bool::from(password.ct_eq(self.password.expose_secret().as_bytes())) {
+        }
+        let given = password_of(headers).unwrap_or_else(|| SecretString::from(""));
+        let given = given.expose_secret().as_bytes();
+        if bool::from(given.ct_eq(self.password.expose_secret().as_bytes())) {
             Ok(())
         } else {
             Err(refused("the gateway does not know this password"))
         }
     }
+}
+
+/// The password that a request presents, if it presents one and one only.
+pub(crate) fn password_of(headers: &HeaderMap) -> Option<SecretString> {
+    let mut given = headers.get_all(PROXY_AUTHORIZATION).iter();
+    let (Some(header), None) = (given.next(), given.next()) else {
+        return None;
+    };
+    let (scheme, encoded) = header.to_str().ok()?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = Zeroizing::new(STANDARD.decode(encoded.trim()).ok()?);
+    let (_, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
+    Some(SecretString::from(password))
 }
 
 impl fmt::Debug for ClientPassword {

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use fnox_vault_wire::transport;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 
@@ -12,6 +13,8 @@ pub enum Listener {
     Tcp(TcpListener),
     /// A socket in the file system.
     Unix(UnixListener),
+    /// Any of the vault's transports: vsock too.
+    Transport(transport::Listener),
 }
 
 /// A client's connection.
@@ -29,6 +32,7 @@ impl Listener {
                 Ok(Box::new(stream))
             }
             Self::Unix(listener) => Ok(Box::new(listener.accept().await?.0)),
+            Self::Transport(listener) => Ok(Box::new(listener.accept().await?.0)),
         }
     }
 }
@@ -42,5 +46,11 @@ impl From<TcpListener> for Listener {
 impl From<UnixListener> for Listener {
     fn from(listener: UnixListener) -> Self {
         Self::Unix(listener)
+    }
+}
+
+impl From<transport::Listener> for Listener {
+    fn from(listener: transport::Listener) -> Self {
+        Self::Transport(listener)
     }
 }

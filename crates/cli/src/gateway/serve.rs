@@ -1,0 +1,228 @@
+//! A gateway that many clients share: the vault's agents, whose leases it spends.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use fnox_config::fields::resolve_path;
+use fnox_config::trust::Trust as TrustedFiles;
+use fnox_config::{ConfigError, Fields, standalone};
+use fnox_core::{SecretString, VaultName};
+use fnox_gateway::authority::Authority;
+use fnox_gateway::destination::Dialer;
+use fnox_gateway::placeholder::PlaceholderBook;
+use fnox_gateway::proxy::{Gateway, Options, Trust};
+use fnox_gateway::rule::CredentialRef;
+use fnox_gateway::vault::{VaultClients, VaultClientsError};
+use fnox_vault_wire::Connector;
+use fnox_vault_wire::transport::{Listener, TcpListener, UnixListener, UnixOptions};
+use tokio::task::JoinSet;
+
+use super::observer::Teller;
+use super::rules::{self, Proxy};
+use super::spec::GATEWAY;
+use crate::app::App;
+use crate::error::CliError;
+use crate::vault::connect;
+use crate::vault::error::VaultFailure;
+use crate::vault::running::{Asked, Signals};
+
+/// The name of the file in fnox's config folder.
+pub(crate) const FILE_NAME: &str = "gateway.toml";
+
+/// Clients at a time.
+const CONNECTIONS: usize = 4096;
+
+/// What `gateway.toml` says.
+pub(crate) struct Settings {
+    path: PathBuf,
+    fields: Fields,
+    proxy: Proxy,
+    token: SecretString,
+    vault: Connector,
+}
+
+impl Settings {
+    /// Reads the file, and the gateway's token.
+    ///
+    /// # Errors
+    /// With the place of the first thing that is wrong.
+    pub(crate) fn load(app: &App, named: Option<&Path>) -> Result<Self, CliError> {
+        let path = match named {
+            Some(path) => app.cwd.join(path),
+            None => app.folders.config.join(FILE_NAME),
+        };
+        // Who can write it says where credentials go.
+        let text = TrustedFiles::new(&app.folders, &app.cwd).read_checked(&path)?;
+        let fields = standalone::read(&path, text, &GATEWAY)?;
+        let proxy = rules::read_fields(&fields, app.folders.home(), secret)?;
+        if proxy.policy.rules.is_empty() && proxy.policy.allow_domains.is_empty() {
+            let reason = "is missing: nothing says which secret may go where";
+            return Err(fields.invalid("rules", reason).into());
+        }
+        let resolved = |text: &str| {
+            let folder = path.parent().unwrap_or(Path::new("/"));
+            resolve_path(text, folder, app.folders.home())
+        };
+        let token = connect::read_token(&resolved(fields.text("token_file").unwrap_or_default()))?;
+        let vault = match fields.text("vault") {
+            None => connect::usual_place(app)?,
+            Some(text) => {
+                let parsed = text.parse::<Connector>();
+                match parsed.map_err(|error| fields.invalid("vault", error.to_string()))? {
+                    Connector::Unix(_) => {
+                        let place = text.strip_prefix("unix:").unwrap_or(text);
+                        Connector::Unix(resolved(place))
+                    }
+                    other => other,
+                }
+            }
+        };
+        Ok(Self {
+            path,
+            fields,
+            proxy,
+            token,
+            vault,
+        })
+    }
+
+    fn path_of(&self, app: &App, key: &str) -> Option<PathBuf> {
+        let folder = self.path.parent().unwrap_or(Path::new("/"));
+        let text = self.fields.text(key)?;
+        Some(resolve_path(text, folder, app.folders.home()))
+    }
+
+    /// Opens the doors. Sockets are private to the user unless told otherwise; ports are on loopback.
+    async fn doors(&self, app: &App) -> Result<Vec<Listener>, CliError> {
+        let mut doors = Vec::new();
+        let failed =
+            |error: fnox_vault_wire::transport::ListenError| CliError::failed(error.to_string());
+        let addresses = self.fields.list("listen");
+        for text in addresses {
+            let address = text.parse().map_err(|_| {
+                let reason = format!(
+                    "has `{}`, which is no address and port",
+                    text.escape_debug()
+                );
+                self.fields.invalid("listen", reason)
+            })?;
+            doors.push(TcpListener::bind(address).await.map_err(failed)?.into());
+        }
+        if let Some(port) = self.fields.count("vsock") {
+            let port = u32::try_from(port)
+                .map_err(|_| self.fields.invalid("vsock", "is no vsock port"))?;
+            doors.push(vsock(port)?);
+        }
+        let socket = self.path_of(app, "socket");
+        let socket = match socket {
+            None if doors.is_empty() => Some(app.folders.runtime.join("gateway.sock")),
+            socket => socket,
+        };
+        if let Some(path) = socket {
+            let mut options = UnixOptions::default();
+            if let Some(text) = self.fields.text("socket_mode") {
+                options.mode = u32::from_str_radix(text, 8)
+                    .ok()
+                    .filter(|mode| *mode <= 0o777)
+                    .ok_or_else(|| self.fields.invalid("socket_mode", "is no mode in octal"))?;
+            }
+            if path.starts_with(&app.folders.runtime) {
+                fnox_config::trust::create_private_folder(&app.folders.runtime).map_err(
+                    |source| CliError::File {
+                        action: "make",
+                        path: app.folders.runtime.clone(),
+                        source,
+                    },
+                )?;
+            }
+            doors.push(UnixListener::bind(&path, &options).map_err(failed)?.into());
+        }
+        Ok(doors)
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn vsock(port: u32) -> Result<Listener, CliError> {
+    let listener = fnox_vault_wire::transport::VsockListener::bind(port);
+    Ok(listener
+        .map_err(|error| CliError::failed(error.to_string()))?
+        .into())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn vsock(_port: u32) -> Result<Listener, CliError> {
+    Err(CliError::usage("vsock exists on Linux only"))
+}
+
+/// What a rule uses: a secret by its name in the vault.
+fn secret(rule: &Fields) -> Result<(CredentialRef, Option<fnox_core::SecretName>), ConfigError> {
+    for key in ["lease", "credential", "placeholder"] {
+        if rule.contains(key) {
+            let reason =
+                "is not for gateway.toml: its rules name secrets of the vault, which may be mints";
+            return Err(rule.invalid(key, reason));
+        }
+    }
+    let Some(name) = rule.text("secret") else {
+        return Err(rule.invalid("secret", "is missing: which secret of the vault is used"));
+    };
+    let name = VaultName::parse(name).map_err(|error| rule.invalid("secret", error.to_string()))?;
+    Ok((CredentialRef::Secret(name), None))
+}
+
+/// Serves until a signal ends it.
+pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError> {
+    let mut signals = Signals::receive()?;
+    let doors = settings.doors(app).await?;
+    let certificate_file = settings.path_of(app, "certificate_file");
+    let Settings {
+        proxy,
+        token,
+        vault,
+        ..
+    } = settings;
+    let clock = Arc::new(app.clock);
+    let book = PlaceholderBook::default();
+    let names: Vec<Option<String>> = proxy
+        .rules
+        .iter()
+        .map(|rule| rule.variable.clone())
+        .collect();
+    let variables = VaultClients::variables_of(&proxy.policy, &names);
+    let clients = VaultClients::connect(vault, token, clock.clone(), book.clone(), variables)
+        .await
+        .map_err(|error| match error {
+            VaultClientsError::Vault(error) => CliError::from(VaultFailure::from(error)),
+            other => CliError::failed(other.to_string()),
+        })?;
+    let gateway = Gateway::new(Options {
+        policy: proxy.policy,
+        clients: Arc::new(clients),
+        placeholders: book,
+        authority: Authority::new(clock).map_err(|error| CliError::failed(error.to_string()))?,
+        dialer: Dialer::new(proxy.addresses),
+        trust: Trust::system(),
+        connections: CONNECTIONS,
+        observer: Arc::new(Teller {
+            printer: app.printer,
+            is_on: proxy.tells,
+        }),
+    })
+    .map_err(|error| CliError::failed(error.to_string()))?;
+    if let Some(path) = certificate_file {
+        std::fs::write(&path, gateway.certificate_pem()).map_err(|source| CliError::File {
+            action: "write",
+            path,
+            source,
+        })?;
+    }
+    let mut serving = JoinSet::new();
+    for door in doors {
+        app.printer.note(&format!("The gateway serves on {door}"));
+        let gateway = gateway.clone();
+        serving.spawn(async move { gateway.serve(door).await });
+    }
+    while !matches!(signals.next().await, Asked::End) {}
+    serving.shutdown().await;
+    Ok(())
+}

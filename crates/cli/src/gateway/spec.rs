@@ -1,0 +1,71 @@
+//! What may stand in a `gateway.toml`, as data. The reader, the JSON Schema and the reference page come from it.
+
+use fnox_config::spec::{Field, Kind, PROXY_RULE, Section};
+
+const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Field {
+    Field::optional(name, kind, doc)
+}
+
+/// The whole file.
+pub static GATEWAY: Section = Section {
+    heading: "gateway.toml",
+    doc: "Settings of `fnox gateway serve`. Paths are relative to the file's folder; `~` is the home folder.",
+    fields: &[
+        key(
+            "socket",
+            Kind::Path,
+            "A Unix socket for clients. Default: `$XDG_RUNTIME_DIR/fnox/gateway.sock` if no other door is named.",
+        ),
+        key(
+            "socket_mode",
+            Kind::Text,
+            "Its mode in octal. Default: `\"0600\"`.",
+        ),
+        key(
+            "listen",
+            Kind::TextList,
+            "Loopback addresses for clients, such as `\"127.0.0.1:3128\"`. A guest of QEMU with user-mode networking reaches them at `10.0.2.2`.",
+        ),
+        key("vsock", Kind::Count, "A vsock port for guests."),
+        key(
+            "vault",
+            Kind::Text,
+            "The vault: a socket, or `tcp:ADDRESS:PORT`, `vsock:CID:PORT`. Default: as `fnox vault` finds it.",
+        ),
+        Field::required(
+            "token_file",
+            Kind::Path,
+            "The gateway's own token: `fnox vault token create --agent gateway --role gateway --ttl 30d --output gateway.token`.",
+        ),
+        key(
+            "certificate_file",
+            Kind::Path,
+            "Where the certificate is written that clients must trust, anew at each start. Default: nowhere; clients ask for it.",
+        ),
+        key(
+            "egress",
+            Kind::Choice(&["strict", "permissive"]),
+            "Whether hosts without a rule are reachable.",
+        ),
+        key(
+            "audit",
+            Kind::Flag,
+            "Log requests and refusals (default true).",
+        ),
+        key(
+            "rules",
+            Kind::Tables(&PROXY_RULE),
+            "Which secret of the vault goes where. `secret` is its name in the vault.",
+        ),
+        key(
+            "allow_domains",
+            Kind::TextList,
+            "Hosts reachable without a credential.",
+        ),
+        key(
+            "allow_private",
+            Kind::TextList,
+            "Private addresses that may be reached.",
+        ),
+    ],
+};

@@ -1,0 +1,311 @@
+//! `fnox gateway serve`: a vault's agents use secrets that nobody hands to them.
+
+use std::time::Duration;
+
+use fnox_testkit::stand_in::Upstream;
+use fnox_testkit::wait::until;
+use fnox_testkit::{Run, Running};
+use serde_json::Value;
+
+use crate::support;
+use crate::vault_support::Vault;
+
+const VALUE: &str = "the-vaults-own-value";
+
+/// A vault, a gateway and what it reaches.
+struct World {
+    vault: Vault,
+    upstream: Upstream,
+    gateway: Option<Running>,
+    port: u16,
+    token: String,
+}
+
+impl World {
+    /// The rule of the vault's policy gets `terms`.
+    fn new(terms: &str) -> Self {
+        let policy = format!(
+            "[[rule]]\nname = \"api\"\nagent = \"coder-*\"\nsecret = \"api-token\"\nhosts = [\"localhost\"]\n\
+             delivery = \"inject\"\nttl = \"10m\"\n{terms}\n"
+        );
+        let vault = Vault::with_policy(&policy);
+        vault.store("api-token", VALUE);
+        let upstream = Upstream::start();
+        let folder = vault.sandbox.config_folder();
+        let authority = upstream.write_authority(&folder);
+        let gateway_token = folder.join("gateway.token");
+        vault.ok(&[
+            "token",
+            "create",
+            "--agent",
+            "gateway",
+            "--role",
+            "gateway",
+            "--output",
+            gateway_token.to_str().unwrap(),
+        ]);
+        let port = free_port();
+        let text = format!(
+            "listen = [\"127.0.0.1:{port}\"]\ntoken_file = \"gateway.token\"\ncertificate_file = \"gateway.pem\"\n\
+             allow_private = [\"127.0.0.1:{up}\"]\n\
+             [[rules]]\nsecret = \"api-token\"\ndomain = \"localhost\"\nport = {up}\nca_file = \"{}\"\nenv = \"API_TOKEN\"\n",
+            authority.display(),
+            up = upstream.port()
+        );
+        vault
+            .sandbox
+            .write_private(folder.join("gateway.toml"), text);
+        let mut world = Self {
+            vault,
+            upstream,
+            gateway: None,
+            port,
+            token: String::new(),
+        };
+        world.start();
+        world.token = world.token_of("coder-1");
+        world
+    }
+
+    fn start(&mut self) {
+        let mut running = self.vault.sandbox.run(["gateway", "serve"]).start();
+        let address = ("127.0.0.1", self.port);
+        until("the gateway's port", Duration::from_secs(30), || {
+            std::net::TcpStream::connect(address).is_ok() || !running.is_running()
+        });
+        let runs = running.is_running();
+        assert!(runs, "the gateway did not start: {}", running.finish());
+        self.gateway = Some(running);
+    }
+
+    fn token_of(&self, agent: &str) -> String {
+        let path = self.vault.token_for(agent);
+        std::fs::read_to_string(path).unwrap().trim().to_owned()
+    }
+
+    /// What the gateway tells a client about itself.
+    fn session(&self) -> Value {
+        let run = self.curl(&["-fsS", "http://gateway.fnox.invalid/session"]);
+        support::json(&run.succeeds().stdout)
+    }
+
+    fn placeholder(&self) -> String {
+        let session = self.session();
+        session["variables"]["API_TOKEN"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    fn curl(&self, arguments: &[&str]) -> Run {
+        self.curl_as(&self.token, arguments).finish()
+    }
+
+    fn curl_as(&self, token: &str, arguments: &[&str]) -> fnox_testkit::Invocation {
+        let certificate = self.vault.sandbox.config_folder().join("gateway.pem");
+        self.vault
+            .sandbox
+            .run_program("curl", arguments)
+            .env("CURL_CA_BUNDLE", certificate)
+            .env(
+                "HTTPS_PROXY",
+                format!("http://agent:{token}@127.0.0.1:{}", self.port),
+            )
+            .env(
+                "http_proxy",
+                format!("http://agent:{token}@127.0.0.1:{}", self.port),
+            )
+            .env("NO_PROXY", "")
+            .env("no_proxy", "")
+    }
+
+    fn call(&self, placeholder: &str) -> String {
+        let header = format!("Authorization: Bearer {placeholder}");
+        let run = self.curl(&["-sS", "-i", "-H", &header, &self.upstream.url("/a")]);
+        run.succeeds().stdout
+    }
+
+    fn lease(&self) -> String {
+        let leases = self.vault.json(&["lease", "list"]);
+        leases[0]["lease_id"].as_str().unwrap().to_owned()
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+#[test]
+fn each_request_is_a_use_that_the_vault_counts_and_records() {
+    let world = World::new("max_uses = 2");
+    let session = world.session();
+    assert_eq!(session["agent"], "coder-1");
+    assert!(
+        session["certificate"]
+            .as_str()
+            .unwrap()
+            .contains("BEGIN CERTIFICATE")
+    );
+    let placeholder = world.placeholder();
+    assert!(world.call(&placeholder).contains(" 200"));
+    assert!(world.call(&placeholder).contains(" 200"));
+    let third = world.call(&placeholder);
+    assert!(
+        third.contains(" 429") && third.contains("has no uses left"),
+        "{third}"
+    );
+    let received = world.upstream.received();
+    let seen: Vec<_> = received
+        .iter()
+        .map(|one| one.header("authorization"))
+        .collect();
+    let expected = format!("Bearer {VALUE}");
+    assert_eq!(seen, [Some(expected.as_str()), Some(expected.as_str())]);
+    let log = world.vault.ok(&["audit", "export"]);
+    let accesses = log.lines().filter(|line| line.contains("secret_accessed"));
+    assert_eq!(accesses.clone().count(), 2, "{log}");
+    assert!(
+        accesses.clone().all(|line| line.contains("coder-1")),
+        "{log}"
+    );
+}
+
+#[test]
+fn the_agent_itself_gets_no_value() {
+    let world = World::new("");
+    let path = world.vault.token_for("coder-2");
+    let host = format!("localhost:{}", world.upstream.port());
+    let text = world.vault.fails(
+        7,
+        &[
+            "exec",
+            "--token-file",
+            &path,
+            "--secret",
+            &format!("api-token@{host}=X"),
+            "--",
+            "true",
+        ],
+    );
+    assert!(text.contains("gateway"), "{text}");
+}
+
+#[test]
+fn nobody_is_served_without_a_token_of_an_agent() {
+    let world = World::new("");
+    let url = world.upstream.url("/a");
+    let mut tokens = vec![String::new(), "fxv_wrong".to_owned()];
+    let gateway = world.vault.sandbox.config_folder().join("gateway.token");
+    tokens.push(std::fs::read_to_string(gateway).unwrap().trim().to_owned());
+    for token in tokens {
+        let arguments = [
+            "-sS",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{http_connect}",
+            url.as_str(),
+        ];
+        let run = world.curl_as(&token, &arguments).finish();
+        assert_eq!(run.stdout, "407");
+    }
+    let stranger = world.token_of("other");
+    let arguments = ["-sS", "http://gateway.fnox.invalid/session"];
+    let run = world.curl_as(&stranger, &arguments).finish().succeeds();
+    let session = support::json(&run.stdout);
+    let header = format!(
+        "Authorization: Bearer {}",
+        session["variables"]["API_TOKEN"].as_str().unwrap()
+    );
+    let run = world
+        .curl_as(&stranger, &["-sS", "-H", &header, &url])
+        .finish();
+    assert!(run.stdout.contains("the vault says"), "{}", run.stdout);
+    let other = world.placeholder();
+    let header = format!("Authorization: Bearer {other}");
+    let run = world
+        .curl_as(&stranger, &["-sS", "-H", &header, &url])
+        .finish();
+    assert!(run.stdout.contains("another agent"), "{}", run.stdout);
+    assert!(world.upstream.received().is_empty());
+}
+
+#[test]
+fn withdrawing_a_lease_breaks_off_what_is_on_its_way() {
+    let world = World::new("");
+    let placeholder = world.placeholder();
+    let header = format!("Authorization: Bearer {placeholder}");
+    // A minute of events.
+    let url = world.upstream.url("/drip/600");
+    let download = world
+        .curl_as(&world.token, &["-sS", "-N", "-H", &header, &url])
+        .start();
+    until("the download", Duration::from_secs(30), || {
+        !world.upstream.received().is_empty()
+    });
+    world.vault.ok(&["lease", "revoke", &world.lease()]);
+    let run = download.finish();
+    assert_ne!(run.code, Some(0), "{}", run.stdout);
+    assert!(!run.stdout.contains("data: 599"));
+    let next = world.call(&placeholder);
+    assert!(
+        next.contains(" 429") && next.contains("was withdrawn"),
+        "{next}"
+    );
+}
+
+#[test]
+fn a_withdrawn_token_is_refused_at_the_next_connection() {
+    let world = World::new("");
+    let placeholder = world.placeholder();
+    assert!(world.call(&placeholder).contains(" 200"));
+    let tokens = world.vault.json(&["token", "list"]);
+    let token = tokens
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["agent"] == "coder-1");
+    let id = token.unwrap()["id"].as_str().unwrap();
+    world.vault.ok(&["token", "revoke", id]);
+    let header = format!("Authorization: Bearer {placeholder}");
+    let run = world.curl(&["-sS", "-H", &header, &world.upstream.url("/a")]);
+    assert!(run.stderr.contains("407"), "{}", run.stderr);
+    assert_eq!(world.upstream.received().len(), 1);
+}
+
+#[test]
+fn a_vault_that_comes_back_is_used_again() {
+    let mut world = World::new("");
+    let placeholder = world.placeholder();
+    assert!(world.call(&placeholder).contains(" 200"));
+    world.vault.kill();
+    let header = format!("Authorization: Bearer {placeholder}");
+    let run = world.curl(&["-sS", "-i", "-H", &header, &world.upstream.url("/a")]);
+    assert!(!run.stdout.contains(" 200 "), "{}", run.stdout);
+    world.vault.start();
+    let expected = " 200";
+    until("the vault is used again", Duration::from_secs(30), || {
+        world.session_is_there() && world.call(&world.placeholder()).contains(expected)
+    });
+}
+
+impl World {
+    fn session_is_there(&self) -> bool {
+        let run = self.curl(&["-fsS", "http://gateway.fnox.invalid/session"]);
+        run.code == Some(0)
+    }
+}
+
+#[test]
+fn a_token_of_another_role_starts_no_gateway() {
+    let mut world = World::new("");
+    let gateway = world.gateway.take().unwrap();
+    gateway.signal(rustix::process::Signal::TERM);
+    gateway.finish().exits_with(0);
+    let path = world.vault.sandbox.config_folder().join("gateway.token");
+    std::fs::write(&path, &world.token).unwrap();
+    let run = world.vault.sandbox.run(["gateway", "serve"]).finish();
+    assert!(run.stderr.contains("--role gateway"), "{}", run.stderr);
+    assert_ne!(run.code, Some(0));
+}

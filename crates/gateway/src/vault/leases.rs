@@ -1,0 +1,194 @@
+//! The leases of one agent, as the gateway spends them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use fnox_core::{AgentId, Clock, Host, SecretString};
+use fnox_vault_wire::methods::{AccessSecret, RequestLease, RevocationReason};
+use fnox_vault_wire::{Client as Vault, ClientError, Code, LeaseId};
+use jiff::Timestamp;
+use tokio::sync::Mutex as AsyncMutex;
+
+use crate::proxy::{Credentials, Ended, Ender, Lent};
+use crate::refusal::{Reason, Refusal};
+use crate::rule::{CredentialRef, Rule};
+
+/// The ends of all leases that the gateway spends.
+#[derive(Debug, Default)]
+pub(super) struct Live(Mutex<HashMap<LeaseId, Ender>>);
+
+impl Live {
+    fn begin(&self, id: LeaseId, ender: Ender) {
+        self.lock().insert(id, ender);
+    }
+
+    /// The last use has been spent, and may be on its way: that is no reason to break it off.
+    pub(super) fn revoked(&self, id: LeaseId, reason: RevocationReason) {
+        if reason != RevocationReason::UseLimitReached {
+            self.end(id, "was withdrawn");
+        }
+    }
+
+    pub(super) fn expired(&self, id: LeaseId) {
+        self.end(id, "is over");
+    }
+
+    /// Nobody knows any more which of them have ended.
+    pub(super) fn end_all(&self) {
+        for (id, ender) in self.lock().drain() {
+            ender.end(over(id, "may have ended: the vault was out of reach"));
+        }
+    }
+
+    fn end(&self, id: LeaseId, how: &str) {
+        if let Some(ender) = self.lock().remove(&id) {
+            ender.end(over(id, how));
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<LeaseId, Ender>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Asks for leases in an agent's name, and spends them.
+#[derive(Debug)]
+pub(super) struct Leases {
+    pub(super) agent: AgentId,
+    /// The agent's own connection.
+    pub(super) asking: Vault,
+    /// The gateway's.
+    pub(super) spending: Vault,
+    pub(super) live: Arc<Live>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) slots: Mutex<HashMap<(String, String), Slot>>,
+}
+
+/// The lease of one secret at one host.
+pub(super) type Slot = Arc<AsyncMutex<Option<Held>>>;
+
+/// A lease that was granted.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    id: LeaseId,
+    expires_at: Timestamp,
+    ended: Ended,
+    /// It cannot be spent any more, and its time is not over: another one would undo that.
+    spent: Option<Refusal>,
+}
+
+#[async_trait]
+impl Credentials for Leases {
+    async fn value(&self, rule: &Rule, host: &Host) -> Result<Lent, Refusal> {
+        let CredentialRef::Secret(secret) = &rule.credential else {
+            let message = "a vault's rules name secrets";
+            return Err(Refusal::new(Reason::Credential, message).by_rule(&rule.name));
+        };
+        let (secret, host) = (secret.to_string(), host.to_string());
+        let slot = self.slot(&secret, &host);
+        // A lease may end between the look at it and its use; the next one is new.
+        for _ in 0..2 {
+            let held = self.held(&slot, &secret, &host).await?;
+            match self.spend(&held, &host).await {
+                Ok(value) => {
+                    return Ok(Lent {
+                        value,
+                        ended: Some(held.ended),
+                    });
+                }
+                Err(Failed::Over) => {
+                    slot.lock().await.take_if(|other| other.id == held.id);
+                }
+                Err(Failed::Spent(refusal)) => {
+                    if let Some(other) = slot.lock().await.as_mut().filter(|it| it.id == held.id) {
+                        other.spent = Some(refusal.clone());
+                    }
+                    return Err(refusal.by_rule(&rule.name));
+                }
+                Err(Failed::Other(refusal)) => return Err(refusal.by_rule(&rule.name)),
+            }
+        }
+        Err(Refusal::new(Reason::Exhausted, "its leases end at once").by_rule(&rule.name))
+    }
+}
+
+enum Failed {
+    /// Its time is over.
+    Over,
+    /// Its uses are, or it was withdrawn.
+    Spent(Refusal),
+    Other(Refusal),
+}
+
+impl Leases {
+    fn slot(&self, secret: &str, host: &str) -> Slot {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (secret.to_owned(), host.to_owned());
+        Arc::clone(slots.entry(key).or_default())
+    }
+
+    /// The lease that is there, or a new one; whoever comes meanwhile waits for it.
+    async fn held(&self, slot: &Slot, secret: &str, host: &str) -> Result<Held, Refusal> {
+        let mut slot = slot.lock().await;
+        if let Some(held) = slot
+            .as_ref()
+            .filter(|held| held.expires_at > self.clock.now())
+        {
+            if let Some(refusal) = &held.spent {
+                return Err(refusal.clone());
+            }
+            // Withdrawn leases are not replaced before their time is over.
+            return match held.ended.refusal() {
+                None => Ok(held.clone()),
+                Some(refusal) => Err(refusal),
+            };
+        }
+        let request = RequestLease::new(self.agent.as_str(), secret, host);
+        let granted = self.asking.call(&request).await;
+        let granted = granted.map_err(|error| refused(&error))?;
+        let (end, ended) = Ender::new();
+        self.live.begin(granted.lease_id, end);
+        let held = Held {
+            id: granted.lease_id,
+            expires_at: granted.expires_at,
+            ended,
+            spent: None,
+        };
+        *slot = Some(held.clone());
+        Ok(held)
+    }
+
+    async fn spend(&self, held: &Held, host: &str) -> Result<SecretString, Failed> {
+        let access = AccessSecret::new(held.id, host);
+        match self.spending.call(&access).await {
+            Ok(accessed) => accessed.secret.0.into_string().map_err(|_| {
+                let message = "the value is no text, and no request can carry it";
+                Failed::Other(Refusal::new(Reason::Credential, message))
+            }),
+            Err(error) => Err(match error.known_code() {
+                Some(Code::LeaseExpired) if held.expires_at <= self.clock.now() => Failed::Over,
+                Some(Code::LeaseExpired) => Failed::Spent(over(held.id, "has no uses left")),
+                Some(Code::LeaseRevoked) => Failed::Spent(over(held.id, "was withdrawn")),
+                Some(Code::LeaseNotFound) => Failed::Over,
+                _ => Failed::Other(refused(&error).of_lease(held.id.to_string())),
+            }),
+        }
+    }
+}
+
+fn over(id: LeaseId, how: &str) -> Refusal {
+    Refusal::new(Reason::Exhausted, format!("the lease {how}"))
+        .of_lease(id.to_string())
+        .with_remedy("The gateway asks for another when this one's time is over; `fnox vault lease list` shows it.")
+}
+
+/// What the vault said.
+fn refused(error: &ClientError) -> Refusal {
+    let reason = match error.known_code() {
+        Some(Code::AccessDenied) => Reason::NotAllowed,
+        Some(Code::RateLimited) => Reason::Exhausted,
+        _ => Reason::Credential,
+    };
+    Refusal::new(reason, format!("the vault says: {error}"))
+}
