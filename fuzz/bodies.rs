@@ -3,6 +3,11 @@
 //! The targets under `targets/` call these, and so does the ordinary test run with the committed seeds. Nothing
 //! here may panic for any input but by an assertion that found something.
 
+#[path = "bodies/gateway_credentials.rs"]
+mod gateway_credentials;
+#[path = "bodies/gateway_requests.rs"]
+mod gateway_requests;
+
 use fnox_core::{AgentId, Host, HostPattern, VaultName};
 use fnox_server::oidc::jws::Compact;
 use fnox_server::oidc::keys::KeySet;
@@ -18,6 +23,8 @@ use fnox_vault_wire::methods::{
     StoreSecret, Subscribe, UpdateSecret, Whoami,
 };
 
+pub use self::gateway_credentials::{gateway_injection, gateway_placeholder, gateway_stream};
+pub use self::gateway_requests::{gateway_host, gateway_path, gateway_request};
 // Whoever includes this file says where the program's own reader of git's words is.
 use super::git;
 
@@ -25,7 +32,7 @@ use super::git;
 pub type Body = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const BODIES: [Body; 8] = [
+pub const BODIES: [Body; 14] = [
     ("frame", frame),
     ("hello", hello),
     ("envelope", envelope),
@@ -34,6 +41,12 @@ pub const BODIES: [Body; 8] = [
     ("git_credential", git_credential),
     ("oidc_token", oidc_token),
     ("jwks", jwks),
+    ("gateway_request", gateway_request),
+    ("gateway_host", gateway_host),
+    ("gateway_path", gateway_path),
+    ("gateway_placeholder", gateway_placeholder),
+    ("gateway_stream", gateway_stream),
+    ("gateway_injection", gateway_injection),
 ];
 
 /// Frames are the same however their bytes come. The first byte says how large the pieces are.
