@@ -12,12 +12,22 @@
 //! and writes the placeholder in the same encoding. **This is best effort.** Whoever controls the upstream, or
 //! how much of an answer it sends, can encode or divide a value otherwise: reversed, in base32, encrypted, in
 //! pieces, wrapped into lines, compressed within a file. A credential is safe only at a host that may have it.
+//!
+//! [`ResponseScrub`] does this to an answer: to its header fields, to its body, whose content codings it undoes, and
+//! to its trailers. [`accept_scannable`] lets a request ask for answers that can be scanned as they come. All of it
+//! takes bytes and gives bytes, and leaves reading and writing to its caller.
 
+pub use decoding::Expansion;
+pub use fields::accept_scannable;
+pub use response::{ResponseScrub, ScanPolicy, UNSCANNED, Unscannable};
 pub use scrubber::{Scrubber, scrub};
 pub use table::{SHORTEST_VALUE, Table, TableBuilder};
 
+mod decoding;
+mod fields;
 mod form;
 mod prefilter;
+mod response;
 mod scrubber;
 mod symbol;
 mod table;
