@@ -11,6 +11,7 @@ mod ending;
 mod exchange;
 mod filling;
 mod listener;
+mod reflected;
 mod refused;
 mod session;
 mod tunnel;
@@ -40,6 +41,7 @@ use crate::authority::Authority;
 use crate::destination::Dialer;
 use crate::placeholder::PlaceholderBook;
 use crate::policy::Policy;
+use crate::reflection::ScanPolicy;
 use crate::refusal::Refusal;
 
 /// Pause after an error of `accept`, such as "too many open files".
@@ -86,6 +88,8 @@ pub struct Options {
     pub dialer: Dialer,
     /// How destinations are judged.
     pub trust: Trust,
+    /// How answers are searched for values.
+    pub scan: ScanPolicy,
     /// How many clients may be connected at a time; more of them wait.
     pub connections: usize,
     /// Who is told.
@@ -105,6 +109,7 @@ struct Shared {
     placeholders: PlaceholderBook,
     authority: Authority,
     observer: Arc<dyn Observer>,
+    scan: ScanPolicy,
     connections: usize,
     uses: Uses,
     /// By the `ca_file` of rules.
@@ -146,6 +151,7 @@ impl Gateway {
                 placeholders: options.placeholders,
                 authority: options.authority,
                 observer: options.observer,
+                scan: options.scan,
                 connections: options.connections,
                 upstreams,
             }),

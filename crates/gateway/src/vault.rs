@@ -162,11 +162,7 @@ impl VaultClients {
             slots: std::sync::Mutex::default(),
         };
         Ok(Known {
-            client: Arc::new(Client {
-                agent,
-                credentials: Arc::new(leases),
-                variables,
-            }),
+            client: Arc::new(Client::new(agent, Arc::new(leases), variables)),
             vault,
         })
     }

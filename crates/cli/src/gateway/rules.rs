@@ -8,6 +8,7 @@ use fnox_core::{LeaseName, Rate, SecretName, VaultName};
 use fnox_gateway::destination::AddressPolicy;
 use fnox_gateway::injection::{HeaderFormat, Injection};
 use fnox_gateway::policy::{Egress, Policy};
+use fnox_gateway::reflection::{ScanPolicy, Unscannable};
 use fnox_gateway::rule::{Approve, CredentialRef, Hosts, Mode, PathGlob, Rule};
 use http::{HeaderName, Method};
 
@@ -20,6 +21,8 @@ pub(crate) struct Proxy {
     pub(crate) addresses: AddressPolicy,
     /// What the policy's rules do not say, in their order.
     pub(crate) rules: Vec<ProxyRule>,
+    /// How answers are searched for values.
+    pub(crate) scan: ScanPolicy,
     /// Whether requests and refusals are told.
     pub(crate) tells: bool,
     /// As they are written.
@@ -102,6 +105,14 @@ pub(crate) fn read_fields(
         },
         addresses,
         rules,
+        scan: ScanPolicy {
+            unscannable: match proxy.text("unscannable") {
+                Some("tag") => Unscannable::Tag,
+                Some("pass") => Unscannable::Pass,
+                _ => Unscannable::Block,
+            },
+            ..ScanPolicy::default()
+        },
         tells: proxy.flag("audit").unwrap_or(true),
         allow_domains: proxy.list("allow_domains").to_vec(),
         allow_private: proxy.list("allow_private").to_vec(),

@@ -202,6 +202,7 @@ pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError>
         authority: Authority::new(clock).map_err(|error| CliError::failed(error.to_string()))?,
         dialer: Dialer::new(proxy.addresses),
         trust: Trust::system(),
+        scan: proxy.scan,
         connections: CONNECTIONS,
         observer: Arc::new(Teller {
             printer: app.printer,

@@ -58,6 +58,11 @@ pub static GATEWAY: Section = Section {
             "Which secret of the vault goes where. `secret` is its name in the vault.",
         ),
         key(
+            "unscannable",
+            Kind::Choice(&["block", "tag", "pass"]),
+            "What happens to answers that cannot be searched for credentials: `block` (default), `tag` (with the field `fnox-unscanned`), `pass`.",
+        ),
+        key(
             "allow_domains",
             Kind::TextList,
             "Hosts reachable without a credential.",

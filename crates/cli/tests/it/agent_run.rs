@@ -101,6 +101,31 @@ fn uses_are_counted() {
 }
 
 #[test]
+fn a_value_that_comes_back_is_a_placeholder_again() {
+    let project = Project::new("");
+    let text = project.prints(
+        "curl -fsS -i -H \"Authorization: Bearer $TOKEN\" $URL/reflect/a; echo; \
+         curl -fsS --compressed -H \"Authorization: Bearer $TOKEN\" $URL/echo; echo; echo placeholder: $TOKEN",
+    );
+    assert!(!text.contains(VALUE), "{text}");
+    let placeholder = text
+        .lines()
+        .last()
+        .unwrap()
+        .strip_prefix("placeholder: ")
+        .unwrap();
+    assert!(
+        text.contains(&format!("you sent Bearer {placeholder}, thank you")),
+        "{text}"
+    );
+    assert!(
+        text.contains(&format!("x-reflected: Bearer {placeholder}")),
+        "{text}"
+    );
+    assert_eq!(project.upstream.received().len(), 2);
+}
+
+#[test]
 fn a_rate_is_kept() {
     let project = Project::new("rate = \"2/h\"");
     let text = project.prints(

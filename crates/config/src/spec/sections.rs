@@ -251,6 +251,11 @@ pub static PROXY: Section = Section {
             Kind::TextList,
             "Private addresses that may be reached.",
         ),
+        Field::optional(
+            "unscannable",
+            Kind::Choice(&["block", "tag", "pass"]),
+            "What happens to answers that cannot be searched for credentials: `block` (default), `tag` (with the field `fnox-unscanned`), `pass`.",
+        ),
         Field::optional("sandbox", Kind::Flag, "Run the program in a sandbox."),
         Field::optional(
             "sandbox_allow_write",

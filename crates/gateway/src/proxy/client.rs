@@ -9,6 +9,7 @@ use http::HeaderMap;
 
 use super::ClientPassword;
 use super::ending::Ended;
+use super::reflected::Carried;
 use crate::refusal::Refusal;
 use crate::rule::Rule;
 
@@ -33,6 +34,24 @@ pub struct Client {
     pub credentials: Arc<dyn Credentials>,
     /// The variables in which its programs look for credentials, and the placeholders that belong there.
     pub variables: Vec<(String, String)>,
+    pub(super) carried: Carried,
+}
+
+impl Client {
+    /// A client whose requests have carried nothing yet.
+    #[must_use]
+    pub fn new(
+        agent: AgentId,
+        credentials: Arc<dyn Credentials>,
+        variables: Vec<(String, String)>,
+    ) -> Self {
+        Self {
+            agent,
+            credentials,
+            variables,
+            carried: Carried::default(),
+        }
+    }
 }
 
 /// Where values come from.

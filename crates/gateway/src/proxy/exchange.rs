@@ -10,8 +10,10 @@ use hyper_util::rt::TokioIo;
 
 use super::connection::Afterwards;
 use super::ending::{self, Ending};
+use super::reflected::Scrubbed;
 use super::{Client, Exchange, Shared, filling, refused};
 use crate::body::{Body, incoming};
+use crate::reflection::ResponseScrub;
 use crate::refusal::{Reason, Refusal};
 use crate::request::{Bound, CanonicalRequest};
 
@@ -93,6 +95,7 @@ async fn pass(
         return Err(Refusal::new(Reason::Upstream, message));
     };
     let is_websocket = canonical.is_websocket();
+    let method = canonical.method().clone();
     let request = outgoing(canonical, filled.body)?;
     let ends = filled.ends;
     let sent = tokio::select! {
@@ -120,9 +123,15 @@ async fn pass(
     }
     let (mut parts, body) = response.into_parts();
     strip(&mut parts.headers);
+    let scrub = ResponseScrub::start(&client.carried.table(), &method, &mut parts, shared.scan)?;
+    let body = if scrub.passes() {
+        incoming(body)
+    } else {
+        Scrubbed::new(incoming(body), scrub).boxed_unsync()
+    };
     let body = match ends.as_slice() {
-        [] => incoming(body),
-        ends => Ending::new(incoming(body), ends).boxed_unsync(),
+        [] => body,
+        ends => Ending::new(body, ends).boxed_unsync(),
     };
     Ok(Response::from_parts(parts, body))
 }

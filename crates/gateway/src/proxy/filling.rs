@@ -1,6 +1,7 @@
 //! Credentials on their way into one request.
 
 use bytes::Bytes;
+use fnox_core::SecretString;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use memchr::memmem;
@@ -13,6 +14,7 @@ use crate::body::{Body, BrokenOff, Limited, Watched, full, incoming, read_whole}
 use crate::injection::{self, Planned};
 use crate::placeholder::Placeholders;
 use crate::policy::Permit;
+use crate::reflection::accept_scannable;
 use crate::refusal::Refusal;
 use crate::request::CanonicalRequest;
 use crate::rule::Rule;
@@ -71,6 +73,7 @@ pub(super) async fn fill(
     let mut ends = Vec::new();
     for one in &in_head {
         let lent = client.credentials.value(one.rule(), request.host()).await?;
+        note(client, one, &lent.value);
         injection::inject(request, one, &lent.value)?;
         ends.extend(lent.ended);
         used.push(one.rule().name.clone());
@@ -80,6 +83,7 @@ pub(super) async fn fill(
         Content::Whole(mut whole) => {
             for one in &in_body {
                 let lent = client.credentials.value(one.rule(), request.host()).await?;
+                note(client, one, &lent.value);
                 if let Some(changed) = injection::inject_into_body(&whole, one, &lent.value)? {
                     whole = changed;
                     used.push(one.rule().name.clone());
@@ -90,6 +94,9 @@ pub(super) async fn fill(
             full(Bytes::from_owner(whole))
         }
     };
+    if !used.is_empty() {
+        accept_scannable(request.headers_mut());
+    }
     injection::check_none_left(request, &placeholders)?;
     let broken_off = BrokenOff::default();
     Ok(Filled {
@@ -98,6 +105,13 @@ pub(super) async fn fill(
         broken_off,
         ends,
     })
+}
+
+/// Before it leaves, so that it is known when it comes back.
+fn note(client: &Client, planned: &Planned<'_>, value: &SecretString) {
+    let placeholder = planned.placeholder().map_or("[redacted]", |it| it.text());
+    let credential = &planned.rule().credential;
+    client.carried.note(credential, value, placeholder);
 }
 
 impl Content {

@@ -66,11 +66,7 @@ impl Session {
         shown_to_nobody.push(in_url.clone());
         let trust = Trust::system();
         let system = trust.to_pem();
-        let client = Client {
-            agent,
-            credentials: Arc::new(values),
-            variables: Vec::new(),
-        };
+        let client = Client::new(agent, Arc::new(values), Vec::new());
         let failed = |error: String| CliError::failed(error);
         let gateway = Gateway::new(Options {
             policy: proxy.policy,
@@ -79,6 +75,7 @@ impl Session {
             authority: Authority::new(clock).map_err(|error| failed(error.to_string()))?,
             dialer: Dialer::new(proxy.addresses),
             trust,
+            scan: proxy.scan,
             connections: CONNECTIONS,
             observer: Arc::new(Teller {
                 printer: app.printer,

@@ -1,0 +1,153 @@
+//! Values that a client's requests have carried, and answers in which they must not come back.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use fnox_core::SecretString;
+use http::HeaderMap;
+use hyper::body::{Frame, SizeHint};
+
+use crate::body::{Body, BodyError};
+use crate::reflection::{ResponseScrub, Table};
+use crate::rule::CredentialRef;
+
+/// How many values are looked for; of more, those that were used first are forgotten.
+const REMEMBERED: usize = 256;
+
+/// What a client's requests have carried so far.
+#[derive(Default)]
+pub(super) struct Carried(Mutex<State>);
+
+struct State {
+    values: Vec<(CredentialRef, SecretString, String)>,
+    table: Table,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            values: Vec::new(),
+            table: Table::builder().build(),
+        }
+    }
+}
+
+impl Carried {
+    /// Notes a value before it leaves. In answers `placeholder` stands in its place.
+    pub(super) fn note(&self, credential: &CredentialRef, value: &SecretString, placeholder: &str) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = |(known, text, _): &(CredentialRef, SecretString, String)| {
+            known == credential && text.expose_secret() == value.expose_secret()
+        };
+        if state.values.iter().any(is_known) {
+            return;
+        }
+        if state.values.len() >= REMEMBERED {
+            state.values.remove(0);
+        }
+        let entry = (credential.clone(), value.clone(), placeholder.to_owned());
+        state.values.push(entry);
+        let builder = state
+            .values
+            .iter()
+            .fold(Table::builder(), |builder, (_, value, placeholder)| {
+                builder.replace(value, placeholder)
+            });
+        state.table = builder.build();
+    }
+
+    /// What to look for.
+    pub(super) fn table(&self) -> Table {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .table
+            .clone()
+    }
+}
+
+impl fmt::Debug for Carried {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Carried")
+    }
+}
+
+/// An answer's body, in which values are replaced as it goes by.
+pub(super) struct Scrubbed {
+    inner: Body,
+    scrub: ResponseScrub,
+    trailers: Option<HeaderMap>,
+    is_over: bool,
+}
+
+impl Scrubbed {
+    pub(super) fn new(inner: Body, scrub: ResponseScrub) -> Self {
+        Self {
+            inner,
+            scrub,
+            trailers: None,
+            is_over: false,
+        }
+    }
+
+    /// What was held back, then the trailers, then nothing.
+    fn end(&mut self) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if !self.is_over {
+            self.is_over = true;
+            match self.scrub.finish() {
+                Ok(rest) if !rest.is_empty() => return Poll::Ready(Some(Ok(Frame::data(rest)))),
+                Ok(_) => {}
+                Err(refusal) => return Poll::Ready(Some(Err(refusal.into()))),
+            }
+        }
+        Poll::Ready(self.trailers.take().map(|mut trailers| {
+            self.scrub.trailers(&mut trailers);
+            Ok(Frame::trailers(trailers))
+        }))
+    }
+}
+
+impl hyper::body::Body for Scrubbed {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        loop {
+            if this.is_over {
+                return this.end();
+            }
+            let frame = match Pin::new(&mut this.inner).poll_frame(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(None) => return this.end(),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+                Poll::Ready(Some(Ok(frame))) => frame,
+            };
+            match frame.into_data() {
+                Ok(piece) => match this.scrub.push(&piece) {
+                    Ok(piece) if piece.is_empty() => {}
+                    Ok(piece) => return Poll::Ready(Some(Ok(Frame::data(piece)))),
+                    Err(refusal) => return Poll::Ready(Some(Err(refusal.into()))),
+                },
+                Err(frame) => {
+                    this.trailers = frame.into_trailers().ok();
+                    return this.end();
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_over && self.trailers.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}
