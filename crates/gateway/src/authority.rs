@@ -94,6 +94,11 @@ impl Authority {
         })
     }
 
+    /// What it takes for the time.
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        self.clock.as_ref()
+    }
+
     /// The certificate that clients must trust, in PEM (RFC 7468).
     #[must_use]
     pub fn certificate_pem(&self) -> String {

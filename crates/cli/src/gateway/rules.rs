@@ -143,6 +143,9 @@ fn rule(
     let mut rule = Rule::new(name, hosts, credential.clone());
     rule.injection = injection(fields)?;
     if fields.text("inject") == Some("set") {
+        if !rule.injection.can_be_set() {
+            return Err(fields.invalid("inject", "cannot be `set` in this place"));
+        }
         rule.mode = Mode::Set;
     }
     for text in fields.list("methods") {
@@ -221,6 +224,19 @@ fn credential(
 
 fn injection(fields: &Fields) -> Result<Injection, ConfigError> {
     let header = fields.text("header");
+    if let Some(place) = fields
+        .text("inject")
+        .filter(|text| !["swap", "set"].contains(text))
+    {
+        for key in ["header", "query", "username", "format"] {
+            if fields.contains(key) {
+                let reason = "stands beside `inject`, which says the place";
+                return Err(fields.invalid(key, reason));
+            }
+        }
+        return Injection::parse(place)
+            .map_err(|error| fields.invalid("inject", error.to_string()));
+    }
     match (header, fields.text("query"), fields.text("username")) {
         (None, Some(name), None) => Ok(Injection::Query {
             name: name.to_owned(),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use fnox_core::lease::is_fresh;
 use fnox_core::{Clock, Credential, Host, LeaseName, SecretName, SecretString, VaultName};
+use fnox_gateway::injection::aws::AwsKeys;
 use fnox_gateway::proxy::{Credentials, Lent};
 use fnox_gateway::rule::{CredentialRef, Rule};
 use fnox_gateway::{Reason, Refusal};
@@ -104,6 +105,26 @@ impl Credentials for Values {
             }
         };
         value.map(Lent::from)
+    }
+
+    async fn aws_keys(&self, rule: &Rule, _: &Host) -> Result<AwsKeys, Refusal> {
+        let missing = |what: &str| {
+            let message = format!("the lease makes no {what}, and the rule signs with it");
+            Refusal::new(Reason::Credential, message).by_rule(&rule.name)
+        };
+        let CredentialRef::Lease { name, .. } = &rule.credential else {
+            let remedy = "Name a lease of AWS keys in the rule: `lease = \"…\"`.";
+            return Err(missing("AWS keys").with_remedy(remedy));
+        };
+        let credential = self.lease(name).await?;
+        let variable = |name: &str| credential.variable(name).cloned();
+        Ok(AwsKeys {
+            access_key_id: variable("AWS_ACCESS_KEY_ID")
+                .ok_or_else(|| missing("AWS_ACCESS_KEY_ID"))?,
+            secret_access_key: variable("AWS_SECRET_ACCESS_KEY")
+                .ok_or_else(|| missing("AWS_SECRET_ACCESS_KEY"))?,
+            session_token: variable("AWS_SESSION_TOKEN"),
+        })
     }
 }
 

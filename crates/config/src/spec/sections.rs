@@ -309,8 +309,8 @@ pub static PROXY_RULE: Section = Section {
         Field::optional("port", Kind::Count, "The port (default 443)."),
         Field::optional(
             "inject",
-            Kind::Choice(&["swap", "set"]),
-            "`swap`: the credential takes the placeholder's place (default). `set`: it goes into every request.",
+            Kind::Text,
+            "`swap`: the credential takes the placeholder's place (default). `set`: it goes into every request. Or another place than a header: `cookie:NAME`, `path`, `json:/POINTER`, `form:NAME`, `aws-sigv4`, `aws-sigv4:SERVICE/REGION` (the request is signed anew with a lease's AWS keys).",
         ),
         Field::optional(
             "username",

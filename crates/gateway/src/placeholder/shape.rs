@@ -115,7 +115,7 @@ impl Shape {
     }
 
     /// A random text of this shape, with at least 80 bits of randomness.
-    pub(super) fn random<R: CryptoRng + ?Sized>(&self, rng: &mut R) -> String {
+    pub fn random<R: CryptoRng + ?Sized>(&self, rng: &mut R) -> String {
         match &self.0 {
             Form::Token {
                 prefix,

@@ -10,7 +10,8 @@ use http::HeaderMap;
 use super::ClientPassword;
 use super::ending::Ended;
 use super::reflected::Carried;
-use crate::refusal::Refusal;
+use crate::injection::aws::AwsKeys;
+use crate::refusal::{Reason, Refusal};
 use crate::rule::Rule;
 
 /// Tells clients apart.
@@ -63,6 +64,15 @@ pub trait Credentials: Send + Sync + fmt::Debug {
     /// [`Reason::Credential`](crate::Reason::Credential), [`Reason::Exhausted`](crate::Reason::Exhausted) or
     /// [`Reason::Approval`](crate::Reason::Approval). It never names a value.
     async fn value(&self, rule: &Rule, host: &Host) -> Result<Lent, Refusal>;
+
+    /// The keys with which `rule` signs a request to `host`.
+    ///
+    /// # Errors
+    /// As [`Self::value`].
+    async fn aws_keys(&self, rule: &Rule, _: &Host) -> Result<AwsKeys, Refusal> {
+        let message = "this credential has no AWS keys to sign with";
+        Err(Refusal::new(Reason::Credential, message).by_rule(&rule.name))
+    }
 }
 
 /// A value for one request.

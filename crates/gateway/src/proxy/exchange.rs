@@ -1,11 +1,14 @@
 //! One request: read once, decided about, given its credentials, sent, and answered.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{CONNECTION, TRANSFER_ENCODING, UPGRADE};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
 use super::connection::Afterwards;
@@ -25,6 +28,12 @@ const OF_ONE_HOP: [HeaderName; 5] = [
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
 ];
+
+/// Most bytes of a refused request's body that are read.
+const SWALLOWED: usize = 64 * 1024;
+
+/// For how long they are waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Answers a request, with the destination's answer or with a refusal, and says so.
 pub(super) async fn answer(
@@ -51,10 +60,10 @@ pub(super) async fn answer(
 }
 
 /// Answers a request with a refusal that was there before it, and says so.
-pub(super) fn refuse(
+pub(super) async fn refuse(
     shared: &Shared,
     client: &Client,
-    request: &Request<Incoming>,
+    request: Request<Incoming>,
     bound: &Bound,
     refusal: &Refusal,
 ) -> Response<Body> {
@@ -66,7 +75,15 @@ pub(super) fn refuse(
         rules: &[],
         outcome: Err(refusal),
     });
-    refused::answer(refusal, refused::wants_json(request.headers()))
+    let answer = refused::answer(refusal, refused::wants_json(request.headers()));
+    swallow(request.into_body()).await;
+    answer
+}
+
+/// Reads the rest of a small body: some clients do not look at an answer that comes before they have sent all of it.
+async fn swallow(body: Incoming) {
+    let rest = http_body_util::Limited::new(body, SWALLOWED).collect();
+    let _ = tokio::time::timeout(PATIENCE, rest).await;
 }
 
 async fn pass(
@@ -79,6 +96,32 @@ async fn pass(
 ) -> Result<Response<Body>, Refusal> {
     let upgrade = hyper::upgrade::on(&mut request);
     let (parts, body) = request.into_parts();
+    let mut body = Some(body);
+    let outcome = pass_on(
+        shared,
+        client,
+        (parts, &mut body, upgrade),
+        bound,
+        afterwards,
+        used,
+    );
+    let outcome = outcome.await;
+    if outcome.is_err()
+        && let Some(body) = body
+    {
+        swallow(body).await;
+    }
+    outcome
+}
+
+async fn pass_on(
+    shared: &Arc<Shared>,
+    client: &Client,
+    (parts, body, upgrade): (Parts, &mut Option<Incoming>, OnUpgrade),
+    bound: &Bound,
+    afterwards: &Afterwards,
+    used: &mut Vec<String>,
+) -> Result<Response<Body>, Refusal> {
     let mut canonical = CanonicalRequest::parse(parts, bound)?;
     let permit = shared.policy.decide(&canonical)?;
     if let Some(rule) = permit.approval() {

@@ -11,7 +11,7 @@ use super::ending::Ended;
 use super::uses::Taken;
 use super::{Client, Shared};
 use crate::body::{Body, BrokenOff, Limited, Watched, full, incoming, read_whole};
-use crate::injection::{self, Planned};
+use crate::injection::{self, Planned, aws};
 use crate::placeholder::Placeholders;
 use crate::policy::Permit;
 use crate::reflection::accept_scannable;
@@ -22,13 +22,8 @@ use crate::rule::Rule;
 /// Most bytes of a body that a credential may go into: it is read whole.
 const READ_WHOLE: u64 = 1024 * 1024;
 
-/// A request's body.
-enum Content {
-    /// As it arrives.
-    Stream(Incoming),
-    /// All of it.
-    Whole(Zeroizing<Vec<u8>>),
-}
+/// The same where the whole body is signed: what the largest AWS request of a service other than S3 has.
+const SIGN_WHOLE: u64 = 16 * 1024 * 1024;
 
 /// What is left to do with a request whose credentials are in.
 pub(super) struct Filled {
@@ -45,7 +40,7 @@ pub(super) async fn fill(
     shared: &Shared,
     client: &Client,
     request: &mut CanonicalRequest,
-    body: Incoming,
+    body: &mut Option<Incoming>,
     permit: &Permit<'_>,
     used: &mut Vec<String>,
 ) -> Result<Filled, Refusal> {
@@ -54,18 +49,33 @@ pub(super) async fn fill(
     let (in_body, in_head): (Vec<_>, Vec<_>) = planned
         .into_iter()
         .partition(|one| one.rule().injection.is_in_body());
-    let content = if in_body.is_empty() {
-        Content::Stream(body)
-    } else {
-        let limit = permit.body_limit().unwrap_or(READ_WHOLE).min(READ_WHOLE);
-        Content::Whole(read_whole(body, limit).await?)
+    let (signatures, in_head): (Vec<_>, Vec<_>) = in_head
+        .into_iter()
+        .partition(|one| one.rule().injection.is_signature());
+    let is_signed = !signatures.is_empty() && aws::signs_body(request);
+    let most = match (is_signed, in_body.is_empty()) {
+        (true, _) => Some(SIGN_WHOLE),
+        (false, false) => Some(READ_WHOLE),
+        (false, true) => None,
+    };
+    let mut content = match (most, body.take_if(|_| most.is_some())) {
+        (Some(most), Some(body)) => {
+            let limit = permit.body_limit().unwrap_or(most).min(most);
+            Some(read_whole(body, limit).await?)
+        }
+        _ => None,
     };
     let in_body: Vec<Planned<'_>> = in_body
         .into_iter()
-        .filter(|one| content.holds(one))
+        .filter(|one| holds(content.as_deref(), one))
         .collect();
     // A request without a credential spends no use of a rule, but counts where the rule is all that lets it out.
-    let mut spent: Vec<&Rule> = in_head.iter().chain(&in_body).map(Planned::rule).collect();
+    let mut spent: Vec<&Rule> = in_head
+        .iter()
+        .chain(&in_body)
+        .chain(&signatures)
+        .map(Planned::rule)
+        .collect();
     if spent.is_empty() {
         spent = permit.rules().to_vec();
     }
@@ -78,26 +88,32 @@ pub(super) async fn fill(
         ends.extend(lent.ended);
         used.push(one.rule().name.clone());
     }
-    let body = match content {
-        Content::Stream(body) => incoming(body),
-        Content::Whole(mut whole) => {
-            for one in &in_body {
-                let lent = client.credentials.value(one.rule(), request.host()).await?;
-                note(client, one, &lent.value);
-                if let Some(changed) = injection::inject_into_body(&whole, one, &lent.value)? {
-                    whole = changed;
-                    used.push(one.rule().name.clone());
-                }
-                ends.extend(lent.ended);
-            }
-            request.set_body_length(u64::try_from(whole.len()).unwrap_or(u64::MAX));
-            full(Bytes::from_owner(whole))
-        }
-    };
-    if !used.is_empty() {
+    if let Some(whole) = &mut content
+        && !in_body.is_empty()
+    {
+        fill_body(client, request, whole, &in_body, (used, &mut ends)).await?;
+    }
+    if !used.is_empty() || !signatures.is_empty() {
         accept_scannable(request.headers_mut());
     }
+    // Last: a signature is over everything else.
+    for one in &signatures {
+        sign(
+            shared,
+            client,
+            request,
+            one,
+            content.as_deref().map(Vec::as_slice),
+        )
+        .await?;
+        used.push(one.rule().name.clone());
+    }
     injection::check_none_left(request, &placeholders)?;
+    let body = match (content, body.take()) {
+        (Some(whole), _) => full(Bytes::from_owner(whole)),
+        (None, Some(body)) => incoming(body),
+        (None, None) => full(""),
+    };
     let broken_off = BrokenOff::default();
     Ok(Filled {
         taken,
@@ -107,6 +123,48 @@ pub(super) async fn fill(
     })
 }
 
+async fn fill_body(
+    client: &Client,
+    request: &mut CanonicalRequest,
+    whole: &mut Zeroizing<Vec<u8>>,
+    planned: &[Planned<'_>],
+    (used, ends): (&mut Vec<String>, &mut Vec<Ended>),
+) -> Result<(), Refusal> {
+    for one in planned {
+        let lent = client.credentials.value(one.rule(), request.host()).await?;
+        note(client, one, &lent.value);
+        if let Some(changed) = injection::inject_into_body(whole, one, &lent.value)? {
+            *whole = changed;
+            used.push(one.rule().name.clone());
+        }
+        ends.extend(lent.ended);
+    }
+    request.set_body_length(u64::try_from(whole.len()).unwrap_or(u64::MAX));
+    Ok(())
+}
+
+/// Signs a request to AWS anew.
+async fn sign(
+    shared: &Shared,
+    client: &Client,
+    request: &mut CanonicalRequest,
+    planned: &Planned<'_>,
+    body: Option<&[u8]>,
+) -> Result<(), Refusal> {
+    let keys = client
+        .credentials
+        .aws_keys(planned.rule(), request.host())
+        .await?;
+    note(client, planned, &keys.access_key_id);
+    let credential = &planned.rule().credential;
+    let secrets = [Some(&keys.secret_access_key), keys.session_token.as_ref()];
+    for secret in secrets.into_iter().flatten() {
+        client.carried.note(credential, secret, "[redacted]");
+    }
+    aws::sign_anew(request, planned, &keys, body, shared.authority.clock())?;
+    Ok(())
+}
+
 /// Before it leaves, so that it is known when it comes back.
 fn note(client: &Client, planned: &Planned<'_>, value: &SecretString) {
     let placeholder = planned.placeholder().map_or("[redacted]", |it| it.text());
@@ -114,12 +172,11 @@ fn note(client: &Client, planned: &Planned<'_>, value: &SecretString) {
     client.carried.note(credential, value, placeholder);
 }
 
-impl Content {
-    fn holds(&self, planned: &Planned<'_>) -> bool {
-        match (self, planned.placeholder()) {
-            (Self::Whole(whole), Some(it)) => memmem::find(whole, it.text().as_bytes()).is_some(),
-            _ => false,
-        }
+/// Whether the body has the placeholder.
+fn holds(whole: Option<&Vec<u8>>, planned: &Planned<'_>) -> bool {
+    match (whole, planned.placeholder()) {
+        (Some(whole), Some(it)) => memmem::find(whole, it.text().as_bytes()).is_some(),
+        _ => false,
     }
 }
 

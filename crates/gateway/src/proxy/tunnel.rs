@@ -64,7 +64,9 @@ pub(super) async fn serve(
         let (afterwards, refusal) = (afterwards.clone(), refusal.clone());
         async move {
             let answer = match refusal {
-                Some(refusal) => exchange::refuse(&shared, &client, &request, &bound, &refusal),
+                Some(refusal) => {
+                    exchange::refuse(&shared, &client, request, &bound, &refusal).await
+                }
                 None => exchange::answer(&shared, &client, request, &bound, &afterwards).await,
             };
             Ok::<_, Infallible>(answer)

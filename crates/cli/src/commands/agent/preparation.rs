@@ -84,8 +84,14 @@ pub(super) fn placeholders(
                 let lease = config.lease(name.as_str())?;
                 let produced = manager.produced(lease)?;
                 let variable = variable.as_ref().map(ToString::to_string);
-                let usual = the_variable(rule, variable, &produced)?;
-                (shape_of(lease), None, Some(usual))
+                if policy.injection.is_signature() {
+                    variables.extend(for_aws(lease));
+                    let shape = Shape::token("AKIA", 16);
+                    (shape, None, Some("AWS_ACCESS_KEY_ID".to_owned()))
+                } else {
+                    let usual = the_variable(rule, variable, &produced)?;
+                    (shape_of(lease), None, Some(usual))
+                }
             }
         };
         let placeholder = match &policy.placeholder {
@@ -118,6 +124,21 @@ pub(super) fn placeholders(
         variables,
         given,
     })
+}
+
+/// What AWS tools need beside the placeholder of a key in order to sign: any secret, and the lease's region.
+fn for_aws(lease: &LeaseConfig) -> Vec<(String, SecretString)> {
+    let secret = Shape::token("", 40).random(&mut rand::rng());
+    let mut variables = vec![(
+        "AWS_SECRET_ACCESS_KEY".to_owned(),
+        SecretString::from(secret),
+    )];
+    if let Some(region) = lease.fields.text("region") {
+        for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
+            variables.push((name.to_owned(), SecretString::from(region)));
+        }
+    }
+    variables
 }
 
 /// Which variable of a lease a rule means.
