@@ -1,6 +1,6 @@
 //! Where in a request a credential goes, and how it gets there.
 //!
-//! [`plan`] says, before any credential is asked for, which rules put one in and finds every placeholder that
+//! [`plan()`] says, before any credential is asked for, which rules put one in and finds every placeholder that
 //! stands where it may not. [`inject`] puts one credential into its place; [`inject_into_body`] does for those in a
 //! body ([`Injection::is_in_body`]), and [`aws::sign_anew`], after all others, for signatures
 //! ([`Injection::is_signature`]). Then [`check_none_left`] looks once more at what will be sent: a placeholder that
@@ -100,7 +100,7 @@ impl Injection {
         !matches!(self, Self::Path) && !self.is_signature() && !self.is_in_body()
     }
 
-    /// Whether it is in the body, which [`plan`] and [`inject`] do not see: [`inject_into_body`] does.
+    /// Whether it is in the body, which [`plan()`] and [`inject`] do not see: [`inject_into_body`] does.
     #[must_use]
     pub fn is_in_body(&self) -> bool {
         matches!(self, Self::Json { .. } | Self::Form { .. })
@@ -172,7 +172,7 @@ impl Injection {
 /// # Errors
 /// [`Reason::Credential`] if the value cannot stand there, without a word of it; [`Reason::Ambiguous`] if the
 /// client sent the same field twice, or in two spellings; [`Reason::Placeholder`] if the placeholder is not
-/// where [`plan`] found it. Then the request must not be sent.
+/// where [`plan()`] found it. Then the request must not be sent.
 pub fn inject(
     request: &mut CanonicalRequest,
     planned: &Planned<'_>,

@@ -21,8 +21,8 @@ pub trait Clients: Send + Sync + fmt::Debug {
     /// tunnel.
     ///
     /// # Errors
-    /// [`Reason::Unauthenticated`](crate::Reason::Unauthenticated), or
-    /// [`Reason::Credential`](crate::Reason::Credential) if nobody can say.
+    /// [`Reason::Unauthenticated`], or
+    /// [`Reason::Credential`] if nobody can say.
     async fn identify(&self, headers: &HeaderMap) -> Result<Arc<Client>, Refusal>;
 }
 
@@ -61,8 +61,8 @@ pub trait Credentials: Send + Sync + fmt::Debug {
     /// The value that `rule` puts into a request to `host`, as it is now. Each call is a use.
     ///
     /// # Errors
-    /// [`Reason::Credential`](crate::Reason::Credential), [`Reason::Exhausted`](crate::Reason::Exhausted) or
-    /// [`Reason::Approval`](crate::Reason::Approval). It never names a value.
+    /// [`Reason::Credential`], [`Reason::Exhausted`] or
+    /// [`Reason::Approval`]. It never names a value.
     async fn value(&self, rule: &Rule, host: &Host) -> Result<Lent, Refusal>;
 
     /// The keys with which `rule` signs a request to `host`.
