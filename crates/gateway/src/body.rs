@@ -11,7 +11,8 @@ use hyper::body::{Frame, Incoming, SizeHint};
 
 use zeroize::Zeroizing;
 
-use crate::placeholder::BodyWatch;
+use crate::injection::check_trailers;
+use crate::placeholder::{BodyWatch, Placeholders};
 use crate::refusal::{Reason, Refusal};
 
 /// What breaks off a body.
@@ -64,19 +65,29 @@ impl BrokenOff {
     }
 }
 
-/// A body in which no placeholder may be.
+/// A body in which, and after which, no placeholder may be.
 pub(crate) struct Watched {
     inner: Body,
-    watch: BodyWatch,
+    watch: Option<BodyWatch>,
+    placeholders: Arc<Placeholders>,
     broken_off: BrokenOff,
 }
 
 impl Watched {
-    pub(crate) fn new(inner: Body, watch: BodyWatch, broken_off: BrokenOff) -> Self {
+    pub(crate) fn new(inner: Body, placeholders: Arc<Placeholders>, broken_off: BrokenOff) -> Self {
         Self {
             inner,
-            watch,
+            watch: placeholders.watch(),
+            placeholders,
             broken_off,
+        }
+    }
+
+    fn look(&mut self, frame: &Frame<Bytes>) -> Result<(), Refusal> {
+        match (frame.data_ref(), frame.trailers_ref(), &mut self.watch) {
+            (Some(data), _, Some(watch)) => watch.look(data),
+            (_, Some(trailers), _) => check_trailers(trailers, &self.placeholders),
+            _ => Ok(()),
         }
     }
 }
@@ -91,8 +102,7 @@ impl hyper::body::Body for Watched {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let polled = Pin::new(&mut self.inner).poll_frame(context);
         if let Poll::Ready(Some(Ok(frame))) = &polled
-            && let Some(data) = frame.data_ref()
-            && let Err(refusal) = self.watch.look(data)
+            && let Err(refusal) = self.look(frame)
         {
             return self.broken_off.because(refusal);
         }

@@ -141,16 +141,22 @@ async fn pass_on(
     let method = canonical.method().clone();
     let request = outgoing(canonical, filled.body)?;
     let ends = filled.ends;
+    // Before it is sent: a client that goes away meanwhile gets no use back.
+    let begun = filled.taken.spend();
     let sent = tokio::select! {
         sent = upstream.send(request, is_websocket) => sent,
         refusal = ending::first(&ends) => Err((refusal, false)),
     };
-    if !matches!(sent, Err((_, true))) {
-        filled.taken.spend();
+    if matches!(sent, Err((_, true))) {
+        begun.give_back();
     }
     let broken_off = filled.broken_off;
     let mut response = sent.map_err(|(refusal, _)| broken_off.refusal().unwrap_or(refusal))?;
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS && is_websocket {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS && !is_websocket {
+        let message = "the destination changes the protocol, and nobody asked it to";
+        return Err(Refusal::new(Reason::Upstream, message));
+    }
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let far = hyper::upgrade::on(&mut response);
         afterwards.set(async move {
             if let (Ok(near), Ok(far)) = (upgrade.await, far.await) {

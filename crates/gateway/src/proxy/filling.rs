@@ -1,5 +1,7 @@
 //! Credentials on their way into one request.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use fnox_core::SecretString;
 use http_body_util::BodyExt as _;
@@ -182,15 +184,13 @@ fn holds(whole: Option<&Vec<u8>>, planned: &Planned<'_>) -> bool {
 
 /// A body that breaks off where a placeholder is left in it, or where it is larger than the rules allow.
 fn guarded(
-    placeholders: &Placeholders,
+    placeholders: &Arc<Placeholders>,
     body: Body,
     permit: &Permit<'_>,
     broken_off: &BrokenOff,
 ) -> Body {
-    let body = match placeholders.watch() {
-        Some(watch) => Watched::new(body, watch, broken_off.clone()).boxed_unsync(),
-        None => body,
-    };
+    let watched = Watched::new(body, Arc::clone(placeholders), broken_off.clone());
+    let body = watched.boxed_unsync();
     match permit.body_limit() {
         Some(limit) => Limited::new(body, limit, broken_off.clone()).boxed_unsync(),
         None => body,

@@ -88,9 +88,21 @@ fn quota(rate: Rate) -> Quota {
 pub(super) struct Taken(Vec<Arc<AtomicU32>>);
 
 impl Taken {
-    /// Something of the request may have left.
-    pub(super) fn spend(mut self) {
-        self.0.clear();
+    /// From here on something of the request may leave, whatever becomes of whoever waits for the answer.
+    pub(super) fn spend(mut self) -> Spent {
+        Spent(std::mem::take(&mut self.0))
+    }
+}
+
+/// Uses that are spent.
+#[derive(Debug)]
+#[must_use]
+pub(super) struct Spent(Vec<Arc<AtomicU32>>);
+
+impl Spent {
+    /// Nothing left.
+    pub(super) fn give_back(self) {
+        drop(Taken(self.0));
     }
 }
 
