@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::header::{CONNECTION, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 
@@ -30,18 +30,50 @@ pub(super) async fn answer(
     afterwards: &Afterwards,
 ) -> Response<Body> {
     let wants_json = refused::wants_json(request.headers());
-    let method = request.method().clone();
-    let path = request.uri().path().to_owned();
-    let mut rules = Vec::new();
-    let outcome = pass(shared, request, bound, afterwards, &mut rules).await;
-    shared.observer.exchanged(&Exchange {
-        host: bound.host(),
-        method: &method,
-        path: &path,
-        rules: &rules,
-        outcome: outcome.as_ref().map(Response::status),
-    });
+    let mut untold = Untold {
+        shared,
+        bound,
+        method: request.method().clone(),
+        path: request.uri().path().to_owned(),
+        rules: Vec::new(),
+        is_told: false,
+    };
+    let outcome = pass(shared, request, bound, afterwards, &mut untold.rules).await;
+    untold.tell(outcome.as_ref().map(Response::status));
     outcome.unwrap_or_else(|refusal| refused::answer(&refusal, wants_json))
+}
+
+/// A request of which the observer does not know yet. It is told when this is dropped at the latest: that is when the
+/// client goes away, and credentials may have left by then.
+struct Untold<'a> {
+    shared: &'a Shared,
+    bound: &'a Bound,
+    method: Method,
+    path: String,
+    rules: Vec<String>,
+    is_told: bool,
+}
+
+impl Untold<'_> {
+    fn tell(&mut self, outcome: Result<StatusCode, &Refusal>) {
+        self.is_told = true;
+        self.shared.observer.exchanged(&Exchange {
+            host: self.bound.host(),
+            method: &self.method,
+            path: &self.path,
+            rules: &self.rules,
+            outcome,
+        });
+    }
+}
+
+impl Drop for Untold<'_> {
+    fn drop(&mut self) {
+        if !self.is_told {
+            let message = "the client went away before there was an answer";
+            self.tell(Err(&Refusal::new(Reason::Abandoned, message)));
+        }
+    }
 }
 
 /// Answers a request with a refusal that was there before it, and says so.
@@ -87,9 +119,10 @@ async fn pass(
     };
     let is_websocket = canonical.is_websocket();
     let request = outgoing(canonical, filled.body)?;
+    let begun = filled.taken.begin();
     let sent = upstream.send(request, is_websocket).await;
-    if !matches!(sent, Err((_, true))) {
-        filled.taken.spend();
+    if matches!(sent, Err((_, true))) {
+        begun.give_back();
     }
     let broken_off = filled.broken_off;
     let mut response = sent.map_err(|(refusal, _)| broken_off.refusal().unwrap_or(refusal))?;

@@ -82,15 +82,16 @@ fn quota(rate: Rate) -> Quota {
     }
 }
 
-/// Uses that are given back when this is dropped, unless they were spent.
+/// Uses that are given back when this is dropped, unless their request was begun.
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Taken(Vec<Arc<AtomicU32>>);
 
 impl Taken {
-    /// Something of the request may have left.
-    pub(super) fn spend(mut self) {
-        self.0.clear();
+    /// The request begins to leave. If whoever waits for its answer goes away from now on, its uses are spent: otherwise
+    /// a client could have any number of requests sent, each given up as soon as it is out.
+    pub(super) fn begin(mut self) -> Begun {
+        Begun(std::mem::take(&mut self.0))
     }
 }
 
@@ -99,5 +100,16 @@ impl Drop for Taken {
         for count in &self.0 {
             count.fetch_sub(1, Ordering::AcqRel);
         }
+    }
+}
+
+/// Uses that are spent, unless somebody knows better.
+#[derive(Debug)]
+pub(super) struct Begun(Vec<Arc<AtomicU32>>);
+
+impl Begun {
+    /// Nothing of the request left.
+    pub(super) fn give_back(self) {
+        drop(Taken(self.0));
     }
 }
