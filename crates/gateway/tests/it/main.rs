@@ -19,4 +19,12 @@ mod placeholders;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]
+mod proxy_binding;
+#[cfg(test)]
+mod proxy_methods;
+#[cfg(test)]
+mod proxy_support;
+#[cfg(test)]
+mod proxy_uses;
+#[cfg(test)]
 mod support;
