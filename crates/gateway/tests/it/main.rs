@@ -21,7 +21,13 @@ mod policy;
 #[cfg(test)]
 mod proxy_binding;
 #[cfg(test)]
+mod proxy_framing;
+#[cfg(test)]
+mod proxy_limits;
+#[cfg(test)]
 mod proxy_methods;
+#[cfg(test)]
+mod proxy_streams;
 #[cfg(test)]
 mod proxy_support;
 #[cfg(test)]
