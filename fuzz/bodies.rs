@@ -3,6 +3,7 @@
 //! The targets under `targets/` call these, and so does the ordinary test run with the committed seeds. Nothing
 //! here may panic for any input but by an assertion that found something.
 
+use fnox_core::git_credential as git;
 use fnox_core::{AgentId, Host, HostPattern, VaultName};
 use fnox_server::oidc::jws::Compact;
 use fnox_server::oidc::keys::KeySet;
@@ -17,9 +18,6 @@ use fnox_vault_wire::methods::{
     RenewLease, RequestLease, RevokeAllForAgent, RevokeLease, RevokeLeases, RevokeToken,
     StoreSecret, Subscribe, UpdateSecret, Whoami,
 };
-
-// Whoever includes this file says where the program's own reader of git's words is.
-use super::git;
 
 /// A target's name and what it does.
 pub type Body = (&'static str, fn(&[u8]));
