@@ -187,7 +187,12 @@ class Storing(TeamCase):
         self.admin.delete("NPM_E", headers={"If-Match": '"3"'})
         self.refused("not_found", self.admin.secret, "NPM_E")
         self.refused("not_found", self.admin.delete, "NPM_E")
-        self.assertEqual(self.admin.put("NPM_E", files[0], [RECIPIENT], headers={"If-None-Match": "*"})["version"], 4)
+        # What is signed for another number is not stored.
+        problem = self.refused("version_mismatch", self.admin.put, "NPM_E", files[0], [RECIPIENT], version=1)
+        self.assertEqual(problem["next_version"], 4)
+        self.refused("not_found", self.admin.secret, "NPM_E")
+        new = self.admin.put("NPM_E", files[0], [RECIPIENT], headers={"If-None-Match": "*"}, version=4)
+        self.assertEqual(new["version"], 4)
 
     def test_whoever_may_not_have_the_ciphertext_sees_what_is_there(self):
         job, reader = self.server.job(), self.server.person("rita", "readers")

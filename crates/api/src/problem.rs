@@ -136,6 +136,9 @@ pub struct Problem {
     /// The secret's key that is concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// The number that the next version of the secret gets, if the request named another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_version: Option<u64>,
     /// Names this request in the server's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
@@ -154,6 +157,7 @@ impl Problem {
             field: None,
             claim: None,
             key: None,
+            next_version: None,
             request_id: None,
         }
     }
@@ -183,6 +187,13 @@ impl Problem {
     #[must_use]
     pub fn at_key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
+        self
+    }
+
+    /// Names the number that the next version gets.
+    #[must_use]
+    pub fn with_next_version(mut self, next: u64) -> Self {
+        self.next_version = Some(next);
         self
     }
 

@@ -15,6 +15,10 @@ pub struct PutSecret {
     pub ciphertext: Ciphertext,
     /// The public keys it is encrypted to, as whoever encrypted it says: age files do not tell.
     pub recipients: Vec<String>,
+    /// The number that the age file is made for, since a signature inside covers it. It is stored with this one or not at
+    /// all: otherwise 412, with the right one in `next_version`. Absent: whichever is next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
     /// What it is, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,

@@ -106,6 +106,7 @@ async fn secrets_are_stored_read_and_deleted_under_their_place() {
     let client = client(&server);
     let body = PutSecret {
         ciphertext: age_file(),
+        version: None,
         recipients: vec!["age1x".to_owned()],
         description: None,
         require_approval: None,

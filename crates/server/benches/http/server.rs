@@ -149,6 +149,7 @@ async fn fill(store: &Store) {
                 key: key.to_owned(),
             },
             condition: Condition::Any,
+            version: None,
             ciphertext: fnox_api::Ciphertext::parse(bytes).unwrap(),
             recipients: vec![
                 "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p".to_owned(),

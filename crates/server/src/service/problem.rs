@@ -23,6 +23,9 @@ fn of_refusal(refusal: &Refusal) -> Problem {
             .with_detail("there is no such secret now; leave `If-Match` out to create it"),
         Refusal::Moved { found } => Problem::new(ProblemCode::VersionMismatch)
             .with_detail(format!("its version is {found} now; read it again and decide anew")),
+        Refusal::NotNext { next } => Problem::new(ProblemCode::VersionMismatch)
+            .with_detail(format!("its next version is {next}; make the age file for that one"))
+            .with_next_version(*next),
         Refusal::Replayed => Problem::new(ProblemCode::TokenReplayed)
             .with_detail("ask the CI for a new token: each one opens one session"),
         Refusal::Resurrected { name, .. } => Problem::new(ProblemCode::PolicyDenied)

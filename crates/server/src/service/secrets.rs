@@ -42,6 +42,7 @@ impl Service {
         let entry = about(caller, "secret_stored", &place);
         let new = NewSecret {
             condition,
+            version: body.version,
             recipients: recipients(&body.recipients)?,
             ciphertext: body.ciphertext,
             description,

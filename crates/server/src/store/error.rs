@@ -90,6 +90,12 @@ pub enum Refusal {
         /// The version that it has.
         found: u64,
     },
+    /// The age file is made for another version than the next one.
+    #[error("the next version is {next}")]
+    NotNext {
+        /// The number that the next version gets.
+        next: u64,
+    },
     /// The CI's token was used before.
     #[error("the token was used before")]
     Replayed,

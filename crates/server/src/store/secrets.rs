@@ -15,6 +15,8 @@ pub struct NewSecret {
     pub place: SecretPlace,
     /// What must be there.
     pub condition: Condition,
+    /// The number that the age file is made for. `None`: whichever is next.
+    pub version: Option<u64>,
     /// The age file.
     pub ciphertext: Ciphertext,
     /// As whoever stores it says.
@@ -35,7 +37,7 @@ impl Store {
     /// Stores a version.
     ///
     /// # Errors
-    /// Refused with [`Refusal::Moved`].
+    /// Refused with [`Refusal::Moved`], [`Refusal::NotNext`].
     pub async fn put_secret(
         &self,
         new: NewSecret,
@@ -122,9 +124,13 @@ fn put<'t>(
         if let Some(refusal) = differs(new.condition, counted, is_there) {
             return Ok(Err(refusal));
         }
+        let next = counted + 1;
+        if new.version.is_some_and(|version| version != next) {
+            return Ok(Err(Refusal::NotNext { next }));
+        }
         let record = SecretRecord {
             place: place.clone(),
-            version: counted + 1,
+            version: next,
             recipients: new.recipients.clone(),
             description: new.description.clone().or(description.filter(|_| is_there)),
             require_approval: new.require_approval.unwrap_or(is_there && require_approval),

@@ -239,6 +239,32 @@ async fn versions_are_as_the_caller_expects_or_nothing_happens() {
 }
 
 #[tokio::test]
+async fn an_age_file_is_stored_as_the_version_that_it_is_made_for_or_not_at_all() {
+    let (world, admin) = world().await;
+    let put = async |version: u64| {
+        let mut body = secret();
+        body["version"] = version.into();
+        world.call(&admin, "PUT", PATH, Some(body)).await
+    };
+    let next = async |version: u64| {
+        let answer = put(version).await.must_be(412);
+        answer.must_fail("version_mismatch").json()["next_version"].clone()
+    };
+    for wrong in [0, 2, u64::MAX] {
+        assert_eq!(next(wrong).await, 1);
+    }
+    put(1).await.must_be(201);
+    assert_eq!(next(1).await, 2);
+    world.call(&admin, "DELETE", PATH, None).await.must_be(204);
+    // The number of what is gone is not told to whoever only reads, and nothing is stored under it.
+    let gone = world.call(&admin, "GET", PATH, None).await.must_be(404);
+    assert!(gone.json().get("next_version").is_none());
+    assert_eq!(next(1).await, 2);
+    world.call(&admin, "GET", PATH, None).await.must_be(404);
+    put(2).await.must_be(200);
+}
+
+#[tokio::test]
 async fn queries_with_unknown_or_repeated_parameters_are_refused() {
     let (world, admin) = world().await;
     for query in [

@@ -164,5 +164,25 @@ fn is_conflict(error: &fnox_api::client::ClientError) -> bool {
     error.code() == Some(ProblemCode::VersionMismatch)
 }
 
+/// The number to sign for, if the server refused another one.
+fn next_version(error: &fnox_api::client::ClientError) -> Option<u64> {
+    error.problem()?.next_version
+}
+
+/// What was stored, if it has the number that it was made for. A server that gives it another one made a version that
+/// readers refuse.
+fn as_made(stored: SecretView, version: u64) -> Result<SecretView, TeamFailure> {
+    if stored.version == version {
+        return Ok(stored);
+    }
+    Err(TeamFailure::Value {
+        reason: format!(
+            "it was made as version {version}, and the server stored it as {}",
+            stored.version
+        ),
+        key: stored.key,
+    })
+}
+
 /// How often a change is tried again that somebody else was faster with.
 const TRIES: usize = 5;

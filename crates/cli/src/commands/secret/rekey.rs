@@ -12,7 +12,7 @@ use fnox_core::signed::WriterKey;
 use fnox_core::{ExitStatus, SecretName};
 use fnox_providers::backend::age::Opener;
 
-use super::{Run, TRIES, is_conflict, name};
+use super::{Run, TRIES, as_made, is_conflict, name};
 use crate::app::block_on;
 use crate::error::CliError;
 use crate::team::documents::ServerSecret;
@@ -154,13 +154,17 @@ impl Rekeying<'_> {
             if self.dry_run {
                 return Ok(Outcome::Would);
             }
-            let secret = self.sealed(&present, writer.as_ref())?;
+            let version = present.version + 1;
+            let secret = self.sealed(&present, version, writer.as_ref())?;
             let condition = Condition::Version(present.version);
             match server
                 .put_secret(&place.project, key, &secret, condition)
                 .await
             {
-                Ok(stored) => return Ok(Outcome::Done(Box::new(stored), removed)),
+                Ok(stored) => {
+                    let stored = as_made(stored, version)?;
+                    return Ok(Outcome::Done(Box::new(stored), removed));
+                }
                 Err(error) if is_conflict(&error) => {}
                 Err(error) => return Err(TeamFailure::from(error).into()),
             }
@@ -193,6 +197,7 @@ impl Rekeying<'_> {
     fn sealed(
         &self,
         present: &SecretView,
+        version: u64,
         writer: Option<&WriterKey>,
     ) -> Result<PutSecret, CliError> {
         let Run { app, place, .. } = self.run;
@@ -201,7 +206,7 @@ impl Rekeying<'_> {
             app,
             &value::Sealing {
                 place: place.signed(&present.key),
-                version: present.version + 1,
+                version,
                 writer,
                 recipients: &self.recipients,
             },
@@ -209,6 +214,7 @@ impl Rekeying<'_> {
         )?;
         Ok(PutSecret {
             ciphertext,
+            version: Some(version),
             recipients: self
                 .recipients
                 .iter()

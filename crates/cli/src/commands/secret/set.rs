@@ -9,7 +9,7 @@ use fnox_core::signed::WriterKey;
 use fnox_core::{SecretBytes, SecretName};
 use zeroize::Zeroizing;
 
-use super::{Run, TRIES, is_conflict, name};
+use super::{Run, TRIES, as_made, is_conflict, name, next_version};
 use crate::app::{App, block_on};
 use crate::args::team::SecretSetArgs;
 use crate::error::CliError;
@@ -66,14 +66,15 @@ impl Run<'_> {
 }
 
 impl Setting<'_> {
-    /// The version is part of what is signed, so it must be known before the server gives it out. If somebody else is
-    /// faster, or a deleted secret's numbers go on, it is signed again.
+    /// The version is part of what is signed, so it must be known before the server gives it out, and the server stores
+    /// it as this one or not at all. If somebody else is faster, or a deleted secret's numbers go on, it is signed again.
     async fn store(&self, server: &Server) -> Result<SecretView, CliError> {
-        let mut least = 0;
+        let mut next = None;
         for _ in 0..TRIES {
             let present = self.newest(server).await?;
             let newest = present.as_ref().map_or(0, |present| present.version);
-            let version = newest.max(least) + 1;
+            // What was told a moment ago may be old already.
+            let version = next.filter(|next| *next > newest).unwrap_or(newest + 1);
             let condition = match &present {
                 Some(present) => Condition::Version(present.version),
                 None => Condition::Absent,
@@ -81,11 +82,8 @@ impl Setting<'_> {
             let secret = self.sealed(version, present.as_ref())?;
             let (project, key) = (&self.run.place.project, self.key.as_str());
             match server.put_secret(project, key, &secret, condition).await {
-                Ok(stored) if stored.version == version || self.writer.is_none() => {
-                    return Ok(stored);
-                }
-                Ok(stored) => least = stored.version,
-                Err(error) if is_conflict(&error) || error.code() == Some(ProblemCode::Exists) => {}
+                Ok(stored) => return Ok(as_made(stored, version)?),
+                Err(error) if is_conflict(&error) => next = next_version(&error),
                 Err(error) => return Err(TeamFailure::from(error).into()),
             }
         }
@@ -139,6 +137,7 @@ impl Setting<'_> {
         let description = self.args.description.clone();
         Ok(PutSecret {
             ciphertext,
+            version: Some(version),
             recipients: recipients
                 .iter()
                 .map(|recipient| recipient.as_str().to_owned())

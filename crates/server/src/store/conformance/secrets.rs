@@ -55,7 +55,20 @@ async fn versions_count_on(place: &dyn Place) {
     assert_eq!(answer(delete(Condition::Any).await), Err(Refusal::Missing));
     assert_eq!(store.secret(secret_place("A"), false).await.unwrap(), None);
     assert_eq!(store.versions(secret_place("A")).await.unwrap(), []);
-    let again = world.put("A", "four").await;
+    // Whoever takes a deleted secret for one that never was, or for the one that it was, stores nothing.
+    let mut again = new_secret("A", "four");
+    for (condition, version) in [
+        (Condition::Absent, 1),
+        (Condition::Any, 3),
+        (Condition::Any, 5),
+    ] {
+        (again.condition, again.version) = (condition, Some(version));
+        let refused = answer(store.put_secret(again.clone(), entry("put")).await);
+        assert_eq!(refused, Err(Refusal::NotNext { next: 4 }));
+        assert_eq!(store.versions(secret_place("A")).await.unwrap(), []);
+    }
+    (again.condition, again.version) = (Condition::Absent, Some(4));
+    let again = store.put_secret(again, entry("put")).await.unwrap();
     assert_eq!((again.version, again.description), (4, None));
     assert!(!again.require_approval);
 }

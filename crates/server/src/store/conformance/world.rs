@@ -212,6 +212,7 @@ pub fn new_secret(key: &str, content: &str) -> NewSecret {
     NewSecret {
         place: secret_place(key),
         condition: Condition::Any,
+        version: None,
         ciphertext: Ciphertext::stored(content.as_bytes().to_vec()),
         recipients: vec!["age1example".to_owned()],
         description: None,
