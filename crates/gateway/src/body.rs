@@ -8,11 +8,10 @@ use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Frame, Incoming, SizeHint};
-
 use zeroize::Zeroizing;
 
 use crate::injection::check_trailers;
-use crate::placeholder::{BodyWatch, Placeholders};
+use crate::placeholder::Placeholders;
 use crate::refusal::{Reason, Refusal};
 
 /// What breaks off a body.
@@ -65,34 +64,57 @@ impl BrokenOff {
     }
 }
 
-/// A body in which, and after which, no placeholder may be.
-pub(crate) struct Watched {
+/// A body that breaks off where a piece of it does not pass, so that the other end does not take it for whole.
+struct Checked<C> {
     inner: Body,
-    watch: Option<BodyWatch>,
-    placeholders: Arc<Placeholders>,
+    check: C,
     broken_off: BrokenOff,
 }
 
-impl Watched {
-    pub(crate) fn new(inner: Body, placeholders: Arc<Placeholders>, broken_off: BrokenOff) -> Self {
-        Self {
-            inner,
-            watch: placeholders.watch(),
-            placeholders,
-            broken_off,
-        }
-    }
-
-    fn look(&mut self, frame: &Frame<Bytes>) -> Result<(), Refusal> {
-        match (frame.data_ref(), frame.trailers_ref(), &mut self.watch) {
+/// A body in which, and after which, no placeholder may be.
+pub(crate) fn watched(
+    inner: Body,
+    placeholders: &Arc<Placeholders>,
+    broken_off: BrokenOff,
+) -> Body {
+    let placeholders = Arc::clone(placeholders);
+    let mut watch = placeholders.watch();
+    let check =
+        move |frame: &Frame<Bytes>| match (frame.data_ref(), frame.trailers_ref(), &mut watch) {
             (Some(data), _, Some(watch)) => watch.look(data),
-            (_, Some(trailers), _) => check_trailers(trailers, &self.placeholders),
+            (_, Some(trailers), _) => check_trailers(trailers, &placeholders),
             _ => Ok(()),
-        }
-    }
+        };
+    let checked = Checked {
+        inner,
+        check,
+        broken_off,
+    };
+    checked.boxed_unsync()
 }
 
-impl hyper::body::Body for Watched {
+/// At most `left` bytes of `inner`.
+pub(crate) fn limited(inner: Body, mut left: u64, broken_off: BrokenOff) -> Body {
+    let check = move |frame: &Frame<Bytes>| {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        let length = u64::try_from(length).unwrap_or(u64::MAX);
+        left = left
+            .checked_sub(length)
+            .ok_or_else(|| Refusal::new(Reason::TooLarge, "the request's body is too large"))?;
+        Ok(())
+    };
+    let checked = Checked {
+        inner,
+        check,
+        broken_off,
+    };
+    checked.boxed_unsync()
+}
+
+impl<C> hyper::body::Body for Checked<C>
+where
+    C: FnMut(&Frame<Bytes>) -> Result<(), Refusal> + Unpin,
+{
     type Data = Bytes;
     type Error = BodyError;
 
@@ -102,58 +124,9 @@ impl hyper::body::Body for Watched {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let polled = Pin::new(&mut self.inner).poll_frame(context);
         if let Poll::Ready(Some(Ok(frame))) = &polled
-            && let Err(refusal) = self.look(frame)
+            && let Err(refusal) = (self.check)(frame)
         {
             return self.broken_off.because(refusal);
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
-}
-
-/// A body that breaks off where it is larger than allowed, so that the other end does not take it for whole.
-pub(crate) struct Limited {
-    inner: Body,
-    left: u64,
-    broken_off: BrokenOff,
-}
-
-impl Limited {
-    /// At most `limit` bytes of `inner`.
-    pub(crate) fn new(inner: Body, limit: u64, broken_off: BrokenOff) -> Self {
-        Self {
-            inner,
-            left: limit,
-            broken_off,
-        }
-    }
-}
-
-impl hyper::body::Body for Limited {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let polled = Pin::new(&mut self.inner).poll_frame(context);
-        if let Poll::Ready(Some(Ok(frame))) = &polled
-            && let Some(data) = frame.data_ref()
-        {
-            let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
-            let Some(left) = self.left.checked_sub(length) else {
-                let refusal = Refusal::new(Reason::TooLarge, "the request's body is too large");
-                return self.broken_off.because(refusal);
-            };
-            self.left = left;
         }
         polled
     }

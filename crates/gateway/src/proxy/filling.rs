@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fnox_core::SecretString;
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use memchr::memmem;
 use zeroize::Zeroizing;
@@ -12,7 +11,7 @@ use zeroize::Zeroizing;
 use super::ending::Ended;
 use super::uses::Taken;
 use super::{Client, Shared};
-use crate::body::{Body, BrokenOff, Limited, Watched, full, incoming, read_whole};
+use crate::body::{Body, BrokenOff, full, incoming, limited, read_whole, watched};
 use crate::injection::{self, Planned, aws};
 use crate::placeholder::Placeholders;
 use crate::policy::Permit;
@@ -189,10 +188,9 @@ fn guarded(
     permit: &Permit<'_>,
     broken_off: &BrokenOff,
 ) -> Body {
-    let watched = Watched::new(body, Arc::clone(placeholders), broken_off.clone());
-    let body = watched.boxed_unsync();
+    let body = watched(body, placeholders, broken_off.clone());
     match permit.body_limit() {
-        Some(limit) => Limited::new(body, limit, broken_off.clone()).boxed_unsync(),
+        Some(limit) => limited(body, limit, broken_off.clone()),
         None => body,
     }
 }
