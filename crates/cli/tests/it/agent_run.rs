@@ -126,6 +126,23 @@ fn a_value_that_comes_back_is_a_placeholder_again() {
 }
 
 #[test]
+fn a_websocket_begins_with_the_credential_and_its_answer_shows_none() {
+    let project = Project::new("");
+    let text = project.prints(
+        "curl -sS -i -N --http1.1 --max-time 2 -H 'Connection: Upgrade' -H 'Upgrade: websocket' \
+         -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==' \
+         -H \"Authorization: Bearer $TOKEN\" $URL/upgrade || true",
+    );
+    assert!(text.starts_with("HTTP/1.1 200"), "the tunnel: {text}");
+    assert!(text.contains("HTTP/1.1 101"), "{text}");
+    assert!(text.contains("x-reflected: Bearer ghp_"), "{text}");
+    assert!(!text.contains(VALUE), "{text}");
+    let received = project.upstream.received();
+    let expected = format!("Bearer {VALUE}");
+    assert_eq!(received[0].header("authorization"), Some(expected.as_str()));
+}
+
+#[test]
 fn a_rate_is_kept() {
     let project = Project::new("rate = \"2/h\"");
     let text = project.prints(

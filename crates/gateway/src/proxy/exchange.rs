@@ -152,12 +152,14 @@ async fn pass_on(
     }
     let broken_off = filled.broken_off;
     let mut response = sent.map_err(|(refusal, _)| broken_off.refusal().unwrap_or(refusal))?;
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS && !is_websocket {
+    let is_switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if is_switched && !is_websocket {
         let message = "the destination changes the protocol, and nobody asked it to";
         return Err(Refusal::new(Reason::Upstream, message));
     }
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+    if is_switched {
         let far = hyper::upgrade::on(&mut response);
+        let ends = ends.clone();
         afterwards.set(async move {
             if let (Ok(near), Ok(far)) = (upgrade.await, far.await) {
                 let (mut near, mut far) = (TokioIo::new(near), TokioIo::new(far));
@@ -168,10 +170,11 @@ async fn pass_on(
                 }
             }
         });
-        return Ok(response.map(incoming));
     }
     let (mut parts, body) = response.into_parts();
-    strip(&mut parts.headers);
+    if !is_switched {
+        strip(&mut parts.headers);
+    }
     let scrub = ResponseScrub::start(&client.carried.table(), &method, &mut parts, shared.scan)?;
     let body = if scrub.passes() {
         incoming(body)

@@ -7,7 +7,7 @@
 //! - `/drip/N` a line, and the next one each tenth of a second, N times, unbuffered;
 //! - `/redirect?to=URL` 302 to that place;
 //! - `/status/N` that status;
-//! - `/upgrade` 101, and then everything that it is sent;
+//! - `/upgrade` 101 with the value of `authorization` in a header, and then everything that it is sent;
 //! - everything else: what it was asked, as JSON.
 
 mod answers;

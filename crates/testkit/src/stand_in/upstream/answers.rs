@@ -8,7 +8,9 @@ use futures_util::stream;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
-use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, LOCATION, UPGRADE};
+use hyper::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, LOCATION, UPGRADE,
+};
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::json;
@@ -74,12 +76,12 @@ pub(super) async fn answer(state: &State, mut request: Request<Incoming>) -> Res
                     let _ = tokio::io::copy(&mut read, &mut write).await;
                 }
             });
-            Response::builder()
-                .status(StatusCode::SWITCHING_PROTOCOLS)
-                .header(CONNECTION, "Upgrade")
-                .header(UPGRADE, "websocket")
-                .body(full(""))
-                .expect("an answer")
+            let mut response = reflect(&parts.headers).map(|_| full(""));
+            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+            let headers = response.headers_mut();
+            headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            response
         }
         _ => Response::new(full(echo)),
     }
