@@ -142,6 +142,10 @@ fn rule(
     let name = format!("{number}: {credential} -> {domain}");
     let mut rule = Rule::new(name, hosts, credential.clone());
     rule.injection = injection(fields)?;
+    if rule.injection.is_signature() && matches!(credential, CredentialRef::Secret(_)) {
+        let reason = "signs with AWS keys, which a `lease` makes; a secret has none";
+        return Err(fields.invalid("inject", reason));
+    }
     if fields.text("inject") == Some("set") {
         if !rule.injection.can_be_set() {
             return Err(fields.invalid("inject", "cannot be `set` in this place"));

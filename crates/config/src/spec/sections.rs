@@ -336,7 +336,7 @@ pub static PROXY_RULE: Section = Section {
         Field::optional(
             "approve",
             Kind::Choice(&["never", "ask"]),
-            "`ask`: a person must agree to each request.",
+            "`ask`: a person must agree to each request. Nobody can be asked yet, so such requests are refused.",
         ),
         Field::optional("body_limit", Kind::Count, "Most bytes of a request's body."),
     ],

@@ -19,7 +19,12 @@ use crate::exec::plan::EnvironmentPlan;
 use crate::exec::{self, Invocation};
 
 pub(super) fn run(app: &App, args: &BridgeArgs) -> Result<ExitStatus, CliError> {
-    let listener = TcpListener::bind(("127.0.0.1", args.port)).map_err(CliError::Output)?;
+    let listener = TcpListener::bind(("127.0.0.1", args.port)).map_err(|error| {
+        let port = args.port;
+        CliError::failed(format!(
+            "the sandbox gets no port {port} of 127.0.0.1: {error}"
+        ))
+    })?;
     let socket = args.socket.clone();
     thread::spawn(move || accept(&listener, &socket));
     exec::run(Invocation {

@@ -91,12 +91,18 @@ impl Session {
             .map_err(CliError::Output)?;
         let (listener, port) = if is_sandboxed {
             let _inside = runtime.enter();
-            let listener = UnixListener::bind(&files.socket).map_err(CliError::Output)?;
+            let listener = UnixListener::bind(&files.socket).map_err(|source| CliError::File {
+                action: "listen on",
+                path: files.socket.clone(),
+                source,
+            })?;
             (listener.into(), SANDBOXED_PORT)
         } else {
             let listener = runtime
                 .block_on(TcpListener::bind(("127.0.0.1", 0)))
-                .map_err(CliError::Output)?;
+                .map_err(|error| {
+                    failed(format!("the gateway gets no port of 127.0.0.1: {error}"))
+                })?;
             let port = listener.local_addr().map_err(CliError::Output)?.port();
             (listener.into(), port)
         };
