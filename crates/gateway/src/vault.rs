@@ -28,7 +28,7 @@ use crate::rule::CredentialRef;
 /// How many agents' connections to the vault are kept.
 const AGENTS: usize = 4096;
 
-/// A variable in which programs look for a credential, and the credential's placeholder if it is a fixed one.
+/// A variable in which programs look for a credential.
 #[derive(Debug, Clone)]
 pub struct Variable {
     /// Its name.

@@ -113,7 +113,8 @@ impl Trust {
     }
 }
 
-/// Destinations that are judged alike. Connections are shared by the requests of one identity and of nobody else.
+/// Destinations that are judged alike. All clients of a gateway share its connections: a credential is in each request that
+/// carries one, never in a connection.
 #[derive(Clone)]
 pub(crate) struct Upstream {
     any: Client<Connector, Body>,
