@@ -208,6 +208,16 @@ fn rules_are_shown() {
 }
 
 #[test]
+fn a_secret_cannot_sign_for_aws() {
+    let project = Project::new("inject = \"aws-sigv4\"");
+    let text = support::fails(&project.sandbox, 3, &["agent", "run", "--", "true"]);
+    assert!(
+        text.contains("`inject`") && text.contains("`lease`"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_project_without_rules_is_told_how_to_write_one() {
     let sandbox = support::sandbox();
     sandbox.write("fnox.toml", "[secrets]\nA = { default = \"a\" }\n");
