@@ -46,3 +46,25 @@ python_environment() {
     --requirement "scripts/requirements/$1.txt" </dev/null
   touch "$folder/complete"
 }
+
+# node_modules NAME: where the packages of scripts/requirements/NAME/package-lock.json are. A change of them makes a
+# new folder.
+node_modules() {
+  local digest
+  digest=$(sha256sum "scripts/requirements/$1/package-lock.json" | cut -c1-16)
+  echo "$tools/$1-$digest/node_modules"
+}
+
+# node_packages NAME: installs them unless they are there. Fails if Node.js 20 or npm is not.
+node_packages() {
+  local folder
+  command -v npm >/dev/null && node --eval 'process.exitCode = parseInt(process.versions.node) < 20 ? 1 : 0' 2>/dev/null || return 1
+  folder=$(dirname "$(node_modules "$1")")
+  [ ! -e "$folder/complete" ] || return 0
+  echo "==> installing the packages of Node.js for $1"
+  rm -rf "$folder"
+  mkdir -p "$folder"
+  cp "scripts/requirements/$1/package.json" "scripts/requirements/$1/package-lock.json" "$folder"
+  npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund --silent </dev/null
+  touch "$folder/complete"
+}

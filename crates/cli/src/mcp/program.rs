@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,7 +61,11 @@ impl Launcher {
         command: Vec<String>,
         abandoned: impl Future<Output = ()>,
     ) -> Result<(String, bool), CliError> {
-        let _place = self.places.acquire().await;
+        let mut abandoned = pin!(abandoned);
+        let _place = tokio::select! {
+            place = self.places.acquire() => place,
+            () = &mut abandoned => return Ok(("[cancelled: the program did not run]".to_owned(), false)),
+        };
         let mut line = self.before.clone();
         line.extend(command.into_iter().map(OsString::from));
         let captured = captured::run(

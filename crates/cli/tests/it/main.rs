@@ -81,6 +81,8 @@ mod lifecycle;
 #[cfg(test)]
 mod mcp;
 #[cfg(test)]
+mod mcp_clients;
+#[cfg(test)]
 mod mcp_support;
 #[cfg(test)]
 mod modernization;

@@ -201,7 +201,7 @@ fn streams_are_kept_apart_and_the_exit_code_is_told() {
     // stdin is empty, and not the channel of messages.
     assert_eq!(run(&mut client, "cat; printf x").0, "x\n[exit code: 0]");
     // What it leaves running is not waited for.
-    assert_eq!(run(&mut client, "sleep 600 & echo $!").0.lines().count(), 2);
+    assert_eq!(run(&mut client, "sleep 30 & echo $!").0.lines().count(), 2);
     let (text, is_error) = client.tool("exec", &command(&["no-such-program"]));
     assert!(is_error && text.contains("it was not found"), "{text}");
     for arguments in [
