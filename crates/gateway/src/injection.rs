@@ -73,6 +73,8 @@ pub enum Injection {
     /// The signature of AWS, Version 4, which [`aws::sign_anew`] makes for what the scope allows. The placeholder is
     /// the access key with which the client signed.
     AwsSigV4(AwsScope),
+    /// The certificate and the key, both in PEM, that TLS with the destination presents. Every request gets it.
+    ClientCertificate,
 }
 
 /// What was done.
@@ -110,6 +112,12 @@ impl Injection {
     #[must_use]
     pub fn is_signature(&self) -> bool {
         matches!(self, Self::AwsSigV4(_))
+    }
+
+    /// Whether it is part of the connection and no part of the request.
+    #[must_use]
+    pub fn is_of_connection(&self) -> bool {
+        matches!(self, Self::ClientCertificate)
     }
 
     /// Whether a placeholder may stand at `place` of `request`.
@@ -163,6 +171,7 @@ impl Injection {
             Self::AwsSigV4(scope) => {
                 format!("the access key of an AWS signature{}", scope.describe())
             }
+            Self::ClientCertificate => "the client's certificate".to_owned(),
         }
     }
 }
@@ -200,9 +209,10 @@ pub fn inject(
         Injection::Cookie { name } => {
             cookie::inject(request, rule, name, swapped.map(|(text, _)| text), value)?
         }
-        Injection::Json { .. } | Injection::Form { .. } | Injection::AwsSigV4(_) => {
-            return Err(moved(rule));
-        }
+        Injection::Json { .. }
+        | Injection::Form { .. }
+        | Injection::AwsSigV4(_)
+        | Injection::ClientCertificate => return Err(moved(rule)),
     };
     Ok(Injected {
         credential: rule.credential.clone(),
@@ -276,6 +286,7 @@ fn swap_once(rule: &Rule, text: &str, placeholder: &str, value: &str) -> Result<
 impl Rule {
     /// Whether the rule puts its credential into every request.
     fn is_set(&self) -> bool {
-        self.mode == Mode::Set && self.injection.can_be_set()
+        let is_wanted = self.mode == Mode::Set || self.injection.is_of_connection();
+        is_wanted && self.injection.can_be_set()
     }
 }

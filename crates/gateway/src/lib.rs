@@ -14,6 +14,7 @@ pub mod reflection;
 pub mod refusal;
 pub mod request;
 pub mod rule;
+pub mod socks;
 pub mod vault;
 
 pub use refusal::{Reason, Refusal};

@@ -16,26 +16,25 @@ mod refused;
 mod session;
 mod tunnel;
 mod upstream;
+mod upstreams;
 mod uses;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fnox_core::{AgentId, Host};
+use fnox_core::{AgentId, Host, SecretString};
 use http::{Method, StatusCode};
 use tokio::task::JoinSet;
 
 pub use self::client::{Client, Clients, Credentials, Lent, OneClient};
-pub(crate) use self::client_password::password_of;
 pub use self::client_password::{ClientPassword, USER};
+use self::connection::Entrance;
 pub use self::ending::{Ended, Ender};
 pub use self::listener::Listener;
 pub use self::upstream::Trust;
-use self::upstream::Upstream;
+use self::upstreams::Upstreams;
 use self::uses::Uses;
 use crate::authority::Authority;
 use crate::destination::Dialer;
@@ -112,8 +111,7 @@ struct Shared {
     scan: ScanPolicy,
     connections: usize,
     uses: Uses,
-    /// By the `ca_file` of rules.
-    upstreams: HashMap<Option<PathBuf>, Upstream>,
+    upstreams: Upstreams,
 }
 
 impl fmt::Debug for Shared {
@@ -128,21 +126,9 @@ impl Gateway {
     /// # Errors
     /// If a rule's `ca_file` cannot be read; the error names it.
     pub fn new(options: Options) -> io::Result<Self> {
-        let mut upstreams = HashMap::new();
-        let files = options.policy.rules.iter().map(|rule| rule.ca_file.clone());
-        for file in files.chain([None]) {
-            if upstreams.contains_key(&file) {
-                continue;
-            }
-            let trust = match &file {
-                None => options.trust.clone(),
-                Some(path) => options.trust.with_file(path).map_err(|error| {
-                    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-                })?,
-            };
-            let upstream = Upstream::new(&options.dialer, &trust).map_err(io::Error::other)?;
-            upstreams.insert(file, upstream);
-        }
+        let files = options.policy.rules.iter();
+        let files = files.filter_map(|rule| rule.ca_file.clone());
+        let upstreams = Upstreams::new(options.dialer, options.trust, files)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 uses: Uses::of(&options.policy),
@@ -166,14 +152,26 @@ impl Gateway {
 
     /// Serves clients until the future is dropped, and all of their connections with it.
     pub async fn serve(&self, listener: impl Into<Listener>) {
-        let listener = listener.into();
+        self.serve_all(listener.into(), None).await;
+    }
+
+    /// The same for a listener that one agent's programs alone can reach: who presents no password there presents this
+    /// one. Programs need not know of the gateway then; a jail can lead their connections to it.
+    pub async fn serve_for(&self, listener: impl Into<Listener>, password: SecretString) {
+        self.serve_all(listener.into(), Some(password)).await;
+    }
+
+    async fn serve_all(&self, listener: Listener, password: Option<SecretString>) {
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
                 accepted = listener.accept(), if connections.len() < self.shared.connections => match accepted {
                     Ok(stream) => {
-                        let shared = Arc::clone(&self.shared);
-                        connections.spawn(connection::serve(shared, stream));
+                        let entrance = Entrance {
+                            shared: Arc::clone(&self.shared),
+                            password: password.clone(),
+                        };
+                        connections.spawn(connection::serve(entrance, stream));
                     }
                     Err(error) => {
                         tracing::debug!("the gateway cannot take a connection: {error}");

@@ -14,14 +14,13 @@ use async_trait::async_trait;
 use fnox_core::{AgentId, Clock, SecretString};
 use fnox_vault_wire::methods::{LeaseEvent, Role, Whoami};
 use fnox_vault_wire::{Client as Vault, ClientError, ClientOptions, Code, Connector};
-use http::HeaderMap;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
 use self::leases::{Leases, Live};
 use crate::placeholder::{PlaceholderBook, Shape};
 use crate::policy::Policy;
-use crate::proxy::{Client, Clients, password_of};
+use crate::proxy::{Client, Clients};
 use crate::refusal::{Reason, Refusal};
 use crate::rule::CredentialRef;
 
@@ -95,7 +94,7 @@ impl VaultClients {
             while let Some(event) = events.next().await {
                 hear(&hearing, &event);
             }
-            hearing.end_all();
+            hearing.doubt_all();
         });
         Ok(Self {
             connector,
@@ -170,9 +169,9 @@ impl VaultClients {
 
 #[async_trait]
 impl Clients for VaultClients {
-    async fn identify(&self, headers: &HeaderMap) -> Result<Arc<Client>, Refusal> {
-        let token = password_of(headers)
-            .ok_or_else(|| unauthenticated("the gateway needs the agent's vault token"))?;
+    async fn identify(&self, password: Option<SecretString>) -> Result<Arc<Client>, Refusal> {
+        let token =
+            password.ok_or_else(|| unauthenticated("the gateway needs the agent's vault token"))?;
         let digest: [u8; 32] = Sha256::digest(token.expose_secret().as_bytes()).into();
         let known = {
             let known = self.known.lock().await;
@@ -219,7 +218,7 @@ fn hear(live: &Live, event: &LeaseEvent) {
         LeaseEvent::LeaseExpired { lease_id, .. } => live.expired(*lease_id),
         LeaseEvent::LeaseRenewed { .. } => {}
         // What was missed may have been an end.
-        LeaseEvent::Lagged { .. } => live.end_all(),
+        LeaseEvent::Lagged { .. } => live.doubt_all(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The gateway on the command line: its rules in `fnox.toml`, its values, and the program that uses it.
 
 pub mod documents;
+mod doors;
 pub(crate) mod environment;
 pub(crate) mod observer;
 pub(crate) mod rules;

@@ -9,7 +9,9 @@ use fnox_gateway::destination::AddressPolicy;
 use fnox_gateway::injection::{HeaderFormat, Injection};
 use fnox_gateway::policy::{Egress, Policy};
 use fnox_gateway::reflection::{ScanPolicy, Unscannable};
-use fnox_gateway::rule::{Approve, CredentialRef, Hosts, Mode, PathGlob, Rule};
+use fnox_gateway::rule::{
+    Approve, Condition, ConditionPlace, CredentialRef, Hosts, Mode, PathGlob, Rule, Wildcard,
+};
 use http::{HeaderName, Method};
 
 use crate::error::CliError;
@@ -166,6 +168,7 @@ fn rule(
             PathGlob::parse(text).map_err(|error| fields.invalid("paths", error.to_string()))?;
         rule.paths.push(glob);
     }
+    rule.conditions = conditions(fields)?;
     rule.placeholder = fields.text("placeholder").map(str::to_owned);
     rule.ca_file = fields.path("ca_file", home);
     rule.body_limit = fields.count("body_limit");
@@ -192,6 +195,27 @@ fn rule(
         fields: fields.clone(),
     };
     Ok((rule, own))
+}
+
+fn conditions(fields: &Fields) -> Result<Vec<Condition>, ConfigError> {
+    let mut conditions = Vec::new();
+    for (name, value) in fields.map("when_query").into_iter().flatten() {
+        conditions.push(Condition {
+            place: ConditionPlace::Query(name.clone()),
+            value: Wildcard::new(value),
+        });
+    }
+    for (name, value) in fields.map("when_headers").into_iter().flatten() {
+        let name = HeaderName::try_from(name).map_err(|_| {
+            let name = name.escape_debug();
+            fields.invalid("when_headers", format!("has `{name}`, which is no header"))
+        })?;
+        conditions.push(Condition {
+            place: ConditionPlace::Header(name),
+            value: Wildcard::new(value),
+        });
+    }
+    Ok(conditions)
 }
 
 /// What is used; of a secret also the project's name.

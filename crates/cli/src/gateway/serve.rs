@@ -14,9 +14,9 @@ use fnox_gateway::proxy::{Gateway, Options, Trust};
 use fnox_gateway::rule::CredentialRef;
 use fnox_gateway::vault::{VaultClients, VaultClientsError};
 use fnox_vault_wire::Connector;
-use fnox_vault_wire::transport::{Listener, TcpListener, UnixListener, UnixOptions};
 use tokio::task::JoinSet;
 
+use super::doors::{Door, Opening};
 use super::observer::Teller;
 use super::rules::{self, Proxy};
 use super::spec::GATEWAY;
@@ -92,66 +92,12 @@ impl Settings {
         Some(resolve_path(text, folder, app.folders.home()))
     }
 
-    /// Opens the doors. Sockets are private to the user unless told otherwise; ports are on loopback.
-    async fn doors(&self, app: &App) -> Result<Vec<Listener>, CliError> {
-        let mut doors = Vec::new();
-        let failed =
-            |error: fnox_vault_wire::transport::ListenError| CliError::failed(error.to_string());
-        let addresses = self.fields.list("listen");
-        for text in addresses {
-            let address = text.parse().map_err(|_| {
-                let reason = format!(
-                    "has `{}`, which is no address and port",
-                    text.escape_debug()
-                );
-                self.fields.invalid("listen", reason)
-            })?;
-            doors.push(TcpListener::bind(address).await.map_err(failed)?.into());
+    fn opening<'a>(&'a self, app: &'a App) -> Opening<'a> {
+        Opening {
+            folders: &app.folders,
+            folder: self.path.parent().unwrap_or(Path::new("/")),
         }
-        if let Some(port) = self.fields.count("vsock") {
-            let port = u32::try_from(port)
-                .map_err(|_| self.fields.invalid("vsock", "is no vsock port"))?;
-            doors.push(vsock(port)?);
-        }
-        let socket = self.path_of(app, "socket");
-        let socket = match socket {
-            None if doors.is_empty() => Some(app.folders.runtime.join("gateway.sock")),
-            socket => socket,
-        };
-        if let Some(path) = socket {
-            let mut options = UnixOptions::default();
-            if let Some(text) = self.fields.text("socket_mode") {
-                options.mode = u32::from_str_radix(text, 8)
-                    .ok()
-                    .filter(|mode| *mode <= 0o777)
-                    .ok_or_else(|| self.fields.invalid("socket_mode", "is no mode in octal"))?;
-            }
-            if path.starts_with(&app.folders.runtime) {
-                fnox_config::trust::create_private_folder(&app.folders.runtime).map_err(
-                    |source| CliError::File {
-                        action: "make",
-                        path: app.folders.runtime.clone(),
-                        source,
-                    },
-                )?;
-            }
-            doors.push(UnixListener::bind(&path, &options).map_err(failed)?.into());
-        }
-        Ok(doors)
     }
-}
-
-#[cfg(target_os = "linux")]
-fn vsock(port: u32) -> Result<Listener, CliError> {
-    let listener = fnox_vault_wire::transport::VsockListener::bind(port);
-    Ok(listener
-        .map_err(|error| CliError::failed(error.to_string()))?
-        .into())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn vsock(_port: u32) -> Result<Listener, CliError> {
-    Err(CliError::usage("vsock exists on Linux only"))
 }
 
 /// What a rule uses: a secret by its name in the vault.
@@ -173,7 +119,7 @@ fn secret(rule: &Fields) -> Result<(CredentialRef, Option<fnox_core::SecretName>
 /// Serves until a signal ends it.
 pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError> {
     let mut signals = Signals::receive()?;
-    let doors = settings.doors(app).await?;
+    let doors = settings.opening(app).doors(&settings.fields).await?;
     let certificate_file = settings.path_of(app, "certificate_file");
     let Settings {
         proxy,
@@ -218,10 +164,20 @@ pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError>
         })?;
     }
     let mut serving = JoinSet::new();
-    for door in doors {
-        app.printer.note(&format!("The gateway serves on {door}"));
+    for Door {
+        listener,
+        name,
+        token,
+    } in doors
+    {
+        app.printer.note(&format!("The gateway serves on {name}"));
         let gateway = gateway.clone();
-        serving.spawn(async move { gateway.serve(door).await });
+        serving.spawn(async move {
+            match token {
+                Some(token) => gateway.serve_for(listener, token).await,
+                None => gateway.serve(listener).await,
+            }
+        });
     }
     while !matches!(signals.next().await, Asked::End) {}
     serving.shutdown().await;

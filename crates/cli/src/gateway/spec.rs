@@ -28,6 +28,11 @@ pub static GATEWAY: Section = Section {
         ),
         key("vsock", Kind::Count, "A vsock port for guests."),
         key(
+            "guests",
+            Kind::Tables(&GUEST),
+            "Doors behind which there is one agent only, such as a virtual machine.",
+        ),
+        key(
             "vault",
             Kind::Text,
             "The vault: a socket, or `tcp:ADDRESS:PORT`, `vsock:CID:PORT`. Default: as `fnox vault` finds it.",
@@ -72,5 +77,35 @@ pub static GATEWAY: Section = Section {
             Kind::TextList,
             "Private addresses that may be reached.",
         ),
+    ],
+};
+
+/// A door of one agent.
+static GUEST: Section = Section {
+    heading: "[[guests]]",
+    doc: "A door behind which there is one agent only. Whoever comes through it needs no password, so programs need not know of the gateway: a jail can lead their TLS connections to it, and the name in their handshakes says where they go.",
+    fields: &[
+        Field::required(
+            "token_file",
+            Kind::Path,
+            "The agent's token, which stays on the host.",
+        ),
+        key(
+            "socket",
+            Kind::Path,
+            "A Unix socket. Of Firecracker and cloud-hypervisor: their vsock socket, `_` and the guest's port.",
+        ),
+        key(
+            "socket_mode",
+            Kind::Text,
+            "Its mode in octal. Default: `\"0600\"`.",
+        ),
+        key(
+            "listen",
+            Kind::Text,
+            "Or a loopback address. Every user of the machine can reach it, and is the agent there.",
+        ),
+        key("vsock", Kind::Count, "Or a vsock port, with `cid`."),
+        key("cid", Kind::Count, "The guest's context id."),
     ],
 };

@@ -45,10 +45,12 @@ impl World {
             gateway_token.to_str().unwrap(),
         ]);
         let port = free_port();
+        let guest = vault.token_for("coder-guest");
         let text = format!(
             "listen = [\"127.0.0.1:{port}\"]\ntoken_file = \"gateway.token\"\ncertificate_file = \"gateway.pem\"\n\
              allow_private = [\"127.0.0.1:{up}\"]\n\
-             [[rules]]\nsecret = \"api-token\"\ndomain = \"localhost\"\nport = {up}\nca_file = \"{}\"\nenv = \"API_TOKEN\"\n",
+             [[rules]]\nsecret = \"api-token\"\ndomain = \"localhost\"\nport = {up}\nca_file = \"{}\"\nenv = \"API_TOKEN\"\n\
+             [[guests]]\nsocket = \"guest.sock\"\ntoken_file = \"{guest}\"\n",
             authority.display(),
             up = upstream.port()
         );
@@ -288,6 +290,86 @@ fn a_vault_that_comes_back_is_used_again() {
     until("the vault is used again", Duration::from_secs(30), || {
         world.session_is_there() && world.call(&world.placeholder()).contains(expected)
     });
+}
+
+/// One connection through the gateway: a request, a pause until the file named by the third argument is there, and
+/// then requests until one passes. It prints whether that was over the same connection.
+const KEPT: &str = r#"
+import base64, http.client, os, ssl, sys, time
+port, upstream, file, ca, user, placeholder = sys.argv[1:7]
+proxy = "Basic " + base64.b64encode(user.encode()).decode()
+connection = http.client.HTTPSConnection("127.0.0.1", int(port), context=ssl.create_default_context(cafile=ca))
+connection.set_tunnel("localhost", int(upstream), {"Proxy-Authorization": proxy})
+def request():
+    connection.request("GET", "/kept", headers={"Authorization": "Bearer " + placeholder})
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status, connection.sock.getsockname()
+first, before = request()
+assert first == 200, first
+open(file + ".begun", "w").close()
+while not os.path.exists(file):
+    time.sleep(0.05)
+for _ in range(300):
+    status, after = request()
+    if status == 200:
+        break
+    time.sleep(0.1)
+print(status, "same" if before == after else "other")
+"#;
+
+#[test]
+fn a_kept_connection_goes_on_when_the_vault_comes_back() {
+    let mut world = World::new("");
+    let placeholder = world.placeholder();
+    let folder = world.vault.sandbox.config_folder();
+    let file = folder.join("back");
+    let (port, upstream) = (world.port.to_string(), world.upstream.port().to_string());
+    let user = format!("agent:{}", world.token);
+    let certificate = folder.join("gateway.pem");
+    let arguments = [
+        "-c",
+        KEPT,
+        &port,
+        &upstream,
+        file.to_str().unwrap(),
+        certificate.to_str().unwrap(),
+        &user,
+        &placeholder,
+    ];
+    let client = world
+        .vault
+        .sandbox
+        .run_program("python3", arguments)
+        .start();
+    until("the first request", Duration::from_secs(30), || {
+        folder.join("back.begun").exists()
+    });
+    world.vault.kill();
+    world.vault.start();
+    std::fs::write(&file, "").unwrap();
+    assert_eq!(client.finish().succeeds().stdout, "200 same\n");
+}
+
+#[test]
+fn behind_the_door_of_one_agent_nobody_needs_a_token() {
+    let world = World::new("");
+    let socket = world.vault.sandbox.config_folder().join("guest.sock");
+    // As a jail does it: the client knows of no proxy, and its connection arrives here.
+    let led = |url: &str| {
+        let arguments = ["-sS", "--unix-socket", socket.to_str().unwrap(), url];
+        let run = world.curl_as("", &arguments).env("HTTPS_PROXY", "");
+        run.env("http_proxy", "").finish().succeeds().stdout
+    };
+    let expected = "no rule reaches `localhost:443`";
+    let text = led("https://localhost/a");
+    assert!(text.contains(expected), "{text}");
+    // Those who know of it are the same agent.
+    let proxy = format!("socks5h://localhost{}", socket.display());
+    let session = "https://gateway.fnox.invalid/session";
+    let run = world.curl_as("", &["-sS", "--proxy", &proxy, session]);
+    let text = run.finish().succeeds().stdout;
+    assert_eq!(support::json(&text)["agent"], "coder-guest", "{text}");
 }
 
 impl World {

@@ -13,6 +13,8 @@ mod agent_sandbox;
 #[cfg(test)]
 mod agent_support;
 #[cfg(test)]
+mod agent_ways;
+#[cfg(test)]
 mod aws;
 #[cfg(test)]
 mod canary;

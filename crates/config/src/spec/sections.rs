@@ -302,6 +302,16 @@ pub static PROXY_RULE: Section = Section {
             "Allowed paths as globs; all if left out.",
         ),
         Field::optional(
+            "when_query",
+            Kind::TextMap,
+            "Query parameters that must be there once with these values, where `*` stands for anything: `{ ref = \"main\" }`.",
+        ),
+        Field::optional(
+            "when_headers",
+            Kind::TextMap,
+            "The same for headers: `{ x-api-version = \"2022-*\" }`.",
+        ),
+        Field::optional(
             "placeholder",
             Kind::Text,
             "The placeholder's text (default: random, and shaped like the value).",
@@ -310,7 +320,7 @@ pub static PROXY_RULE: Section = Section {
         Field::optional(
             "inject",
             Kind::Text,
-            "`swap`: the credential takes the placeholder's place (default). `set`: it goes into every request. Or another place than a header: `cookie:NAME`, `path`, `json:/POINTER`, `form:NAME`, `aws-sigv4`, `aws-sigv4:SERVICE/REGION` (the request is signed anew with a lease's AWS keys).",
+            "`swap`: the credential takes the placeholder's place (default). `set`: it goes into every request. Or another place than a header: `cookie:NAME`, `path`, `json:/POINTER`, `form:NAME`, `aws-sigv4`, `aws-sigv4:SERVICE/REGION` (the request is signed anew with a lease's AWS keys), `client-certificate` (the value is a certificate and its key in PEM, which TLS presents).",
         ),
         Field::optional(
             "username",

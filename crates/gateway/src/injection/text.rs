@@ -20,13 +20,13 @@ pub struct InvalidInjection {
 }
 
 const HELP: &str = "write `bearer`, `header:NAME`, `header:NAME:FORMAT` with `{}` for the credential, `basic`, \
-    `basic:USER`, `query:NAME`, `path`, `cookie:NAME`, `json:/POINTER`, `form:NAME`, `aws-sigv4` or \
-    `aws-sigv4:SERVICE/REGION`";
+    `basic:USER`, `query:NAME`, `path`, `cookie:NAME`, `json:/POINTER`, `form:NAME`, `aws-sigv4`, \
+    `aws-sigv4:SERVICE/REGION` or `client-certificate`";
 
 impl Injection {
     /// Reads `bearer`, `header:x-api-key`, `header:authorization:token {}`, `basic:robot`, `query:key`, `path`,
     /// `cookie:session`, `json:/auth/token`, `form:token`, `aws-sigv4`,
-    /// `aws-sigv4:s3/eu-central-1`.
+    /// `aws-sigv4:s3/eu-central-1`, `client-certificate`.
     ///
     /// ```
     /// # use fnox_gateway::injection::Injection;
@@ -80,6 +80,7 @@ impl Injection {
             ("aws-sigv4", Some(scope)) => AwsScope::parse(scope)
                 .map(Self::AwsSigV4)
                 .map_err(|_| fail("has no scope")),
+            ("client-certificate", None) => Ok(Self::ClientCertificate),
             _ => Err(fail("is no injection")),
         }
     }
@@ -137,6 +138,7 @@ impl fmt::Display for Injection {
             Self::Form { name } => write!(formatter, "form:{name}"),
             Self::AwsSigV4(scope) if scope.is_any() => formatter.write_str("aws-sigv4"),
             Self::AwsSigV4(scope) => write!(formatter, "aws-sigv4:{scope}"),
+            Self::ClientCertificate => formatter.write_str("client-certificate"),
         }
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use fnox_core::{AgentId, Host, SecretString};
-use http::HeaderMap;
 
 use super::ClientPassword;
 use super::ending::Ended;
@@ -17,13 +16,12 @@ use crate::rule::Rule;
 /// Tells clients apart.
 #[async_trait]
 pub trait Clients: Send + Sync + fmt::Debug {
-    /// Who sends a request with these fields. It is asked once for each CONNECT and for each request outside of a
-    /// tunnel.
+    /// Who presents this password, or none. It is asked once for each tunnel and for each request outside of one.
     ///
     /// # Errors
     /// [`Reason::Unauthenticated`], or
     /// [`Reason::Credential`] if nobody can say.
-    async fn identify(&self, headers: &HeaderMap) -> Result<Arc<Client>, Refusal>;
+    async fn identify(&self, password: Option<SecretString>) -> Result<Arc<Client>, Refusal>;
 }
 
 /// A client that is known.
@@ -111,9 +109,9 @@ impl OneClient {
 
 #[async_trait]
 impl Clients for OneClient {
-    async fn identify(&self, headers: &HeaderMap) -> Result<Arc<Client>, Refusal> {
+    async fn identify(&self, presented: Option<SecretString>) -> Result<Arc<Client>, Refusal> {
         if let Some(password) = &self.password {
-            password.check(headers)?;
+            password.check(presented.as_ref())?;
         }
         Ok(Arc::clone(&self.client))
     }

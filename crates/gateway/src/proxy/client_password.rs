@@ -5,8 +5,8 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fnox_core::SecretString;
-use http::HeaderMap;
 use http::header::PROXY_AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
@@ -37,17 +37,16 @@ impl ClientPassword {
         self.password.expose_secret()
     }
 
-    /// Whether a request has it. Duplicates of the header are refused: nobody says which one counts.
+    /// Whether a client has presented it.
     ///
     /// # Errors
     /// [`Reason::Unauthenticated`]
-    pub fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        if !headers.contains_key(PROXY_AUTHORIZATION) {
+    pub fn check(&self, presented: Option<&SecretString>) -> Result<(), Refusal> {
+        let Some(presented) = presented else {
             return Err(refused("the gateway needs its password"));
-        }
-        let given = password_of(headers).unwrap_or_else(|| SecretString::from(""));
-        let given = given.expose_secret().as_bytes();
-        if bool::from(given.ct_eq(self.password.expose_secret().as_bytes())) {
+        };
+        let presented = presented.expose_secret().as_bytes();
+        if bool::from(presented.ct_eq(self.password.expose_secret().as_bytes())) {
             Ok(())
         } else {
             Err(refused("the gateway does not know this password"))
@@ -55,12 +54,25 @@ impl ClientPassword {
     }
 }
 
-/// The password that a request presents, if it presents one and one only.
-pub(crate) fn password_of(headers: &HeaderMap) -> Option<SecretString> {
+/// The password that a request presents, if it presents any.
+///
+/// # Errors
+/// [`Reason::Unauthenticated`] for a field that is there twice, where nobody says which one counts, or that cannot be read.
+pub(super) fn password_of(headers: &HeaderMap) -> Result<Option<SecretString>, Refusal> {
     let mut given = headers.get_all(PROXY_AUTHORIZATION).iter();
-    let (Some(header), None) = (given.next(), given.next()) else {
-        return None;
-    };
+    match (given.next(), given.next()) {
+        (None, _) => Ok(None),
+        (Some(header), None) => match basic_password(header) {
+            Some(password) => Ok(Some(password)),
+            None => Err(refused(
+                "`Proxy-Authorization` is no user name and password (Basic)",
+            )),
+        },
+        (Some(_), Some(_)) => Err(refused("`Proxy-Authorization` is there twice")),
+    }
+}
+
+fn basic_password(header: &HeaderValue) -> Option<SecretString> {
     let (scheme, encoded) = header.to_str().ok()?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
@@ -84,8 +96,6 @@ fn refused(message: &str) -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn headers(values: &[&str]) -> HeaderMap {
@@ -103,7 +113,8 @@ mod tests {
             "Basic {}",
             STANDARD.encode(format!("anybody:{}", password.expose_secret()))
         );
-        assert!(password.check(&headers(&[&right])).is_ok());
+        let check = |given: &[&str]| password.check(password_of(&headers(given))?.as_ref());
+        assert_eq!(check(&[&right]), Ok(()));
         let other = ClientPassword::random(&mut rand::rng());
         let wrong = format!(
             "Basic {}",
@@ -121,7 +132,7 @@ mod tests {
             &[right.as_str(), right.as_str()],
             &[wrong.as_str(), right.as_str()],
         ] {
-            let refusal = password.check(&headers(given)).unwrap_err();
+            let refusal = check(given).unwrap_err();
             assert_eq!(refusal.reason, Reason::Unauthenticated, "{given:?}");
             assert!(!refusal.to_string().contains(password.expose_secret()));
         }

@@ -1,4 +1,7 @@
 //! A client's connection, up to the point where it is bound to a destination.
+//!
+//! Its first byte says how that is done: by SOCKS, by the name in a TLS handshake that was led here without the client's
+//! knowledge, or by HTTP.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -6,18 +9,20 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use fnox_core::Host;
+use fnox_core::{Host, SecretString};
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, BufReader};
 
+use super::client_password::password_of;
 use super::{Client, Shared, exchange, refused, session, tunnel};
 use crate::body::{Body, full};
 use crate::refusal::{Reason, Refusal};
 use crate::request::{Bound, Scheme, Via};
+use crate::socks::{self, Choice, Reply, SocksError};
 
 /// How long a client may take for the head of a request.
 const HEAD: Duration = Duration::from_secs(30);
@@ -55,15 +60,49 @@ pub(super) fn http1() -> http1::Builder {
     builder
 }
 
+/// A gateway as one of its listeners leads to it.
+#[derive(Clone)]
+pub(super) struct Entrance {
+    pub(super) shared: Arc<Shared>,
+    /// What is presented for those who present none.
+    pub(super) password: Option<SecretString>,
+}
+
+impl Entrance {
+    async fn identify(&self, password: Option<SecretString>) -> Result<Arc<Client>, Refusal> {
+        let password = password.or_else(|| self.password.clone());
+        self.shared.clients.identify(password).await
+    }
+}
+
 /// Serves a client until it goes away.
-pub(super) async fn serve<S>(shared: Arc<Shared>, stream: S)
+pub(super) async fn serve<S>(entrance: Entrance, stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut stream = BufReader::new(stream);
+    match first_byte(&mut stream).await {
+        Some(socks::VERSION) => by_socks(&entrance, stream).await,
+        Some(tunnel::HANDSHAKE_RECORD) => by_name(&entrance, stream).await,
+        Some(_) => by_http(&entrance, stream).await,
+        None => {}
+    }
+}
+
+/// The byte that comes next, which stays to be read. Whoever sends none for too long gets none.
+pub(super) async fn first_byte<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> Option<u8> {
+    let filled = tokio::time::timeout(HEAD, stream.fill_buf()).await;
+    filled.ok()?.ok()?.first().copied()
+}
+
+async fn by_http<S>(entrance: &Entrance, stream: S)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let afterwards = Afterwards::default();
     let service = service_fn(|request| {
-        let (shared, afterwards) = (Arc::clone(&shared), afterwards.clone());
-        async move { Ok::<_, Infallible>(answer(&shared, request, &afterwards).await) }
+        let (entrance, afterwards) = (entrance.clone(), afterwards.clone());
+        async move { Ok::<_, Infallible>(answer(&entrance, request, &afterwards).await) }
     });
     let connection = http1()
         .serve_connection(TokioIo::new(stream), service)
@@ -74,15 +113,82 @@ where
     afterwards.run().await;
 }
 
+/// Binds the connection to what SOCKS names.
+async fn by_socks<S>(entrance: &Entrance, mut stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let negotiated = tokio::time::timeout(HEAD, negotiate(entrance, &mut stream)).await;
+    match negotiated {
+        Ok(Ok((client, host))) => {
+            let shared = &entrance.shared;
+            let refusal = shared.policy.admits(&host).err();
+            tunnel::serve(shared, &client, stream, (host, Via::Socks), refusal).await;
+        }
+        Ok(Err(error)) => tracing::debug!("a client's connection ended: {error}"),
+        Err(_) => tracing::debug!("a client's connection ended: it was too slow"),
+    }
+}
+
+async fn negotiate<S>(
+    entrance: &Entrance,
+    stream: &mut S,
+) -> Result<(Arc<Client>, Host), Box<dyn std::error::Error + Send + Sync>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let methods = socks::greeting(stream).await?;
+    let client = if methods.password {
+        socks::choose(stream, Choice::Password).await?;
+        let password = socks::login(stream).await?;
+        let client = entrance.identify(Some(password)).await;
+        socks::judge(stream, client.is_ok()).await?;
+        client?
+    } else {
+        let client = if methods.none {
+            entrance.identify(None).await
+        } else {
+            Err(Refusal::new(Reason::Unauthenticated, "no common method"))
+        };
+        let choice = client.as_ref().map_or(Choice::Nothing, |_| Choice::None);
+        socks::choose(stream, choice).await?;
+        client?
+    };
+    let host = match socks::destination(stream).await {
+        Ok(host) => host,
+        Err(error @ SocksError::Destination(_)) => {
+            socks::reply(stream, Reply::Failed).await?;
+            return Err(error.into());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    // Whether it may be reached is told inside: SOCKS has no words for why it may not.
+    socks::reply(stream, Reply::Succeeded).await?;
+    Ok((client, host))
+}
+
+/// Binds the connection to the name in its handshake (RFC 6066, section 3): the client believes that it speaks with that
+/// host, and a jail led it here. It can present no password.
+async fn by_name<S>(entrance: &Entrance, stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    match entrance.identify(None).await {
+        Ok(client) => tunnel::serve_named(&entrance.shared, &client, stream).await,
+        Err(refusal) => tracing::debug!("a client speaks TLS at once: {refusal}"),
+    }
+}
+
 async fn answer(
-    shared: &Arc<Shared>,
+    entrance: &Entrance,
     request: Request<Incoming>,
     afterwards: &Afterwards,
 ) -> Response<Body> {
+    let shared = &entrance.shared;
     let wants_json = refused::wants_json(request.headers());
     let outcome = match *request.method() {
-        Method::CONNECT => connect(shared, request, afterwards).await,
-        _ => match absolute(shared, &request).await {
+        Method::CONNECT => connect(entrance, request, afterwards).await,
+        _ => match absolute(entrance, &request).await {
             Ok((client, bound)) if session::is_asked_for(&bound) => {
                 Ok(session::answer(shared, &client, &request))
             }
@@ -97,11 +203,11 @@ async fn answer(
 
 /// Binds the connection to a destination (RFC 9110, section 9.3.6).
 async fn connect(
-    shared: &Arc<Shared>,
+    entrance: &Entrance,
     mut request: Request<Incoming>,
     afterwards: &Afterwards,
 ) -> Result<Response<Body>, Refusal> {
-    let client = shared.clients.identify(request.headers()).await?;
+    let client = entrance.identify(password_of(request.headers())?).await?;
     let authority = request.uri().authority().map(ToString::to_string);
     let host = host(authority.as_deref().unwrap_or_default())?;
     if host.port().is_none() {
@@ -109,12 +215,13 @@ async fn connect(
         return Err(Refusal::new(Reason::Ambiguous, message));
     }
     // Told inside of the tunnel: few clients show what answers CONNECT.
+    let shared = Arc::clone(&entrance.shared);
     let refusal = shared.policy.admits(&host).err();
     let upgrade = hyper::upgrade::on(&mut request);
-    let shared = Arc::clone(shared);
     afterwards.set(async move {
         if let Ok(upgraded) = upgrade.await {
-            tunnel::serve(&shared, &client, TokioIo::new(upgraded), host, refusal).await;
+            let bound_to = (host, Via::Connect);
+            tunnel::serve(&shared, &client, TokioIo::new(upgraded), bound_to, refusal).await;
         }
     });
     Ok(Response::new(full("")))
@@ -122,10 +229,10 @@ async fn connect(
 
 /// The destination of a request in absolute form (RFC 9112, section 3.2.2).
 async fn absolute(
-    shared: &Shared,
+    entrance: &Entrance,
     request: &Request<Incoming>,
 ) -> Result<(Arc<Client>, Bound), Refusal> {
-    let client = shared.clients.identify(request.headers()).await?;
+    let client = entrance.identify(password_of(request.headers())?).await?;
     let uri = request.uri();
     match (uri.scheme_str(), uri.authority()) {
         (Some("http"), Some(authority)) => {

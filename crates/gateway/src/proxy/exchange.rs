@@ -133,10 +133,7 @@ async fn pass_on(
     }
     let filled = filling::fill(shared, client, &mut canonical, body, &permit, used).await?;
     let file = permit.rules().iter().find_map(|rule| rule.ca_file.clone());
-    let Some(upstream) = shared.upstreams.get(&file) else {
-        let message = "the rule's `ca_file` was not read";
-        return Err(Refusal::new(Reason::Upstream, message));
-    };
+    let upstream = shared.upstreams.get(file, filled.identity.as_ref())?;
     let is_websocket = canonical.is_websocket();
     let method = canonical.method().clone();
     let request = outgoing(canonical, filled.body)?;

@@ -9,6 +9,7 @@ use memchr::memmem;
 use zeroize::Zeroizing;
 
 use super::ending::Ended;
+use super::upstreams::ClientIdentity;
 use super::uses::Taken;
 use super::{Client, Shared};
 use crate::body::{Body, BrokenOff, full, incoming, limited, read_whole, watched};
@@ -34,6 +35,8 @@ pub(super) struct Filled {
     pub(super) broken_off: BrokenOff,
     /// The ends of the rights that it was filled by.
     pub(super) ends: Vec<Ended>,
+    /// Whom TLS presents to the destination.
+    pub(super) identity: Option<ClientIdentity>,
 }
 
 /// Puts the credentials into a request, and notes their rules in `used`.
@@ -82,13 +85,7 @@ pub(super) async fn fill(
     }
     let taken = shared.uses.take(&spent)?;
     let mut ends = Vec::new();
-    for one in &in_head {
-        let lent = client.credentials.value(one.rule(), request.host()).await?;
-        note(client, one, &lent.value);
-        injection::inject(request, one, &lent.value)?;
-        ends.extend(lent.ended);
-        used.push(one.rule().name.clone());
-    }
+    let identity = fill_head(client, request, &in_head, (used, &mut ends)).await?;
     if let Some(whole) = &mut content
         && !in_body.is_empty()
     {
@@ -121,7 +118,30 @@ pub(super) async fn fill(
         body: guarded(&placeholders, body, permit, &broken_off),
         broken_off,
         ends,
+        identity,
     })
+}
+
+/// Fills everything but the body. What belongs to the connection is for the caller.
+async fn fill_head(
+    client: &Client,
+    request: &mut CanonicalRequest,
+    planned: &[Planned<'_>],
+    (used, ends): (&mut Vec<String>, &mut Vec<Ended>),
+) -> Result<Option<ClientIdentity>, Refusal> {
+    let mut identity = None;
+    for one in planned {
+        let lent = client.credentials.value(one.rule(), request.host()).await?;
+        note(client, one, &lent.value);
+        if one.rule().injection.is_of_connection() {
+            identity = Some(ClientIdentity::from_pem(one.rule(), &lent.value)?);
+        } else {
+            injection::inject(request, one, &lent.value)?;
+        }
+        ends.extend(lent.ended);
+        used.push(one.rule().name.clone());
+    }
+    Ok(identity)
 }
 
 async fn fill_body(

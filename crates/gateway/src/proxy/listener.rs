@@ -2,7 +2,7 @@
 
 use std::io;
 
-use fnox_vault_wire::transport;
+use fnox_vault_wire::transport::{self, Peer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 
@@ -15,6 +15,8 @@ pub enum Listener {
     Unix(UnixListener),
     /// Any of the vault's transports: vsock too.
     Transport(transport::Listener),
+    /// A vsock port, for the guest of this context id alone.
+    Guest(transport::Listener, u32),
 }
 
 /// A client's connection.
@@ -33,6 +35,12 @@ impl Listener {
             }
             Self::Unix(listener) => Ok(Box::new(listener.accept().await?.0)),
             Self::Transport(listener) => Ok(Box::new(listener.accept().await?.0)),
+            Self::Guest(listener, guest) => loop {
+                match listener.accept().await? {
+                    (stream, Peer::Vsock { cid }) if cid == *guest => return Ok(Box::new(stream)),
+                    (_, peer) => tracing::debug!("{peer:?} is not the guest {guest}"),
+                }
+            },
         }
     }
 }

@@ -1,20 +1,24 @@
-//! A tunnel: TLS with the client in the name of its destination, and requests inside.
+//! A tunnel: TLS with the client in the name of its destination, and requests inside. Without TLS only what goes to this
+//! machine may pass; the others are told so.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fnox_core::Host;
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
-use hyper::upgrade::Upgraded;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::server::Acceptor;
+use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use tokio::time::timeout;
-use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
-use super::connection::{Afterwards, HEAD_BYTES, http1};
-use super::{Client, Shared, exchange};
+use super::connection::{Afterwards, HEAD_BYTES, first_byte, http1};
+use super::{Client, Shared, exchange, session};
+use crate::body::Body;
 use crate::refusal::{Reason, Refusal};
 use crate::request::{Bound, Scheme, Via};
 
@@ -27,69 +31,170 @@ const STREAMS: u32 = 128;
 /// How long a connection may answer no ping.
 const PING: Duration = Duration::from_secs(30);
 
+/// The first byte of a TLS connection: a record of the handshake (RFC 8446, section 5.1).
+pub(super) const HANDSHAKE_RECORD: u8 = 22;
+
 /// Serves the requests of a tunnel to `host` until the client goes away. With a refusal, each of them gets that.
-pub(super) async fn serve(
+pub(super) async fn serve<S>(
     shared: &Arc<Shared>,
     client: &Arc<Client>,
-    stream: TokioIo<Upgraded>,
-    host: Host,
+    stream: S,
+    (host, via): (Host, Via),
     refusal: Option<Refusal>,
-) {
-    let hello = LazyConfigAcceptor::new(Acceptor::default(), stream);
-    let Ok(Ok(start)) = timeout(HANDSHAKE, hello).await else {
-        let problem = "the client spoke no TLS";
-        return shared.observer.broken(&host, problem);
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut stream = BufReader::new(stream);
+    match first_byte(&mut stream).await {
+        Some(HANDSHAKE_RECORD) => {
+            let Some(start) = hello(stream).await else {
+                return shared.observer.broken(&host, "the client spoke no TLS");
+            };
+            let name = start.client_hello().server_name().map(str::to_owned);
+            let (named, misdirected) = bind(&host, name.as_deref());
+            let served = Served {
+                shared: Arc::clone(shared),
+                client: Arc::clone(client),
+                bound: Arc::new(Bound::new(Scheme::Https, host, via)),
+                refusal: misdirected.or(refusal),
+            };
+            served.over_tls(start, &named).await;
+        }
+        Some(_) => {
+            let served = Served {
+                shared: Arc::clone(shared),
+                client: Arc::clone(client),
+                bound: Arc::new(Bound::new(Scheme::Http, host, via)),
+                refusal,
+            };
+            served.over_http1(stream).await;
+        }
+        None => {}
+    }
+}
+
+/// Serves the requests of a client that nobody asked where it goes: its handshake says it.
+pub(super) async fn serve_named<S>(shared: &Arc<Shared>, client: &Arc<Client>, stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Some(start) = hello(stream).await else {
+        return tracing::debug!("a client's handshake did not end");
     };
     let name = start.client_hello().server_name().map(str::to_owned);
-    let (named, misdirected) = bind(&host, name.as_deref());
-    let refusal = misdirected.or(refusal);
-    let config = match shared.authority.server_config(&named) {
-        Ok(config) => config,
-        Err(error) => return shared.observer.broken(&host, &error.to_string()),
+    let host = match name.as_deref().map(Host::parse) {
+        Some(Ok(host)) => host.with_default_port(Scheme::Https.default_port()),
+        _ => return tracing::debug!("a client's handshake names no host"),
     };
-    let stream = match timeout(HANDSHAKE, start.into_stream(config)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            let problem = format!("the client did not take the gateway's certificate: {error}");
-            return shared.observer.broken(&host, &problem);
-        }
-        Err(_) => return shared.observer.broken(&host, "the handshake took too long"),
+    let refusal = shared.policy.admits(&host).err();
+    let served = Served {
+        shared: Arc::clone(shared),
+        client: Arc::clone(client),
+        bound: Arc::new(Bound::new(Scheme::Https, host.clone(), Via::Sni)),
+        refusal,
     };
-    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    let bound = Arc::new(Bound::new(Scheme::Https, host, Via::Connect));
-    let afterwards = Afterwards::default();
-    let service = service_fn(|request| {
-        let (shared, bound) = (Arc::clone(shared), Arc::clone(&bound));
-        let client = Arc::clone(client);
-        let (afterwards, refusal) = (afterwards.clone(), refusal.clone());
-        async move {
-            let answer = match refusal {
-                Some(refusal) => {
-                    exchange::refuse(&shared, &client, request, &bound, &refusal).await
-                }
-                None => exchange::answer(&shared, &client, request, &bound, &afterwards).await,
-            };
-            Ok::<_, Infallible>(answer)
+    served.over_tls(start, &host).await;
+}
+
+async fn hello<S>(stream: S) -> Option<StartHandshake<S>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let hello = LazyConfigAcceptor::new(Acceptor::default(), stream);
+    timeout(HANDSHAKE, hello).await.ok()?.ok()
+}
+
+/// What all requests of a tunnel have in common.
+struct Served {
+    shared: Arc<Shared>,
+    client: Arc<Client>,
+    bound: Arc<Bound>,
+    /// What each of them gets, if none may pass.
+    refusal: Option<Refusal>,
+}
+
+impl Served {
+    /// With a certificate for `named`.
+    async fn over_tls<S>(self, start: StartHandshake<S>, named: &Host)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let host = self.bound.host().clone();
+        let broken = |problem: &str| self.shared.observer.broken(&host, problem);
+        let config = match self.shared.authority.server_config(named) {
+            Ok(config) => config,
+            Err(error) => return broken(&error.to_string()),
+        };
+        let stream = match timeout(HANDSHAKE, start.into_stream(config)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => {
+                return broken(&format!(
+                    "the client did not take the gateway's certificate: {error}"
+                ));
+            }
+            Err(_) => return broken("the handshake took too long"),
+        };
+        if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+            self.over_http2(stream).await;
+        } else {
+            self.over_http1(stream).await;
         }
-    });
-    let io = TokioIo::new(stream);
-    let ended = if is_http2 {
-        http2::Builder::new(TokioExecutor::new())
+    }
+
+    async fn over_http1<S>(self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let afterwards = Afterwards::default();
+        let service = service_fn(|request| self.answer(request, afterwards.clone()));
+        let connection = http1().serve_connection(TokioIo::new(stream), service);
+        match connection.with_upgrades().await {
+            Ok(()) => {}
+            Err(error) if error.is_parse() => {
+                let problem = "what the client sent is no HTTP";
+                self.shared.observer.broken(self.bound.host(), problem);
+            }
+            Err(error) => tracing::debug!("a tunnel ended: {error}"),
+        }
+        afterwards.run().await;
+    }
+
+    async fn over_http2<S>(self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let service = service_fn(|request| self.answer(request, Afterwards::default()));
+        let ended = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS)
             .max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX))
             .keep_alive_interval(PING)
             .keep_alive_timeout(PING)
             .adaptive_window(true)
-            .serve_connection(io, service)
-            .await
-    } else {
-        http1().serve_connection(io, service).with_upgrades().await
-    };
-    if let Err(error) = ended {
-        tracing::debug!("a tunnel ended: {error}");
+            .serve_connection(TokioIo::new(stream), service)
+            .await;
+        if let Err(error) = ended {
+            tracing::debug!("a tunnel ended: {error}");
+        }
     }
-    afterwards.run().await;
+
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        afterwards: Afterwards,
+    ) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send + 'static {
+        let (shared, client) = (Arc::clone(&self.shared), Arc::clone(&self.client));
+        let (bound, refusal) = (Arc::clone(&self.bound), self.refusal.clone());
+        async move {
+            Ok(match refusal {
+                _ if session::is_asked_for(&bound) => session::answer(&shared, &client, &request),
+                Some(refusal) => {
+                    exchange::refuse(&shared, &client, request, &bound, &refusal).await
+                }
+                None => exchange::answer(&shared, &client, request, &bound, &afterwards).await,
+            })
+        }
+    }
 }
 
 /// In whose name TLS is spoken, and what is wrong with it. A client that wants another name than it was let in for gets a

@@ -24,6 +24,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::upstreams::ClientIdentity;
 use crate::body::Body;
 use crate::destination::Dialer;
 use crate::refusal::{Reason, Refusal};
@@ -102,19 +103,26 @@ impl Trust {
         })
     }
 
-    fn config(&self, protocols: &[&[u8]]) -> Result<ClientConfig, rustls::Error> {
+    fn config(
+        &self,
+        protocols: &[&[u8]],
+        identity: Option<&ClientIdentity>,
+    ) -> Result<ClientConfig, rustls::Error> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
+        let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
-            .with_root_certificates(Arc::clone(&self.roots))
-            .with_no_client_auth();
+            .with_root_certificates(Arc::clone(&self.roots));
+        let mut config = match identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => builder.with_client_auth_cert(identity.chain(), identity.key())?,
+        };
         config.alpn_protocols = protocols.iter().map(|one| one.to_vec()).collect();
         Ok(config)
     }
 }
 
-/// Destinations that are judged alike. All clients of a gateway share its connections: a credential is in each request that
-/// carries one, never in a connection.
+/// Destinations that are judged alike, and to which the same identity is presented. All clients of a gateway share its
+/// connections: other credentials are in each request that carries one, never in a connection.
 #[derive(Clone)]
 pub(crate) struct Upstream {
     any: Client<Connector, Body>,
@@ -127,10 +135,14 @@ impl Upstream {
     ///
     /// # Errors
     /// What rustls says.
-    pub(crate) fn new(dialer: &Dialer, trust: &Trust) -> Result<Self, rustls::Error> {
+    pub(super) fn new(
+        dialer: &Dialer,
+        trust: &Trust,
+        identity: Option<&ClientIdentity>,
+    ) -> Result<Self, rustls::Error> {
         Ok(Self {
-            any: client(dialer, trust.config(&[b"h2", b"http/1.1"])?),
-            http1: client(dialer, trust.config(&[b"http/1.1"])?),
+            any: client(dialer, trust.config(&[b"h2", b"http/1.1"], identity)?),
+            http1: client(dialer, trust.config(&[b"http/1.1"], identity)?),
         })
     }
 

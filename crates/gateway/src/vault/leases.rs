@@ -34,10 +34,12 @@ impl Live {
         self.end(id, "is over");
     }
 
-    /// Nobody knows any more which of them have ended.
-    pub(super) fn end_all(&self) {
+    /// Nobody knows any more which of them have ended. What is on its way breaks off; what comes next asks the vault.
+    pub(super) fn doubt_all(&self) {
         for (id, ender) in self.lock().drain() {
-            ender.end(over(id, "may have ended: the vault was out of reach"));
+            let message = "the lease may have ended: the vault was out of reach";
+            let refusal = Refusal::new(Reason::Credential, message).of_lease(id.to_string());
+            ender.end(refusal.with_remedy("Send the request again."));
         }
     }
 
@@ -132,15 +134,22 @@ impl Leases {
     async fn held(&self, slot: &Slot, secret: &str, host: &str) -> Result<Held, Refusal> {
         let mut slot = slot.lock().await;
         if let Some(held) = slot
-            .as_ref()
+            .as_mut()
             .filter(|held| held.expires_at > self.clock.now())
         {
             if let Some(refusal) = &held.spent {
                 return Err(refusal.clone());
             }
-            // Withdrawn leases are not replaced before their time is over.
             return match held.ended.refusal() {
                 None => Ok(held.clone()),
+                // Only doubtful: the vault says at the next use whether it lasts, and when it ends.
+                Some(refusal) if refusal.reason == Reason::Credential => {
+                    let (end, ended) = Ender::new();
+                    self.live.begin(held.id, end);
+                    held.ended = ended;
+                    Ok(held.clone())
+                }
+                // Withdrawn leases are not replaced before their time is over.
                 Some(refusal) => Err(refusal),
             };
         }

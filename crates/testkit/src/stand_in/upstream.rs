@@ -23,8 +23,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
@@ -94,7 +95,21 @@ impl Upstream {
     /// If it cannot.
     #[must_use]
     pub fn named(names: &[&str]) -> Self {
-        let (authority, config) = certificates(names);
+        let (authority, config, _) = certificates(names, false);
+        Self::with(authority, config)
+    }
+
+    /// Serves as `localhost` whoever presents a certificate of its authority. Such a one, with its key, in PEM.
+    ///
+    /// # Panics
+    /// If it cannot.
+    #[must_use]
+    pub fn mutual() -> (Self, String) {
+        let (authority, config, client) = certificates(&["localhost"], true);
+        (Self::with(authority, config), client)
+    }
+
+    fn with(authority: String, config: ServerConfig) -> Self {
         let state = Arc::new(State::default());
         let (stop, mut stopped) = watch::channel(false);
         let (ready, started) = std::sync::mpsc::channel();
@@ -208,26 +223,41 @@ async fn connection(
         .await
 }
 
-fn certificates(names: &[&str]) -> (String, ServerConfig) {
+/// The authority's certificate, the server's settings, and a client's certificate and key.
+fn certificates(names: &[&str], is_mutual: bool) -> (String, ServerConfig, String) {
     let key = KeyPair::generate().expect("a key");
     let mut params = CertificateParams::new(Vec::new()).expect("no names");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = params.self_signed(&key).expect("an authority").pem();
+    let authority = params.self_signed(&key).expect("an authority");
     let issuer = Issuer::new(params, key);
-    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-    let leaf_key = KeyPair::generate().expect("a key");
-    let leaf = CertificateParams::new(names)
-        .expect("names of hosts")
-        .signed_by(&leaf_key, &issuer)
-        .expect("a certificate");
-    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(leaf_key.serialize_der()));
+    let leaf = |names: Vec<String>| {
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new(names).expect("names of hosts");
+        (params.signed_by(&key, &issuer).expect("a certificate"), key)
+    };
+    let (server, server_key) = leaf(names.iter().map(ToString::to_string).collect());
+    let (client, client_key) = leaf(vec!["client".to_owned()]);
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(server_key.serialize_der()));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .expect("protocol versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![leaf.der().clone()], key)
+        .expect("protocol versions");
+    let builder = if is_mutual {
+        let mut roots = RootCertStore::empty();
+        roots
+            .add(authority.der().clone())
+            .expect("the authority's certificate");
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .expect("an authority");
+        builder.with_client_cert_verifier(verifier)
+    } else {
+        builder.with_no_client_auth()
+    };
+    let mut config = builder
+        .with_single_cert(vec![server.der().clone()], key)
         .expect("a certificate and its key");
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    (authority, config)
+    let client = client.pem() + &client_key.serialize_pem();
+    (authority.pem(), config, client)
 }

@@ -1,0 +1,120 @@
+//! `fnox agent run`: ways to the gateway besides HTTP, and what a rule can ask of a request and present to a server.
+
+use fnox_testkit::stand_in::Upstream;
+
+use crate::agent_support::{Project, VALUE};
+use crate::support;
+
+/// `$SOCKS` and `$WRONG` are the gateway by SOCKS, with its password and with another one.
+const BY_SOCKS: &str = "SOCKS=socks5h://${HTTPS_PROXY#http://}; WRONG=socks5h://fnox:wrong@${HTTPS_PROXY##*@}; \
+    unset HTTPS_PROXY https_proxy HTTP_PROXY http_proxy ALL_PROXY all_proxy; ";
+
+#[test]
+fn socks_leads_to_the_same_rules() {
+    let project = Project::new("paths = [\"/repos/**\"]");
+    let text = project.prints(&format!(
+        "{BY_SOCKS} auth=\"Authorization: Bearer $TOKEN\"; \
+         curl -fsS -o /dev/null --proxy $SOCKS -H \"$auth\" $URL/repos/a; \
+         curl -sS --proxy $SOCKS -H \"$auth\" $URL/user; \
+         curl -sS --proxy $SOCKS https://example.com/; \
+         curl -sS --proxy $SOCKS http://example.com/; \
+         curl -sS --proxy $WRONG $URL/repos/a || echo \"curl says $?\""
+    ));
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(text.contains("this path is not allowed"), "{text}");
+    assert!(text.contains("no rule reaches `example.com:443`"), "{text}");
+    assert!(text.contains("no rule reaches `example.com:80`"), "{text}");
+    assert_eq!(lines.last(), Some(&"curl says 97"), "{text}");
+    let received = project.upstream.received();
+    assert_eq!(received.len(), 1, "{text}");
+    let authorization = format!("Bearer {VALUE}");
+    assert_eq!(
+        received[0].header("authorization"),
+        Some(authorization.as_str())
+    );
+}
+
+#[test]
+fn nothing_leaves_the_machine_without_tls() {
+    let project = Project::with("allow_domains = [\"plain.example.com:80\"]", "");
+    let text = project.prints(&format!(
+        "{BY_SOCKS} curl -sS --proxy $SOCKS http://plain.example.com/"
+    ));
+    assert!(
+        text.contains("would be reached without TLS, which is only done on this machine"),
+        "{text}"
+    );
+}
+
+#[test]
+fn without_its_password_nobody_is_led_anywhere() {
+    let project = Project::new("");
+    let text = project.prints(
+        "port=${HTTPS_PROXY##*:}; \
+         curl -sS --noproxy '*' -o /dev/null --connect-to ::127.0.0.1:$port https://localhost/a 2>/dev/null || echo \"curl says $?\"",
+    );
+    assert_eq!(text, "curl says 35\n");
+}
+
+#[test]
+fn a_rule_asks_for_parameters_and_fields() {
+    let project = Project::new(
+        "when_query = { ref = \"main\" }\nwhen_headers = { x-api-version = \"2022-*\" }",
+    );
+    let text = project.prints(
+        "get() { curl -sS -o /dev/null -w '%{http_code}\\n' -H \"Authorization: Bearer $TOKEN\" \"$@\"; }; \
+         get -H 'X-Api-Version: 2022-11' \"$URL/a?ref=main\"; \
+         get -H 'X-Api-Version: 2021-11' \"$URL/a?ref=main\"; \
+         get \"$URL/a?ref=main\"; \
+         get -H 'X-Api-Version: 2022-11' \"$URL/a?ref=other\"; \
+         get -H 'X-Api-Version: 2022-11' \"$URL/a?ref=main&ref=other\"",
+    );
+    assert_eq!(text, "200\n403\n403\n403\n403\n");
+    assert_eq!(project.upstream.received().len(), 1);
+}
+
+#[test]
+fn a_condition_on_what_is_no_field_is_named() {
+    let project = Project::new("when_headers = { \"not a field\" = \"x\" }");
+    let run = project.agent("true").finish();
+    assert!(run.stderr.contains("when_headers"), "{}", run.stderr);
+    assert_ne!(run.code, Some(0));
+}
+
+#[test]
+fn tls_presents_a_certificate_that_the_program_never_holds() {
+    let sandbox = support::sandbox();
+    let (upstream, identity) = Upstream::mutual();
+    let authority = upstream.write_authority(&sandbox.project());
+    let port = upstream.port();
+    let rules = |secret: &str, inject: &str| {
+        format!(
+            "[secrets]\nIDENTITY = {{ default = '''{identity}''' }}\nOTHER = {{ default = \"no certificate\" }}\n\
+             [proxy]\nallow_private = [\"127.0.0.1:{port}\"]\n\
+             [[proxy.rules]]\nsecret = \"{secret}\"\ndomain = \"localhost\"\nport = {port}\nca_file = \"{}\"\n{inject}\n",
+            authority.display()
+        )
+    };
+    let call = |file: String| {
+        sandbox.write("fnox.toml", file);
+        let script =
+            "env; curl -sS -w '%{http_code}' $URL/a; curl -fsS -o /dev/null $URL/b || true";
+        let run = sandbox.run(["agent", "run", "--", "sh", "-euc", script]);
+        let run = run.env("URL", upstream.url("")).finish().succeeds();
+        assert!(!run.stdout.contains("PRIVATE KEY"), "{}", run.stdout);
+        run.stdout
+    };
+    let text = call(rules("IDENTITY", "inject = \"client-certificate\""));
+    assert!(text.ends_with("200"), "{text}");
+    let targets: Vec<String> = upstream
+        .received()
+        .into_iter()
+        .map(|it| it.target)
+        .collect();
+    assert_eq!(targets, ["/a", "/b"]);
+    let text = call(rules("IDENTITY", ""));
+    assert!(text.contains("the destination failed"), "{text}");
+    let text = call(rules("OTHER", "inject = \"client-certificate\""));
+    assert!(text.contains("has no certificate"), "{text}");
+    assert_eq!(upstream.received().len(), 2);
+}
