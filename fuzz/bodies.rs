@@ -8,6 +8,7 @@ mod gateway_credentials;
 #[path = "bodies/gateway_requests.rs"]
 mod gateway_requests;
 
+use fnox_core::git_credential as git;
 use fnox_core::{AgentId, Host, HostPattern, VaultName};
 use fnox_server::oidc::jws::Compact;
 use fnox_server::oidc::keys::KeySet;
@@ -25,8 +26,6 @@ use fnox_vault_wire::methods::{
 
 pub use self::gateway_credentials::{gateway_injection, gateway_placeholder, gateway_stream};
 pub use self::gateway_requests::{gateway_host, gateway_path, gateway_request};
-// Whoever includes this file says where the program's own reader of git's words is.
-use super::git;
 
 /// A target's name and what it does.
 pub type Body = (&'static str, fn(&[u8]));

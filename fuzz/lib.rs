@@ -1,8 +1,5 @@
 //! The bodies for the targets.
 
 mod bodies;
-// The program's own file. Depending on the program would build everything that it links, for one function.
-#[path = "../crates/leases/src/delivery/helper/git.rs"]
-mod git;
 
 pub use bodies::*;

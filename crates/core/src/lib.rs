@@ -12,6 +12,7 @@ pub mod credential;
 pub mod duration;
 pub mod env;
 pub mod exit;
+pub mod git_credential;
 pub mod host;
 pub mod lease;
 pub mod name;

@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use fnox_leases::delivery::helper::git;
-
 #[expect(
     unreachable_pub,
     reason = "the targets, where it is reachable, are another crate"

@@ -7,9 +7,9 @@
 pub mod aws;
 pub mod docker;
 pub mod gcp;
-pub mod git;
 pub mod kubernetes;
 
+pub use fnox_core::git_credential as git;
 use fnox_core::{Host, LeaseName, SecretString};
 
 use crate::manager::Held;

@@ -4,7 +4,7 @@
 //! (CVE-2020-5260, CVE-2024-52006), so a NUL or a carriage return ends the conversation, and so do two answers
 //! to the same question.
 
-use fnox_core::Host;
+use crate::host::Host;
 use zeroize::Zeroizing;
 
 /// Longest input. git's own lines have at most 64 KiB.
