@@ -131,8 +131,12 @@ impl Client {
         self.ask(job, answer, limit).await
     }
 
-    /// Asks; an answer that comes when nobody waits for it any more is given to `orphan`.
-    pub(crate) async fn call_or_else<P: Call>(
+    /// Asks; an answer that comes when nobody waits for it any more is given to `orphan`, which can undo what was
+    /// done.
+    ///
+    /// # Errors
+    /// The vault's, or why there is no answer.
+    pub async fn call_or_else<P: Call>(
         &self,
         params: &P,
         orphan: impl FnOnce(P::Result) + Send + 'static,
