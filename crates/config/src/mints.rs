@@ -17,10 +17,11 @@ use crate::lease::LeaseConfig;
 use crate::model::SecretConfig;
 use crate::read::Reader;
 use crate::source::Location;
-use crate::spec;
+use crate::spec::{self, Field};
 
-/// Keys that say how a program gets a credential.
-const FOR_PROGRAMS: [&str; 6] = [
+/// Keys that say how a program gets a credential, or what happens to it without one.
+const FOR_PROGRAMS: [&str; 7] = [
+    "required",
     "deliver",
     "files",
     "restart",
@@ -28,6 +29,14 @@ const FOR_PROGRAMS: [&str; 6] = [
     "revoke_on_exit",
     "on_renewal_failure",
 ];
+
+/// The keys of every `[mint.NAME]`; its type has more.
+pub fn fields() -> impl Iterator<Item = &'static Field> + Clone {
+    let of_leases = spec::LEASE_COMMON.fields.iter();
+    of_leases
+        .filter(|field| !FOR_PROGRAMS.contains(&field.name))
+        .chain(spec::MINT.fields)
+}
 
 /// One `[mint.NAME]`.
 #[derive(Debug, Clone)]
@@ -121,7 +130,7 @@ pub fn configuration(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{Field, Kind, Section};
+    use crate::spec::{Kind, Section};
     use crate::standalone;
 
     static TOP: Section = Section {
@@ -149,6 +158,33 @@ mod tests {
         );
         assert_eq!(mints[0].masters["AWS_ACCESS_KEY_ID"], "deployer-id");
         assert!(parse("").unwrap().is_empty());
+    }
+
+    #[test]
+    fn every_key_of_a_lease_is_one_of_mints_or_refused() {
+        for field in spec::LEASE_COMMON.fields {
+            if field.name == "type" {
+                continue;
+            }
+            let value = match field.kind {
+                Kind::Flag => "true",
+                Kind::Choice(words) => &format!("'{}'", words[0]),
+                Kind::TextList => "['env']",
+                Kind::Tables(_) => "[{ path = 'x', variable = 'X' }]",
+                _ => "'15m'",
+            };
+            let value = if field.name == "variable" {
+                "'X'"
+            } else {
+                value
+            };
+            let text = format!(
+                "[mint.x]\ntype = 'command'\ncreate_command = 'x'\n{} = {value}",
+                field.name
+            );
+            let listed = fields().any(|it| it.name == field.name);
+            assert_eq!(parse(&text).is_ok(), listed, "{text}");
+        }
     }
 
     #[test]

@@ -4,12 +4,13 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::mints;
 use crate::spec::{self, Field, Kind, Section};
 
 /// The whole schema.
 #[must_use]
 pub fn json_schema() -> Value {
-    let mut root = object(spec::TOP_LEVEL.doc, &[spec::TOP_LEVEL.fields]);
+    let mut root = object(spec::TOP_LEVEL.doc, spec::TOP_LEVEL.fields);
     let extra = [
         (
             "$schema",
@@ -29,12 +30,12 @@ pub fn json_schema() -> Value {
     }
     root["properties"]["profiles"] = table_of("profile");
     root["$defs"] = json!({
-        "secret": object(spec::SECRET.doc, &[spec::SECRET.fields]),
-        "provider": one_of(spec::PROVIDERS.iter().map(|s| (s.name, s.fields)), spec::PROVIDER_COMMON.fields),
-        "lease": one_of(spec::LEASES.iter().map(|s| (s.name, s.fields)), spec::LEASE_COMMON.fields),
-        "target": one_of(spec::TARGETS.iter().map(|s| (s.name, s.fields)), spec::TARGET_COMMON.fields),
-        "file": object(spec::FILES.doc, &[spec::FILES.fields]),
-        "person": object(spec::PERSON.doc, &[spec::PERSON.fields]),
+        "secret": object(spec::SECRET.doc, spec::SECRET.fields),
+        "provider": one_of(spec::PROVIDERS.iter().map(|s| (s.name, s.fields)), &spec::PROVIDER_COMMON.fields.iter()),
+        "lease": one_of(spec::LEASES.iter().map(|s| (s.name, s.fields)), &spec::LEASE_COMMON.fields.iter()),
+        "target": one_of(spec::TARGETS.iter().map(|s| (s.name, s.fields)), &spec::TARGET_COMMON.fields.iter()),
+        "file": object(spec::FILES.doc, spec::FILES.fields),
+        "person": object(spec::PERSON.doc, spec::PERSON.fields),
         "profile": profile(),
         "secretReference": {
             "type": "object",
@@ -55,6 +56,19 @@ pub fn of_section(title: &str, section: &'static Section) -> Value {
     root
 }
 
+/// The schema of a file with `[mint.NAME]` under a key of its top level, which is one section otherwise.
+#[must_use]
+pub fn with_mints(title: &str, section: &'static Section, key: &str) -> Value {
+    let mut root = of_section(title, section);
+    let description = root["properties"][key]["description"].take();
+    root["properties"][key] = table_of("mint");
+    root["properties"][key]["description"] = description;
+    root["$defs"] = json!({
+        "mint": one_of(spec::LEASES.iter().map(|s| (s.name, s.fields)), &mints::fields()),
+    });
+    root
+}
+
 /// Tables of named entries, and the definition of an entry.
 const ENTRIES: [(&str, &str); 6] = [
     ("providers", "provider"),
@@ -66,7 +80,7 @@ const ENTRIES: [(&str, &str); 6] = [
 ];
 
 fn profile() -> Value {
-    let mut profile = object(spec::PROFILE.doc, &[spec::PROFILE.fields]);
+    let mut profile = object(spec::PROFILE.doc, spec::PROFILE.fields);
     let of_profiles = |key: &str| spec::PROFILE.fields.iter().any(|field| field.name == key);
     for (key, reference) in ENTRIES.into_iter().filter(|(key, _)| of_profiles(key)) {
         profile["properties"][key] = table_of(reference);
@@ -79,13 +93,14 @@ fn table_of(definition: &str) -> Value {
     json!({ "type": "object", "additionalProperties": { "$ref": format!("#/$defs/{definition}") } })
 }
 
-fn one_of<'a, I>(types: I, common: &'static [Field]) -> Value
+fn one_of<'a, I, C>(types: I, common: &C) -> Value
 where
     I: Iterator<Item = (&'a str, &'static [Field])>,
+    C: Iterator<Item = &'static Field> + Clone,
 {
     let variants: Vec<Value> = types
         .map(|(name, fields)| {
-            let mut variant = object("", &[common, fields]);
+            let mut variant = object("", common.clone().chain(fields));
             variant["properties"]["type"] = json!({ "const": name });
             variant
         })
@@ -93,12 +108,14 @@ where
     json!({ "oneOf": variants })
 }
 
-fn object(doc: &str, fields: &[&'static [Field]]) -> Value {
-    let all = || fields.iter().flat_map(|list| list.iter());
-    let properties: Map<String, Value> = all()
+fn object<'a>(doc: &str, fields: impl IntoIterator<Item = &'a Field> + Clone) -> Value {
+    let properties: Map<String, Value> = fields
+        .clone()
+        .into_iter()
         .map(|field| (field.name.to_owned(), property(field)))
         .collect();
-    let required: Vec<&str> = all()
+    let required: Vec<&str> = fields
+        .into_iter()
         .filter(|field| field.required)
         .map(|field| field.name)
         .collect();
@@ -140,5 +157,5 @@ fn property(field: &Field) -> Value {
 }
 
 fn section_object(section: &'static Section) -> Value {
-    object(section.doc, &[section.fields])
+    object(section.doc, section.fields)
 }

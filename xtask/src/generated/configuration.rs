@@ -93,8 +93,10 @@ fn nested(text: &mut String, fields: &[Field]) {
     }
 }
 
-fn table(text: &mut String, fields: &[Field]) {
-    if fields.is_empty() {
+/// The rows of a section, or what is said in their place.
+pub(super) fn table<'a>(text: &mut String, fields: impl IntoIterator<Item = &'a Field>) {
+    let mut fields = fields.into_iter().peekable();
+    if fields.peek().is_none() {
         text.push_str("No keys of its own.\n");
         return;
     }

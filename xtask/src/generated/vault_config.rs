@@ -1,8 +1,12 @@
 //! `docs/reference/vault-config.md` and the schema of `vault.toml`, from the tables of `fnox_cli::vault::spec`.
 
-use fnox_cli::vault::spec::{SECTIONS, VAULT};
+use std::fmt::Write as _;
 
-use super::configuration::section;
+use fnox_cli::vault::spec::{SECTIONS, VAULT};
+use fnox_config::mints;
+use fnox_config::spec::MINT;
+
+use super::configuration::{section, table};
 use super::{NOTICE, pretty};
 
 const INTRODUCTION: &str = "\
@@ -25,10 +29,21 @@ pub(super) fn page() -> String {
     for part in SECTIONS {
         section(&mut text, part);
     }
+    // Writing to a string cannot fail.
+    let _ = write!(
+        text,
+        "\n## `{}`\n\n{} What each type has is in [configuration](configuration.md#leasesname).\n\n",
+        MINT.heading, MINT.doc
+    );
+    table(&mut text, mints::fields());
     text
 }
 
 /// `docs/reference/vault.schema.json`
 pub(super) fn schema() -> String {
-    pretty(&fnox_config::schema::of_section("vault.toml", &VAULT))
+    pretty(&fnox_config::schema::with_mints(
+        "vault.toml",
+        &VAULT,
+        "mint",
+    ))
 }

@@ -67,8 +67,8 @@ pub static LEASE_COMMON: Section = Section {
 /// `[mint.NAME]` of `vault.toml`, besides the keys of `[leases.NAME]`.
 pub static MINT: Section = Section {
     heading: "[mint.NAME]",
-    doc: "A credential that the vault makes when a lease of `NAME` is used. It has the keys of `[leases.NAME]` in \
-          `fnox.toml`: those of its `type`, `duration` (the longest life), `per_operation` and `variable`; and these.",
+    doc: "A credential that the vault makes when a lease of `NAME` is used, and withdraws when that is over. It has the \
+          keys of its `type`, as `[leases.NAME]` in `fnox.toml`, and these; `duration` is the longest life.",
     fields: &[
         Field::optional(
             "description",
