@@ -1,4 +1,5 @@
-//! For each type of lease whose issuer is asked over HTTP: the issuer, and a lease in a sandbox that leads to it.
+//! For each type of lease: the issuer, and a lease in a sandbox that leads to it. Those whose issuer is not asked over HTTP, or
+//! only by a person, are in `lease_others`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -25,9 +26,11 @@ use fnox_testkit::{Canary, Invocation, Run, Sandbox};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use serde_json::json;
 
+use crate::lease_others;
 use crate::support::sandbox;
+use crate::terminal;
 
-/// The types, in the order of their names.
+/// The types whose issuer is asked over HTTP, in the order of their names.
 pub(crate) const KINDS: [&str; 12] = [
     "aws-roles-anywhere",
     "aws-sso",
@@ -53,6 +56,8 @@ pub(crate) struct Subject {
     masters: Vec<String>,
     /// Files of the sandbox that the test wrote with masters in them.
     given: Vec<PathBuf>,
+    /// Whether a person is at the terminal.
+    is_attended: bool,
 }
 
 /// An issuer. It ends when this is dropped.
@@ -82,11 +87,14 @@ impl Subject {
             "oauth2-client-credentials" => oauth2(clock),
             "tailscale" => tailscale(clock),
             "vault" => vault(clock),
+            "command" => lease_others::command(clock.as_ref()),
+            "database" => lease_others::database(clock),
+            "github-oauth" => lease_others::github_oauth(clock),
             other => panic!("no issuer for {other}"),
         }
     }
 
-    fn of<S: Service + fmt::Debug>(
+    pub(crate) fn of<S: Service + fmt::Debug>(
         issuer: &Rc<Issuer<S>>,
         lease: &str,
         live: impl Fn(&mut S) -> usize + 'static,
@@ -99,20 +107,39 @@ impl Subject {
         )
     }
 
-    fn at(issuer: Rc<dyn Misbehaving>, lease: &str, live: Box<dyn Fn() -> usize>) -> Self {
+    pub(crate) fn at(
+        issuer: Rc<dyn Misbehaving>,
+        lease: &str,
+        live: Box<dyn Fn() -> usize>,
+    ) -> Self {
+        Self {
+            running: Some(Running { issuer, live }),
+            ..Self::without_issuer(lease)
+        }
+    }
+
+    /// One that no server is needed for.
+    pub(crate) fn without_issuer(lease: &str) -> Self {
         let sandbox = sandbox();
         sandbox.write("fnox.toml", format!("[leases.x]\n{lease}\n"));
         Self {
             sandbox,
-            running: Some(Running { issuer, live }),
+            running: None,
             variables: Vec::new(),
             masters: Vec::new(),
             given: Vec::new(),
+            is_attended: false,
         }
     }
 
+    /// A person is at the terminal.
+    pub(crate) fn attended(mut self) -> Self {
+        self.is_attended = true;
+        self
+    }
+
     /// A variable that is a master.
-    fn master(mut self, name: &'static str, value: &str) -> Self {
+    pub(crate) fn master(mut self, name: &'static str, value: &str) -> Self {
         self.variables.push((name, value.to_owned()));
         self.secret(value)
     }
@@ -124,7 +151,7 @@ impl Subject {
     }
 
     /// A part of a master.
-    fn secret(mut self, value: &str) -> Self {
+    pub(crate) fn secret(mut self, value: &str) -> Self {
         self.masters.push(value.to_owned());
         self
     }
@@ -150,13 +177,15 @@ impl Subject {
         self.running = None;
     }
 
-    /// fnox with the lease's variables.
+    /// fnox with the lease's variables. If a person is there, all output is stdout.
     pub(crate) fn run(&self, arguments: &[&str]) -> Invocation {
         let variables = self.variables.iter().map(|(name, value)| (name, value));
-        self.sandbox
-            .run(arguments)
-            .envs(variables)
-            .env("FNOX_HTTP_TIMEOUT", "2s")
+        let invocation = if self.is_attended {
+            terminal::invocation(&self.sandbox, arguments)
+        } else {
+            self.sandbox.run(arguments)
+        };
+        invocation.envs(variables).env("FNOX_HTTP_TIMEOUT", "2s")
     }
 
     /// No master is in what was printed, nor in a file that the test did not write itself.
@@ -191,7 +220,7 @@ impl Subject {
     }
 }
 
-fn start<S: Service>(service: S, clock: Arc<dyn Clock>) -> Rc<Issuer<S>> {
+pub(crate) fn start<S: Service>(service: S, clock: Arc<dyn Clock>) -> Rc<Issuer<S>> {
     Rc::new(Issuer::with_clock(service, clock))
 }
 

@@ -1,7 +1,8 @@
 //! Whatever an issuer does, the program starts with a good credential or not at all, the exit code says why, and no
 //! master is in the program's environment, arguments and files, nor in what fnox prints.
 //!
-//! For each type whose issuer is asked over HTTP. What a mint says of each failure is tested in `fnox-leases`.
+//! Types whose issuer is not asked over HTTP have more tests in `lease_others`. What a mint says of each failure is tested in
+//! `fnox-leases`.
 
 use std::sync::Arc;
 
@@ -12,12 +13,14 @@ use fnox_testkit::{FakeClock, Run};
 use jiff::SignedDuration;
 
 use crate::lease_issuers::{KINDS, Subject};
+use crate::lease_support::listed;
 
-/// Types without such an issuer, or with one that only a person can log in to, and the tests of `fnox-leases` for them.
+/// Types whose issuer is not asked over HTTP, or only by a person, and the tests for them; `ssh` has no issuer, and its tests are
+/// in `fnox-leases`.
 const OTHERS: [(&str, &str); 4] = [
-    ("command", "command.rs"),
-    ("database", "database"),
-    ("github-oauth", "github_oauth.rs"),
+    ("command", "lease_others"),
+    ("database", "here"),
+    ("github-oauth", "here"),
     ("ssh", "ssh"),
 ];
 
@@ -46,7 +49,7 @@ fn each_type_is_tried() {
     assert_eq!(tried, types);
 }
 
-/// One test for each of [`KINDS`].
+/// One test for each of [`KINDS`], and for some of [`OTHERS`].
 macro_rules! fails_closed {
     ($($name:ident: $kind:literal,)*) => {
         $(
@@ -58,7 +61,10 @@ macro_rules! fails_closed {
 
         #[test]
         fn each_kind_has_its_test() {
-            assert_eq!([$($kind),*], KINDS);
+            let mut tried: Vec<&str> = KINDS.to_vec();
+            tried.extend(OTHERS.iter().filter(|(_, tests)| *tests == "here").map(|(kind, _)| *kind));
+            tried.sort_unstable();
+            assert_eq!([$($kind),*], *tried);
         }
     };
 }
@@ -69,8 +75,10 @@ fails_closed! {
     aws_sts: "aws-sts",
     azure_token: "azure-token",
     cloudflare: "cloudflare",
+    database: "database",
     gcp_iam: "gcp-iam",
     github_app: "github-app",
+    github_oauth: "github-oauth",
     gitlab: "gitlab",
     kubernetes: "kubernetes",
     oauth2_client_credentials: "oauth2-client-credentials",
@@ -84,7 +92,9 @@ fn fails_closed(kind: &str) {
         subject.issuer().misbehave(Some(misbehaviour));
         refused(&subject, codes, &format!("{misbehaviour:?}"));
     }
-    subject.issuer().misbehave(Some(Misbehaviour::TooMany(1)));
+    // A database that is full does not say until when.
+    let wait = (kind != "database").then_some(Misbehaviour::TooMany(1));
+    subject.issuer().misbehave(wait);
     started(&subject, "told to wait a second");
     // What is there and good is used, whatever the issuer does now.
     let asked = subject.issuer().request_count();
@@ -100,7 +110,7 @@ fn fails_closed(kind: &str) {
 
 /// The program does not start.
 #[track_caller]
-fn refused(subject: &Subject, codes: &[i32], why: &str) -> Run {
+pub(crate) fn refused(subject: &Subject, codes: &[i32], why: &str) -> Run {
     let mark = subject.sandbox.root().join("started");
     let run = subject
         .run(&["exec", "--", "touch", mark.to_str().unwrap()])
@@ -114,7 +124,7 @@ fn refused(subject: &Subject, codes: &[i32], why: &str) -> Run {
 
 /// The program starts, and finds no master in its environment, in its and fnox's arguments, and in the files of the time.
 #[track_caller]
-fn started(subject: &Subject, why: &str) {
+pub(crate) fn started(subject: &Subject, why: &str) {
     let root = subject.sandbox.root();
     let exclusions: Vec<String> = subject
         .given()
@@ -143,11 +153,11 @@ fn unreachable(subject: &mut Subject) {
     let run = refused(subject, &[6], "unreachable");
     // Where a client tries again for as long as it may, its time can be over between two tries.
     let said = ["cannot be reached", "did not answer"];
-    assert!(said.iter().any(|text| run.stderr.contains(text)), "{run}");
+    assert!(said.iter().any(|text| shown(&run).contains(text)), "{run}");
 }
 
 /// The credential works by this machine's clock, or the error tells of the clock.
-fn clock_differs(kind: &str, seconds: i64) {
+pub(crate) fn clock_differs(kind: &str, seconds: i64) {
     let there = SystemClock.now() + SignedDuration::from_secs(seconds);
     let subject = Subject::by_clock(kind, Arc::new(FakeClock::at(&there.to_string())));
     let mark = subject.sandbox.root().join("started");
@@ -156,12 +166,16 @@ fn clock_differs(kind: &str, seconds: i64) {
         .finish();
     if run.code == Some(0) {
         assert!(mark.exists(), "{seconds}: {run}");
-        let listed = subject.run(&["lease", "list", "--json"]).finish();
-        let listed: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap();
-        assert_eq!(listed[0]["status"], "active", "{seconds}: {listed}");
+        let listed = listed(&subject.sandbox);
+        assert_eq!(listed[0]["status"], "active", "{seconds}: {listed:?}");
     } else {
         assert!(!mark.exists(), "{seconds}: {run}");
-        assert!(run.stderr.contains("clock"), "{seconds}: {run}");
+        assert!(shown(&run).contains("clock"), "{seconds}: {run}");
     }
     subject.no_master_in(&run);
+}
+
+/// All that was printed: on a terminal, errors are among the rest.
+fn shown(run: &Run) -> String {
+    format!("{}{}", run.stdout, run.stderr)
 }

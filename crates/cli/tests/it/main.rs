@@ -73,6 +73,8 @@ mod lease_issuers;
 #[cfg(test)]
 mod lease_matrix;
 #[cfg(test)]
+mod lease_others;
+#[cfg(test)]
 mod lease_revoke;
 #[cfg(test)]
 mod lease_support;

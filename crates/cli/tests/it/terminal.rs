@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fnox_testkit::{Sandbox, wait};
+use fnox_testkit::{Invocation, Sandbox, wait};
 
 use crate::support::{ok, sandbox, with_age};
 
@@ -19,6 +19,15 @@ pub(crate) struct Session {
     keyboard: ChildStdin,
     screen: Arc<Mutex<Vec<u8>>>,
     seen: usize,
+}
+
+/// fnox on a terminal of its own, where nobody types. All output is stdout.
+pub(crate) fn invocation(sandbox: &Sandbox, arguments: &[&str]) -> Invocation {
+    let quoted: Vec<String> = std::iter::once(env!("CARGO_BIN_EXE_fnox"))
+        .chain(arguments.iter().copied())
+        .map(|word| format!("'{}'", word.replace('\'', r"'\''")))
+        .collect();
+    sandbox.run_program("script", ["-qefc", &quoted.join(" "), "/dev/null"])
 }
 
 impl Session {

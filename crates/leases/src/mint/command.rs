@@ -328,7 +328,12 @@ impl Command {
             })?),
         };
         if let Some(expires_at) = expires_at.filter(|expires_at| *expires_at <= now) {
-            return Err(answer(&format!("had already expired, at {expires_at}")));
+            return Err(answer(&format!(
+                "had already expired, at {expires_at}, and it is {now}"
+            ))
+            .with_remedy(
+                "print the `expires_at` of a new credential, or set this machine's clock",
+            ));
         }
         Ok(Credential {
             variables,

@@ -65,6 +65,8 @@ impl Default for GitHubLogin {
 impl GitHubLogin {
     /// The app's client id.
     pub const CLIENT: &str = "Iv23li0123456789abcd";
+    /// How each refresh token begins.
+    pub const REFRESH: &str = "ghr_00000000000000000000";
     /// What its leases ask for.
     pub const SCOPE: &str = "repo read:org";
 

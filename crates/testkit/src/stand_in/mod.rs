@@ -15,6 +15,7 @@ pub mod jwt;
 pub mod kubernetes;
 pub mod ntfy;
 pub mod oauth2;
+pub mod postgres;
 pub mod roles_anywhere;
 pub mod sts;
 pub mod tailscale;

@@ -83,9 +83,10 @@ impl<'a> Effort<'a> {
         Ok(())
     }
 
-    /// Text from the server for people.
+    /// Text from the server for people. The password may come from the environment, and is no resolved master then.
     pub(super) fn cleaned(&self, text: &str) -> String {
-        cleaned(text, &self.context.masters)
+        let masters = self.context.masters.iter().chain(self.password);
+        cleaned(text, &masters.cloned().collect::<Vec<_>>())
     }
 
     fn silent(&self, limit: Duration) -> MintError {
