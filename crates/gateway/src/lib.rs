@@ -3,6 +3,7 @@
 //! A request is parsed once into a canonical form; policy decides on that form, credentials go into it, and what leaves
 //! is made from it and from nothing else. Whatever could be read in two ways is refused.
 
+pub mod approval;
 pub mod authority;
 mod body;
 pub mod destination;

@@ -36,6 +36,7 @@ pub use self::listener::Listener;
 pub use self::upstream::Trust;
 use self::upstreams::Upstreams;
 use self::uses::Uses;
+use crate::approval::Approver;
 use crate::authority::Authority;
 use crate::destination::Dialer;
 use crate::placeholder::PlaceholderBook;
@@ -93,6 +94,8 @@ pub struct Options {
     pub connections: usize,
     /// Who is told.
     pub observer: Arc<dyn Observer>,
+    /// Who is asked.
+    pub approver: Arc<dyn Approver>,
 }
 
 /// A gateway.
@@ -108,6 +111,7 @@ struct Shared {
     placeholders: PlaceholderBook,
     authority: Authority,
     observer: Arc<dyn Observer>,
+    approver: Arc<dyn Approver>,
     scan: ScanPolicy,
     connections: usize,
     uses: Uses,
@@ -137,6 +141,7 @@ impl Gateway {
                 placeholders: options.placeholders,
                 authority: options.authority,
                 observer: options.observer,
+                approver: options.approver,
                 scan: options.scan,
                 connections: options.connections,
                 upstreams,

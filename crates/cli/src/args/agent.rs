@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use fnox_core::Lifetime;
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct AgentArgs {
@@ -17,6 +18,12 @@ pub(crate) enum AgentCommand {
     Run(AgentRunArgs),
     /// Show which credential goes where
     Rules(AgentRulesArgs),
+    /// Show requests that wait for a person
+    Pending(AgentPendingArgs),
+    /// Allow a request that waits; on a terminal and without an ID, ask about each as it comes
+    Approve(AgentApproveArgs),
+    /// Refuse a request that waits
+    Deny(AgentDenyArgs),
     /// Lead a sandbox's loopback port to the gateway's socket, for as long as the program runs
     #[command(hide = true)]
     Bridge(BridgeArgs),
@@ -50,6 +57,39 @@ pub(crate) struct AgentRulesArgs {
     /// Print a JSON document
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AgentPendingArgs {
+    /// Print a JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "A yes is for the very request: its method, host, path, query and body. A request that has\ngiven up waiting may come again within ten minutes."
+)]
+pub(crate) struct AgentApproveArgs {
+    /// Which, as `fnox agent pending` names it
+    #[arg(value_name = "ID")]
+    pub id: Option<String>,
+    /// Not once, but as often as it comes in so much time
+    #[arg(long = "for", value_name = "TIME", value_parser = Lifetime::parse, conflicts_with = "session", requires = "id")]
+    pub lasting: Option<Lifetime>,
+    /// Not once, but as often as it comes while the gateway runs
+    #[arg(long, requires = "id")]
+    pub session: bool,
+    /// And whatever else the rule allows the agent
+    #[arg(long, requires = "id")]
+    pub rule: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AgentDenyArgs {
+    /// Which, as `fnox agent pending` names it
+    #[arg(value_name = "ID")]
+    pub id: String,
 }
 
 #[derive(Debug, Clone, Args)]

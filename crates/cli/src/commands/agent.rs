@@ -1,5 +1,6 @@
 //! `fnox agent`: programs that use credentials through a gateway of their own and never hold them.
 
+mod approve;
 mod bridge;
 pub(crate) mod preparation;
 mod rules_list;
@@ -22,6 +23,9 @@ pub(crate) fn run(app: &App, args: &AgentArgs) -> Result<ExitStatus, CliError> {
         AgentCommand::Run(args) => run_program(app, args),
         AgentCommand::Bridge(args) => bridge::run(app, args),
         AgentCommand::Rules(args) => rules_list::run(app, args).map(|()| ExitStatus::Success),
+        AgentCommand::Pending(args) => approve::pending(app, args).map(|()| ExitStatus::Success),
+        AgentCommand::Approve(args) => approve::approve(app, args).map(|()| ExitStatus::Success),
+        AgentCommand::Deny(args) => approve::deny(app, args).map(|()| ExitStatus::Success),
     }
 }
 

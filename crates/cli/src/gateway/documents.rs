@@ -1,7 +1,7 @@
 //! The JSON documents that `fnox agent` prints.
 
 use schemars::{JsonSchema, Schema, schema_for};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// `fnox agent rules --json`
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -43,7 +43,33 @@ pub struct RuleDocument {
     pub asks: bool,
 }
 
+/// A request that waits for a person: `fnox agent pending --json` prints a list of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PendingRequest {
+    /// By which `fnox agent approve` and `deny` know it.
+    pub id: String,
+    /// In whose name it is made.
+    pub agent: String,
+    /// The rule that wants to know.
+    pub rule: String,
+    /// The method.
+    pub method: String,
+    /// The host and its port.
+    pub host: String,
+    /// Path and query, with placeholders for credentials.
+    pub target: String,
+    /// How many bytes the body has.
+    pub body_length: usize,
+    /// SHA-256 of the body, in hexadecimal.
+    pub body_sha256: String,
+    /// When it was made (RFC 3339).
+    pub asked_at: String,
+}
+
 /// The schema of every document, by the name of its file.
 pub(crate) fn schemas() -> Vec<(&'static str, Schema)> {
-    vec![("agent-rules", schema_for!(RulesDocument))]
+    vec![
+        ("agent-pending", schema_for!(Vec<PendingRequest>)),
+        ("agent-rules", schema_for!(RulesDocument)),
+    ]
 }

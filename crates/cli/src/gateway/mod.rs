@@ -1,5 +1,6 @@
 //! The gateway on the command line: its rules in `fnox.toml`, its values, and the program that uses it.
 
+pub(crate) mod approvals;
 pub mod documents;
 mod doors;
 pub(crate) mod environment;

@@ -1,6 +1,7 @@
 //! `[proxy]` of `fnox.toml` as a policy of the gateway.
 
 use std::path::Path;
+use std::time::Duration;
 
 use fnox_config::{Config, ConfigError, Fields};
 use fnox_core::name::is_variable_name;
@@ -16,6 +17,9 @@ use http::{HeaderName, Method};
 
 use crate::error::CliError;
 
+/// For how long a request is held for a person's answer if nothing else is said: most clients wait longer.
+const APPROVAL_WAIT: Duration = Duration::from_secs(55);
+
 /// What `[proxy]` says.
 #[derive(Debug)]
 pub(crate) struct Proxy {
@@ -25,6 +29,8 @@ pub(crate) struct Proxy {
     pub(crate) rules: Vec<ProxyRule>,
     /// How answers are searched for values.
     pub(crate) scan: ScanPolicy,
+    /// For how long a request is held for a person's answer.
+    pub(crate) approval_wait: Duration,
     /// Whether requests and refusals are told.
     pub(crate) tells: bool,
     /// As they are written.
@@ -115,6 +121,9 @@ pub(crate) fn read_fields(
             },
             ..ScanPolicy::default()
         },
+        approval_wait: proxy
+            .lifetime("approval_wait")
+            .map_or(APPROVAL_WAIT, |wait| Duration::from_secs(wait.as_secs())),
         tells: proxy.flag("audit").unwrap_or(true),
         allow_domains: proxy.list("allow_domains").to_vec(),
         allow_private: proxy.list("allow_private").to_vec(),

@@ -16,6 +16,7 @@ use fnox_gateway::vault::{VaultClients, VaultClientsError};
 use fnox_vault_wire::Connector;
 use tokio::task::JoinSet;
 
+use super::approvals::office::Office;
 use super::doors::{Door, Opening};
 use super::observer::Teller;
 use super::rules::{self, Proxy};
@@ -141,6 +142,14 @@ pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError>
             VaultClientsError::Vault(error) => CliError::from(VaultFailure::from(error)),
             other => CliError::failed(other.to_string()),
         })?;
+    let patience = proxy.approval_wait;
+    let office = Office::open(
+        &proxy.policy,
+        &app.folders,
+        clock.clone(),
+        patience,
+        app.printer,
+    )?;
     let gateway = Gateway::new(Options {
         policy: proxy.policy,
         clients: Arc::new(clients),
@@ -154,6 +163,7 @@ pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError>
             printer: app.printer,
             is_on: proxy.tells,
         }),
+        approver: Office::approver(office.as_ref()),
     })
     .map_err(|error| CliError::failed(error.to_string()))?;
     if let Some(path) = certificate_file {
@@ -164,6 +174,9 @@ pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError>
         })?;
     }
     let mut serving = JoinSet::new();
+    if let Some(office) = office {
+        serving.spawn(office.serve());
+    }
     for Door {
         listener,
         name,

@@ -68,6 +68,11 @@ pub static GATEWAY: Section = Section {
             "What happens to answers that cannot be searched for credentials: `block` (default), `tag` (with the field `fnox-unscanned`), `pass`.",
         ),
         key(
+            "approval_wait",
+            Kind::Lifetime,
+            "For how long a request is held for a person's answer (default 55s) before it is refused for the time being.",
+        ),
+        key(
             "allow_domains",
             Kind::TextList,
             "Hosts reachable without a credential.",

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod age_keys;
 #[cfg(test)]
+mod agent_approvals;
+#[cfg(test)]
 mod agent_aws;
 #[cfg(test)]
 mod agent_leases;

@@ -256,6 +256,11 @@ pub static PROXY: Section = Section {
             Kind::Choice(&["block", "tag", "pass"]),
             "What happens to answers that cannot be searched for credentials: `block` (default), `tag` (with the field `fnox-unscanned`), `pass`.",
         ),
+        Field::optional(
+            "approval_wait",
+            Kind::Lifetime,
+            "For how long a request is held for a person's answer (default 55s) before it is refused for the time being.",
+        ),
         Field::optional("sandbox", Kind::Flag, "Run the program in a sandbox."),
         Field::optional(
             "sandbox_allow_write",
@@ -346,7 +351,7 @@ pub static PROXY_RULE: Section = Section {
         Field::optional(
             "approve",
             Kind::Choice(&["never", "ask"]),
-            "`ask`: a person must agree to each request. Nobody can be asked yet, so such requests are refused.",
+            "`ask`: a person must agree to each request, by `fnox agent approve`.",
         ),
         Field::optional("body_limit", Kind::Count, "Most bytes of a request's body."),
     ],

@@ -10,15 +10,19 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use sha2::{Digest as _, Sha256};
 
 use super::connection::Afterwards;
 use super::ending::{self, Ending};
+use super::filling::Sent;
 use super::reflected::Scrubbed;
 use super::{Client, Exchange, Shared, filling, refused};
+use crate::approval::Question;
 use crate::body::{Body, incoming};
 use crate::reflection::ResponseScrub;
 use crate::refusal::{Reason, Refusal};
 use crate::request::{Bound, CanonicalRequest};
+use crate::rule::Rule;
 
 /// What is for one hop only (RFC 9110, section 7.6.1), besides what `Connection` names.
 const OF_ONE_HOP: [HeaderName; 5] = [
@@ -28,6 +32,9 @@ const OF_ONE_HOP: [HeaderName; 5] = [
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
 ];
+
+/// Most bytes of a body that a person is asked about: it is held until they answer.
+const ASKED: u64 = 1024 * 1024;
 
 /// Most bytes of a refused request's body that are read.
 const SWALLOWED: usize = 64 * 1024;
@@ -96,7 +103,7 @@ async fn pass(
 ) -> Result<Response<Body>, Refusal> {
     let upgrade = hyper::upgrade::on(&mut request);
     let (parts, body) = request.into_parts();
-    let mut body = Some(body);
+    let mut body = Sent::new(body);
     let outcome = pass_on(
         shared,
         client,
@@ -107,7 +114,7 @@ async fn pass(
     );
     let outcome = outcome.await;
     if outcome.is_err()
-        && let Some(body) = body
+        && let Some(body) = body.unread()
     {
         swallow(body).await;
     }
@@ -117,7 +124,7 @@ async fn pass(
 async fn pass_on(
     shared: &Arc<Shared>,
     client: &Client,
-    (parts, body, upgrade): (Parts, &mut Option<Incoming>, OnUpgrade),
+    (parts, body, upgrade): (Parts, &mut Sent, OnUpgrade),
     bound: &Bound,
     afterwards: &Afterwards,
     used: &mut Vec<String>,
@@ -125,11 +132,8 @@ async fn pass_on(
     let mut canonical = CanonicalRequest::parse(parts, bound)?;
     let permit = shared.policy.decide(&canonical)?;
     if let Some(rule) = permit.approval() {
-        return Err(
-            Refusal::new(Reason::Approval, "a person must agree to this request")
-                .by_rule(&rule.name)
-                .with_remedy("Nobody can be asked here yet: the rule says `approve = \"ask\"`."),
-        );
+        let question = question(client, &canonical, body, rule, permit.body_limit()).await?;
+        shared.approver.ask(&question).await?;
     }
     let filled = filling::fill(shared, client, &mut canonical, body, &permit, used).await?;
     let file = permit.rules().iter().find_map(|rule| rule.ca_file.clone());
@@ -183,6 +187,26 @@ async fn pass_on(
         ends => Ending::new(body, ends).boxed_unsync(),
     };
     Ok(Response::from_parts(parts, body))
+}
+
+/// What a person is asked about a request, before there is any credential in it.
+async fn question(
+    client: &Client,
+    request: &CanonicalRequest,
+    body: &mut Sent,
+    rule: &Rule,
+    limit: Option<u64>,
+) -> Result<Question, Refusal> {
+    let body = body.read(limit.unwrap_or(ASKED).min(ASKED)).await?;
+    Ok(Question {
+        agent: client.agent.clone(),
+        rule: rule.name.clone(),
+        method: request.method().clone(),
+        host: request.host().clone(),
+        target: request.target(),
+        body_length: body.len(),
+        body_sha256: Sha256::digest(body).into(),
+    })
 }
 
 /// The request that leaves. The client below chooses the version and writes `Host`.

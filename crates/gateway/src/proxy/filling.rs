@@ -27,6 +27,37 @@ const READ_WHOLE: u64 = 1024 * 1024;
 /// The same where the whole body is signed: what the largest AWS request of a service other than S3 has.
 const SIGN_WHOLE: u64 = 16 * 1024 * 1024;
 
+/// A request's body: as it arrives, or read.
+pub(super) struct Sent {
+    stream: Option<Incoming>,
+    whole: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl Sent {
+    pub(super) fn new(stream: Incoming) -> Self {
+        Self {
+            stream: Some(stream),
+            whole: None,
+        }
+    }
+
+    /// Reads it, unless somebody has.
+    ///
+    /// # Errors
+    /// [`Reason::TooLarge`](crate::Reason::TooLarge) for more bytes than these.
+    pub(super) async fn read(&mut self, most: u64) -> Result<&[u8], Refusal> {
+        if let Some(stream) = self.stream.take() {
+            self.whole = Some(read_whole(stream, most).await?);
+        }
+        Ok(self.whole.as_deref().map_or(&[], Vec::as_slice))
+    }
+
+    /// What of it nobody has read.
+    pub(super) fn unread(self) -> Option<Incoming> {
+        self.stream
+    }
+}
+
 /// What is left to do with a request whose credentials are in.
 pub(super) struct Filled {
     /// The uses that it takes.
@@ -44,7 +75,7 @@ pub(super) async fn fill(
     shared: &Shared,
     client: &Client,
     request: &mut CanonicalRequest,
-    body: &mut Option<Incoming>,
+    body: &mut Sent,
     permit: &Permit<'_>,
     used: &mut Vec<String>,
 ) -> Result<Filled, Refusal> {
@@ -62,13 +93,11 @@ pub(super) async fn fill(
         (false, false) => Some(READ_WHOLE),
         (false, true) => None,
     };
-    let mut content = match (most, body.take_if(|_| most.is_some())) {
-        (Some(most), Some(body)) => {
-            let limit = permit.body_limit().unwrap_or(most).min(most);
-            Some(read_whole(body, limit).await?)
-        }
-        _ => None,
-    };
+    if let Some(most) = most {
+        body.read(permit.body_limit().unwrap_or(most).min(most))
+            .await?;
+    }
+    let mut content = body.whole.take();
     let in_body: Vec<Planned<'_>> = in_body
         .into_iter()
         .filter(|one| holds(content.as_deref(), one))
@@ -95,19 +124,14 @@ pub(super) async fn fill(
         accept_scannable(request.headers_mut());
     }
     // Last: a signature is over everything else.
+    let whole = content.as_deref().map(Vec::as_slice);
+    let whole = whole.filter(|_| is_signed);
     for one in &signatures {
-        sign(
-            shared,
-            client,
-            request,
-            one,
-            content.as_deref().map(Vec::as_slice),
-        )
-        .await?;
+        sign(shared, client, request, one, whole).await?;
         used.push(one.rule().name.clone());
     }
     injection::check_none_left(request, &placeholders)?;
-    let body = match (content, body.take()) {
+    let body = match (content, body.stream.take()) {
         (Some(whole), _) => full(Bytes::from_owner(whole)),
         (None, Some(body)) => incoming(body),
         (None, None) => full(""),

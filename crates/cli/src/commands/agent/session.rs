@@ -19,6 +19,7 @@ use crate::error::CliError;
 use crate::exec::files::PrivateFolder;
 use crate::exec::plan::EnvironmentPlan;
 use crate::exec::redact::Redaction;
+use crate::gateway::approvals::office::Office;
 use crate::gateway::environment;
 use crate::gateway::observer::Teller;
 use crate::gateway::rules::Proxy;
@@ -43,6 +44,8 @@ pub(crate) struct Session {
     given: Vec<Given>,
     values: Vec<SecretString>,
     files: TrustFiles,
+    /// Where people answer, if a rule asks.
+    office: Option<Office>,
 }
 
 impl Session {
@@ -68,6 +71,22 @@ impl Session {
         let system = trust.to_pem();
         let client = Client::new(agent, Arc::new(values), Vec::new());
         let failed = |error: String| CliError::failed(error);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(CliError::Output)?;
+        let office = {
+            let _inside = runtime.enter();
+            let patience = proxy.approval_wait;
+            Office::open(
+                &proxy.policy,
+                &app.folders,
+                clock.clone(),
+                patience,
+                app.printer,
+            )?
+        };
         let gateway = Gateway::new(Options {
             policy: proxy.policy,
             clients: Arc::new(OneClient::new(client, Some(password))),
@@ -81,31 +100,11 @@ impl Session {
                 printer: app.printer,
                 is_on: proxy.tells,
             }),
+            approver: Office::approver(office.as_ref()),
         })
         .map_err(|error| failed(error.to_string()))?;
         let files = TrustFiles::write(app, &gateway.certificate_pem(), &system)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .map_err(CliError::Output)?;
-        let (listener, port) = if is_sandboxed {
-            let _inside = runtime.enter();
-            let listener = UnixListener::bind(&files.socket).map_err(|source| CliError::File {
-                action: "listen on",
-                path: files.socket.clone(),
-                source,
-            })?;
-            (listener.into(), SANDBOXED_PORT)
-        } else {
-            let listener = runtime
-                .block_on(TcpListener::bind(("127.0.0.1", 0)))
-                .map_err(|error| {
-                    failed(format!("the gateway gets no port of 127.0.0.1: {error}"))
-                })?;
-            let port = listener.local_addr().map_err(CliError::Output)?.port();
-            (listener.into(), port)
-        };
+        let (listener, port) = listen(&runtime, is_sandboxed, &files)?;
         let mut set = environment::variables(
             port,
             in_url.expose_secret(),
@@ -128,6 +127,7 @@ impl Session {
             given: prepared.given,
             values: shown_to_nobody,
             files,
+            office,
         })
     }
 
@@ -164,11 +164,15 @@ impl Session {
             runtime,
             listener,
             files,
+            office,
             ..
         } = self;
         let (stop, stopped) = oneshot::channel::<()>();
         let outcome = std::thread::scope(|scope| {
             let (runtime, gateway, desk) = (&runtime, &gateway, &mut desk);
+            if let Some(office) = office {
+                runtime.spawn(office.serve());
+            }
             scope.spawn(move || {
                 runtime.block_on(async {
                     tokio::select! {
@@ -188,6 +192,30 @@ impl Session {
         drop(files);
         outcome
     }
+}
+
+/// Opens the gateway's door: a socket for a sandbox, otherwise a port.
+fn listen(
+    runtime: &Runtime,
+    is_sandboxed: bool,
+    files: &TrustFiles,
+) -> Result<(Listener, u16), CliError> {
+    if is_sandboxed {
+        let _inside = runtime.enter();
+        let listener = UnixListener::bind(&files.socket).map_err(|source| CliError::File {
+            action: "listen on",
+            path: files.socket.clone(),
+            source,
+        })?;
+        return Ok((listener.into(), SANDBOXED_PORT));
+    }
+    let listener = runtime
+        .block_on(TcpListener::bind(("127.0.0.1", 0)))
+        .map_err(|error| {
+            CliError::failed(format!("the gateway gets no port of 127.0.0.1: {error}"))
+        })?;
+    let port = listener.local_addr().map_err(CliError::Output)?.port();
+    Ok((listener.into(), port))
 }
 
 /// What a program must read in order to believe the gateway. Gone with the run.
