@@ -19,8 +19,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use self::data::{
-    AgeCommand, CheckArgs, CompletionArgs, ConfigFilesArgs, DoctorArgs, ExportArgs, ExportFormat,
-    ImportArgs, ImportFormat, InitArgs, ProfilesArgs, ReencryptArgs, TrustArgs, VersionArgs,
+    AgeCommand, CheckArgs, CompletionArgs, ConfigFilesArgs, DiffArgs, DoctorArgs, ExportArgs,
+    ExportFormat, ImportArgs, ImportFormat, InitArgs, ProfilesArgs, ReencryptArgs, TrustArgs,
+    VersionArgs,
 };
 pub(crate) use self::lease::{
     CreateArgs, LeaseArgs, LeaseCommand, LeaseFormat, LeaseListArgs, RevokeArgs,
@@ -113,9 +114,11 @@ pub(crate) enum Command {
     /// Print secrets as env, shell, json, yaml or toml
     #[command(visible_alias = "ex")]
     Export(ExportArgs),
-    /// Take secrets over from an env, json, yaml or toml file
+    /// Take secrets over from a file, or from what another tool prints
     #[command(visible_alias = "im")]
     Import(ImportArgs),
+    /// Compare the secrets of two profiles, without showing them
+    Diff(DiffArgs),
     /// Make a configuration file
     #[command(visible_alias = "i")]
     Init(InitArgs),

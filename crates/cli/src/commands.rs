@@ -8,6 +8,8 @@ mod completion;
 mod config_files;
 mod credential;
 pub(crate) mod definition;
+mod diff;
+mod difference;
 mod doctor;
 mod exec;
 mod export;
@@ -74,6 +76,7 @@ fn dispatch(app: &App, command: Command) -> Result<ExitStatus, CliError> {
         Command::Remove(args) => done(remove::run(app, &args)),
         Command::Export(args) => done(export::run(app, &args)),
         Command::Import(args) => done(import::run(app, &args)),
+        Command::Diff(args) => done(diff::run(app, &args)),
         Command::Init(args) => done(init::run(app, &args)),
         Command::Check(args) => done(check::run(app, &args)),
         Command::Doctor(args) => done(doctor::run(app, &args)),

@@ -17,10 +17,23 @@ pub(crate) enum ExportFormat {
 /// Formats of `import`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ImportFormat {
+    /// Lines `NAME=value`
     Env,
+    /// A map of names to values
     Json,
+    /// A map of names to values
     Yaml,
+    /// A map of names to values
     Toml,
+    /// `chamber export --format json SERVICE`
+    Chamber,
+    /// `doppler secrets download --no-file --format json`
+    Doppler,
+    /// `infisical export --format json`
+    Infisical,
+    /// `op item get ITEM --format json`
+    #[value(name = "1password")]
+    Onepassword,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -46,6 +59,10 @@ pub(crate) struct ExportArgs {
 }
 
 #[derive(Debug, Clone, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(crate) struct ImportArgs {
     /// Format of the input
     #[arg(value_enum, default_value = "env")]
@@ -59,9 +76,12 @@ pub(crate) struct ImportArgs {
     /// Do not ask
     #[arg(short, long)]
     pub force: bool,
-    /// Only say what would be taken over
+    /// Only say what would be new, changed or the same
     #[arg(short = 'n', long)]
     pub dry_run: bool,
+    /// With `-n`: print a JSON document
+    #[arg(long, requires = "dry_run")]
+    pub json: bool,
     /// Write to the global file
     #[arg(short, long)]
     pub global: bool,
@@ -71,6 +91,22 @@ pub(crate) struct ImportArgs {
     /// Put before each name
     #[arg(long, value_name = "TEXT")]
     pub prefix: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DiffArgs {
+    /// A profile; `default` is the base
+    #[arg(value_name = "PROFILE", add = crate::completion::profiles())]
+    pub before: String,
+    /// The profile that it is compared with
+    #[arg(value_name = "PROFILE", add = crate::completion::profiles())]
+    pub after: String,
+    /// Show what is the same too
+    #[arg(short, long)]
+    pub all: bool,
+    /// Print a JSON document
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Clone, Args)]

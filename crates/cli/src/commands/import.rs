@@ -3,26 +3,26 @@
 //! All or nothing: the input is read, its names checked and its values encrypted in one batch before the
 //! file is touched, and the file is written once.
 
-use std::io::Read as _;
+mod input;
+mod vendor;
+
 use std::path::Path;
 
 use fnox_config::edit::{Change, Editor};
 use fnox_config::spec::Capability;
 use fnox_config::{Config, FileKind, ProviderConfig};
-use fnox_core::{ProfileName, SecretBytes, SecretName, SecretString};
-use fnox_providers::flat::{self, Syntax};
-use fnox_providers::{ProviderError, dotenv};
+use fnox_core::{ProfileName, SecretName, SecretString};
+use fnox_providers::ProviderError;
 use indexmap::IndexMap;
 use regex::Regex;
-use zeroize::Zeroizing;
 
+pub(super) use self::input::read_pairs;
 use super::export::plural;
 use crate::app::{App, block_on};
-use crate::args::{ImportArgs, ImportFormat};
+use crate::args::ImportArgs;
+use crate::commands::difference::Difference;
 use crate::error::CliError;
-
-/// Largest input that is read.
-const INPUT_LIMIT: u64 = 16 * 1024 * 1024;
+use crate::output::documents::ImportPlan;
 
 /// How many names the question shows.
 const NAMES_SHOWN: usize = 10;
@@ -41,8 +41,9 @@ pub(crate) fn run(app: &App, args: &ImportArgs) -> Result<(), CliError> {
     }
     let (config, profile) = app.load_for_writing()?;
     let provider = encrypting_provider(&config, &args.provider)?;
-    let values = chosen(args, read(app, args)?)?;
-    if values.is_empty() {
+    let file = args.input.as_ref().map(|path| app.cwd.join(path));
+    let values = chosen(args, read_pairs(file.as_deref(), args.format)?)?;
+    if values.is_empty() && !args.json {
         app.printer.note("There is nothing to import.");
         return Ok(());
     }
@@ -54,14 +55,21 @@ pub(crate) fn run(app: &App, args: &ImportArgs) -> Result<(), CliError> {
         profile.as_ref().map_or("default", ProfileName::as_str)
     );
     if args.dry_run {
-        let file = path.display();
+        let difference = Difference::of(app, &config, &values)?;
+        if args.json {
+            return app.printer.json(&ImportPlan {
+                profile: profile.as_ref().map_or("default", ProfileName::as_str),
+                provider: provider.name.as_str(),
+                file: path.display().to_string(),
+                secrets: difference.documents(),
+            });
+        }
         app.printer.line(&format!(
-            "[dry-run] would import {what}, encrypted by {}, in {file}",
-            provider.name
+            "[dry-run] would import {what}, encrypted by {}, in {}",
+            provider.name,
+            path.display()
         ))?;
-        return values
-            .keys()
-            .try_for_each(|name| app.printer.line(&format!("  {name}")));
+        return difference.print(app);
     }
     if !args.force && !confirmed(app, &what, &values)? {
         app.printer.note("Import cancelled.");
@@ -90,54 +98,6 @@ fn encrypting_provider<'a>(config: &'a Config, name: &str) -> Result<&'a Provide
         ),
         help: Some("name a provider that does, such as one of type `age`".to_owned()),
     })
-}
-
-/// The input's pairs in their order.
-fn read(app: &App, args: &ImportArgs) -> Result<Vec<(String, SecretString)>, CliError> {
-    let file = args.input.as_ref().map(|path| app.cwd.join(path));
-    read_pairs(file.as_deref(), args.format)
-}
-
-/// The pairs of a file, or of stdin.
-pub(super) fn read_pairs(
-    file: Option<&Path>,
-    format: ImportFormat,
-) -> Result<Vec<(String, SecretString)>, CliError> {
-    let bytes = match file {
-        Some(path) => std::fs::File::open(path).and_then(limited),
-        None => limited(std::io::stdin().lock()),
-    };
-    let what = file.map_or_else(|| "stdin".to_owned(), |path| path.display().to_string());
-    let bytes = bytes.map_err(|source| CliError::File {
-        action: "read",
-        path: file.unwrap_or(Path::new("/dev/stdin")).to_owned(),
-        source,
-    })?;
-    let unreadable = |reason: String| CliError::Input {
-        what: what.clone(),
-        reason,
-        help: None,
-    };
-    let text = bytes
-        .into_string()
-        .map_err(|error| unreadable(error.to_string()))?;
-    let text = text.expose_secret();
-    let flat = |syntax| flat::parse(text, syntax).map_err(|error| unreadable(error.to_string()));
-    match format {
-        ImportFormat::Env => dotenv::parse(text).map_err(|error| unreadable(error.to_string())),
-        ImportFormat::Json => flat(Syntax::Json),
-        ImportFormat::Yaml => flat(Syntax::Yaml),
-        ImportFormat::Toml => flat(Syntax::Toml),
-    }
-}
-
-fn limited(input: impl std::io::Read) -> std::io::Result<SecretBytes> {
-    let mut bytes = Zeroizing::new(Vec::new());
-    input.take(INPUT_LIMIT + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > INPUT_LIMIT {
-        return Err(std::io::Error::other("it is larger than 16 MiB"));
-    }
-    Ok(SecretBytes::new(std::mem::take(&mut *bytes)))
 }
 
 /// Filter, prefix, and names that can be environment variables. A name that comes twice has its last value.

@@ -54,6 +54,8 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         ("version", schema_for!(VersionDocument)),
         ("age-keygen", schema_for!(AgeKey)),
         ("export", schema_for!(Exported)),
+        ("import", schema_for!(ImportPlan)),
+        ("diff", schema_for!(ProfileDifference)),
         ("check", schema_for!(CheckReport)),
         ("doctor", schema_for!(DoctorReport)),
     ];
@@ -287,6 +289,39 @@ pub struct ExportMetadata {
     pub exported_at: String,
     /// How many secrets there are.
     pub total_secrets: usize,
+}
+
+/// `fnox import -n --json`
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ImportPlan<'a> {
+    /// The profile that would be written to.
+    pub profile: &'a str,
+    /// The provider that would encrypt the values.
+    pub provider: &'a str,
+    /// The file that would be written.
+    pub file: String,
+    /// What would happen to each secret.
+    pub secrets: Vec<ChangedSecret>,
+}
+
+/// `fnox diff --json`
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ProfileDifference<'a> {
+    /// One profile.
+    pub before: &'a str,
+    /// The profile that it is compared with.
+    pub after: &'a str,
+    /// The secrets that differ; with `--all`, all of them.
+    pub secrets: Vec<ChangedSecret>,
+}
+
+/// What happens to one secret.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ChangedSecret {
+    /// The secret.
+    pub name: String,
+    /// `new`, `removed`, `changed`, `same`, or `unknown` where a value cannot be read.
+    pub change: &'static str,
 }
 
 /// `fnox check --json`

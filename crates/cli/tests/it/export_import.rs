@@ -262,3 +262,85 @@ fn an_import_can_go_to_a_profile_that_it_creates_or_to_the_global_file() {
     let global = std::fs::read_to_string(sandbox.config_folder().join("config.toml")).unwrap();
     assert!(global.starts_with("[secrets]\nG_A = "), "{global}");
 }
+
+#[test]
+fn a_dry_run_of_an_import_says_what_would_change_and_shows_no_value() {
+    let sandbox = with_age();
+    sandbox.write("before.env", "A=kept-value\nB=old-value\n");
+    ok(&sandbox, &["import", "-i", "before.env", "-p", "age", "-f"]);
+    let head = sandbox.read("fnox.toml");
+    let text = format!("{head}BROKEN = {{ provider = \"age\", value = \"no ciphertext\" }}\n");
+    sandbox.write("fnox.toml", &text);
+    sandbox.write("in.env", "C=first\nA=kept-value\nB=new-value\nBROKEN=x\n");
+    let import = ["import", "-n", "-i", "in.env", "-p", "age"];
+    let run = sandbox.run(import).finish().succeeds();
+    assert_snapshot!(shown(&sandbox, &run), @r"
+    [dry-run] would import 4 secrets into profile default, encrypted by age, in [project]/fnox.toml
+      + C (new)
+      = A (same)
+      ~ B (changed)
+      ? BROKEN (unknown)
+    ----
+    Of those that are unknown a value cannot be read; `fnox check --all` says why.
+    ");
+    assert_eq!(sandbox.read("fnox.toml"), text);
+    let document = json(&ok(&sandbox, &[&import[..], &["--json"]].concat()));
+    assert_eq!(
+        document["secrets"][2],
+        serde_json::json!({ "name": "B", "change": "changed" })
+    );
+    fails(
+        &sandbox,
+        2,
+        &["import", "-i", "in.env", "-p", "age", "-f", "--json"],
+    );
+}
+
+#[test]
+fn what_other_tools_print_is_taken_over() {
+    let sandbox = with_age();
+    for (format, text) in [
+        ("chamber", r#"{"from-chamber":" 1\n"}"#),
+        ("doppler", r#"{"FROM_DOPPLER":"2","DOPPLER_PROJECT":"p"}"#),
+        (
+            "infisical",
+            r#"[{"key":"FROM_INFISICAL","value":"3","type":"shared"}]"#,
+        ),
+        (
+            "1password",
+            r#"{"fields":[{"id":"x","type":"CONCEALED","label":"from 1password","value":"4"}]}"#,
+        ),
+    ] {
+        let import = ["import", format, "-p", "age", "-f"];
+        sandbox.run(import).stdin(text).finish().succeeds();
+    }
+    let values = json(&ok(&sandbox, &["export", "-f", "json"]))["secrets"].clone();
+    let wanted = serde_json::json!({
+        "FROM_CHAMBER": " 1\n", "FROM_DOPPLER": "2", "FROM_INFISICAL": "3", "FROM_1PASSWORD": "4",
+    });
+    assert_eq!(values, wanted);
+}
+
+#[test]
+fn ciphertexts_of_other_tools_are_not_taken_for_values() {
+    let sandbox = with_age();
+    let before = sandbox.read("fnox.toml");
+    for (format, text, tool) in [
+        (
+            "yaml",
+            "A: ENC[AES256_GCM,data:x]\nsops:\n  mac: x\n",
+            "sops",
+        ),
+        ("env", "A=ENC[AES256_GCM,data:x]\nsops_mac=x\n", "sops"),
+        ("env", "A=\"encrypted:BEcx\"\n", "dotenvx"),
+    ] {
+        let import = ["import", format, "-p", "age", "-f"];
+        let run = sandbox.run(import).stdin(text).finish().exits_with(1);
+        assert!(
+            run.stderr.contains(&format!("encrypted by {tool}")),
+            "{run}"
+        );
+        assert!(run.stderr.contains("decrypt it on the way"), "{run}");
+    }
+    assert_eq!(sandbox.read("fnox.toml"), before);
+}

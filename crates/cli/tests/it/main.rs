@@ -29,6 +29,8 @@ mod credential;
 #[cfg(test)]
 mod credential_install;
 #[cfg(test)]
+mod diff;
+#[cfg(test)]
 mod doctor;
 #[cfg(test)]
 mod exec;

@@ -65,6 +65,7 @@ fn every_document_that_is_printed_fits_its_schema() {
          [leases.demo]\ntype = \"command\"\nconsumes = []\n\
          create_command = \"\"\"printf '{\"credentials\":{\"T\":\"t\"},\"lease_id\":\"l\"}'\"\"\"\n[profiles.p]\n",
     );
+    sandbox.write("in.env", "A=a\nB=b\nC=c\n");
     let lease = ok(&sandbox, &["lease", "create", "demo", "-f", "json"]);
     assert_fits("schemas/lease-create.json", &json(&lease));
     for (schema, arguments) in [
@@ -79,6 +80,11 @@ fn every_document_that_is_printed_fits_its_schema() {
         ("version", vec!["version", "--json"]),
         ("age-keygen", vec!["age", "keygen", "--json"]),
         ("export", vec!["export", "--format", "json"]),
+        (
+            "import",
+            vec!["import", "-n", "--json", "-p", "plain", "-i", "in.env"],
+        ),
+        ("diff", vec!["diff", "default", "p", "--all", "--json"]),
         ("check", vec!["check", "--json"]),
         ("doctor", vec!["doctor", "--json"]),
     ] {
