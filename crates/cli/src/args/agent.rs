@@ -18,6 +18,8 @@ pub(crate) enum AgentCommand {
     Run(AgentRunArgs),
     /// Show which credential goes where
     Rules(AgentRulesArgs),
+    /// Try whether the tools that are here use the gateway and believe it, by a real request of each
+    Doctor(AgentDoctorArgs),
     /// Show requests that wait for a person
     Pending(AgentPendingArgs),
     /// Allow a request that waits; on a terminal and without an ID, ask about each as it comes
@@ -54,6 +56,16 @@ pub(crate) struct AgentRunArgs {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct AgentRulesArgs {
+    /// Print a JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AgentDoctorArgs {
+    /// Only these, such as `curl`, `git`, `npm`
+    #[arg(value_name = "TOOL")]
+    pub tools: Vec<String>,
     /// Print a JSON document
     #[arg(long)]
     pub json: bool,

@@ -2,6 +2,7 @@
 
 mod approve;
 mod bridge;
+mod doctor;
 pub(crate) mod preparation;
 mod rules_list;
 pub(crate) mod session;
@@ -23,6 +24,7 @@ pub(crate) fn run(app: &App, args: &AgentArgs) -> Result<ExitStatus, CliError> {
         AgentCommand::Run(args) => run_program(app, args),
         AgentCommand::Bridge(args) => bridge::run(app, args),
         AgentCommand::Rules(args) => rules_list::run(app, args).map(|()| ExitStatus::Success),
+        AgentCommand::Doctor(args) => doctor::run(app, args).map(|()| ExitStatus::Success),
         AgentCommand::Pending(args) => approve::pending(app, args).map(|()| ExitStatus::Success),
         AgentCommand::Approve(args) => approve::approve(app, args).map(|()| ExitStatus::Success),
         AgentCommand::Deny(args) => approve::deny(app, args).map(|()| ExitStatus::Success),

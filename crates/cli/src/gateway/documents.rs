@@ -66,9 +66,38 @@ pub struct PendingRequest {
     pub asked_at: String,
 }
 
+/// `fnox agent doctor --json` prints a list of these.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct ToolReport {
+    /// Which tool.
+    pub tool: &'static str,
+    /// What came of its request.
+    pub trial: Trial,
+    /// The same in words.
+    pub detail: String,
+    /// What helps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<&'static str>,
+}
+
+/// What came of a tool's request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Trial {
+    /// It came through the gateway, inside of TLS.
+    Works,
+    /// The tool found the gateway and did not believe its certificate.
+    Distrusts,
+    /// The tool did not ask the gateway.
+    PassesBy,
+    /// The tool could not be started.
+    Absent,
+}
+
 /// The schema of every document, by the name of its file.
 pub(crate) fn schemas() -> Vec<(&'static str, Schema)> {
     vec![
+        ("agent-doctor", schema_for!(Vec<ToolReport>)),
         ("agent-pending", schema_for!(Vec<PendingRequest>)),
         ("agent-rules", schema_for!(RulesDocument)),
     ]

@@ -9,4 +9,5 @@ pub(crate) mod rules;
 pub(crate) mod sandbox;
 pub(crate) mod serve;
 pub mod spec;
+pub(crate) mod tools;
 pub(crate) mod values;

@@ -1,17 +1,81 @@
 //! What the person is told of the gateway's work.
 
+use std::io::IsTerminal as _;
+use std::sync::{Mutex, PoisonError};
+
 use fnox_core::Host;
 use fnox_gateway::Reason;
 use fnox_gateway::proxy::{Exchange, Observer};
+use indexmap::IndexMap;
 
 use crate::output::Printer;
+
+/// How many different messages are held back; of more there is only a count.
+const HELD: usize = 50;
 
 /// Tells of refusals, and of everything with `--verbose`.
 #[derive(Debug)]
 pub(crate) struct Teller {
-    pub(crate) printer: Printer,
+    printer: Printer,
     /// Whether anything is told at all.
-    pub(crate) is_on: bool,
+    is_on: bool,
+    /// What is told when the program has ended, and how often it was to be told.
+    held: Option<Mutex<IndexMap<String, usize>>>,
+}
+
+impl Teller {
+    /// Tells at once if `is_on`.
+    pub(crate) fn new(printer: Printer, is_on: bool) -> Self {
+        Self {
+            printer,
+            is_on,
+            held: None,
+        }
+    }
+
+    /// Tells in the end if the program has the terminal to itself: it may paint all of it.
+    pub(crate) fn beside_a_program(printer: Printer, is_on: bool) -> Self {
+        let has_terminal = std::io::stdin().is_terminal()
+            && std::io::stdout().is_terminal()
+            && std::io::stderr().is_terminal();
+        Self {
+            held: has_terminal.then(Mutex::default),
+            ..Self::new(printer, is_on)
+        }
+    }
+
+    /// Tells what was held back.
+    pub(crate) fn release(&self) {
+        let Some(held) = &self.held else { return };
+        let held = std::mem::take(&mut *held.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut more = 0;
+        for (number, (message, count)) in held.into_iter().enumerate() {
+            match count {
+                _ if number >= HELD => more += count,
+                1 => self.printer.warn(&message),
+                count => self.printer.warn(&format!("{message}\n({count} times)")),
+            }
+        }
+        if more > 0 {
+            self.printer.warn(&format!("and {more} more"));
+        }
+    }
+
+    fn warn(&self, message: String) {
+        match &self.held {
+            None => self.printer.warn(&message),
+            Some(held) => {
+                let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
+                // The last place counts whatever has none of its own.
+                let message = if held.len() > HELD {
+                    String::new()
+                } else {
+                    message
+                };
+                *held.entry(message).or_default() += 1;
+            }
+        }
+    }
 }
 
 impl Observer for Teller {
@@ -35,15 +99,13 @@ impl Observer for Teller {
             ),
             // The first question of every client that waits to be asked for its password.
             Err(refusal) if refusal.reason == Reason::Unauthenticated => {}
-            Err(refusal) => self
-                .printer
-                .warn(&format!("refused: {method} {host}{path}: {refusal}")),
+            Err(refusal) => self.warn(format!("refused: {method} {host}{path}: {refusal}")),
         }
     }
 
     fn broken(&self, host: &Host, problem: &str) {
         if self.is_on {
-            self.printer.warn(&format!("{host}: {problem}"));
+            self.warn(format!("{host}: {problem}"));
         }
     }
 }

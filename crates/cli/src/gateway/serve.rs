@@ -159,10 +159,7 @@ pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError>
         trust: Trust::system(),
         scan: proxy.scan,
         connections: CONNECTIONS,
-        observer: Arc::new(Teller {
-            printer: app.printer,
-            is_on: proxy.tells,
-        }),
+        observer: Arc::new(Teller::new(app.printer, proxy.tells)),
         approver: Office::approver(office.as_ref()),
     })
     .map_err(|error| CliError::failed(error.to_string()))?;

@@ -118,3 +118,34 @@ fn tls_presents_a_certificate_that_the_program_never_holds() {
     assert!(text.contains("has no certificate"), "{text}");
     assert_eq!(upstream.received().len(), 2);
 }
+
+#[test]
+fn the_doctor_sees_which_tools_use_the_gateway() {
+    let sandbox = support::sandbox();
+    let run = sandbox.run(["agent", "doctor", "--json", "curl", "git", "python3"]);
+    let run = run.finish().succeeds();
+    let reports = support::json(&run.stdout);
+    for (report, tool) in reports
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(["curl", "git", "python3"])
+    {
+        assert_eq!(report["tool"], tool);
+        assert_eq!(report["trial"], "works", "{report}");
+    }
+    // One that does not look at the variables, one that does not believe, and one that is not here.
+    sandbox.write_program("wget", "#!/bin/sh\nexit 0\n");
+    sandbox.write_program("ruby", "#!/bin/sh\nunset SSL_CERT_FILE CURL_CA_BUNDLE; exec curl -sS https://ruby.doctor.fnox.invalid/\n");
+    let run = sandbox
+        .run(["agent", "doctor", "--json", "wget", "ruby"])
+        .finish();
+    assert_eq!(run.code, Some(1));
+    let reports = support::json(&run.stdout);
+    assert_eq!(reports[0]["trial"], "passes_by", "{reports}");
+    assert_eq!(reports[1]["trial"], "distrusts", "{reports}");
+    assert!(run.stderr.contains("wget, ruby"), "{}", run.stderr);
+    let run = sandbox.run(["agent", "doctor", "lynx"]).finish();
+    assert!(run.stderr.contains("curl, wget, git"), "{}", run.stderr);
+    assert_eq!(run.code, Some(2));
+}

@@ -46,6 +46,7 @@ pub(crate) struct Session {
     files: TrustFiles,
     /// Where people answer, if a rule asks.
     office: Option<Office>,
+    teller: Arc<Teller>,
 }
 
 impl Session {
@@ -87,6 +88,7 @@ impl Session {
                 app.printer,
             )?
         };
+        let teller = Arc::new(Teller::beside_a_program(app.printer, proxy.tells));
         let gateway = Gateway::new(Options {
             policy: proxy.policy,
             clients: Arc::new(OneClient::new(client, Some(password))),
@@ -96,10 +98,7 @@ impl Session {
             trust,
             scan: proxy.scan,
             connections: CONNECTIONS,
-            observer: Arc::new(Teller {
-                printer: app.printer,
-                is_on: proxy.tells,
-            }),
+            observer: teller.clone(),
             approver: Office::approver(office.as_ref()),
         })
         .map_err(|error| failed(error.to_string()))?;
@@ -128,6 +127,7 @@ impl Session {
             values: shown_to_nobody,
             files,
             office,
+            teller,
         })
     }
 
@@ -165,6 +165,7 @@ impl Session {
             listener,
             files,
             office,
+            teller,
             ..
         } = self;
         let (stop, stopped) = oneshot::channel::<()>();
@@ -186,6 +187,7 @@ impl Session {
             drop(stop);
             outcome
         });
+        teller.release();
         runtime.block_on(withdraw(app, manager, &desk));
         // A look-up of a name that hangs is nothing to wait for.
         runtime.shutdown_background();
@@ -220,18 +222,18 @@ fn listen(
 
 /// What a program must read in order to believe the gateway. Gone with the run.
 #[derive(Debug)]
-struct TrustFiles {
+pub(super) struct TrustFiles {
     folder: PrivateFolder,
     /// Where the gateway's socket is, if it has one.
     socket: PathBuf,
     /// The gateway's certificate.
-    authority: PathBuf,
+    pub(super) authority: PathBuf,
     /// The system's and the gateway's certificates.
-    bundle: PathBuf,
+    pub(super) bundle: PathBuf,
 }
 
 impl TrustFiles {
-    fn write(app: &App, authority: &str, system: &str) -> Result<Self, CliError> {
+    pub(super) fn write(app: &App, authority: &str, system: &str) -> Result<Self, CliError> {
         let write = || {
             let mut folder = PrivateFolder::guarded(&app.folders)?;
             let bundle = format!("{system}{authority}");
