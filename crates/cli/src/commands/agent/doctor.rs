@@ -66,6 +66,11 @@ pub(super) fn run(app: &App, args: &AgentDoctorArgs) -> Result<(), CliError> {
         app.printer.json(&reports)?;
     } else {
         app.printer.line(&table(&reports))?;
+        for report in &reports {
+            if let Some(remedy) = report.remedy {
+                app.printer.line(&format!("{}: {remedy}", report.tool))?;
+            }
+        }
     }
     let failed: Vec<&str> = reports
         .iter()
@@ -197,8 +202,10 @@ impl Surgery {
             (None, Ok(ran)) => (
                 Trial::PassesBy,
                 match ran.end {
-                    End::TimedOut => "it tried for too long, and not by the gateway".to_owned(),
-                    _ => "it did not ask the gateway".to_owned(),
+                    End::TimedOut => {
+                        "it took too long, and no request of it came through".to_owned()
+                    }
+                    _ => "no request of it came through".to_owned(),
                 },
                 Some(tool.remedy),
             ),
@@ -258,16 +265,17 @@ impl Credentials for NoValues {
 }
 
 fn table(reports: &[ToolReport]) -> String {
-    let mut table = Table::new(&["TOOL", "", "WHAT IS WRONG"], false);
+    let mut table = Table::new(&["TOOL", "", "WHAT CAME OF IT"], false);
     for report in reports {
-        let remedy = report
-            .remedy
-            .map_or_else(String::new, |it| format!("\n{it}"));
-        let (mark, detail) = match report.trial {
-            Trial::Works => ("ok", String::new()),
-            _ => ("no", format!("{}{remedy}", report.detail)),
+        let mark = match report.trial {
+            Trial::Works => "ok",
+            _ => "no",
         };
-        table.row(vec![report.tool.to_owned(), mark.to_owned(), detail]);
+        table.row(vec![
+            report.tool.to_owned(),
+            mark.to_owned(),
+            report.detail.clone(),
+        ]);
     }
     table.render()
 }
