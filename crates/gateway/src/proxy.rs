@@ -11,6 +11,7 @@ mod ending;
 mod exchange;
 mod filling;
 mod listener;
+mod preface;
 mod reflected;
 mod refused;
 mod session;

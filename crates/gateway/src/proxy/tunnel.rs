@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use super::connection::{Afterwards, HEAD_BYTES, first_byte, http1};
-use super::{Client, Shared, exchange, session};
+use super::{Client, Shared, exchange, preface, session};
 use crate::body::Body;
 use crate::refusal::{Reason, Refusal};
 use crate::request::{Bound, Scheme, Via};
@@ -163,6 +163,9 @@ impl Served {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let Ok(Ok(stream)) = timeout(HANDSHAKE, preface::read(stream)).await else {
+            return tracing::debug!("a client that chose HTTP/2 did not begin with it");
+        };
         let service = service_fn(|request| self.answer(request, Afterwards::default()));
         let ended = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
