@@ -16,6 +16,7 @@ mod reflected;
 mod refused;
 mod session;
 mod tunnel;
+mod untold;
 mod upstream;
 mod upstreams;
 mod uses;

@@ -37,6 +37,8 @@ pub enum Reason {
     TooLarge,
     /// The answer cannot be scanned for credentials and policy says to block it.
     Unscannable,
+    /// The client went away before there was an answer; what its request was given may have left.
+    Abandoned,
 }
 
 impl Reason {
@@ -58,6 +60,7 @@ impl Reason {
             Self::Upstream => "gateway::upstream",
             Self::TooLarge => "gateway::too_large",
             Self::Unscannable => "gateway::unscannable",
+            Self::Abandoned => "gateway::abandoned",
         }
     }
 
@@ -66,7 +69,8 @@ impl Reason {
     pub fn status(self) -> StatusCode {
         match self {
             Self::Unauthenticated => StatusCode::PROXY_AUTHENTICATION_REQUIRED,
-            Self::Ambiguous => StatusCode::BAD_REQUEST,
+            // Nobody is there to be told of the latter.
+            Self::Ambiguous | Self::Abandoned => StatusCode::BAD_REQUEST,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NoRule
             | Self::NotAllowed

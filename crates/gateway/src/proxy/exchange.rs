@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONNECTION, TRANSFER_ENCODING, UPGRADE};
+use bytes::Bytes;
+use http::header::{CONNECTION, EXPECT, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt as _;
@@ -16,6 +17,7 @@ use super::connection::Afterwards;
 use super::ending::{self, Ending};
 use super::filling::Sent;
 use super::reflected::Scrubbed;
+use super::untold::Untold;
 use super::{Client, Exchange, Shared, filling, refused};
 use crate::approval::Question;
 use crate::body::{Body, incoming};
@@ -36,8 +38,8 @@ const OF_ONE_HOP: [HeaderName; 5] = [
 /// Most bytes of a body that a person is asked about: it is held until they answer.
 const ASKED: u64 = 1024 * 1024;
 
-/// Most bytes of a refused request's body that are read.
-const SWALLOWED: usize = 64 * 1024;
+/// Most bytes of a refused request's body that are read. None of them is kept.
+const SWALLOWED: usize = 4 * 1024 * 1024;
 
 /// For how long they are waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -51,18 +53,10 @@ pub(super) async fn answer(
     afterwards: &Afterwards,
 ) -> Response<Body> {
     let wants_json = refused::wants_json(request.headers());
-    let method = request.method().clone();
-    let path = request.uri().path().to_owned();
-    let mut rules = Vec::new();
-    let outcome = pass(shared, client, request, bound, afterwards, &mut rules).await;
-    shared.observer.exchanged(&Exchange {
-        agent: &client.agent,
-        host: bound.host(),
-        method: &method,
-        path: &path,
-        rules: &rules,
-        outcome: outcome.as_ref().map(Response::status),
-    });
+    let mut untold = Untold::new(shared, client, bound, &request);
+    let rules = untold.rules();
+    let outcome = pass(shared, client, request, bound, afterwards, rules).await;
+    untold.tell(outcome.as_ref().map(Response::status));
     outcome.unwrap_or_else(|refusal| refused::answer(&refusal, wants_json))
 }
 
@@ -83,14 +77,31 @@ pub(super) async fn refuse(
         outcome: Err(refusal),
     });
     let answer = refused::answer(refusal, refused::wants_json(request.headers()));
-    swallow(request.into_body()).await;
+    let is_held_back = is_held_back(request.headers());
+    swallow(request.into_body(), is_held_back).await;
     answer
 }
 
-/// Reads the rest of a small body: some clients do not look at an answer that comes before they have sent all of it.
-async fn swallow(body: Incoming) {
-    let rest = http_body_util::Limited::new(body, SWALLOWED).collect();
+/// Reads the rest of a body that is not too long: some clients do not look at an answer that comes before they have sent
+/// all of it. A client that waits to be told to go on (RFC 9110, section 10.1.1) has sent nothing, and need not.
+async fn swallow(mut body: Incoming, is_held_back: bool) {
+    if is_held_back {
+        return;
+    }
+    let rest = async {
+        let mut left = SWALLOWED;
+        while let Some(Ok(frame)) = body.frame().await {
+            match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+                Some(less) => left = less,
+                None => return,
+            }
+        }
+    };
     let _ = tokio::time::timeout(PATIENCE, rest).await;
+}
+
+fn is_held_back(headers: &HeaderMap) -> bool {
+    headers.contains_key(EXPECT)
 }
 
 async fn pass(
@@ -103,6 +114,7 @@ async fn pass(
 ) -> Result<Response<Body>, Refusal> {
     let upgrade = hyper::upgrade::on(&mut request);
     let (parts, body) = request.into_parts();
+    let is_held_back = is_held_back(&parts.headers);
     let mut body = Sent::new(body);
     let outcome = pass_on(
         shared,
@@ -116,7 +128,7 @@ async fn pass(
     if outcome.is_err()
         && let Some(body) = body.unread()
     {
-        swallow(body).await;
+        swallow(body, is_held_back).await;
     }
     outcome
 }
