@@ -19,4 +19,20 @@ mod placeholders;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]
+mod proxy_binding;
+#[cfg(test)]
+mod proxy_framing;
+#[cfg(test)]
+mod proxy_limits;
+#[cfg(test)]
+mod proxy_methods;
+#[cfg(test)]
+mod proxy_revocation;
+#[cfg(test)]
+mod proxy_streams;
+#[cfg(test)]
+mod proxy_support;
+#[cfg(test)]
+mod proxy_uses;
+#[cfg(test)]
 mod support;

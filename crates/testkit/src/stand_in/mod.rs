@@ -24,4 +24,4 @@ pub mod vault;
 
 pub use ntfy::Ntfy;
 pub use sts::Sts;
-pub use upstream::Upstream;
+pub use upstream::{Received, Upstream};

@@ -7,12 +7,17 @@
 //! - `/drip/N` a line, and the next one each tenth of a second, N times, unbuffered;
 //! - `/redirect?to=URL` 302 to that place;
 //! - `/status/N` that status;
-//! - `/upgrade` 101 with the value of `authorization` in a header, and then everything that it is sent;
+//! - `/upgrade` 101 with the value of `authorization` in a header, asked for or not, and then everything that it is sent;
+//! - `/trailers` a line, and `grpc-status: 0` after it;
+//! - `/hold` an event, and a second one after [`Upstream::release`];
+//! - `/wait` an answer after [`Upstream::release`], the request being remembered before;
+//! - `/stall` the body is read after [`Upstream::release`];
+//! - `/unread` 413 at once, the body not being read;
+//! - `/hang-up` the connection or stream ends without an answer;
 //! - everything else: what it was asked, as JSON.
 
 mod answers;
 
-use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -67,6 +72,16 @@ impl Received {
 struct State {
     received: Mutex<Vec<Received>>,
     connections: AtomicUsize,
+    released: watch::Sender<bool>,
+}
+
+impl State {
+    /// Waits for [`Upstream::release`].
+    async fn released(&self) {
+        let mut released = self.released.subscribe();
+        // The sender lives as long as `self`.
+        let _ = released.wait_for(|released| *released).await;
+    }
 }
 
 /// The server. It ends when it is dropped.
@@ -95,7 +110,17 @@ impl Upstream {
     /// If it cannot.
     #[must_use]
     pub fn named(names: &[&str]) -> Self {
-        let (authority, config, _) = certificates(names, false);
+        Self::speaking(&["h2", "http/1.1"], names)
+    }
+
+    /// Serves with a certificate of these names, and speaks these protocols (RFC 7301), best first.
+    ///
+    /// # Panics
+    /// If it cannot.
+    #[must_use]
+    pub fn speaking(protocols: &[&str], names: &[&str]) -> Self {
+        let (authority, mut config, _) = certificates(names, false);
+        config.alpn_protocols = protocols.iter().map(|it| it.as_bytes().to_vec()).collect();
         Self::with(authority, config)
     }
 
@@ -180,6 +205,11 @@ impl Upstream {
             .clone()
     }
 
+    /// Lets go what waits for it, now and from now on.
+    pub fn release(&self) {
+        self.state.released.send_replace(true);
+    }
+
     /// How many connections were made.
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -216,7 +246,7 @@ async fn connection(
     let stream = acceptor.accept(stream).await?;
     let service = service_fn(move |request| {
         let state = Arc::clone(&state);
-        async move { Ok::<_, io::Error>(answers::answer(&state, request).await) }
+        async move { answers::answer(&state, request).await }
     });
     auto::Builder::new(TokioExecutor::new())
         .serve_connection_with_upgrades(TokioIo::new(stream), service)

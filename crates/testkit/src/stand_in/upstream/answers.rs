@@ -1,7 +1,8 @@
 //! What the upstream answers.
 
 use std::convert::Infallible;
-use std::sync::PoisonError;
+use std::io;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream;
@@ -25,7 +26,10 @@ const CHUNK: u64 = 64 * 1024;
 /// What of a body is remembered.
 const REMEMBERED: usize = 64 * 1024;
 
-pub(super) async fn answer(state: &State, mut request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn answer(
+    state: &Arc<State>,
+    mut request: Request<Incoming>,
+) -> io::Result<Response<Body>> {
     let upgrade = hyper::upgrade::on(&mut request);
     let (parts, body) = request.into_parts();
     let host = parts.uri.authority().map(ToString::to_string);
@@ -47,8 +51,15 @@ pub(super) async fn answer(state: &State, mut request: Request<Incoming>) -> Res
         body: Vec::new(),
         trailers: Vec::new(),
     };
-    read(body, &mut received).await;
     let path = parts.uri.path().to_owned();
+    match path.as_str() {
+        "/unread" => {}
+        "/stall" => {
+            state.released().await;
+            read(body, &mut received).await;
+        }
+        _ => read(body, &mut received).await,
+    }
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let echo = echo(&received);
     state
@@ -58,7 +69,7 @@ pub(super) async fn answer(state: &State, mut request: Request<Incoming>) -> Res
         .push(received);
     let number = |text: &str| text.parse::<u64>().unwrap_or_default();
     let mut words = path.split('/').skip(1);
-    match (words.next().unwrap_or_default(), words.next()) {
+    Ok(match (words.next().unwrap_or_default(), words.next()) {
         ("reflect", _) => reflect(&parts.headers),
         ("bytes", Some(count)) => bytes(number(count)),
         ("drip", Some(count)) => drip(number(count)),
@@ -83,8 +94,20 @@ pub(super) async fn answer(state: &State, mut request: Request<Incoming>) -> Res
             headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
             response
         }
+        ("trailers", _) => with_trailers(),
+        ("hold", _) => hold(state),
+        ("wait", _) => {
+            state.released().await;
+            Response::new(full(echo))
+        }
+        ("unread", _) => {
+            let mut response = Response::new(full("too large"));
+            *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
+            response
+        }
+        ("hang-up", _) => return Err(io::ErrorKind::ConnectionReset.into()),
         _ => Response::new(full(echo)),
-    }
+    })
 }
 
 async fn read(mut body: Incoming, received: &mut Received) {
@@ -180,12 +203,50 @@ fn drip(count: u64) -> Response<Body> {
         if number > 0 {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        let line = Bytes::from(format!("data: {number}\n\n"));
-        Some((Ok::<_, Infallible>(Frame::data(line)), number + 1))
+        Some((Ok::<_, Infallible>(event(number)), number + 1))
     });
     Response::builder()
         .header("content-type", "text/event-stream")
         .body(StreamBody::new(lines).boxed_unsync())
+        .expect("an answer")
+}
+
+fn event(number: u64) -> Frame<Bytes> {
+    Frame::data(Bytes::from(format!("data: {number}\n\n")))
+}
+
+fn hold(state: &Arc<State>) -> Response<Body> {
+    let state = Arc::clone(state);
+    let events = stream::unfold(0, move |number| {
+        let state = Arc::clone(&state);
+        async move {
+            if number == 2 {
+                return None;
+            }
+            if number > 0 {
+                state.released().await;
+            }
+            Some((Ok::<_, Infallible>(event(number)), number + 1))
+        }
+    });
+    Response::builder()
+        .header("content-type", "text/event-stream")
+        .body(StreamBody::new(events).boxed_unsync())
+        .expect("an answer")
+}
+
+fn with_trailers() -> Response<Body> {
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    let frames = [
+        Frame::data(Bytes::from_static(b"hello")),
+        Frame::trailers(trailers),
+    ];
+    let frames = stream::iter(frames.map(Ok::<_, Infallible>));
+    Response::builder()
+        .header("content-type", "application/grpc")
+        .header("trailer", "grpc-status")
+        .body(StreamBody::new(frames).boxed_unsync())
         .expect("an answer")
 }
 
