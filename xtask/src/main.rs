@@ -35,7 +35,7 @@ enum Chore {
     Sizes,
     /// Fail if a crate depends on one above it
     Layers,
-    /// Fail if a test that SECURITY.md names does not exist
+    /// Fail if a test that SECURITY.md or another page names does not exist
     Promises,
     /// Print the least Rust version that the dependencies declare to need
     Msrv {

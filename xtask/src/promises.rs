@@ -1,19 +1,21 @@
-//! Every test that `SECURITY.md` names as holding a promise exists.
+//! Every test that a page names as holding a promise exists.
 
 use std::collections::BTreeSet;
 
 use crate::failure::Failure;
 use crate::tree::Tree;
 
-const PAGE: &str = "SECURITY.md";
+const PAGES: [&str; 2] = ["SECURITY.md", "docs/reference/gateway-conformance.md"];
 
 /// Fails if a named test is not in the named file.
 pub(crate) fn check(tree: &Tree) -> Result<String, Failure> {
-    let page = tree.read(PAGE)?.unwrap_or_default();
-    let named: BTreeSet<(&str, &str)> = page
-        .split('`')
-        .skip(1)
-        .step_by(2)
+    let mut pages = Vec::new();
+    for page in PAGES {
+        pages.push(tree.read(page)?.unwrap_or_default());
+    }
+    let named: BTreeSet<(&str, &str)> = pages
+        .iter()
+        .flat_map(|page| page.split('`').skip(1).step_by(2))
         .filter_map(named_test)
         .collect();
     let mut missing = Vec::new();
@@ -23,8 +25,12 @@ pub(crate) fn check(tree: &Tree) -> Result<String, Failure> {
             missing.push(format!("{path}::{test}"));
         }
     }
-    Failure::unless_empty("the tests that SECURITY.md names exist", missing, || {
-        format!("{} tests that {PAGE} names exist", named.len())
+    Failure::unless_empty("the tests that pages name exist", missing, || {
+        format!(
+            "{} tests that {} name exist",
+            named.len(),
+            PAGES.join(" and ")
+        )
     })
 }
 
@@ -40,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tests_that_the_page_names_exist() {
+    fn the_tests_that_the_pages_name_exist() {
         check(&Tree::of_this_repository()).unwrap();
     }
 
