@@ -20,8 +20,8 @@ use fnox_vault_wire::methods::{
     AccessSecret, AuditCheckpoint, AuditQuery, AuditVerify, Backup, Call, CloseSession,
     CreateToken, DeleteSecret, GetMetadata, Health, KeyRewrap, KeyRotate, KeyStatus, ListLeases,
     ListSecrets, ListTokens, Method, OpenSession, PolicyExplain, PolicyReload, PruneSecrets,
-    RenewLease, RequestLease, RevokeAllForAgent, RevokeLease, RevokeLeases, RevokeToken,
-    StoreSecret, Subscribe, UpdateSecret, Whoami,
+    RecordRequests, RenewLease, RequestLease, RevokeAllForAgent, RevokeLease, RevokeLeases,
+    RevokeToken, StoreSecret, Subscribe, UpdateSecret, Whoami,
 };
 
 pub use self::gateway_credentials::{gateway_injection, gateway_placeholder, gateway_stream};
@@ -117,6 +117,7 @@ fn params(method: Method, request: &RequestRef<'_>) {
         OpenSession,
         CloseSession,
         Subscribe,
+        RecordRequests,
         PolicyExplain,
         PolicyReload,
         AuditQuery,

@@ -5,6 +5,7 @@
 //! has the role `gateway`. Each request is one use, which the vault counts and puts on record before it answers.
 
 mod leases;
+mod recorder;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,9 +19,10 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
 use self::leases::{Leases, Live};
+pub use self::recorder::Recorder;
 use crate::placeholder::{PlaceholderBook, Shape};
 use crate::policy::Policy;
-use crate::proxy::{Client, Clients};
+use crate::proxy::{Client, Clients, Observer};
 use crate::refusal::{Reason, Refusal};
 use crate::rule::CredentialRef;
 
@@ -105,6 +107,12 @@ impl VaultClients {
             variables,
             known: Mutex::default(),
         })
+    }
+
+    /// Puts requests on record in the vault, and hands them on to `next`.
+    #[must_use]
+    pub fn recorder(&self, next: Arc<dyn Observer>) -> Recorder {
+        Recorder::new(self.gateway.clone(), next)
     }
 
     /// Which secrets the rules name: each is a variable of the same name in capitals unless the rule says otherwise.

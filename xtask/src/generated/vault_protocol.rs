@@ -59,7 +59,8 @@ fn callers(callers: Callers) -> Value {
     match callers {
         Callers::Admin => json!(["admin"]),
         Callers::Trusted => json!(["admin", "orchestrator"]),
-        Callers::Everybody => json!(["admin", "orchestrator", "agent"]),
+        Callers::Gateway => json!(["gateway"]),
+        Callers::Everybody => json!(["admin", "orchestrator", "agent", "gateway"]),
     }
 }
 

@@ -142,6 +142,8 @@ pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError>
             VaultClientsError::Vault(error) => CliError::from(VaultFailure::from(error)),
             other => CliError::failed(other.to_string()),
         })?;
+    let teller = Arc::new(Teller::new(app.printer, proxy.tells));
+    let recorder = Arc::new(clients.recorder(teller));
     let patience = proxy.approval_wait;
     let office = Office::open(
         &proxy.policy,
@@ -159,7 +161,7 @@ pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError>
         trust: Trust::system(),
         scan: proxy.scan,
         connections: CONNECTIONS,
-        observer: Arc::new(Teller::new(app.printer, proxy.tells)),
+        observer: recorder.clone(),
         approver: Office::approver(office.as_ref()),
     })
     .map_err(|error| CliError::failed(error.to_string()))?;
@@ -171,6 +173,7 @@ pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError>
         })?;
     }
     let mut serving = JoinSet::new();
+    serving.spawn(async move { recorder.write().await });
     if let Some(office) = office {
         serving.spawn(office.serve());
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fnox_testkit::stand_in::Upstream;
-use fnox_testkit::wait::until;
+use fnox_testkit::wait::{until, until_some};
 use fnox_testkit::{Run, Running};
 use serde_json::Value;
 
@@ -370,6 +370,33 @@ fn behind_the_door_of_one_agent_nobody_needs_a_token() {
     let run = world.curl_as("", &["-sS", "--proxy", &proxy, session]);
     let text = run.finish().succeeds().stdout;
     assert_eq!(support::json(&text)["agent"], "coder-guest", "{text}");
+}
+
+#[test]
+fn what_passed_and_what_did_not_is_on_record() {
+    let world = World::new("");
+    let placeholder = world.placeholder();
+    assert!(world.call(&placeholder).contains(" 200"));
+    world.curl(&["-sS", "https://example.com/secret-plans?q=1"]);
+    let records = until_some("two records", Duration::from_secs(30), || {
+        let query = ["audit", "query", "--event", "gateway_request"];
+        let records = world.vault.json(&query)["records"].as_array()?.clone();
+        (records.len() >= 2).then_some(records)
+    });
+    let of = |host: &str| {
+        let starts = |one: &&Value| one["host"].as_str().unwrap().starts_with(host);
+        records.iter().find(starts).expect(host)
+    };
+    let passed = of("localhost:");
+    assert_eq!(passed["outcome"], "ok", "{passed}");
+    assert_eq!(passed["reason"], "GET /a: 200");
+    assert_eq!(passed["agent"], "coder-1");
+    assert!(passed["rule"].as_str().unwrap().contains("api-token"));
+    let refused = of("example.com");
+    assert_eq!(refused["outcome"], "denied", "{refused}");
+    assert_eq!(refused["reason"], "GET /secret-plans: gateway::no_rule");
+    let verified = world.vault.json(&["audit", "verify"]);
+    assert_eq!(verified["intact"], true, "{verified}");
 }
 
 impl World {

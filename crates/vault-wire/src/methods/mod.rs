@@ -4,6 +4,7 @@
 //! Parameters with unknown keys are refused, so that a misspelt limit is not no limit.
 
 mod administration;
+mod gateway;
 mod leases;
 mod secrets;
 mod sessions;
@@ -14,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use self::administration::*;
+pub use self::gateway::*;
 pub use self::leases::*;
 pub use self::secrets::*;
 pub use self::sessions::*;
@@ -81,6 +83,8 @@ pub enum Callers {
     Admin,
     /// Administrators and orchestrators.
     Trusted,
+    /// Gateways.
+    Gateway,
     /// Everybody who is authenticated.
     Everybody,
 }
@@ -92,6 +96,7 @@ impl Callers {
         match self {
             Self::Everybody => true,
             Self::Trusted => role.is_trusted(),
+            Self::Gateway => role == Role::Gateway,
             Self::Admin => role == Role::Admin,
         }
     }
@@ -170,6 +175,7 @@ methods! {
     OpenSession(OpenSession) = "open_session", Trusted, "Opens a session whose leases end with it.";
     CloseSession(CloseSession) = "close_session", Trusted, "Closes a session and withdraws its leases.";
     Subscribe(Subscribe) = "subscribe", Everybody, "Sends events about leases to this connection from now on.";
+    RecordRequests(RecordRequests) = "record_requests", Gateway, "Puts on record what a gateway passed on and what it refused.";
     PolicyExplain(PolicyExplain) = "policy_explain", Everybody, "Tells which rule decides, or which comes nearest and why it does not.";
     PolicyReload(PolicyReload) = "policy_reload", Admin, "Reads the policy file again and judges existing leases by it.";
     AuditQuery(AuditQuery) = "audit_query", Admin, "Reads the audit log.";

@@ -15,6 +15,7 @@ mod minted;
 mod policy;
 mod renew;
 mod request;
+mod requests;
 mod revoke;
 mod secrets;
 mod sessions;

@@ -13,9 +13,9 @@ use fnox_vault_wire::methods::{
     AccessSecret, Accessed, AuditCheckpoint, AuditQuery, AuditVerify, BackedUp, Backup, Call,
     CloseSession, CreateToken, DeleteSecret, Done, GetMetadata, Health, KeyRewrap, KeyRotate,
     KeyStatus, ListLeases, ListSecrets, ListTokens, Method, OpenSession, PolicyExplain,
-    PolicyReload, PruneSecrets, Pruned, RenewLease, RequestLease, RevokeAllForAgent, RevokeLease,
-    RevokeLeases, RevokeToken, RevokedCount, StoreSecret, Subscribe, TokenList, TokenRevoked,
-    UpdateSecret, Whoami,
+    PolicyReload, PruneSecrets, Pruned, RecordRequests, RenewLease, RequestLease,
+    RevokeAllForAgent, RevokeLease, RevokeLeases, RevokeToken, RevokedCount, StoreSecret,
+    Subscribe, TokenList, TokenRevoked, UpdateSecret, Whoami,
 };
 use fnox_vault_wire::{Code, LeaseId, SecretValue, WireError};
 use futures_util::future::BoxFuture;
@@ -216,6 +216,10 @@ fn administration(of: &Context<'_>, method: Method) -> BoxFuture<'static, Reply>
         }),
         Method::CloseSession => of.call(|s, c, p: CloseSession| async move {
             s.engine.close_session(&c.identity, &p).await.map(revoked)
+        }),
+        Method::RecordRequests => of.call(|s, c, p: RecordRequests| async move {
+            let recorded = s.engine.record_requests(&c.identity, p).await;
+            recorded.map(|()| Done {}.into())
         }),
         Method::Subscribe => of.call(|_, c, _: Subscribe| async move {
             c.wants_events.store(true, Ordering::Release);

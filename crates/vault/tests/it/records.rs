@@ -5,9 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use fnox_core::audit::{ChainKeys, Entry, Head, Record};
 use fnox_vault::store::{AuditLog, Scanned, StoreError};
-use fnox_vault::{Engine, EngineOptions, EngineParts};
+use fnox_vault::{Engine, EngineOptions, EngineParts, Identity};
 use fnox_vault_wire::Code;
-use fnox_vault_wire::methods::AuditQuery;
+use fnox_vault_wire::methods::{AuditQuery, RecordRequests, RecordedRequest, RequestOutcome, Role};
 
 use crate::support::{POLICY, World, admin, agent, code};
 
@@ -33,6 +33,61 @@ async fn a_checkpoint_that_was_kept_elsewhere_proves_the_log() {
         code(world.engine.audit_verify(&admin(), &[forged]).await),
         Code::InvalidRequest
     );
+}
+
+#[tokio::test]
+async fn a_gateway_puts_requests_on_record() {
+    let world = World::new(POLICY).await;
+    let gateway = Identity {
+        role: Role::Gateway,
+        ..agent("gateway", 1001)
+    };
+    let request = |path: &str, outcome| RecordedRequest {
+        agent: "coder".to_owned(),
+        host: "a.example.com:443".to_owned(),
+        method: "GET".to_owned(),
+        path: path.to_owned(),
+        rule: Some("1: token -> a.example.com".to_owned()),
+        outcome,
+    };
+    let requests = vec![
+        request("/a", RequestOutcome::Answered(200)),
+        request(
+            "/b",
+            RequestOutcome::Refused("gateway::not_allowed".to_owned()),
+        ),
+        request(&"/ä".repeat(2000), RequestOutcome::Lost(3)),
+    ];
+    let params = RecordRequests { requests };
+    world
+        .engine
+        .record_requests(&gateway, params.clone())
+        .await
+        .unwrap();
+    let query = AuditQuery {
+        event: Some("gateway_request".to_owned()),
+        ..AuditQuery::default()
+    };
+    let page = world.engine.audit_query(&admin(), query).await.unwrap();
+    let told: Vec<(&str, &str)> = page
+        .records
+        .iter()
+        .map(|it| {
+            (
+                it.entry.outcome.as_str(),
+                it.entry.reason.as_deref().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(told[0], ("ok", "GET /a: 200"));
+    assert_eq!(told[1], ("denied", "GET /b: gateway::not_allowed"));
+    assert_eq!(told[2].0, "error");
+    assert!(told[2].1.len() < 1200, "{told:?}");
+    let many = RecordRequests {
+        requests: vec![params.requests[0].clone(); 257],
+    };
+    let refused = world.engine.record_requests(&gateway, many).await;
+    assert_eq!(code(refused), Code::InvalidRequest);
 }
 
 #[tokio::test]
