@@ -134,6 +134,14 @@ impl App {
         }
     }
 
+    /// The configuration with one profile, which need not exist yet, or with none.
+    pub(crate) fn load_with(&self, profile: Option<&ProfileName>) -> Result<Config, CliError> {
+        let app = self.for_profile(profile);
+        let mut loader = app.loader();
+        loader.may_create = profile.cloned();
+        Ok(loader.load()?)
+    }
+
     /// The profile that is written to; `None` means the base.
     pub(crate) fn write_target(&self) -> Result<Option<ProfileName>, CliError> {
         let is_named = |profile: &&ProfileName| profile.as_str() != "default";

@@ -29,7 +29,7 @@ pub(crate) use self::lease::{
 pub(crate) use self::lifecycle::{LifecycleArgs, LifecycleCommand, OffboardArgs};
 pub(crate) use self::provider::{ProviderAddArgs, ProviderArgs, ProviderCommand, ProviderTestArgs};
 pub(crate) use self::run::{ExecArgs, RunArgs};
-pub(crate) use self::value::{GetArgs, ListArgs, RemoveArgs, SetArgs};
+pub(crate) use self::value::{EditArgs, GetArgs, ListArgs, RemoveArgs, SetArgs};
 
 /// Short-lived credentials for programs.
 ///
@@ -108,6 +108,8 @@ pub(crate) enum Command {
     /// List secrets
     #[command(visible_alias = "ls", alias = "secrets")]
     List(ListArgs),
+    /// Edit the configuration or one value in your editor, decrypted
+    Edit(EditArgs),
     /// Remove a secret from the configuration
     #[command(visible_alias = "rm", alias = "delete")]
     Remove(RemoveArgs),

@@ -11,6 +11,7 @@ pub(crate) mod definition;
 mod diff;
 mod difference;
 mod doctor;
+mod edit;
 mod exec;
 mod export;
 mod gateway;
@@ -76,6 +77,7 @@ fn dispatch(app: &App, command: Command) -> Result<ExitStatus, CliError> {
         Command::Remove(args) => done(remove::run(app, &args)),
         Command::Export(args) => done(export::run(app, &args)),
         Command::Import(args) => done(import::run(app, &args)),
+        Command::Edit(args) => done(edit::run(app, &args)),
         Command::Diff(args) => done(diff::run(app, &args)),
         Command::Init(args) => done(init::run(app, &args)),
         Command::Check(args) => done(check::run(app, &args)),

@@ -125,6 +125,14 @@ impl Editor {
         self.replace(next)
     }
 
+    /// Replaces the whole text.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if it is not a valid configuration; the text is then as before.
+    pub fn replace_text(&mut self, text: String) -> Result<(), ConfigError> {
+        self.replace(text)
+    }
+
     /// Whether a table has an entry.
     #[must_use]
     pub fn has(&self, table: &[&str], entry: &str) -> bool {

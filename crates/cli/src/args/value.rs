@@ -85,6 +85,19 @@ pub(crate) struct ListArgs {
 }
 
 #[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "The editor is that of EDITOR, else VISUAL, else vi. It gets a private copy that is removed afterwards."
+)]
+pub(crate) struct EditArgs {
+    /// Edit only this secret's value; without it, the whole file
+    #[arg(value_name = "KEY", add = crate::completion::secrets())]
+    pub key: Option<String>,
+    /// Edit the global file
+    #[arg(short, long, conflicts_with = "key")]
+    pub global: bool,
+}
+
+#[derive(Debug, Clone, Args)]
 pub(crate) struct RemoveArgs {
     /// Name of the secret
     #[arg(value_name = "KEY", add = crate::completion::secrets())]

@@ -22,6 +22,7 @@ use crate::commands::definition::{Definition, Section};
 use crate::error::CliError;
 
 /// A value that can be encrypted anew, and where it stands.
+#[derive(Clone)]
 pub(crate) struct Candidate<'a> {
     secret: &'a SecretConfig,
     provider: ProviderName,
@@ -181,7 +182,34 @@ fn has_another_provider(config: &Config, candidate: &Candidate<'_>) -> bool {
     of_provider > level(candidate.place.profile.as_ref())
 }
 
-impl Candidate<'_> {
+impl<'a> Candidate<'a> {
+    pub(super) fn secret(&self) -> &'a SecretConfig {
+        self.secret
+    }
+
+    pub(super) fn name(&self) -> &'a SecretName {
+        &self.secret.name
+    }
+
+    pub(super) fn provider(&self) -> &ProviderName {
+        &self.provider
+    }
+
+    pub(super) fn stored(&self) -> &'a str {
+        self.stored
+    }
+
+    pub(super) fn definition(&self) -> &Definition {
+        &self.place
+    }
+
+    pub(super) fn request(&self) -> Request {
+        Request {
+            name: self.secret.name.clone(),
+            reference: self.stored.to_owned(),
+        }
+    }
+
     /// Where the value stands. Two profiles that see one value see it at one place.
     pub(crate) fn place(&self) -> (&std::path::Path, std::ops::Range<usize>) {
         let location = &self.secret.location;
@@ -190,16 +218,38 @@ impl Candidate<'_> {
 }
 
 /// The secret as a candidate, or why it is none.
-fn candidate<'a>(config: &'a Config, secret: &'a SecretConfig) -> Result<Candidate<'a>, String> {
+pub(super) fn candidate<'a>(
+    config: &'a Config,
+    secret: &'a SecretConfig,
+) -> Result<Candidate<'a>, String> {
+    let found = editable(config, secret)?;
+    let provider = config.providers.get(&found.provider);
+    let label = provider
+        .filter(|it| it.spec.capability != Capability::EncryptsInConfig || it.spec.name == "plain")
+        .map(|it| it.spec.label);
+    label.map_or(Ok(found.clone()), |label| {
+        Err(format!(
+            "its provider `{}` ({label}) does not encrypt values into fnox.toml",
+            found.provider
+        ))
+    })
+}
+
+/// The same of any secret whose value can be stored anew.
+pub(super) fn editable<'a>(
+    config: &'a Config,
+    secret: &'a SecretConfig,
+) -> Result<Candidate<'a>, String> {
     let stored = secret.value.as_deref().ok_or("it has no stored value")?;
     let name = config.provider_of(secret).ok_or("it has no provider")?;
     let provider = config
         .providers
         .get(&name)
         .ok_or_else(|| format!("its provider `{name}` does not exist"))?;
-    if provider.spec.capability != Capability::EncryptsInConfig || provider.spec.name == "plain" {
+    let reads_a_file = provider.spec.name == "plain" && provider.fields.contains("file");
+    if provider.spec.capability == Capability::ReadsOnly || reads_a_file {
         return Err(format!(
-            "its provider `{name}` ({}) does not encrypt values into fnox.toml",
+            "its provider `{name}` ({}) only reads",
             provider.spec.label
         ));
     }
@@ -300,13 +350,6 @@ async fn encrypt<'a>(
     let mut fresh = Vec::new();
     for (((provider, profile), batch), values) in batches.into_iter().zip(read) {
         let stored = store(app, config, &provider, profile.as_ref(), &values).await?;
-        if stored.len() != batch.len() {
-            return Err(CliError::Provider {
-                provider: provider.to_string(),
-                action: "encrypt the values",
-                error: ProviderError::unavailable("it did not answer for every value"),
-            });
-        }
         fresh.extend(batch.into_iter().zip(stored));
     }
     Ok(fresh)
@@ -316,13 +359,7 @@ async fn values(
     opened: &Arc<Opened>,
     batch: &[Candidate<'_>],
 ) -> Result<Vec<(SecretName, SecretString)>, CliError> {
-    let requests: Vec<Request> = batch
-        .iter()
-        .map(|candidate| Request {
-            name: candidate.secret.name.clone(),
-            reference: candidate.stored.to_owned(),
-        })
-        .collect();
+    let requests: Vec<Request> = batch.iter().map(Candidate::request).collect();
     let answers = opened.provider.get_to_reencrypt(&requests).await;
     let mut values = Vec::with_capacity(batch.len());
     for (candidate, answer) in batch.iter().zip(answers) {
@@ -337,8 +374,8 @@ async fn values(
     Ok(values)
 }
 
-/// Encrypts for the profile whose table the values stand in: bound values carry its name.
-async fn store(
+/// Encrypts for the profile whose table the values stand in: bound values carry its name. Answers in their order, for each.
+pub(super) async fn store(
     app: &App,
     config: &Config,
     provider: &ProviderName,
@@ -349,15 +386,17 @@ async fn store(
     scope.selected_profiles = profile.into_iter().cloned().collect();
     let resolver = Resolver::new(&scope, app.resolver_options(&scope));
     let opened = resolver.open(provider.as_str()).await?;
-    opened
-        .provider
-        .encrypt(values)
-        .await
-        .map_err(|error| CliError::Provider {
-            provider: provider.to_string(),
-            action: "encrypt the values",
-            error,
-        })
+    let failed = |error| CliError::Provider {
+        provider: provider.to_string(),
+        action: "encrypt the values",
+        error,
+    };
+    let stored = opened.provider.encrypt(values).await.map_err(failed)?;
+    if stored.len() != values.len() {
+        let reason = "it did not answer for every value";
+        return Err(failed(ProviderError::unavailable(reason)));
+    }
+    Ok(stored)
 }
 
 /// Tries every edit, then makes them.

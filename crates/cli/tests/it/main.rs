@@ -33,6 +33,8 @@ mod diff;
 #[cfg(test)]
 mod doctor;
 #[cfg(test)]
+mod edit;
+#[cfg(test)]
 mod exec;
 #[cfg(test)]
 mod exec_child;
