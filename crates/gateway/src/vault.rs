@@ -38,6 +38,8 @@ pub struct Variable {
     pub credential: CredentialRef,
     /// The kind of text that programs expect.
     pub shape: Shape,
+    /// A variable that programs need as well, with any text of this kind.
+    pub beside: Option<(&'static str, Shape)>,
 }
 
 /// A vault's agents as clients of a gateway.
@@ -115,13 +117,18 @@ impl VaultClients {
         Recorder::new(self.gateway.clone(), next)
     }
 
-    /// Which secrets the rules name: each is a variable of the same name in capitals unless the rule says otherwise.
+    /// Which secrets the rules name: each is a variable of the same name in capitals unless the rule says otherwise. Where
+    /// requests are signed, they are those of AWS keys.
     #[must_use]
     pub fn variables_of(policy: &Policy, names: &[Option<String>]) -> Vec<Variable> {
         let rules = policy.rules.iter().zip(names);
         let mut variables: Vec<Variable> = Vec::new();
         for (rule, name) in rules {
+            let is_signature = rule.injection.is_signature();
             let usual = || {
+                if is_signature {
+                    return "AWS_ACCESS_KEY_ID".to_owned();
+                }
                 let upper = rule.credential.to_string().to_ascii_uppercase();
                 upper.replace(|character: char| !character.is_ascii_alphanumeric(), "_")
             };
@@ -130,7 +137,12 @@ impl VaultClients {
                 variables.push(Variable {
                     name,
                     credential: rule.credential.clone(),
-                    shape: Shape::token("", 40),
+                    shape: if is_signature {
+                        Shape::token("AKIA", 16)
+                    } else {
+                        Shape::token("", 40)
+                    },
+                    beside: is_signature.then(|| ("AWS_SECRET_ACCESS_KEY", Shape::token("", 40))),
                 });
             }
         }
@@ -152,13 +164,18 @@ impl VaultClients {
         let agent = AgentId::parse(&name).map_err(|_| unauthenticated("the agent has no name"))?;
         let variables = self.placeholders.change(|placeholders| {
             let mut rng = rand::rng();
-            let issue = |variable: &Variable| {
-                let shape = &variable.shape;
-                let issued =
-                    placeholders.issue(&agent, &variable.credential, shape, None, &mut rng);
-                (variable.name.clone(), issued.text().to_owned())
-            };
-            self.variables.iter().map(issue).collect()
+            let mut issued = Vec::new();
+            for variable in &self.variables {
+                let Variable {
+                    credential, shape, ..
+                } = variable;
+                let placeholder = placeholders.issue(&agent, credential, shape, None, &mut rng);
+                issued.push((variable.name.clone(), placeholder.text().to_owned()));
+                if let Some((name, shape)) = &variable.beside {
+                    issued.push(((*name).to_owned(), shape.random(&mut rng)));
+                }
+            }
+            issued
         });
         let leases = Leases {
             agent: agent.clone(),

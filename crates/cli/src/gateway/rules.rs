@@ -73,7 +73,13 @@ pub(crate) fn read(config: &Config, home: Option<&Path>) -> Result<Proxy, CliErr
         });
     };
     Ok(read_fields(proxy, home, |fields| {
-        credential(config, fields)
+        let used = credential(config, fields)?;
+        let place = fields.text("inject").unwrap_or_default();
+        if place.starts_with("aws-sigv4") && matches!(used.0, CredentialRef::Secret(_)) {
+            let reason = "signs with AWS keys, which a `lease` makes; a secret has none";
+            return Err(fields.invalid("inject", reason));
+        }
+        Ok(used)
     })?)
 }
 
@@ -153,10 +159,6 @@ fn rule(
     let name = format!("{number}: {credential} -> {domain}");
     let mut rule = Rule::new(name, hosts, credential.clone());
     rule.injection = injection(fields)?;
-    if rule.injection.is_signature() && matches!(credential, CredentialRef::Secret(_)) {
-        let reason = "signs with AWS keys, which a `lease` makes; a secret has none";
-        return Err(fields.invalid("inject", reason));
-    }
     if fields.text("inject") == Some("set") {
         if !rule.injection.can_be_set() {
             return Err(fields.invalid("inject", "cannot be `set` in this place"));

@@ -44,7 +44,7 @@ impl World {
             "--output",
             gateway_token.to_str().unwrap(),
         ]);
-        let port = free_port();
+        let port = support::free_port();
         let guest = vault.token_for("coder-guest");
         let text = format!(
             "listen = [\"127.0.0.1:{port}\"]\ntoken_file = \"gateway.token\"\ncertificate_file = \"gateway.pem\"\n\
@@ -131,11 +131,6 @@ impl World {
         let leases = self.vault.json(&["lease", "list"]);
         leases[0]["lease_id"].as_str().unwrap().to_owned()
     }
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 #[test]

@@ -55,6 +55,8 @@ mod export_import;
 #[cfg(test)]
 mod fuzz_corpus;
 #[cfg(test)]
+mod gateway_aws;
+#[cfg(test)]
 mod gateway_serve;
 #[cfg(test)]
 mod help;

@@ -49,12 +49,6 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     fnox_core::Env::of_process().var(name).map(str::to_owned)
 }
 
-/// A port of 127.0.0.1 that was free a moment ago.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
 /// tests/team/issuer.py; ends with the test.
 pub(crate) struct Issuer {
     child: Child,
@@ -129,7 +123,7 @@ impl Team {
         let folder = admin.root().join("server");
         let issuer = Issuer::start();
         let ntfy = Ntfy::start();
-        let ports: Vec<u16> = (0..replicas).map(|_| free_port()).collect();
+        let ports: Vec<u16> = (0..replicas).map(|_| support::free_port()).collect();
         let url = format!("http://127.0.0.1:{}", ports[0]);
         let mut init = admin
             .run(["serve", "init", "--json", "--public-url", &url, "--dir"])

@@ -8,8 +8,10 @@ use fnox_core::{AgentId, Clock, Host, SecretString};
 use fnox_vault_wire::methods::{AccessSecret, RequestLease, RevocationReason};
 use fnox_vault_wire::{Client as Vault, ClientError, Code, LeaseId};
 use jiff::Timestamp;
+use serde::Deserialize;
 use tokio::sync::Mutex as AsyncMutex;
 
+use crate::injection::aws::AwsKeys;
 use crate::proxy::{Credentials, Ended, Ender, Lent};
 use crate::refusal::{Reason, Refusal};
 use crate::rule::{CredentialRef, Rule};
@@ -83,6 +85,41 @@ pub(super) struct Held {
 #[async_trait]
 impl Credentials for Leases {
     async fn value(&self, rule: &Rule, host: &Host) -> Result<Lent, Refusal> {
+        self.lend(rule, host).await
+    }
+
+    /// The vault lends a credential of several variables as a JSON object.
+    async fn aws_keys(&self, rule: &Rule, host: &Host) -> Result<AwsKeys, Refusal> {
+        let lent = self.lend(rule, host).await?;
+        let keys: LentKeys = serde_json::from_str(lent.value.expose_secret()).map_err(|_| {
+            let message = "the secret has no AWS keys: a JSON object of their variables";
+            Refusal::new(Reason::Credential, message)
+                .by_rule(&rule.name)
+                .with_remedy(
+                    "A mint of the vault (`[mint.NAME]`) of a type that makes AWS keys does.",
+                )
+        })?;
+        Ok(AwsKeys {
+            access_key_id: keys.access_key_id.into(),
+            secret_access_key: keys.secret_access_key.into(),
+            session_token: keys.session_token.map(SecretString::from),
+        })
+    }
+}
+
+/// AWS keys as programs get them in variables.
+#[derive(Deserialize)]
+struct LentKeys {
+    #[serde(rename = "AWS_ACCESS_KEY_ID")]
+    access_key_id: String,
+    #[serde(rename = "AWS_SECRET_ACCESS_KEY")]
+    secret_access_key: String,
+    #[serde(rename = "AWS_SESSION_TOKEN")]
+    session_token: Option<String>,
+}
+
+impl Leases {
+    async fn lend(&self, rule: &Rule, host: &Host) -> Result<Lent, Refusal> {
         let CredentialRef::Secret(secret) = &rule.credential else {
             let message = "a vault's rules name secrets";
             return Err(Refusal::new(Reason::Credential, message).by_rule(&rule.name));
