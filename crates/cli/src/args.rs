@@ -20,8 +20,8 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use self::data::{
     AgeCommand, CheckArgs, CompletionArgs, ConfigFilesArgs, DiffArgs, DoctorArgs, ExportArgs,
-    ExportFormat, ImportArgs, ImportFormat, InitArgs, ProfilesArgs, ReencryptArgs, TrustArgs,
-    VersionArgs,
+    ExportFormat, ImportArgs, ImportFormat, InitArgs, ProfilesArgs, ReencryptArgs, ScanArgs,
+    TrustArgs, VersionArgs,
 };
 pub(crate) use self::lease::{
     CreateArgs, LeaseArgs, LeaseCommand, LeaseFormat, LeaseListArgs, RevokeArgs,
@@ -130,6 +130,8 @@ pub(crate) enum Command {
     /// Test everything that fnox depends on here
     #[command(visible_alias = "dr")]
     Doctor(DoctorArgs),
+    /// Find secrets in files, or in what would be committed
+    Scan(ScanArgs),
     /// Encrypt stored values anew, for changed recipients
     Reencrypt(ReencryptArgs),
     /// Allow a configuration file that others could have written

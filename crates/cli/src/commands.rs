@@ -28,6 +28,7 @@ pub(crate) mod profiles;
 mod provider;
 pub(crate) mod reencrypt;
 mod remove;
+mod scan;
 mod secret;
 mod selection;
 mod serve;
@@ -82,6 +83,7 @@ fn dispatch(app: &App, command: Command) -> Result<ExitStatus, CliError> {
         Command::Init(args) => done(init::run(app, &args)),
         Command::Check(args) => done(check::run(app, &args)),
         Command::Doctor(args) => done(doctor::run(app, &args)),
+        Command::Scan(args) => done(scan::run(app, &args)),
         Command::Reencrypt(args) => done(reencrypt::run(app, &args)),
         Command::Trust(args) => done(trust::run(app, &args)),
         Command::Provider(args) => done(provider::run(app, args)),

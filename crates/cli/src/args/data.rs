@@ -162,6 +162,39 @@ pub(crate) struct ReencryptArgs {
 }
 
 #[derive(Debug, Clone, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
+#[command(after_help = "No value is shown. A line that holds `fnox:allow` is left out.")]
+pub(crate) struct ScanArgs {
+    /// Folder or file, by default the working folder
+    #[arg(value_name = "FOLDER", conflicts_with = "staged", value_hint = clap::ValueHint::AnyPath)]
+    pub folder: Option<PathBuf>,
+    /// Leave out paths that match
+    #[arg(short, long, value_name = "GLOB")]
+    pub ignore: Vec<String>,
+    /// Search for the values of the project's secrets too
+    #[arg(long)]
+    pub values: bool,
+    /// Scan what would be committed
+    #[arg(long)]
+    pub staged: bool,
+    /// Scan what git ignores too
+    #[arg(long, conflicts_with = "staged")]
+    pub include_ignored: bool,
+    /// Have git run it before each commit
+    #[arg(long, conflicts_with_all = ["folder", "staged", "values", "json"])]
+    pub install_hook: bool,
+    /// With `--install-hook`: add to a hook that is there
+    #[arg(long, requires = "install_hook")]
+    pub append: bool,
+    /// Print a JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
 pub(crate) struct TrustArgs {
     /// The configuration file, as it is now
     #[arg(value_name = "PATH", value_hint = clap::ValueHint::FilePath)]

@@ -56,6 +56,7 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         ("export", schema_for!(Exported)),
         ("import", schema_for!(ImportPlan)),
         ("diff", schema_for!(ProfileDifference)),
+        ("scan", schema_for!(ScanReport)),
         ("check", schema_for!(CheckReport)),
         ("doctor", schema_for!(DoctorReport)),
     ];
@@ -322,6 +323,46 @@ pub struct ChangedSecret {
     pub name: String,
     /// `new`, `removed`, `changed`, `same`, or `unknown` where a value cannot be read.
     pub change: &'static str,
+}
+
+/// `fnox scan --json`
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub struct ScanReport {
+    /// What was found.
+    pub findings: Vec<ScanFinding>,
+    /// How much.
+    pub summary: ScanSummary,
+}
+
+/// Something that looks like a secret.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ScanFinding {
+    /// The file.
+    pub path: String,
+    /// Counted from 1.
+    pub line: usize,
+    /// Counted from 1, in bytes.
+    pub column: usize,
+    /// What found it.
+    pub detector: &'static str,
+    /// `high` or `medium`.
+    pub severity: &'static str,
+    /// How the value begins, if all of its kind begin so.
+    pub redacted: String,
+    /// The secret whose value it is, with `--values`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+}
+
+/// How much was found.
+#[derive(Debug, Clone, Copy, Default, Serialize, JsonSchema)]
+pub struct ScanSummary {
+    /// Files that were looked at.
+    pub files_scanned: usize,
+    /// Those with findings.
+    pub files_with_findings: usize,
+    /// All findings.
+    pub findings: usize,
 }
 
 /// `fnox check --json`

@@ -103,6 +103,8 @@ mod provider;
 #[cfg(test)]
 mod reencrypt;
 #[cfg(test)]
+mod scan;
+#[cfg(test)]
 mod schemas;
 #[cfg(test)]
 mod serve_init;

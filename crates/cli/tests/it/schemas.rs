@@ -85,6 +85,7 @@ fn every_document_that_is_printed_fits_its_schema() {
             vec!["import", "-n", "--json", "-p", "plain", "-i", "in.env"],
         ),
         ("diff", vec!["diff", "default", "p", "--all", "--json"]),
+        ("scan", vec!["scan", "--json"]),
         ("check", vec!["check", "--json"]),
         ("doctor", vec!["doctor", "--json"]),
     ] {
