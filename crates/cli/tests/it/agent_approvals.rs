@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::agent_support::Project;
 use crate::support;
+use crate::terminal::{self, Session};
 
 impl Project {
     /// Asked by one rule, and with `wait` for an answer.
@@ -154,4 +155,38 @@ fn what_does_not_wait_cannot_be_answered() {
     assert!(run.stderr.contains("fnox agent pending"), "{}", run.stderr);
     let run = project.fnox(&["agent", "approve"]);
     assert_eq!(run.code, Some(2));
+}
+
+#[test]
+fn a_person_stays_and_is_asked_about_each() {
+    let project = Project::asking("5m");
+    let agent = project
+        .agent(
+            "for path in a b; do curl -sS -o /dev/null -w '%{http_code}\\n' -H \"Authorization: Bearer $TOKEN\" $URL/$path; done",
+        )
+        .start();
+    for (answer, done) in [("once\r", "Allowed GET"), ("deny\r", "Denied GET")] {
+        let mut session = Session::start(&project.sandbox, "agent approve");
+        session.answer("Decide", answer);
+        session.expect(done);
+    }
+    assert_eq!(agent.finish().succeeds().stdout, "200\n403\n");
+    assert_eq!(project.upstream.received().len(), 1);
+}
+
+#[test]
+fn who_has_the_terminal_hears_of_refusals_in_the_end() {
+    let project = Project::new("paths = [\"/repos/**\"]");
+    let url = project.upstream.url("/user");
+    let script =
+        format!("curl -sS -o answer {url}; curl -sS -o answer {url}; echo the program ends");
+    let shown = terminal::invocation(
+        &project.sandbox,
+        &["agent", "run", "--", "sh", "-c", &script],
+    );
+    let shown = shown.finish().succeeds().stdout;
+    let (before, after) = shown.split_once("the program ends").unwrap();
+    assert!(!before.contains("refused"), "{shown}");
+    assert!(after.contains("refused: GET localhost"), "{shown}");
+    assert!(after.contains("(2 times)"), "{shown}");
 }

@@ -83,7 +83,7 @@ fn watch(app: &App) -> Result<(), CliError> {
         let pending = asking::pending(&app.folders)?;
         let next = pending.iter().find(|it| !later.contains(&it.id));
         let Some(request) = next else {
-            block_on(tokio::time::sleep(PAUSE))?;
+            block_on(async { tokio::time::sleep(PAUSE).await })?;
             continue;
         };
         app.prompt.message(&format!("\n{}\n", described(request)));
