@@ -7,6 +7,8 @@
 mod gateway_credentials;
 #[path = "bodies/gateway_requests.rs"]
 mod gateway_requests;
+#[path = "bodies/gateway_socks.rs"]
+mod gateway_socks;
 
 use fnox_core::git_credential as git;
 use fnox_core::{AgentId, Host, HostPattern, VaultName};
@@ -26,12 +28,13 @@ use fnox_vault_wire::methods::{
 
 pub use self::gateway_credentials::{gateway_injection, gateway_placeholder, gateway_stream};
 pub use self::gateway_requests::{gateway_host, gateway_path, gateway_request};
+pub use self::gateway_socks::gateway_socks;
 
 /// A target's name and what it does.
 pub type Body = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const BODIES: [Body; 14] = [
+pub const BODIES: [Body; 15] = [
     ("frame", frame),
     ("hello", hello),
     ("envelope", envelope),
@@ -46,6 +49,7 @@ pub const BODIES: [Body; 14] = [
     ("gateway_placeholder", gateway_placeholder),
     ("gateway_stream", gateway_stream),
     ("gateway_injection", gateway_injection),
+    ("gateway_socks", gateway_socks),
 ];
 
 /// Frames are the same however their bytes come. The first byte says how large the pieces are.
