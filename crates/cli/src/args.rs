@@ -29,7 +29,9 @@ pub(crate) use self::lease::{
 pub(crate) use self::lifecycle::{LifecycleArgs, LifecycleCommand, OffboardArgs};
 pub(crate) use self::provider::{ProviderAddArgs, ProviderArgs, ProviderCommand, ProviderTestArgs};
 pub(crate) use self::run::{ExecArgs, RunArgs};
-pub(crate) use self::value::{EditArgs, GetArgs, ListArgs, RemoveArgs, SetArgs};
+pub(crate) use self::value::{
+    CopyArgs, EditArgs, GenerateType, GetArgs, ListArgs, RemoveArgs, SetArgs,
+};
 
 /// Short-lived credentials for programs.
 ///
@@ -110,6 +112,12 @@ pub(crate) enum Command {
     List(ListArgs),
     /// Edit the configuration or one value in your editor, decrypted
     Edit(EditArgs),
+    /// Copy a secret under another name
+    #[command(visible_alias = "cp")]
+    Copy(CopyArgs),
+    /// Rename a secret
+    #[command(visible_alias = "mv")]
+    Rename(CopyArgs),
     /// Remove a secret from the configuration
     #[command(visible_alias = "rm", alias = "delete")]
     Remove(RemoveArgs),

@@ -6,6 +6,7 @@ mod approve;
 mod check;
 mod completion;
 mod config_files;
+mod copy;
 mod credential;
 pub(crate) mod definition;
 mod diff;
@@ -78,6 +79,8 @@ fn dispatch(app: &App, command: Command) -> Result<ExitStatus, CliError> {
         Command::Remove(args) => done(remove::run(app, &args)),
         Command::Export(args) => done(export::run(app, &args)),
         Command::Import(args) => done(import::run(app, &args)),
+        Command::Copy(args) => done(copy::copy(app, &args)),
+        Command::Rename(args) => done(copy::rename(app, &args)),
         Command::Edit(args) => done(edit::run(app, &args)),
         Command::Diff(args) => done(diff::run(app, &args)),
         Command::Init(args) => done(init::run(app, &args)),

@@ -139,6 +139,20 @@ impl Editor {
         place::entry_exists(&self.text, table, entry)
     }
 
+    /// The keys of an entry with their values, in order; `None` if there is no such entry, or it is no table.
+    #[must_use]
+    pub fn entry(&self, table: &[&str], entry: &str) -> Option<Vec<(String, Value)>> {
+        let document: toml_edit::DocumentMut = self.text.parse().ok()?;
+        let table = place::table_at(document.as_table(), table)?;
+        let keys = table.get(entry)?.as_table_like()?.iter();
+        let values = keys.filter_map(|(key, item)| {
+            let mut value = item.clone().into_value().ok()?;
+            value.decor_mut().clear();
+            Some((key.to_owned(), value))
+        });
+        Some(values.collect())
+    }
+
     /// Where a profile's secrets stand in this file: `[profiles.P]` itself if the entry is there, else
     /// `[profiles.P.secrets]`; in the profile's own file and for the base, `[secrets]`.
     #[must_use]

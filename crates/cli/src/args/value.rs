@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct GetArgs {
@@ -23,6 +23,10 @@ pub(crate) struct GetArgs {
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "The value is taken from the argument, from --from-file, from a pipe, or asked for.\nAn argument is visible to other users while the command runs; a pipe is not."
+)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
 )]
 pub(crate) struct SetArgs {
     /// Name of the secret
@@ -59,6 +63,40 @@ pub(crate) struct SetArgs {
     /// Read the value from a file, exactly as it is
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub from_file: Option<PathBuf>,
+    /// Make a random value
+    #[arg(long, conflicts_with_all = ["value", "from_file"])]
+    pub generate: bool,
+    /// What `--generate` makes
+    #[arg(
+        long,
+        value_enum,
+        value_name = "TYPE",
+        default_value = "password",
+        requires = "generate"
+    )]
+    pub generate_type: GenerateType,
+    /// Characters of a password; random bytes behind hex and base64
+    #[arg(long, value_name = "NUMBER", default_value_t = 32, requires = "generate", value_parser = clap::value_parser!(u16).range(8..=1024))]
+    pub length: u16,
+    /// Replace a value that is there by a generated one
+    #[arg(long, requires = "generate")]
+    pub force: bool,
+    /// Print the generated value
+    #[arg(long, requires = "generate")]
+    pub show: bool,
+}
+
+/// What a generated value is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GenerateType {
+    /// Letters, digits, `-` and `_`
+    Password,
+    /// Random bytes in hexadecimal digits
+    Hex,
+    /// Random bytes in base64
+    Base64,
+    /// A random UUID
+    Uuid,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -95,6 +133,23 @@ pub(crate) struct EditArgs {
     /// Edit the global file
     #[arg(short, long, conflicts_with = "key")]
     pub global: bool,
+}
+
+/// `copy` and `rename`
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CopyArgs {
+    /// Name of the secret
+    #[arg(value_name = "KEY", add = crate::completion::secrets())]
+    pub key: String,
+    /// Its new name
+    #[arg(value_name = "NEW")]
+    pub new: String,
+    /// Replace a secret of that name
+    #[arg(short, long)]
+    pub force: bool,
+    /// Only say what would be done
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
 }
 
 #[derive(Debug, Clone, Args)]

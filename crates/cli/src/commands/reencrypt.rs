@@ -355,7 +355,7 @@ async fn encrypt<'a>(
     Ok(fresh)
 }
 
-async fn values(
+pub(super) async fn values(
     opened: &Arc<Opened>,
     batch: &[Candidate<'_>],
 ) -> Result<Vec<(SecretName, SecretString)>, CliError> {

@@ -1,5 +1,7 @@
 //! `fnox set`
 
+mod generate;
+
 use std::io::{IsTerminal as _, Read as _};
 
 use base64::Engine as _;
@@ -42,6 +44,12 @@ pub(crate) fn run(app: &App, args: &SetArgs) -> Result<(), CliError> {
     };
     let existing = config.as_ref().and_then(|config| config.secrets.get(&name));
     let provider = provider(config.as_ref(), args, existing)?;
+    if args.generate && !args.force && existing.is_some_and(|secret| secret.value.is_some()) {
+        return Err(CliError::Usage {
+            message: format!("`{name}` has a value, which would be lost"),
+            help: Some("add `--force` to replace it by a generated one".to_owned()),
+        });
+    }
     let value = value(app, args, &name)?;
     let setting = Setting {
         app,
@@ -65,7 +73,10 @@ pub(crate) fn run(app: &App, args: &SetArgs) -> Result<(), CliError> {
         setting.name,
         suffix(setting.profile, args.global)
     ));
-    Ok(())
+    match value.filter(|_| args.generate && args.show) {
+        Some(value) => app.printer.line(value.expose_secret()),
+        None => Ok(()),
+    }
 }
 
 /// ` (profile p) (global)`, as far as it applies.
@@ -81,7 +92,9 @@ pub(crate) fn suffix(profile: Option<&ProfileName>, global: bool) -> String {
 fn value(app: &App, args: &SetArgs, name: &SecretName) -> Result<Option<SecretString>, CliError> {
     let only_metadata = args.key_name.is_none()
         && (args.description.is_some() || args.default.is_some() || app.if_missing.is_some());
-    let value = if let Some(path) = &args.from_file {
+    let value = if args.generate {
+        Some(generate::value(args.generate_type, args.length))
+    } else if let Some(path) = &args.from_file {
         let bytes = std::fs::read(path).map_err(|source| CliError::File {
             action: "read",
             path: path.clone(),

@@ -25,6 +25,8 @@ mod check;
 #[cfg(test)]
 mod concurrency;
 #[cfg(test)]
+mod copy;
+#[cfg(test)]
 mod credential;
 #[cfg(test)]
 mod credential_install;

@@ -10,7 +10,7 @@ use inquire::Select;
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, Value};
 
 use crate::app::{App, block_on};
-use crate::args::SetArgs;
+use crate::args::{GenerateType, SetArgs};
 use crate::commands::age::{create_identity, usual_file};
 use crate::commands::provider::{ask_required, probe};
 use crate::error::CliError;
@@ -192,6 +192,11 @@ pub(super) fn offer_example(app: &App, provider: &ProviderName, global: bool) {
         base64_encode: false,
         default: None,
         from_file: None,
+        generate: false,
+        generate_type: GenerateType::Password,
+        length: 32,
+        force: false,
+        show: false,
     };
     if let Err(error) = crate::commands::set::run(app, &set) {
         // The file is made; the secret can be set later.

@@ -1,0 +1,147 @@
+//! `fnox copy` and `fnox rename`
+//!
+//! Within the table that defines the secret. A ciphertext may be bound to its name, so the value is encrypted anew; one that
+//! is kept elsewhere stays there, under the reference that it has. The file is written once, or not at all.
+
+use fnox_config::Config;
+use fnox_config::edit::{Change, Editor};
+use fnox_core::SecretName;
+use regex::Regex;
+
+use super::definition::{Definition, Section};
+use super::reencrypt;
+use crate::app::{App, block_on};
+use crate::args::CopyArgs;
+use crate::error::CliError;
+
+pub(crate) fn copy(app: &App, args: &CopyArgs) -> Result<(), CliError> {
+    run(app, args, false)
+}
+
+pub(crate) fn rename(app: &App, args: &CopyArgs) -> Result<(), CliError> {
+    run(app, args, true)
+}
+
+fn run(app: &App, args: &CopyArgs, goes_away: bool) -> Result<(), CliError> {
+    let new = SecretName::parse(&args.new).map_err(|error| CliError::usage(error.to_string()))?;
+    let (config, profile) = app.load_for_writing()?;
+    let place = definition(app, &config, args)?;
+    if new.as_str() == args.key || !args.force && config.secrets.contains_key(&new) {
+        return Err(CliError::Usage {
+            message: format!("there is a secret `{new}` already"),
+            help: (new.as_str() != args.key).then(|| "add `--force` to replace it".to_owned()),
+        });
+    }
+    let suffix = super::set::suffix(profile.as_ref(), false);
+    let (would, done) = if goes_away {
+        ("rename", "Renamed")
+    } else {
+        ("copy", "Copied")
+    };
+    let what = format!("{} to {new}{suffix}", args.key);
+    if args.dry_run {
+        let file = place.path().display();
+        let line = format!("[dry-run] would {would} {what} in {file}");
+        return app.printer.line(&line);
+    }
+    let stored = stored(app, &config, &args.key, &new)?;
+    let mut editor = Editor::open(place.path(), place.kind.clone())?;
+    let table = place.table();
+    let mut changes = Vec::new();
+    for (key, value) in editor.entry(&table, &args.key).unwrap_or_default() {
+        let change = match (&stored, key.as_str()) {
+            // The copy is bound to the old name.
+            (_, "sync") => continue,
+            (Some(stored), "value" | "ref") => Change::text(stored),
+            _ => Change::Set(value),
+        };
+        changes.push((key, change));
+    }
+    let changes: Vec<(&str, Change)> = changes
+        .iter()
+        .map(|(key, change)| (key.as_str(), change.clone()))
+        .collect();
+    editor.remove(&table, new.as_str())?;
+    editor.set(&table, new.as_str(), &changes)?;
+    if goes_away {
+        editor.remove(&table, &args.key)?;
+        tell_mentions(app, &args.key, editor.text());
+    }
+    editor.save()?;
+    app.printer.done(&format!("{done} {what}"));
+    Ok(())
+}
+
+/// Where the secret stands, which must be the file that writing commands write to.
+fn definition(app: &App, config: &Config, args: &CopyArgs) -> Result<Definition, CliError> {
+    let secret = config.secret(&args.key)?;
+    let is_on_server = secret.value.is_none()
+        && config.server().is_some()
+        && config.provider_of(secret).as_ref() == config.server();
+    if is_on_server {
+        return Err(CliError::usage(format!(
+            "`{}` is kept on the team server under its name: store it there under the other one with `fnox secret set`",
+            args.key
+        )));
+    }
+    let profile = app.write_target()?;
+    let (path, _) = app.file_to_write(false, profile.as_ref());
+    let path = path.canonicalize().unwrap_or(path);
+    let place = Definition::find(&secret.location, Section::Secrets, &args.key);
+    place
+        .filter(|place| {
+            let file = place.path().canonicalize();
+            file.is_ok_and(|file| file == path) && place.profile == profile
+        })
+        .ok_or_else(|| CliError::Usage {
+            message: format!("the secret `{}` is not defined in {}", args.key, path.display()),
+            help: Some(format!(
+                "it stands in {}, line {}: change to that folder, name the file with `-c`, or its profile with `-P`",
+                secret.location.file.path.display(),
+                secret.location.line()
+            )),
+        })
+}
+
+/// The ciphertext for the new name. `None`: nothing is encrypted.
+fn stored(
+    app: &App,
+    config: &Config,
+    key: &str,
+    new: &SecretName,
+) -> Result<Option<String>, CliError> {
+    let Ok(candidate) = reencrypt::candidate(config, config.secret(key)?) else {
+        return Ok(None);
+    };
+    let profile = candidate.definition().profile.as_ref();
+    block_on(async {
+        let resolver = app.resolver(config);
+        let opened = resolver.open(candidate.provider().as_str()).await?;
+        let batch = [candidate.clone()];
+        let values = reencrypt::values(&opened, &batch).await?;
+        let values: Vec<_> = values
+            .into_iter()
+            .map(|(_, value)| (new.clone(), value))
+            .collect();
+        let stored = reencrypt::store(app, config, candidate.provider(), profile, &values).await?;
+        Ok(stored.into_iter().next())
+    })?
+}
+
+/// What a file still says about the old name, which nobody but the person can judge.
+fn tell_mentions(app: &App, key: &str, text: &str) {
+    let Ok(pattern) = Regex::new(&format!(r"\b{}\b", regex::escape(key))) else {
+        return;
+    };
+    let lines = text.lines().zip(1..);
+    let lines: Vec<String> = lines
+        .filter(|(line, _)| pattern.is_match(line))
+        .map(|(_, number)| number.to_string())
+        .collect();
+    if !lines.is_empty() {
+        app.printer.warn(&format!(
+            "`{key}` is still named in line {} of the file",
+            lines.join(", ")
+        ));
+    }
+}
