@@ -8,7 +8,7 @@ use http::header::{CONNECTION, EXPECT, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use sha2::{Digest as _, Sha256};
@@ -189,7 +189,9 @@ async fn pass_on(
         strip(&mut parts.headers);
     }
     let scrub = ResponseScrub::start(&client.carried.table(), &method, &mut parts, shared.scan)?;
-    let body = if scrub.passes() {
+    // What ends with its head must go on doing so: the status of a remote call that failed counts there alone (gRPC over
+    // HTTP/2, `Trailers-Only`).
+    let body = if scrub.passes() || body.is_end_stream() {
         incoming(body)
     } else {
         Scrubbed::new(incoming(body), scrub).boxed_unsync()

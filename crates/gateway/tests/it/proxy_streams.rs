@@ -4,7 +4,7 @@ use fnox_gateway::injection::Injection;
 use fnox_gateway::rule::Rule;
 use http::{HeaderMap, HeaderValue};
 use http_body_util::BodyExt as _;
-use hyper::body::{Bytes, Frame, Incoming};
+use hyper::body::{Body as _, Bytes, Frame, Incoming};
 
 use crate::proxy_support::{
     HOST, Proxy, Setup, VALUE, WEBSOCKET, channel, empty, read_to_end, real_bearer, within,
@@ -168,6 +168,19 @@ async fn a_remote_call_has_trailers_both_ways() {
     assert_eq!(received.header("te"), Some("trailers"));
     assert_eq!(received.header("authorization"), Some(&*real_bearer()));
     assert_eq!(received.version, "HTTP/2.0");
+}
+
+#[tokio::test]
+async fn a_remote_call_that_fails_at_once_has_a_head_and_nothing_else() {
+    for protocol in ["http/1.1", "h2"] {
+        let proxy = Setup::new().speaking(&[protocol]).start().await;
+        let request = proxy.request2("POST", "/head-only");
+        let mut http2 = proxy.http2().await;
+        let answer = within(http2.send_request(request.body(empty()).unwrap())).await;
+        let answer = answer.unwrap();
+        assert_eq!(answer.headers()["grpc-status"], "16");
+        assert!(answer.body().is_end_stream(), "{protocol}");
+    }
 }
 
 /// A rule that puts its credential into a body.

@@ -9,6 +9,7 @@
 //! - `/status/N` that status;
 //! - `/upgrade` 101 with the value of `authorization` in a header, asked for or not, and then everything that it is sent;
 //! - `/trailers` a line, and `grpc-status: 0` after it;
+//! - `/head-only` `grpc-status: 16` in a head that is all;
 //! - `/hold` an event, and a second one after [`Upstream::release`];
 //! - `/wait` an answer after [`Upstream::release`], the request being remembered before;
 //! - `/stall` the body is read after [`Upstream::release`];

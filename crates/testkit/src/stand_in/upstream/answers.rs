@@ -95,6 +95,11 @@ pub(super) async fn answer(
             response
         }
         ("trailers", _) => with_trailers(),
+        ("head-only", _) => Response::builder()
+            .header("content-type", "application/grpc")
+            .header("grpc-status", "16")
+            .body(full(""))
+            .expect("an answer"),
         ("hold", _) => hold(state),
         ("wait", _) => {
             state.released().await;
