@@ -8,8 +8,8 @@ use std::path::Path;
 use fnox_core::SecretString;
 
 /// Tools whose variable replaces what they know: curl, Python's requests and ssl, git, cargo, Deno, the AWS CLI and boto3, pip, gcloud,
-/// Nix, Ruby and Go (`SSL_CERT_FILE`).
-const BUNDLE: [&str; 10] = [
+/// Nix, gRPC, Ruby and Go (`SSL_CERT_FILE`).
+const BUNDLE: [&str; 11] = [
     "SSL_CERT_FILE",
     "CURL_CA_BUNDLE",
     "REQUESTS_CA_BUNDLE",
@@ -19,6 +19,7 @@ const BUNDLE: [&str; 10] = [
     "PIP_CERT",
     "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",
     "NIX_SSL_CERT_FILE",
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
     "npm_config_cafile",
 ];
 
