@@ -70,10 +70,14 @@ impl World {
     }
 
     fn start(&mut self) {
+        let certificate = self.vault.sandbox.config_folder().join("gateway.pem");
+        let _ = std::fs::remove_file(&certificate);
         let mut running = self.vault.sandbox.run(["gateway", "serve"]).start();
         let address = ("127.0.0.1", self.port);
         until("the gateway's port", Duration::from_secs(30), || {
-            std::net::TcpStream::connect(address).is_ok() || !running.is_running()
+            // The port is open before the certificate is there, and a certificate of an earlier start is of no use.
+            let is_written = std::fs::metadata(&certificate).is_ok_and(|file| file.len() > 0);
+            is_written && std::net::TcpStream::connect(address).is_ok() || !running.is_running()
         });
         let runs = running.is_running();
         assert!(runs, "the gateway did not start: {}", running.finish());
