@@ -7,6 +7,8 @@ mod agent_approvals;
 #[cfg(test)]
 mod agent_aws;
 #[cfg(test)]
+mod agent_clients;
+#[cfg(test)]
 mod agent_leases;
 #[cfg(test)]
 mod agent_run;

@@ -72,6 +72,15 @@ pub fn aioboto3_python() -> PathBuf {
     existing(PathBuf::from(variable("FNOX_TEST_AIOBOTO3_PYTHON")))
 }
 
+/// A Python interpreter that has requests, websockets, gRPC and boto3.
+///
+/// # Panics
+/// If it is not there.
+#[must_use]
+pub fn gateway_clients_python() -> PathBuf {
+    existing(PathBuf::from(variable("FNOX_TEST_GATEWAY_CLIENTS_PYTHON")))
+}
+
 /// A Python interpreter that has AWS's iam-rolesanywhere-session.
 ///
 /// # Panics

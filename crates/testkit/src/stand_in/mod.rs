@@ -17,11 +17,13 @@ pub mod ntfy;
 pub mod oauth2;
 pub mod postgres;
 pub mod roles_anywhere;
+mod server_certificate;
 pub mod sts;
 pub mod tailscale;
 pub mod upstream;
 pub mod vault;
 
 pub use ntfy::Ntfy;
+pub use server_certificate::ServerCertificate;
 pub use sts::Sts;
 pub use upstream::{Received, Upstream};

@@ -1,0 +1,182 @@
+//! Programs of others behind the gateway: they reach what asks for a credential, and never hold it.
+
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use fnox_testkit::stand_in::ServerCertificate;
+use fnox_testkit::{Run, Sandbox, services};
+use serde_json::Value;
+
+use crate::agent_support::VALUE;
+use crate::lease_support::World;
+use crate::support;
+
+const SERVER: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/it/agent_clients/server.py"
+);
+const CLIENT: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/it/agent_clients/client.py"
+);
+
+/// A project that may reach servers in Python, each of which wants [`VALUE`].
+struct Servers {
+    sandbox: Sandbox,
+    ports: Value,
+    child: Child,
+}
+
+impl Servers {
+    fn start() -> Self {
+        let sandbox = support::sandbox();
+        let files = ServerCertificate::write(sandbox.root());
+        let mut child = Command::new(services::gateway_clients_python())
+            .arg(SERVER)
+            .args([&files.certificate, &files.key])
+            .arg(VALUE)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        output.read_line(&mut line).unwrap();
+        let servers = Self {
+            sandbox,
+            ports: serde_json::from_str(&line).expect("ports"),
+            child,
+        };
+        let text = servers.configuration(&files.authority);
+        servers.sandbox.write("fnox.toml", text);
+        servers
+    }
+
+    fn configuration(&self, authority: &Path) -> String {
+        let names = ["http", "websocket", "grpc"];
+        let places: Vec<String> = names
+            .iter()
+            .map(|name| format!("\"127.0.0.1:{}\"", self.port(name)))
+            .collect();
+        let mut text = format!(
+            "[secrets]\nTOKEN = {{ default = \"{VALUE}\" }}\n[proxy]\nallow_private = [{}]\n",
+            places.join(", ")
+        );
+        for name in names {
+            let port = self.port(name);
+            let authority = authority.display();
+            write!(
+                text,
+                "[[proxy.rules]]\nsecret = \"TOKEN\"\ndomain = \"localhost\"\nport = {port}\nca_file = \"{authority}\"\n"
+            )
+            .unwrap();
+        }
+        text
+    }
+
+    fn port(&self, name: &str) -> u64 {
+        self.ports[name].as_u64().unwrap()
+    }
+
+    /// Runs a script as an agent, in which `$PORT` is the port of the server of that name, and `$PYTHON` has the clients.
+    /// It must succeed, and see no value.
+    #[track_caller]
+    fn agent(&self, server: &str, script: &str) -> Run {
+        let run = self
+            .sandbox
+            .run(["agent", "run", "--", "sh", "-euc", script])
+            .env("PORT", self.port(server).to_string())
+            .env("PYTHON", services::gateway_clients_python())
+            .env("CLIENT", CLIENT)
+            .finish()
+            .succeeds();
+        self.sandbox.assert_no_leak(VALUE, &[&run]);
+        run
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+#[ignore = "needs Python clients: ./scripts/test"]
+fn requests_of_python() {
+    let run = Servers::start().agent("http", "$PYTHON $CLIENT requests $PORT");
+    assert_eq!(run.stdout, "done\n");
+}
+
+#[test]
+#[ignore = "needs Python clients: ./scripts/test"]
+fn websockets_of_python() {
+    let run = Servers::start().agent("websocket", "$PYTHON $CLIENT websocket $PORT");
+    assert_eq!(run.stdout, "done\n");
+}
+
+#[test]
+#[ignore = "needs Python clients: ./scripts/test"]
+fn grpc_of_python() {
+    let run = Servers::start().agent("grpc", "$PYTHON $CLIENT grpc $PORT");
+    assert_eq!(run.stdout, "done\n");
+}
+
+#[test]
+#[ignore = "needs Python clients: ./scripts/test"]
+fn pip_installs_from_an_index_with_a_password() {
+    let run = Servers::start().agent(
+        "http",
+        "$PYTHON -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps --target installed \
+         --index-url https://reader:$TOKEN@localhost:$PORT/simple/ fnox-sample; \
+         PYTHONPATH=installed $PYTHON -c 'import fnox_sample; print(fnox_sample.ANSWER)'",
+    );
+    assert_eq!(run.stdout, "42\n");
+}
+
+#[test]
+#[ignore = "needs Python clients, Node.js and npm: ./scripts/test"]
+fn npm_installs_from_a_registry_with_a_token() {
+    let run = Servers::start().agent(
+        "http",
+        "mkdir app; cd app; echo '{}' > package.json; \
+         echo \"//localhost:$PORT/npm/:_authToken=$TOKEN\" > .npmrc; \
+         npm install --silent --no-audit --no-fund --no-update-notifier --registry https://localhost:$PORT/npm/ fnox-sample >&2; \
+         node -p 'require(\"fnox-sample\")'",
+    );
+    assert_eq!(run.stdout, "42\n");
+}
+
+#[test]
+#[ignore = "needs moto and Python clients: ./scripts/test"]
+fn boto3_is_signed_anew_for_several_services() {
+    let world = World::with_secrets();
+    let moto = services::moto().url;
+    let (host, port) = moto.trim_start_matches("http://").rsplit_once(':').unwrap();
+    world.configure(&format!(
+        "{}{}[proxy]\nallow_private = [\"{host}:{port}\"]\n[[proxy.rules]]\nlease = \"aws\"\ndomain = \"{host}\"\n\
+         port = {port}\ninject = \"aws-sigv4\"\n",
+        world.secrets("alice"),
+        world.lease("").replace(world.sts.url(), &moto),
+    ));
+    let run = world
+        .sandbox
+        .run([
+            "agent",
+            "run",
+            "--",
+            "sh",
+            "-euc",
+            "$PYTHON $CLIENT boto3 $MOTO; env",
+        ])
+        .env("PYTHON", services::gateway_clients_python())
+        .env("CLIENT", CLIENT)
+        .env("MOTO", &moto)
+        .finish()
+        .succeeds();
+    assert!(run.stdout.contains(":assumed-role/"), "{}", run.stdout);
+    assert!(!run.stdout.contains("ASIA"), "{}", run.stdout);
+}
