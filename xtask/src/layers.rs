@@ -35,6 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["fnox-core", "fnox-aws", "fnox-vault-wire", "fnox-vault"],
     ),
     ("fnox-gateway", &["fnox-core", "fnox-vault-wire"]),
+    ("fnox-agent", &["fnox-core", "fnox-vault-wire"]),
     (
         "fnox-cli",
         &[
@@ -74,7 +75,11 @@ const LAYERS: &[(&str, &[&str])] = &[
 const DEV_ONLY: &str = "fnox-testkit";
 
 /// Whose tests run on something above it: a real database instead of one that only tests have.
-const TESTED_ON: &[(&str, &str)] = &[("fnox-server", "fnox-store-sqlite")];
+const TESTED_ON: &[(&str, &str)] = &[
+    ("fnox-server", "fnox-store-sqlite"),
+    ("fnox-agent", "fnox-vault"),
+    ("fnox-agent", "fnox-gateway"),
+];
 
 /// Fails if a crate depends on one that it may not.
 pub(crate) fn check(tree: &Tree) -> Result<String, Failure> {
