@@ -1,10 +1,11 @@
 # Boots a Debian kernel in an emulated machine that sees this machine's file system read-only: for tests of
-# what the kernel here does not have. Sourced by scripts/test and scripts/test-vsock, after install.sh.
+# what the kernel here does not have. Sourced by scripts/test and scripts/test-vsock and test-vm, after install.sh.
 #
 # Everything is emulated (no KVM), so it is slow but the same everywhere. The guest has no network.
 
-# Modules of the kernel: vsock connections from the guest to itself, and the file systems of guest-init.
-guest_modules=(vsock_loopback virtio_pci 9pnet_virtio 9p overlay)
+# Modules of the kernel: vsock connections from the guest to itself, the file systems of guest-init, and what vm-init needs: a
+# network, a packet filter, and what QEMU hands over.
+guest_modules=(vsock_loopback virtio_pci 9pnet_virtio 9p overlay virtio_net nf_tables nft_reject_inet qemu_fw_cfg)
 # Why there is no guest, after guest_prepare failed.
 guest_missing=
 

@@ -3,7 +3,9 @@
 //! Never an argument or a variable: other processes of the guest can read those (proc(5), `cmdline`, `environ`),
 //! and every program that the agent starts would inherit the variable.
 
-use std::io::Read as _;
+use std::fs::File;
+use std::io::{Read as _, stdin};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -69,7 +71,12 @@ impl TokenSource {
     }
 
     fn read_from(&self, path: &Path) -> Result<SecretString, String> {
-        let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+        let file = match self {
+            // Not opened anew: the pipe may be of another user, who started this one.
+            Self::Descriptor(0) => stdin().as_fd().try_clone_to_owned().map(File::from),
+            _ => File::open(path),
+        };
+        let file = file.map_err(|error| error.to_string())?;
         let about = file.metadata().map_err(|error| error.to_string())?;
         match self {
             Self::File(_) if about.is_file() && about.permissions().mode() & 0o007 != 0 => {
