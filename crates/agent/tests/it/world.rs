@@ -43,7 +43,7 @@ ttl = "10m"
 agent = "coder-1"
 secret = "short"
 hosts = ["short.example"]
-ttl = "2s"
+ttl = "10s"
 renewable = true
 
 [[rule]]
