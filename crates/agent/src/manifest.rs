@@ -287,8 +287,8 @@ mod tests {
                 {"type": "env", "var": "GH_TOKEN"},
                 {"type": "git_credential", "host": "github.com"}
             ]},
-            {"secret_name": "npm", "target_domain": "registry.npmjs.org", "inject": [
-                {"type": "file", "path": "~/.npmrc", "template": "//registry.npmjs.org/:_authToken=${SECRET}\n"}
+            {"secret_name": "npm", "target_domain": "packages.example.com", "inject": [
+                {"type": "file", "path": "~/.npmrc", "template": "//packages.example.com/:_authToken=${SECRET}\n"}
             ]}
         ]}"#;
         let manifest = parse(text).unwrap();

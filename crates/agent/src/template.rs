@@ -1,4 +1,4 @@
-//! The text around a value: `//registry.npmjs.org/:_authToken=${SECRET}`.
+//! The text around a value: `//packages.example.com/:_authToken=${SECRET}`.
 //!
 //! `${SECRET}` is the value, `${SECRET.NAME}` one variable of a credential that has several. `|json`, `|url` and
 //! `|base64` before the brace write the value so that it cannot end the text around it early. Any other `$`
