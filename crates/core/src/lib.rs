@@ -17,6 +17,7 @@ pub mod host;
 pub mod lease;
 pub mod name;
 pub mod prompt;
+pub mod proxy_variables;
 pub mod rate;
 pub mod seal;
 pub mod secret;

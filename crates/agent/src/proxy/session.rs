@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fnox_core::name::is_variable_name;
+use fnox_core::proxy_variables::{
+    ADDED_AUTHORITIES, EXCEPTIONS, FOR_NODE, PROXIES, REPLACED_AUTHORITIES,
+};
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use zeroize::Zeroizing;
@@ -31,33 +34,6 @@ const ANSWER: Duration = Duration::from_secs(10);
 
 /// Longest answer.
 const LIMIT: u64 = 1024 * 1024;
-
-/// Where tools look for a proxy.
-const PROXIES: [&str; 6] = [
-    "HTTPS_PROXY",
-    "https_proxy",
-    "HTTP_PROXY",
-    "http_proxy",
-    "ALL_PROXY",
-    "all_proxy",
-];
-
-/// Where tools look for the authorities that they trust. In a guest whose only way out is the gateway that is the
-/// gateway's alone.
-const AUTHORITIES: [&str; 12] = [
-    "SSL_CERT_FILE",
-    "CURL_CA_BUNDLE",
-    "REQUESTS_CA_BUNDLE",
-    "GIT_SSL_CAINFO",
-    "CARGO_HTTP_CAINFO",
-    "AWS_CA_BUNDLE",
-    "PIP_CERT",
-    "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",
-    "NIX_SSL_CERT_FILE",
-    "npm_config_cafile",
-    "NODE_EXTRA_CA_CERTS",
-    "DENO_CERT",
-];
 
 /// What the gateway answers.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -216,16 +192,16 @@ fn env_text(address: SocketAddr, certificate: Option<&Path>, session: &Session) 
     for name in PROXIES {
         line(name, &format!("http://{address}"));
     }
-    // Loopback goes through the gateway too, where `allow_private` decides.
-    for name in ["NO_PROXY", "no_proxy"] {
+    for name in EXCEPTIONS {
         line(name, "");
     }
     if let Some(path) = certificate {
-        for name in AUTHORITIES {
+        // In a guest whose only way out is the gateway, its authority is the only one.
+        for name in REPLACED_AUTHORITIES.iter().chain(&ADDED_AUTHORITIES) {
             line(name, &path.to_string_lossy());
         }
     }
-    line("NODE_USE_ENV_PROXY", "1");
+    line(FOR_NODE.0, FOR_NODE.1);
     line("GIT_TERMINAL_PROMPT", "0");
     out
 }

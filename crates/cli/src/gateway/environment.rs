@@ -6,35 +6,9 @@
 use std::path::Path;
 
 use fnox_core::SecretString;
-
-/// Tools whose variable replaces what they know: curl, Python's requests and ssl, git, cargo, Deno, the AWS CLI and boto3, pip, gcloud,
-/// Nix, gRPC, Ruby and Go (`SSL_CERT_FILE`).
-const BUNDLE: [&str; 11] = [
-    "SSL_CERT_FILE",
-    "CURL_CA_BUNDLE",
-    "REQUESTS_CA_BUNDLE",
-    "GIT_SSL_CAINFO",
-    "CARGO_HTTP_CAINFO",
-    "AWS_CA_BUNDLE",
-    "PIP_CERT",
-    "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",
-    "NIX_SSL_CERT_FILE",
-    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
-    "npm_config_cafile",
-];
-
-/// Tools whose variable adds to what they know: Node, and Deno.
-const ADDED: [&str; 2] = ["NODE_EXTRA_CA_CERTS", "DENO_CERT"];
-
-/// Where tools look for a proxy.
-const PROXIES: [&str; 6] = [
-    "HTTPS_PROXY",
-    "https_proxy",
-    "HTTP_PROXY",
-    "http_proxy",
-    "ALL_PROXY",
-    "all_proxy",
-];
+use fnox_core::proxy_variables::{
+    ADDED_AUTHORITIES, EXCEPTIONS, FOR_NODE, PROXIES, REPLACED_AUTHORITIES,
+};
 
 /// Variables that lead to long-lived credentials in other ways than fnox. A program that is not to hold credentials does not inherit them.
 pub(crate) const AMBIENT: [&str; 40] = [
@@ -96,17 +70,16 @@ pub(crate) fn variables(
     for name in PROXIES {
         out.push((name.to_owned(), SecretString::from(url.as_str())));
     }
-    // Loopback goes through the gateway too, where `allow_private` decides.
-    for name in ["NO_PROXY", "no_proxy"] {
+    for name in EXCEPTIONS {
         out.push((name.to_owned(), SecretString::from("")));
     }
-    for name in BUNDLE {
+    for name in REPLACED_AUTHORITIES {
         out.push((name.to_owned(), text(bundle)));
     }
-    for name in ADDED {
+    for name in ADDED_AUTHORITIES {
         out.push((name.to_owned(), text(authority)));
     }
-    out.push(("NODE_USE_ENV_PROXY".to_owned(), "1".into()));
+    out.push((FOR_NODE.0.to_owned(), FOR_NODE.1.into()));
     out.push(("FNOX_NON_INTERACTIVE".to_owned(), "1".into()));
     out
 }
