@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use fnox_config::fields::resolve_path;
 use fnox_config::trust::Trust as TrustedFiles;
@@ -12,7 +13,7 @@ use fnox_gateway::destination::Dialer;
 use fnox_gateway::placeholder::PlaceholderBook;
 use fnox_gateway::proxy::{Gateway, Options, Trust};
 use fnox_gateway::rule::CredentialRef;
-use fnox_gateway::vault::{VaultClients, VaultClientsError};
+use fnox_gateway::vault::{Recorder, VaultClients, VaultClientsError};
 use fnox_vault_wire::Connector;
 use tokio::task::JoinSet;
 
@@ -32,6 +33,9 @@ pub(crate) const FILE_NAME: &str = "gateway.toml";
 
 /// Clients at a time.
 const CONNECTIONS: usize = 4096;
+
+/// How long the vault may take to put the last requests on record.
+const LAST_RECORDS: Duration = Duration::from_secs(5);
 
 /// What `gateway.toml` says.
 pub(crate) struct Settings {
@@ -119,7 +123,7 @@ fn secret(rule: &Fields) -> Result<(CredentialRef, Option<fnox_core::SecretName>
 
 /// Serves until a signal ends it.
 pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError> {
-    let mut signals = Signals::receive()?;
+    let signals = Signals::receive()?;
     let doors = settings.opening(app).doors(&settings.fields).await?;
     let certificate_file = settings.path_of(app, "certificate_file");
     let Settings {
@@ -172,8 +176,23 @@ pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError>
             source,
         })?;
     }
+    until_ended(app, signals, &gateway, (doors, office), &recorder).await;
+    Ok(())
+}
+
+/// Serves at all doors, and puts on record what passes.
+async fn until_ended(
+    app: &App,
+    mut signals: Signals,
+    gateway: &Gateway,
+    (doors, office): (Vec<Door>, Option<Office>),
+    recorder: &Arc<Recorder>,
+) {
     let mut serving = JoinSet::new();
-    serving.spawn(async move { recorder.write().await });
+    let writing = {
+        let recorder = Arc::clone(recorder);
+        tokio::spawn(async move { recorder.write().await })
+    };
     if let Some(office) = office {
         serving.spawn(office.serve());
     }
@@ -194,5 +213,9 @@ pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError>
     }
     while !matches!(signals.next().await, Asked::End) {}
     serving.shutdown().await;
-    Ok(())
+    recorder.finish();
+    if tokio::time::timeout(LAST_RECORDS, writing).await.is_err() {
+        app.printer
+            .warn("the last requests are not on record: the vault does not answer");
+    }
 }

@@ -398,6 +398,21 @@ fn what_passed_and_what_did_not_is_on_record() {
     assert_eq!(verified["intact"], true, "{verified}");
 }
 
+#[test]
+fn a_gateway_that_ends_puts_the_last_requests_on_record() {
+    let mut world = World::new("");
+    let placeholder = world.placeholder();
+    for _ in 0..3 {
+        assert!(world.call(&placeholder).contains(" 200"));
+    }
+    let gateway = world.gateway.take().unwrap();
+    gateway.signal(rustix::process::Signal::TERM);
+    gateway.finish().exits_with(0);
+    let query = ["audit", "query", "--event", "gateway_request"];
+    let records = world.vault.json(&query);
+    assert_eq!(records["records"].as_array().unwrap().len(), 3, "{records}");
+}
+
 impl World {
     fn session_is_there(&self) -> bool {
         let run = self.curl(&["-fsS", "http://gateway.fnox.invalid/session"]);

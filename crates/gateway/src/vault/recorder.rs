@@ -11,7 +11,7 @@ use std::time::Duration;
 use fnox_core::Host;
 use fnox_vault_wire::Client as Vault;
 use fnox_vault_wire::methods::{MOST_RECORDED, RecordRequests, RecordedRequest, RequestOutcome};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep;
 
 use crate::proxy::{Exchange, Observer};
@@ -34,6 +34,7 @@ pub struct Recorder {
     requests: mpsc::Sender<RecordedRequest>,
     lost: Arc<AtomicU64>,
     writer: Mutex<Option<Writer>>,
+    ending: Notify,
     next: Arc<dyn Observer>,
 }
 
@@ -51,11 +52,12 @@ impl Recorder {
             requests: sender,
             lost: Arc::default(),
             writer: Mutex::new(Some(Writer { vault, requests })),
+            ending: Notify::new(),
             next,
         }
     }
 
-    /// Writes what there is for as long as it is polled; once.
+    /// Writes what there is until [`Self::finish`] is called, and then what is left; once.
     pub async fn write(&self) {
         let writer = self
             .writer
@@ -64,15 +66,31 @@ impl Recorder {
             .take();
         let Some(mut writer) = writer else { return };
         let mut batch = Vec::new();
-        while writer
-            .requests
-            .recv_many(&mut batch, MOST_RECORDED - 1)
-            .await
-            > 0
-        {
-            self.send(&writer.vault, std::mem::take(&mut batch)).await;
-            sleep(GATHERING).await;
+        let mut is_ending = false;
+        loop {
+            tokio::select! {
+                biased;
+                _ = writer.requests.recv_many(&mut batch, MOST_RECORDED - 1) => {}
+                () = self.ending.notified(), if !is_ending => {
+                    is_ending = true;
+                    // Nobody sends any more once it is empty.
+                    writer.requests.close();
+                }
+            }
+            if !batch.is_empty() {
+                self.send(&writer.vault, std::mem::take(&mut batch)).await;
+            } else if is_ending && writer.requests.is_empty() {
+                return;
+            }
+            if !is_ending {
+                sleep(GATHERING).await;
+            }
         }
+    }
+
+    /// Lets [`Self::write`] come to an end. What is observed from then on is lost.
+    pub fn finish(&self) {
+        self.ending.notify_one();
     }
 
     async fn send(&self, vault: &Vault, mut requests: Vec<RecordedRequest>) {
