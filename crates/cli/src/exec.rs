@@ -14,7 +14,7 @@ pub mod plan;
 mod pump;
 pub(crate) mod redact;
 mod signals;
-mod standing;
+pub(crate) mod standing;
 mod variants;
 
 use std::ffi::OsString;

@@ -16,7 +16,6 @@ pub mod gateway;
 pub mod lifecycle;
 mod mcp;
 pub mod output;
-mod process;
 pub mod server;
 pub mod team;
 mod terminal;

@@ -13,9 +13,9 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 
 use super::{Message, Reply, folder};
 use crate::error::CliError;
+use crate::exec::standing;
 use crate::gateway::documents::PendingRequest;
 use crate::output::Printer;
-use crate::process;
 
 /// Most bytes of a message.
 const MESSAGE: u64 = 4096;
@@ -109,7 +109,7 @@ fn is_a_person(peer: &Peer) -> bool {
     match peer {
         Peer::Unix { uid, pid, .. } => {
             let is_own = *uid == rustix::process::getuid().as_raw();
-            is_own && pid.is_none_or(|pid| !process::is_below_this(pid))
+            is_own && pid.is_none_or(|pid| !standing::is_below_this(pid))
         }
         _ => false,
     }
