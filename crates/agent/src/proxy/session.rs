@@ -247,7 +247,10 @@ mod tests {
         assert!(!text.contains("not a name"), "{text}");
         let proxy = text.rfind("HTTPS_PROXY=\"http://127.0.0.1:3128\"").unwrap();
         assert!(proxy > text.find("elsewhere").unwrap());
-        assert!(text.contains("SSL_CERT_FILE=\"/run/a.pem\"\n"), "{text}");
+        for name in ["SSL_CERT_FILE", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"] {
+            let line = format!("{name}=\"/run/a.pem\"\n");
+            assert!(text.contains(&line), "{text}");
+        }
         assert!(text.contains("NO_PROXY=\"\"\n"), "{text}");
     }
 }

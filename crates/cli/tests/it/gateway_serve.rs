@@ -421,6 +421,32 @@ impl World {
 }
 
 #[test]
+fn a_guests_door_is_one_place_and_nobody_elses() {
+    let mut world = World::new("");
+    let gateway = world.gateway.take().unwrap();
+    gateway.signal(rustix::process::Signal::TERM);
+    gateway.finish().exits_with(0);
+    let path = world.vault.sandbox.config_folder().join("gateway.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    for (door, reason) in [
+        ("", "`socket` is missing"),
+        (
+            "socket = \"a.sock\"\nlisten = \"127.0.0.1:0\"",
+            "`listen` stands beside another place",
+        ),
+        ("vsock = 3128", "`cid` is missing"),
+        ("listen = \"0.0.0.0:0\"", "only loopback addresses"),
+        ("listen = \"localhost\"", "which is no address and port"),
+    ] {
+        let text = text.replace("socket = \"guest.sock\"", door);
+        world.vault.sandbox.write_private(&path, text);
+        let run = world.vault.sandbox.run(["gateway", "serve"]).finish();
+        assert_ne!(run.code, Some(0), "{door}");
+        assert!(run.stderr.contains(reason), "{door}: {}", run.stderr);
+    }
+}
+
+#[test]
 fn a_token_of_another_role_starts_no_gateway() {
     let mut world = World::new("");
     let gateway = world.gateway.take().unwrap();
