@@ -3,6 +3,7 @@
 mod failure;
 mod generated;
 mod layers;
+mod links;
 mod msrv;
 mod promises;
 mod sizes;
@@ -37,6 +38,8 @@ enum Chore {
     Layers,
     /// Fail if a test that SECURITY.md or another page names does not exist
     Promises,
+    /// Fail if a page links to a file or a heading that does not exist
+    Links,
     /// Print the least Rust version that the dependencies declare to need
     Msrv {
         /// Fail if `rust-version` is another
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Chore::Sizes => sizes::check(&tree),
         Chore::Layers => layers::check(&tree),
         Chore::Promises => promises::check(&tree),
+        Chore::Links => links::check(&tree),
         Chore::Msrv { check } => msrv::run(&tree, check),
     };
     let (code, text) = match outcome {

@@ -46,8 +46,33 @@ impl Tree {
 
     /// All Rust files below `crates/` and `xtask/`, by their path from the root, sorted.
     pub(crate) fn sources(&self) -> Result<Vec<String>, Failure> {
+        self.found(&["crates", "xtask"], "rs")
+    }
+
+    /// All pages that people read: the Markdown of the root and below `docs/`, `examples/` and `packaging/`.
+    pub(crate) fn pages(&self) -> Result<Vec<String>, Failure> {
+        let mut pages = self.found(&["docs", "examples", "packaging"], "md")?;
+        let listing = fs::read_dir(&self.root).map_err(|error| Failure::file(".", error))?;
+        for entry in listing {
+            let entry = entry.map_err(|error| Failure::file(".", error))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if entry.path().extension().is_some_and(|end| end == "md") {
+                pages.push(name);
+            }
+        }
+        pages.sort();
+        Ok(pages)
+    }
+
+    /// Whether there is such a file or folder.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        self.root.join(path).exists()
+    }
+
+    /// All files with an ending below these folders, by their path from the root, sorted.
+    fn found(&self, folders: &[&str], end: &str) -> Result<Vec<String>, Failure> {
         let mut found = Vec::new();
-        let mut folders = vec!["crates".to_owned(), "xtask".to_owned()];
+        let mut folders: Vec<String> = folders.iter().map(|&folder| folder.to_owned()).collect();
         while let Some(folder) = folders.pop() {
             let listing = match fs::read_dir(self.root.join(&folder)) {
                 Ok(listing) => listing,
@@ -60,7 +85,7 @@ impl Tree {
                 let path = format!("{folder}/{name}");
                 if entry.path().is_dir() {
                     folders.push(path);
-                } else if entry.path().extension().is_some_and(|end| end == "rs") {
+                } else if entry.path().extension().is_some_and(|found| found == end) {
                     found.push(path);
                 }
             }

@@ -13,6 +13,7 @@ mod manual;
 mod schemas;
 mod server_api;
 mod server_config;
+mod summary;
 mod vault_config;
 mod vault_protocol;
 
@@ -51,6 +52,7 @@ fn files(tree: &Tree) -> Result<Vec<(String, String)>, Failure> {
     files.extend(manual::man_pages());
     files.extend(schemas::outputs());
     files.extend(lease_pages::pages(tree)?);
+    files.push(("docs/SUMMARY.md".to_owned(), summary::page(tree)?));
     Ok(files)
 }
 
