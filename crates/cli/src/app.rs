@@ -228,6 +228,7 @@ impl App {
             prompt_auth,
             time_limit: self.provider_time_limit(),
             failures_are_final: false,
+            offline: false,
             required: std::collections::BTreeSet::new(),
         }
     }

@@ -10,6 +10,7 @@ pub(crate) mod mcp;
 mod provider;
 mod run;
 pub(crate) mod serve;
+mod sync;
 pub(crate) mod team;
 mod value;
 pub(crate) mod vault;
@@ -29,6 +30,7 @@ pub(crate) use self::lease::{
 pub(crate) use self::lifecycle::{LifecycleArgs, LifecycleCommand, OffboardArgs};
 pub(crate) use self::provider::{ProviderAddArgs, ProviderArgs, ProviderCommand, ProviderTestArgs};
 pub(crate) use self::run::{ExecArgs, RunArgs};
+pub(crate) use self::sync::SyncArgs;
 pub(crate) use self::value::{
     CopyArgs, EditArgs, GenerateType, GetArgs, ListArgs, RemoveArgs, SetArgs,
 };
@@ -142,6 +144,8 @@ pub(crate) enum Command {
     Scan(ScanArgs),
     /// Encrypt stored values anew, for changed recipients
     Reencrypt(ReencryptArgs),
+    /// Keep encrypted copies of values in the configuration, for use without their providers
+    Sync(SyncArgs),
     /// Allow a configuration file that others could have written
     Trust(TrustArgs),
     /// Manage the places where secrets live

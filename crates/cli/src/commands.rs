@@ -34,6 +34,7 @@ mod secret;
 mod selection;
 mod serve;
 mod set;
+mod sync;
 mod trust;
 pub(crate) mod vault;
 pub(crate) mod version;
@@ -88,6 +89,7 @@ fn dispatch(app: &App, command: Command) -> Result<ExitStatus, CliError> {
         Command::Doctor(args) => done(doctor::run(app, &args)),
         Command::Scan(args) => done(scan::run(app, &args)),
         Command::Reencrypt(args) => done(reencrypt::run(app, &args)),
+        Command::Sync(args) => done(sync::run(app, &args)),
         Command::Trust(args) => done(trust::run(app, &args)),
         Command::Provider(args) => done(provider::run(app, args)),
         Command::Profiles(args) => done(profiles::run(app, &args)),

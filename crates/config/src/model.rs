@@ -77,6 +77,8 @@ pub struct SyncCache {
     pub value: String,
     /// Whether its source stands in a local file.
     pub local_source: bool,
+    /// When it was made, as it is written; other programs' copies do not say.
+    pub at: Option<String>,
 }
 
 /// One secret.
@@ -138,6 +140,7 @@ impl SecretConfig {
                     .ok_or_else(|| copy.invalid("provider", "must name a provider"))?,
                 value: copy.text("value").unwrap_or_default().to_owned(),
                 local_source: copy.flag("local_source").unwrap_or(false),
+                at: copy.text("at").map(str::to_owned),
             }),
         };
         Ok(Self {

@@ -52,6 +52,8 @@ pub struct Options {
     /// Treat a provider's failure as final, whatever `if_missing` says: for a single value that was
     /// asked for by name.
     pub failures_are_final: bool,
+    /// Ask only providers that need no network; the others fail as if they were not reachable.
+    pub offline: bool,
     /// Secrets without which the run does not go on, whatever `if_missing` says.
     pub required: BTreeSet<SecretName>,
 }

@@ -18,6 +18,10 @@ pub(crate) struct ExecArgs {
 }
 
 #[derive(Debug, Clone, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(crate) struct RunArgs {
     /// Only these secrets (globs; repeat or separate by commas); leaves `command` leases out
     #[arg(long, value_name = "NAME", value_delimiter = ',', add = crate::completion::secrets())]
@@ -25,6 +29,9 @@ pub(crate) struct RunArgs {
     /// All but these secrets (globs; repeat or separate by commas)
     #[arg(long, value_name = "NAME", value_delimiter = ',', add = crate::completion::secrets())]
     pub except: Vec<String>,
+    /// Use only copies that `fnox sync` made, and what is kept on this machine
+    #[arg(long)]
+    pub offline: bool,
     /// Replace secret values in the program's output, where it is not a terminal [env: `FNOX_EXEC_REDACT`]
     #[arg(long, overrides_with = "no_redact")]
     pub redact: bool,

@@ -89,6 +89,7 @@ impl Run<'_> {
         let mut options = self.app.resolver_options(&config);
         options.if_missing = self.if_missing;
         options.required = required(&config);
+        options.offline = self.args.offline;
         let asking = Asking::new(self.app, &self.args.approval, &self.args.command)?;
         let resolver = Resolver::new(&config, options).for_run(asking.request());
         let mut secrets = config.secrets.values();

@@ -37,12 +37,26 @@ pub struct ListedSecret {
     pub value: Option<String>,
 }
 
+/// One element of `fnox sync --status --json`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SyncedCopy {
+    /// The secret's name.
+    pub name: String,
+    /// The provider that it was copied from.
+    pub from: Option<String>,
+    /// The provider that encrypted the copy.
+    pub provider: String,
+    /// When it was made (RFC 3339); other programs' copies do not say.
+    pub at: Option<String>,
+}
+
 /// The schema of every document, by the name of its file.
 #[must_use]
 pub fn schemas() -> Vec<(&'static str, Schema)> {
     let mut all = vec![
         ("get", schema_for!(SecretValue)),
         ("list", schema_for!(Vec<ListedSecret>)),
+        ("sync-status", schema_for!(Vec<SyncedCopy>)),
         ("lease-create", schema_for!(CreatedLease)),
         ("lease-explain", schema_for!(ExplainedLease)),
         ("lease-list", schema_for!(Vec<ListedLease>)),

@@ -123,6 +123,8 @@ mod serve_tools;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod sync;
+#[cfg(test)]
 mod team_approve;
 #[cfg(test)]
 mod team_crash;

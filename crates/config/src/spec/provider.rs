@@ -47,12 +47,32 @@ impl ProviderSpec {
             .filter(|name| !PLACES.contains(name))
     }
 
+    /// Whether its values can be had without a network.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        LOCAL.contains(&self.name)
+    }
+
     /// One of its own keys.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.name == name)
     }
 }
+
+/// What is kept, and opened, on this machine.
+const LOCAL: &[&str] = &[
+    "age",
+    "enpass",
+    "fido2",
+    "gopass",
+    "keepass",
+    "keychain",
+    "password-store",
+    "plain",
+    "vault-agent",
+    "yubikey",
+];
 
 /// Variables that say where a store is.
 const PLACES: &[&str] = &[

@@ -440,6 +440,7 @@ pub static SYNC: Section = Section {
             Kind::Flag,
             "Whether the copy's source stands in a local file.",
         ),
+        Field::optional("at", Kind::Text, "When the copy was made (RFC 3339)."),
     ],
 };
 

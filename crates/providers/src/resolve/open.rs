@@ -41,6 +41,9 @@ impl Resolver<'_> {
             error,
             location: provider.fields.location().clone(),
         };
+        if self.options.offline && !provider.spec.is_local() {
+            return Err(unusable(offline(provider)));
+        }
         if for_identity_of == Some(provider.name.as_str()) {
             let error = ProviderError::misconfigured("its own identity would come from itself")
                 .at_key("identity");
@@ -186,6 +189,16 @@ impl Resolver<'_> {
             }
         }
     }
+}
+
+fn offline(provider: &ProviderConfig) -> ProviderError {
+    ProviderError::unavailable(format!(
+        "{} needs the network, and this run is offline",
+        provider.spec.label
+    ))
+    .with_remedy(
+        "run `fnox sync` while the network is there: it keeps encrypted copies in fnox.toml",
+    )
 }
 
 fn project(project: &Project) -> ProjectContext {

@@ -76,6 +76,7 @@ impl World {
             prompt_auth: true,
             time_limit: Duration::from_secs(10),
             failures_are_final: false,
+            offline: false,
             required: BTreeSet::new(),
         }
     }

@@ -61,6 +61,7 @@ impl Run {
             prompt_auth: false,
             time_limit: Duration::from_secs(20),
             failures_are_final: false,
+            offline: false,
             required: std::collections::BTreeSet::new(),
         };
         let run = RunRequest {

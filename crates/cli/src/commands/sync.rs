@@ -1,0 +1,317 @@
+//! `fnox sync`
+//!
+//! An encrypted copy of a value beside its reference, for use without its provider. Every value is read and every edit
+//! tried before the first file is written; a provider that fails costs its own secrets only, which keep the copy that
+//! they have.
+
+mod status;
+mod write;
+
+use fnox_config::spec::Capability;
+use fnox_config::{Config, FileKind, SecretConfig};
+use fnox_core::{Clock as _, ProviderName, SecretName, SecretString};
+use fnox_providers::Request;
+use fnox_providers::resolve::{ResolveError, Resolver};
+use futures_util::future::join_all;
+use indexmap::IndexMap;
+
+use super::definition::{Definition, Section};
+use super::export::plural;
+use super::import::pattern;
+use super::{reencrypt, selection};
+use crate::app::{App, block_on};
+use crate::args::SyncArgs;
+use crate::error::CliError;
+
+/// A secret of which a copy can be made.
+struct Candidate<'a> {
+    secret: &'a SecretConfig,
+    source: ProviderName,
+    reference: &'a str,
+    place: Definition,
+}
+
+/// A copy, and where it goes.
+struct Fresh<'a> {
+    candidate: Candidate<'a>,
+    stored: String,
+}
+
+pub(crate) fn run(app: &App, args: &SyncArgs) -> Result<(), CliError> {
+    let config = app.load()?;
+    let named = selection::named(&config, &args.keys)?;
+    if args.status {
+        return status::run(app, &config, &named, args.json);
+    }
+    let target = target(&config, args)?;
+    let candidates = candidates(&config, args, &named, &target)?;
+    let count = candidates.len();
+    let what = format!("{count} secret{}", plural(count));
+    if candidates.is_empty() {
+        app.printer
+            .note("There is nothing to copy: every value is kept in the configuration already.");
+        return Ok(());
+    }
+    if args.dry_run {
+        app.printer
+            .line(&format!("[dry-run] would sync {what} to {target}"))?;
+        return candidates.iter().try_for_each(|candidate| {
+            let Candidate { secret, source, .. } = candidate;
+            app.printer
+                .line(&format!("  {} (from {source})", secret.name))
+        });
+    }
+    if !args.force && !confirmed(app, &what, &target)? {
+        app.printer.note("Cancelled.");
+        return Ok(());
+    }
+    let (fresh, failed) = block_on(copies(app, &config, candidates, &target))??;
+    write::run(&fresh, &target, app.clock.now())?;
+    report(app, &fresh, failed, &named, &target)
+}
+
+/// The provider that encrypts the copies.
+fn target(config: &Config, args: &SyncArgs) -> Result<ProviderName, CliError> {
+    let named = args.provider.as_deref();
+    let default = config.default_provider().map(ProviderName::as_str);
+    let name = named.or(default).ok_or_else(|| CliError::Usage {
+        message: "nothing says which provider encrypts the copies".to_owned(),
+        help: Some("name one with `-p`, or set `default_provider`".to_owned()),
+    })?;
+    let provider = config.provider(name, None)?;
+    // `plain` would keep them in the clear.
+    if provider.spec.capability == Capability::EncryptsInConfig && provider.spec.name != "plain" {
+        return Ok(provider.name.clone());
+    }
+    Err(CliError::Usage {
+        message: format!(
+            "the provider `{}` ({}) does not encrypt values into fnox.toml",
+            provider.name, provider.spec.label
+        ),
+        help: Some(
+            "name one that does with `-p`, such as one of type `age` (`fnox provider add NAME age`)"
+                .to_owned(),
+        ),
+    })
+}
+
+fn candidates<'a>(
+    config: &'a Config,
+    args: &SyncArgs,
+    named: &[SecretName],
+    target: &ProviderName,
+) -> Result<Vec<Candidate<'a>>, CliError> {
+    let source = args
+        .source
+        .as_deref()
+        .map(|name| config.provider(name, None))
+        .transpose()?;
+    let filter = args.filter.as_deref().map(pattern).transpose()?;
+    let mut out = Vec::new();
+    for secret in config.secrets.values() {
+        let is_named = named.contains(&secret.name);
+        let is_left_out = !named.is_empty() && !is_named
+            || args.global && secret.location.file.kind != FileKind::Global
+            || filter
+                .as_ref()
+                .is_some_and(|filter| !filter.is_match(secret.name.as_str()));
+        if is_left_out {
+            continue;
+        }
+        match candidate(config, secret, target) {
+            Ok(found) if source.is_none_or(|source| source.name == found.source) => out.push(found),
+            Err(reason) if is_named => {
+                return Err(CliError::Usage {
+                    message: format!("no copy of `{}` can be made: {reason}", secret.name),
+                    help: None,
+                });
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(out)
+}
+
+/// The secret as a candidate, or why it is none.
+fn candidate<'a>(
+    config: &'a Config,
+    secret: &'a SecretConfig,
+    target: &ProviderName,
+) -> Result<Candidate<'a>, String> {
+    let reference = secret.value.as_deref().ok_or("it has no reference")?;
+    let source = config.provider_of(secret).ok_or("it has no provider")?;
+    if source == *target {
+        return Err(format!("`{source}` encrypts it already"));
+    }
+    let provider = config
+        .providers
+        .get(&source)
+        .ok_or_else(|| format!("its provider `{source}` does not exist"))?;
+    match provider.spec.name {
+        "plain" => return Err(format!("`{source}` keeps it in the configuration already")),
+        "fnox-server" | "vault-agent" => {
+            return Err(format!(
+                "`{source}` ({}) releases it for one use, which a copy would outlive",
+                provider.spec.label
+            ));
+        }
+        _ if secret.require_approval => {
+            return Err(
+                "each use needs a person's approval, which a copy would not ask for".to_owned(),
+            );
+        }
+        _ => {}
+    }
+    let place = Definition::find(&secret.location, Section::Secrets, secret.name.as_str())
+        .ok_or("the file that defines it could not be found")?;
+    Ok(Candidate {
+        secret,
+        source,
+        reference,
+        place,
+    })
+}
+
+fn confirmed(app: &App, what: &str, target: &ProviderName) -> Result<bool, CliError> {
+    if !app.prompt.is_interactive() {
+        return Err(CliError::Usage {
+            message: "nobody can be asked whether to make copies".to_owned(),
+            help: Some(
+                "add `--force` to do it without asking, or `-n` to see what would be done"
+                    .to_owned(),
+            ),
+        });
+    }
+    let question = format!("Keep copies of {what}, encrypted with {target}?");
+    Ok(app.prompt.confirm(&question, "yes", Some("no")) == Some(true))
+}
+
+/// Secrets that could not be read, for one reason.
+struct Failure<'a> {
+    names: Vec<&'a SecretName>,
+    error: ResolveError,
+}
+
+/// What one provider answered.
+#[derive(Default)]
+struct Answers<'a> {
+    values: Vec<(Candidate<'a>, SecretString)>,
+    failures: Vec<Failure<'a>>,
+}
+
+/// Reads all values, a batch of each provider at a time, and encrypts those that came.
+async fn copies<'a>(
+    app: &App,
+    config: &Config,
+    candidates: Vec<Candidate<'a>>,
+    target: &ProviderName,
+) -> Result<(Vec<Fresh<'a>>, Vec<Failure<'a>>), CliError> {
+    let mut batches: IndexMap<ProviderName, Vec<Candidate<'a>>> = IndexMap::new();
+    for candidate in candidates {
+        batches
+            .entry(candidate.source.clone())
+            .or_default()
+            .push(candidate);
+    }
+    let resolver = app.resolver(config);
+    let reads = batches.into_values().map(|batch| read(&resolver, batch));
+    let mut failed = Vec::new();
+    // A value is bound to the profile whose table it stands in.
+    let mut read: IndexMap<_, Vec<(Candidate<'a>, SecretString)>> = IndexMap::new();
+    for answers in join_all(reads).await {
+        failed.extend(answers.failures);
+        for (candidate, value) in answers.values {
+            let profile = candidate.place.profile.clone();
+            read.entry(profile).or_default().push((candidate, value));
+        }
+    }
+    let mut fresh = Vec::new();
+    for (profile, batch) in read {
+        let values: Vec<_> = batch
+            .iter()
+            .map(|(candidate, value)| (candidate.secret.name.clone(), value.clone()))
+            .collect();
+        let stored = reencrypt::store(app, config, target, profile.as_ref(), &values).await?;
+        let candidates = batch.into_iter().map(|(candidate, _)| candidate);
+        fresh.extend(
+            candidates
+                .zip(stored)
+                .map(|(candidate, stored)| Fresh { candidate, stored }),
+        );
+    }
+    Ok((fresh, failed))
+}
+
+async fn read<'a>(resolver: &Resolver<'_>, batch: Vec<Candidate<'a>>) -> Answers<'a> {
+    let mut answers = Answers::default();
+    let Some(source) = batch.first().map(|first| first.source.clone()) else {
+        return answers;
+    };
+    let opened = match resolver.open(source.as_str()).await {
+        Ok(opened) => opened,
+        Err(error) => {
+            let names = batch.iter().map(|candidate| &candidate.secret.name);
+            let names = names.collect();
+            answers.failures.push(Failure { names, error });
+            return answers;
+        }
+    };
+    let requests: Vec<Request> = batch
+        .iter()
+        .map(|candidate| Request {
+            name: candidate.secret.name.clone(),
+            reference: candidate.reference.to_owned(),
+        })
+        .collect();
+    let found = opened.provider.get_many(&requests).await;
+    for (candidate, answer) in batch.into_iter().zip(found) {
+        match answer {
+            Ok(value) => answers.values.push((candidate, value)),
+            Err(error) => answers.failures.push(Failure {
+                names: vec![&candidate.secret.name],
+                error: ResolveError::Provider {
+                    name: candidate.secret.name.clone(),
+                    provider: source.to_string(),
+                    error,
+                    location: candidate.secret.location.clone(),
+                },
+            }),
+        }
+    }
+    answers
+}
+
+/// Says what was done. A secret that was asked for by name and could not be read is a failure; so is a run in which
+/// none could.
+fn report(
+    app: &App,
+    fresh: &[Fresh<'_>],
+    failed: Vec<Failure<'_>>,
+    named: &[SecretName],
+    target: &ProviderName,
+) -> Result<(), CliError> {
+    let count = fresh.len();
+    if count > 0 {
+        app.printer.done(&format!(
+            "Synced {count} secret{} to {target}",
+            plural(count)
+        ));
+    }
+    let skipped: usize = failed.iter().map(|failure| failure.names.len()).sum();
+    let mut fatal = None;
+    for Failure { names, error } in failed {
+        let is_named = names.iter().any(|name| named.contains(name));
+        if fatal.is_none() && (count == 0 || is_named) {
+            fatal = Some(error);
+        } else {
+            app.printer.warn(&format!("left out: {error}"));
+        }
+    }
+    if skipped > 0 {
+        app.printer.note(&format!(
+            "{skipped} secret{} could not be read; copies made earlier stay as they are.",
+            plural(skipped)
+        ));
+    }
+    fatal.map_or(Ok(()), |error| Err(error.into()))
+}
