@@ -28,5 +28,7 @@ pub use problem::{Problem, ProblemCode};
 pub use secret::{
     CheckRequest, CheckedKey, Checks, PutSecret, SecretList, SecretView, VersionList,
 };
-pub use server::{Health, LoginOptions, ServerState};
+pub use server::{
+    CreateToken, Health, LoginOptions, ServerState, TokenCreated, TokenList, TokenView,
+};
 pub use session::{Role, SessionCreated, SessionView};

@@ -12,8 +12,9 @@ use super::ClientError;
 use super::transport::{ApiClient, Call};
 use crate::{
     Approval, ApprovalCreated, ApprovalList, ApprovalStatus, AuditPage, CheckRequest, Checks,
-    CreateApproval, CreateGrant, Decide, Fetched, GrantCreated, Health, LoginOptions, PutSecret,
-    Role, SecretList, SecretView, ServerState, SessionCreated, SessionView, VersionList,
+    CreateApproval, CreateGrant, CreateToken, Decide, Fetched, GrantCreated, Health, LoginOptions,
+    PutSecret, Role, SecretList, SecretView, ServerState, SessionCreated, SessionView,
+    TokenCreated, TokenList, VersionList,
 };
 
 /// A session, its token still secret.
@@ -35,6 +36,17 @@ pub struct OpenedGrant {
     /// The bearer of one fetch.
     pub token: SecretString,
     /// When it ends, used or not.
+    pub expires_at: Timestamp,
+}
+
+/// A token of the server's own, still secret.
+#[derive(Debug, Clone)]
+pub struct IssuedToken {
+    /// By what it is ended.
+    pub id: Uuid,
+    /// It.
+    pub token: SecretString,
+    /// When it ends, at the latest.
     pub expires_at: Timestamp,
 }
 
@@ -359,6 +371,39 @@ impl ApiClient {
     /// [`ClientError`].
     pub async fn revoke_all(&self) -> Result<ServerState, ClientError> {
         self.administer("revoke-all").await
+    }
+
+    /// Makes a token of the server's own, as an administrator.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn create_token(&self, wanted: &CreateToken) -> Result<IssuedToken, ClientError> {
+        let call = self.call(Method::POST, &["v1", "admin", "tokens"]);
+        let created: TokenCreated = call.json(wanted)?.read().await?;
+        Ok(IssuedToken {
+            id: created.id,
+            token: SecretString::new(created.token),
+            expires_at: created.expires_at,
+        })
+    }
+
+    /// The tokens of the server's own that are good at the moment.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn tokens(&self) -> Result<TokenList, ClientError> {
+        let path = ["v1", "admin", "tokens"];
+        self.call(Method::GET, &path).read().await
+    }
+
+    /// Ends one of them at once.
+    ///
+    /// # Errors
+    /// [`ClientError`]; a problem `not_found` if there is none.
+    pub async fn end_token(&self, id: Uuid) -> Result<(), ClientError> {
+        let id = id.to_string();
+        let path = ["v1", "admin", "tokens", &id];
+        self.call(Method::DELETE, &path).finish().await
     }
 
     /// How people log in.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use fnox_api::client::{ApiClient, AuditQuery, ClientOptions, Condition};
 use fnox_api::{
-    ApprovalStatus, CheckRequest, Ciphertext, CreateApproval, CreateGrant, Decide, Decision,
-    Problem, ProblemCode, PutSecret,
+    ApprovalStatus, CheckRequest, Ciphertext, CreateApproval, CreateGrant, CreateToken, Decide,
+    Decision, Problem, ProblemCode, PutSecret,
 };
 use fnox_core::ExitStatus;
 use uuid::Uuid;
@@ -284,12 +284,21 @@ async fn a_grant_and_not_the_session_is_what_fetches() {
 async fn administrators_calls_go_where_they_should() {
     let state = r#"{"frozen":true,"sessions_ended":2}"#.to_owned();
     let checks = r#"{"keys":[{"key":"A","needs_approval":true}]}"#.to_owned();
+    let made = r#"{"id":"019a2f4e-0000-7000-8000-000000000000","token":"fxp_x","role":"scim",
+        "expires_at":"2026-01-02T03:04:05Z"}"#;
     let server = expecting(&[
         ("GET", "/v1/audit", r#"{"records":[]}"#.to_owned()),
         ("GET", "/v1/admin/state", state.clone()),
         ("POST", "/v1/admin/freeze", state.clone()),
         ("POST", "/v1/admin/unfreeze", state.clone()),
         ("POST", "/v1/admin/revoke-all", state),
+        ("POST", "/v1/admin/tokens", made.to_owned()),
+        ("GET", "/v1/admin/tokens", r#"{"tokens":[]}"#.to_owned()),
+        (
+            "DELETE",
+            "/v1/admin/tokens/019a2f4e-0000-7000-8000-000000000000",
+            String::new(),
+        ),
         ("POST", "/v1/checks", checks),
     ])
     .await;
@@ -306,6 +315,14 @@ async fn administrators_calls_go_where_they_should() {
     client.freeze().await.unwrap();
     client.unfreeze().await.unwrap();
     assert_eq!(client.revoke_all().await.unwrap().sessions_ended, 2);
+    let wanted = CreateToken {
+        role: "scim".to_owned(),
+        ttl_seconds: None,
+    };
+    let token = client.create_token(&wanted).await.unwrap();
+    assert_eq!(token.token.expose_secret(), "fxp_x");
+    assert!(client.tokens().await.unwrap().tokens.is_empty());
+    client.end_token(token.id).await.unwrap();
     let check = CheckRequest {
         project: "my-app".to_owned(),
         profile: None,

@@ -56,7 +56,7 @@ impl FormMessage {
                 "That is not the code of this request. One more wrong code denies it: look at the job's log again."
             }
             Self::StaleForm => {
-                "Nothing was decided: the form had been used or was too old. Look again and decide now."
+                "Nothing was decided: the form was older than the last try, or was used before. This is the newest one: look again and decide here."
             }
             Self::NotAllowed => "Nothing was decided: you may not decide about this request.",
         }

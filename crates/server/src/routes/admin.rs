@@ -2,19 +2,23 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post};
-use fnox_api::{AuditPage, Problem, ProblemCode, Role, ServerState};
+use fnox_api::{
+    AuditPage, CreateToken, Problem, ProblemCode, Role, ServerState, TokenCreated, TokenList,
+};
 use fnox_core::audit::Outcome;
 use jiff::Timestamp;
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::answer::Answer;
-use super::extract::{Administrator, Path, Query};
+use super::extract::{Administrator, Json, Path, Query};
 use super::{Access, App, Route};
 use crate::store::AuditFilter;
 
 const ADMIN: Access = Access::Roles(&[Role::Admin]);
+const TOKENS: &str = "/v1/admin/tokens";
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -23,6 +27,9 @@ pub(super) fn routes() -> Vec<Route> {
         Route::api("POST", "/v1/admin/freeze", ADMIN, post(freeze)),
         Route::api("POST", "/v1/admin/unfreeze", ADMIN, post(unfreeze)),
         Route::api("POST", "/v1/admin/revoke-all", ADMIN, post(revoke_all)),
+        Route::api("POST", TOKENS, ADMIN, post(create_token)),
+        Route::api("GET", TOKENS, ADMIN, get(tokens)),
+        Route::api("DELETE", "/v1/admin/tokens/{id}", ADMIN, delete(end_token)),
         Route::api(
             "DELETE",
             "/v1/admin/names/{issuer}/{*name}",
@@ -126,7 +133,7 @@ pub(super) async fn unfreeze(
     Ok(axum::Json(app.service.set_frozen(&caller, false).await?))
 }
 
-/// End all sessions but the caller's, all approvals, all grants.
+/// End all sessions but the caller's, all tokens of identity providers and administrators, all approvals, all grants.
 #[utoipa::path(post, path = "/v1/admin/revoke-all", tag = "administration", security(("session" = [])),
     responses((status = 200, body = ServerState), (status = 403, body = Problem)))]
 pub(super) async fn revoke_all(
@@ -146,5 +153,41 @@ pub(super) async fn forget_name(
     Path((issuer, name)): Path<(String, String)>,
 ) -> Answer<StatusCode> {
     app.service.forget_name(&caller, &issuer, &name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Make a token for an identity provider, or for an administrator.
+#[utoipa::path(post, path = "/v1/admin/tokens", tag = "administration", security(("session" = [])),
+    request_body = CreateToken,
+    responses((status = 201, body = TokenCreated), (status = 400, body = Problem), (status = 403, body = Problem)))]
+pub(super) async fn create_token(
+    State(app): State<App>,
+    Administrator(caller): Administrator,
+    Json(wanted): Json<CreateToken>,
+) -> Answer<Response> {
+    let created = app.service.create_token(&caller, &wanted).await?;
+    Ok((StatusCode::CREATED, axum::Json(created)).into_response())
+}
+
+/// The tokens of identity providers and administrators that are good at the moment.
+#[utoipa::path(get, path = "/v1/admin/tokens", tag = "administration", security(("session" = [])),
+    responses((status = 200, body = TokenList), (status = 403, body = Problem)))]
+pub(super) async fn tokens(
+    State(app): State<App>,
+    Administrator(caller): Administrator,
+) -> Answer<axum::Json<TokenList>> {
+    Ok(axum::Json(app.service.tokens(&caller).await?))
+}
+
+/// End a token at once.
+#[utoipa::path(delete, path = "/v1/admin/tokens/{id}", tag = "administration", security(("session" = [])),
+    params(("id" = Uuid, Path)),
+    responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem)))]
+pub(super) async fn end_token(
+    State(app): State<App>,
+    Administrator(caller): Administrator,
+    Path(id): Path<Uuid>,
+) -> Answer<StatusCode> {
+    app.service.end_token(&caller, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

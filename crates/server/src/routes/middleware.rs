@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::App;
 use super::answer::{Refused, render};
 use super::extract::peer;
+use super::openapi::query_parameters;
 
 pub(super) async fn around(State(app): State<App>, request: Request, next: Next) -> Response {
     let id = Uuid::now_v7().to_string();
@@ -32,6 +33,9 @@ pub(super) async fn around(State(app): State<App>, request: Request, next: Next)
         if announces_more(limit, request.headers()) {
             let detail = format!("a body may have {limit} bytes at most");
             let problem = Problem::new(ProblemCode::TooLarge).with_detail(detail);
+            return Refused(problem).into_response();
+        }
+        if let Err(problem) = must_know_parameters(&request, &route) {
             return Refused(problem).into_response();
         }
         next.run(request).await
@@ -96,6 +100,48 @@ fn announces_more(limit: usize, headers: &HeaderMap) -> bool {
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok())
         .is_some_and(|length| usize::try_from(length).map_or(true, |length| length > limit))
 }
+
+/// Refuses query parameters that an operation of the API does not have: whoever misspells `profile` must not be answered
+/// about another one.
+fn must_know_parameters(request: &Request, route: &str) -> Result<(), Problem> {
+    if request.uri().query().is_none() || !route.starts_with(API) {
+        return Ok(());
+    }
+    let Some(known) = query_parameters(request.method(), route) else {
+        return Ok(());
+    };
+    // A query that cannot be read is for the operation itself to refuse.
+    let uri = request.uri();
+    let given = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri);
+    let names = match given {
+        Ok(given) => given.0,
+        Err(_) => return Ok(()),
+    };
+    match names.into_iter().find(|(name, _)| !known.contains(name)) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let shown = name.chars().filter(|c| !c.is_control());
+            let name: String = shown.take(LONGEST_NAME).collect();
+            let has = if known.is_empty() {
+                "no query parameters".to_owned()
+            } else {
+                format!("the query parameters `{}`", known.join("`, `"))
+            };
+            Err(Problem::new(ProblemCode::InvalidRequest)
+                .with_detail(format!(
+                    "`{name}` is unknown: {} {route} has {has}",
+                    request.method()
+                ))
+                .at_field(name))
+        }
+    }
+}
+
+/// Where the API is. SCIM has rules of its own (RFC 7644, section 3.4.2: what is unknown is ignored), pages too.
+const API: &str = "/v1/";
+
+/// As much of an unknown name as is said back.
+const LONGEST_NAME: usize = 64;
 
 /// A long poll may take its wait on top.
 fn time_limit(app: &App, method: &Method, route: &str) -> Duration {

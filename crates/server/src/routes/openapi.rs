@@ -1,9 +1,11 @@
 //! The OpenAPI document, made of the handlers and the wire types.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use axum::http::Method;
 use fnox_api::Problem;
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, ParameterIn};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Object, Ref, RefOr, Response, Schema};
 use utoipa::{Modify, OpenApi, ToSchema as _};
@@ -25,6 +27,7 @@ use super::{admin, approvals, grants, health, scim, secrets, sessions};
         approvals::create, approvals::list, approvals::read, approvals::cancel, approvals::decide,
         grants::create, grants::fetch,
         admin::audit, admin::state, admin::freeze, admin::unfreeze, admin::revoke_all, admin::forget_name,
+        admin::create_token, admin::tokens, admin::end_token,
         scim::create, scim::list, scim::read, scim::change, scim::remove,
         health::live, health::ready,
     ),
@@ -132,6 +135,48 @@ fn anything_else(is_scim: bool) -> Response {
     let mut response = Response::new("Any other problem.");
     response.content.insert(media_type.to_owned(), content);
     response
+}
+
+/// The query parameters of an operation as the document has them, by method and axum's path. `None` for
+/// what the document lacks.
+pub(super) fn query_parameters(method: &Method, path: &str) -> Option<&'static [String]> {
+    type Known = HashMap<(Method, String), Vec<String>>;
+    static KNOWN: LazyLock<Known> = LazyLock::new(|| {
+        let mut known = Known::new();
+        for (path, item) in Document::openapi().paths.paths {
+            let operations = [
+                (Method::GET, item.get),
+                (Method::PUT, item.put),
+                (Method::POST, item.post),
+                (Method::DELETE, item.delete),
+                (Method::PATCH, item.patch),
+            ];
+            for (method, operation) in operations {
+                let Some(operation) = operation else { continue };
+                let names = operation
+                    .parameters
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|parameter| match parameter {
+                        RefOr::T(parameter) => Some(parameter),
+                        RefOr::Ref(_) => None,
+                    })
+                    .filter(|parameter| parameter.parameter_in == ParameterIn::Query)
+                    .map(|parameter| parameter.name);
+                known.insert((method, path.clone()), names.collect());
+            }
+        }
+        known
+    });
+    // What answers GET answers HEAD.
+    let method = if *method == Method::HEAD {
+        Method::GET
+    } else {
+        method.clone()
+    };
+    KNOWN
+        .get(&(method, path.replace("{*", "{")))
+        .map(Vec::as_slice)
 }
 
 /// The document as JSON, made once: anybody may ask for it as often as they like.

@@ -12,12 +12,9 @@ use uuid::Uuid;
 use super::{Caller, Service};
 use crate::notify::Notice;
 use crate::oidc::VerifiedToken;
-use crate::settings::{LoginSettings, Preset};
-use crate::store::{KnownName, NewSession, Refusal, Replay, SessionRecord, Store, StoreError};
+use crate::settings::LoginSettings;
+use crate::store::{KnownName, NewSession, Refusal, Replay, SessionRecord};
 use crate::subject::{Claims, Subject};
-
-/// The issuer's name of tokens that this server makes itself.
-pub const BOOTSTRAP: &str = "bootstrap";
 
 impl Service {
     /// Opens a session with an OIDC token.
@@ -215,56 +212,6 @@ impl Service {
         entry.lease = Some(caller.session.id);
         let ended = self.store().end_session(caller.session.id, entry).await;
         self.stored(ended)
-    }
-}
-
-impl Store {
-    /// Makes a token of this server's own: `fxb_` for an administrator, `fxp_` for an identity provider. The database
-    /// must be unlocked. Shown once.
-    ///
-    /// # Errors
-    /// As every write; [`StoreError::Unavailable`] if the machine gives no random numbers.
-    pub async fn issue_token(
-        &self,
-        kind: TokenKind,
-        lifetime: Duration,
-        now: Timestamp,
-    ) -> Result<Token, StoreError> {
-        let token = Token::generate(kind).map_err(|error| StoreError::Unavailable {
-            store: self.database().describe(),
-            problem: error.to_string(),
-        })?;
-        let id = Uuid::now_v7();
-        let (name, roles) = match kind {
-            TokenKind::Provisioning => ("scim", Vec::new()),
-            _ => (BOOTSTRAP, vec![Role::Reader, Role::Approver, Role::Admin]),
-        };
-        let session = SessionRecord {
-            id,
-            hash: token.hash(),
-            subject: Subject {
-                issuer: name.to_owned(),
-                preset: Preset::Generic,
-                subject: id.to_string(),
-                claims: Claims::new(),
-                roles,
-            },
-            created_at: now,
-            expires_at: now.checked_add(lifetime).unwrap_or(now),
-            ended: false,
-        };
-        let mut entry = Entry::new("token_issued", "system", Outcome::Ok);
-        entry.lease = Some(id);
-        entry.detail = Some(serde_json::json!({ "kind": name }).to_string());
-        let new = NewSession {
-            session,
-            replay: None,
-            name: None,
-            logins: [None, None, None],
-            must_be_provisioned: false,
-        };
-        self.open_session(new, entry).await?;
-        Ok(token)
     }
 }
 

@@ -13,6 +13,7 @@ mod people;
 mod problem;
 mod secrets;
 mod tasks;
+mod tokens;
 mod web_login;
 
 use std::net::IpAddr;
@@ -27,10 +28,10 @@ use tokio::sync::watch;
 
 pub use self::decisions::LinkView;
 pub(crate) use self::decisions::may_decide;
-pub use self::login::BOOTSTRAP;
 pub(crate) use self::pending_login::LIFETIME as LOGIN_LIFETIME;
 pub use self::people::NewUser;
 pub(crate) use self::people::must_provision;
+pub use self::tokens::{BOOTSTRAP, token_lifetimes, token_view};
 pub(crate) use self::web_login::{CALLBACK_PATH, Returned};
 use crate::keys::ServerKeys;
 use crate::notify::Notifier;

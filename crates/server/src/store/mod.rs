@@ -19,6 +19,7 @@ mod record;
 mod secrets;
 mod sessions;
 pub mod sql;
+mod tokens;
 mod users;
 
 use std::sync::{Arc, Mutex, PoisonError};

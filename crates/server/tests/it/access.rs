@@ -37,6 +37,9 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("POST", "/v1/admin/freeze", ""),
     ("POST", "/v1/admin/unfreeze", ""),
     ("POST", "/v1/admin/revoke-all", ""),
+    ("POST", "/v1/admin/tokens", "token"),
+    ("GET", "/v1/admin/tokens", ""),
+    ("DELETE", "/v1/admin/tokens/{id}", ""),
     ("DELETE", "/v1/admin/names/{issuer}/{*name}", ""),
     ("POST", "/scim/v2/Users", "user"),
     ("GET", "/scim/v2/Users", ""),
@@ -68,6 +71,7 @@ fn body(name: &str, id: &str) -> Option<Value> {
         }),
         "decision" => json!({"decision": "approve", "code": "000000"}),
         "grant" => json!({"approval_id": id}),
+        "token" => json!({"role": "scim"}),
         "user" => json!({"userName": "ann@example.com"}),
         "patch" => json!({
             "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],

@@ -336,3 +336,65 @@ async fn whoever_asks_too_often_is_told_so_and_harms_nobody_else() {
         .await
         .must_be(200);
 }
+
+/// Each route takes the query parameters that the OpenAPI document lists, and tells of any other by its name.
+#[tokio::test]
+async fn an_unknown_query_parameter_is_refused_on_every_route_of_the_api() {
+    let (world, admin) = world().await;
+    let document: Value = serde_json::from_str(fnox_server::routes::document()).unwrap();
+    let mut seen = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        if !path.starts_with("/v1/") {
+            continue;
+        }
+        for (method, operation) in methods.as_object().unwrap() {
+            let documented = operation["parameters"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter(|parameter| parameter["in"] == "query")
+                .map(|parameter| parameter["name"].as_str().unwrap());
+            let path = path
+                .replace("{project}", "my-app")
+                .replace("{key}", "NPM_TOKEN")
+                .replace("{id}", "019a2f4e-0000-7000-8000-000000000000")
+                .replace("{issuer}", "github")
+                .replace("{name}", "octo-org");
+            let ask = async |query: &str| {
+                let method = method.to_uppercase();
+                let path = format!("{path}?{query}");
+                world.call(&admin, &method, &path, None).await
+            };
+            let answer = ask("profil%65s=ci").await;
+            let answer = answer.must_be(400).must_fail("invalid_request");
+            assert_eq!(answer.json()["field"], "profiles", "{method} {path}");
+            let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+            for name in documented {
+                assert!(
+                    detail.contains(&format!("`{name}`")),
+                    "{method} {path}: {detail}"
+                );
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 25, "{seen}");
+    let twice = format!("{PATH}?profile=a&profile=b");
+    let answer = world.call(&admin, "GET", &twice, None).await;
+    answer.must_be(400).must_fail("invalid_request");
+    // HEAD is GET, and a misspelt `profile` does not delete what the default one has.
+    let misspelt = format!("{PATH}?profle=ci");
+    world
+        .call(&admin, "PUT", PATH, Some(secret()))
+        .await
+        .must_be(201);
+    world
+        .call(&admin, "HEAD", &misspelt, None)
+        .await
+        .must_be(400);
+    world
+        .call(&admin, "DELETE", &misspelt, None)
+        .await
+        .must_be(400);
+    world.call(&admin, "GET", PATH, None).await.must_be(200);
+}

@@ -27,6 +27,8 @@ mod release;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod tokens;
+#[cfg(test)]
 mod web_login;
 #[cfg(test)]
 mod webhooks;

@@ -174,6 +174,42 @@ async fn a_wrong_code_ends_the_nonce_and_the_second_one_the_request() {
     assert_eq!(log["records"][0]["actor"], "link holder");
 }
 
+/// Two phones, or two tabs: what one of them did must not be held against the other.
+#[tokio::test]
+async fn an_older_form_says_so_and_is_no_wrong_code() {
+    let asked = asked(|_| {}).await;
+    let (first, second) = (asked.nonce().await, asked.nonce().await);
+    assert_ne!(first, second);
+    let form = |nonce: &str, code: &str| {
+        [
+            ("nonce", nonce.to_owned()),
+            ("code", code.to_owned()),
+            ("decision", "approve".to_owned()),
+        ]
+    };
+    let send = async |nonce: &str, code: &str| {
+        let fields = form(nonce, code);
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        asked.submit(&fields).await
+    };
+    send(&first, "UUUUUU").await.must_be(403);
+    // Twice, as people do: neither counts, whatever code is in them.
+    for code in ["UUUUUU", "VVVVVV", &asked.code] {
+        let page = send(&second, code).await.must_be(400);
+        assert!(page.text.contains("Nothing was decided"), "{}", page.text);
+        assert!(page.text.contains("older than"), "{}", page.text);
+        assert!(page.text.contains("name=\"nonce\""), "{}", page.text);
+        assert_eq!(asked.status().await, "pending");
+    }
+    let admin = asked.world.person("ann", &[Role::Admin]).await;
+    let path = "/v1/audit?event=approval_wrong_code";
+    let log = asked.world.call(&admin, "GET", path, None).await.json();
+    assert_eq!(log["records"].as_array().unwrap().len(), 1, "{log}");
+    let newest = asked.nonce().await;
+    send(&newest, &asked.code).await.must_be(200);
+    assert_eq!(asked.status().await, "approved");
+}
+
 /// What opens links in messages: programs that look for malware, previews of chats, crawlers.
 const SCANNERS: &[&str] = &[
     "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",

@@ -8,7 +8,7 @@
 //!
 //! A copy of the cluster's files that is put back while no server runs has the same place. It is known only to
 //! servers that run meanwhile, which remember how far the audit log was; otherwise, and after rows were written back
-//! into the same tables, the operator has to say so.
+//! into the same tables, the operator has to say so. [`QUIET_SINCE_START`] tells when that may have happened.
 
 use std::cmp::Ordering;
 
@@ -31,6 +31,13 @@ const LOOK: &str = "
                      (SELECT oid FROM pg_database WHERE datname = current_database()),
                      'history'::regclass::oid), 'UTF8')), 'hex'), 1, 32)::uuid AS place) AS here
     LEFT JOIN history ON id = 1";
+
+/// Whether PostgreSQL was started after the last record and after the last restoration that is known: files are put back
+/// while it is down. Times are nanoseconds since 1970, the server's own time has microseconds.
+pub(super) const QUIET_SINCE_START: &str = "
+    SELECT greatest(time, coalesce(restored_at, 0)) / 1000
+           < (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint AS quiet
+    FROM audit_head LEFT JOIN history ON history.id = 1 WHERE sequence > 0";
 
 const SETTLE: &str = "
     INSERT INTO history (id, epoch, restored_at) VALUES (1, $1, $2)

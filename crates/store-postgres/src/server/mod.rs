@@ -159,6 +159,18 @@ impl PostgresDatabase {
         Ok(at.map(time::read))
     }
 
+    /// Whether PostgreSQL was started after anything was written here. Only then can its files have been put back from a
+    /// copy that cannot be told from the database itself (see [`history`]): whoever starts a server may want to know.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn may_be_a_copy(&self) -> Result<bool, StoreError> {
+        let found = self.connections.query_one(history::QUIET_SINCE_START, &[]);
+        let row = found.await.map_err(problem::of_shared)?;
+        let quiet = row.and_then(|row| crate::rows::column(&row, "quiet").ok());
+        Ok(quiet.unwrap_or(false))
+    }
+
     /// Ends all sessions, approvals and unused grants, because the database was put back to an older state in a way
     /// that cannot be seen from within. Servers that run ask for it, and refuse older tokens of CI systems a moment
     /// later.

@@ -1,5 +1,6 @@
 //! Promises about sessions, used tokens and names.
 
+use fnox_core::TokenKind;
 use tokio::task::JoinSet;
 
 use super::Place;
@@ -11,6 +12,7 @@ pub async fn run(place: &dyn Place) {
     a_token_opens_one_session(place).await;
     sessions_end(place).await;
     names_belong_to_their_first_id(place).await;
+    own_tokens_end_and_no_other_session_with_them(place).await;
 }
 
 fn with_token(id: u8, run: u64) -> NewSession {
@@ -109,4 +111,39 @@ async fn names_belong_to_their_first_id(place: &dyn Place) {
     let before = Ok(Some("octo/renamed".to_owned()));
     assert_eq!(open("1", "octo/hello").await, before);
     assert_eq!(world.records("name_resurrected").await.len(), 2);
+}
+
+async fn own_tokens_end_and_no_other_session_with_them(place: &dyn Place) {
+    let world = World::fresh(place).await;
+    let store = world.store(0);
+    let person = world.session(1).await;
+    let (year, now) = (std::time::Duration::from_hours(24 * 365), moment(1));
+    let first = store.issue_token(TokenKind::Bootstrap, year, now);
+    let first = first.await.unwrap();
+    let scim = store.issue_token(TokenKind::Provisioning, year, moment(2));
+    let scim = scim.await.unwrap();
+    let listed = world.store(1).own_tokens(moment(3)).await.unwrap();
+    let hashes: Vec<_> = listed.iter().map(|token| token.hash).collect();
+    assert_eq!(hashes, [first.hash(), scim.hash()]);
+    let end = store.end_own_token(person.id, entry("token_revoked"));
+    assert_eq!(answer(end.await), Err(Refusal::Missing));
+    let end = store.end_own_token(listed[1].id, entry("token_revoked"));
+    end.await.unwrap();
+    let again = store.end_own_token(listed[1].id, entry("token_revoked"));
+    assert_eq!(answer(again.await), Err(Refusal::Missing));
+    assert_eq!(world.records("token_revoked").await.len(), 1);
+    let found = world.store(1).session(scim.hash(), moment(4)).await;
+    assert_eq!(found.unwrap(), None);
+    assert_eq!(store.own_tokens(moment(4)).await.unwrap().len(), 1);
+    // Whoever ends everything ends these too.
+    let ended = store.revoke_all(Some(person.id), moment(5), entry("everything_revoked"));
+    assert_eq!(ended.await.unwrap().sessions, 1);
+    assert_eq!(store.own_tokens(moment(6)).await.unwrap(), []);
+    assert!(
+        store
+            .session(person.hash, moment(6))
+            .await
+            .unwrap()
+            .is_some()
+    );
 }

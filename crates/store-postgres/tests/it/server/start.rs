@@ -1,9 +1,13 @@
 //! Team servers start, beside one another and beside a vault.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use fnox_core::clock::Clock;
 use fnox_server::store::{Database as _, StoreError};
-use fnox_store_postgres::PostgresDatabase;
+use fnox_store_postgres::{PostgresDatabase, PostgresOptions};
+use fnox_testkit::clock::FakeClock;
+use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -101,4 +105,45 @@ async fn a_server_that_stands_still_holds_others_up_for_a_limited_time() {
         .await
         .unwrap();
     assert_eq!(verify(&server, &keys()).await.records, 1);
+}
+
+/// A copy of the files that is put back while everything is down looks like the database itself. What can be known is
+/// that PostgreSQL was down since the last record.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL"]
+async fn a_database_that_was_down_since_the_last_record_may_be_a_copy() {
+    let database = Database::create().await;
+    let began =
+        "SELECT (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint AS began";
+    let clock = Arc::new(FakeClock::at("2020-01-01T00:00:00Z"));
+    let options = PostgresOptions::new(Arc::clone(&clock) as Arc<dyn Clock>).migrating();
+    let server = PostgresDatabase::open(&database.url, options)
+        .await
+        .unwrap();
+    server.unlock(keys()).await.unwrap();
+    // Nothing was written: there is nothing that could come back.
+    assert!(!server.may_be_a_copy().await.unwrap());
+    let write = async || {
+        let written = run(&server, "DELETE FROM users", Vec::new(), entries("one"));
+        written.await.unwrap();
+    };
+    write().await;
+    assert!(server.may_be_a_copy().await.unwrap());
+    let began = number(&server, began).await;
+    clock.set_wall(Timestamp::from_microsecond(began).unwrap());
+    write().await;
+    assert!(!server.may_be_a_copy().await.unwrap());
+    // An operator who has said so is not asked again.
+    clock.set_wall("2020-01-01T00:00:00Z".parse().unwrap());
+    let other = Database::create().await;
+    let options = PostgresOptions::new(Arc::clone(&clock) as Arc<dyn Clock>).migrating();
+    let server = PostgresDatabase::open(&other.url, options).await.unwrap();
+    server.unlock(keys()).await.unwrap();
+    run(&server, "DELETE FROM users", Vec::new(), entries("one"))
+        .await
+        .unwrap();
+    assert!(server.may_be_a_copy().await.unwrap());
+    clock.set_wall(Timestamp::from_microsecond(began + 1).unwrap());
+    server.mark_restored().await.unwrap();
+    assert!(!server.may_be_a_copy().await.unwrap());
 }
