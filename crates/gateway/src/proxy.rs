@@ -18,6 +18,7 @@ mod session;
 mod tunnel;
 mod untold;
 mod upstream;
+mod upstream_stream;
 mod upstreams;
 mod uses;
 
