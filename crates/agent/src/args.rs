@@ -93,6 +93,9 @@ pub struct ProvisionArgs {
     /// Where the manifest's variables go: a file that sh and systemd's `EnvironmentFile=` read
     #[arg(long, value_name = "FILE")]
     pub env_file: Option<PathBuf>,
+    /// Whose the files will be, by name or number; only root gives files away. Their folders must be root's
+    #[arg(long, value_name = "USER[:GROUP]")]
+    pub owner: Option<String>,
     /// Stay: renew the leases, remove what is withdrawn, and everything at the end
     #[arg(long)]
     pub watch: bool,

@@ -14,6 +14,8 @@ use crate::error::AgentError;
 use crate::journal::{Journal, default_folder};
 use crate::lease::Borrower;
 use crate::manifest::Manifest;
+use crate::owner::Owner;
+use crate::provision::Places;
 use crate::proxy::{Gateway, Proxy};
 use crate::report::note;
 use crate::stop::Stop;
@@ -43,6 +45,7 @@ pub(crate) fn run(command: &Command, env: &Env) -> Result<ExitStatus, AgentError
 async fn provision(args: &ProvisionArgs, env: &Env) -> Result<ExitStatus, AgentError> {
     let manifest = Manifest::read(&args.manifest, env)?;
     let journal = journal(args.state.as_deref(), env)?;
+    let owner = args.owner.as_deref().map(Owner::find).transpose()?;
     let stop = Stop::on_signals()?;
     let borrower = stop.unless(borrower(&args.connection, env)).await?;
     let env_file = args.env_file.as_deref().map(std::path::absolute);
@@ -50,7 +53,8 @@ async fn provision(args: &ProvisionArgs, env: &Env) -> Result<ExitStatus, AgentE
         what: "find the working folder",
         source,
     })?;
-    let done = provision::provision(borrower, journal, &manifest, env_file, &stop).await?;
+    let places = Places { env_file, owner };
+    let done = provision::provision(borrower, journal, &manifest, places, &stop).await?;
     notify::tell(env, "READY=1");
     if args.watch {
         done.watch(&stop).await?;
@@ -107,17 +111,17 @@ fn journal(folder: Option<&Path>, env: &Env) -> Result<Journal, AgentError> {
 async fn proxy(args: &ProxyArgs, env: &Env) -> Result<ExitStatus, AgentError> {
     let stop = Stop::on_signals()?;
     let gateway = place("--gateway", &args.gateway)?;
-    let token = args.connection.token.source().ok_or(AgentError::Usage {
-        message: "the gateway needs the agent's token".to_owned(),
-        help: "name where it is: --token-file, --token-fd, --token-fw-cfg or --token-credential",
-    })?;
-    let token = token.read(env, Path::new(FW_CFG))?;
-    let gateway = Gateway::new(gateway, &token);
+    // None behind a door that is this guest's alone.
+    let token = args.connection.token.source();
+    let token = token
+        .map(|source| source.read(env, Path::new(FW_CFG)))
+        .transpose()?;
+    let gateway = Gateway::new(gateway, token.as_ref());
     let listening = stop.unless(async {
         let vault = if args.gateway_only {
             None
         } else {
-            let client = connect(&args.connection, Some(token)).await?;
+            let client = connect(&args.connection, token).await?;
             let agent = args.connection.agent.as_deref();
             Some(Borrower::new(client, agent, Arc::new(SystemClock)).await?)
         };

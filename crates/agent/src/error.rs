@@ -107,6 +107,9 @@ pub enum AgentError {
     /// The gateway does not know the token.
     #[error("the gateway does not know the token")]
     GatewayRefused,
+    /// The gateway wants a password, and there is none.
+    #[error("the gateway does not know this guest without a token")]
+    GatewayWantsToken,
     /// No credential is left to look after.
     #[error("every credential was withdrawn or ran out")]
     NothingLeft,
@@ -169,6 +172,10 @@ impl AgentError {
                 "the token must be an agent's, valid, and bound to no other connection: \
                  `fnox vault token create --agent NAME` on the host"
             }
+            Self::GatewayWantsToken => {
+                "name where the token is: --token-file, --token-fd, --token-fw-cfg or --token-credential; or give the \
+                 guest a door of its own, `[[guests]]` of gateway.toml on the host"
+            }
             Self::NothingLeft => "`fnox vault audit query` tells on the host who withdrew them",
             Self::Program { .. } | Self::Question(_) | Self::Stopped | Self::System { .. } => {
                 return None;
@@ -182,7 +189,9 @@ impl AgentError {
         match self {
             Self::Usage { .. } | Self::NoAgent => ExitStatus::Usage,
             Self::Manifest { .. } => ExitStatus::Configuration,
-            Self::Token { .. } | Self::GatewayRefused => ExitStatus::AuthenticationNeeded,
+            Self::Token { .. } | Self::GatewayRefused | Self::GatewayWantsToken => {
+                ExitStatus::AuthenticationNeeded
+            }
             Self::Gateway { .. } => ExitStatus::Unavailable,
             Self::Vault(error) | Self::Lease { source: error, .. } => status_of(error),
             Self::InjectOnly { .. } | Self::Insecure(_) | Self::NothingLeft => ExitStatus::Denied,

@@ -2,17 +2,19 @@
 //!
 //! A file is written under a temporary name that only this user may read from its first byte, and gets its own
 //! name when all are written. Nothing that stands there already is replaced, and nobody else may be able to write
-//! any folder on the way: who can, could lead the value elsewhere.
+//! any folder on the way: who can, could lead the value elsewhere. That holds for an [`Owner`] too, who gets the files
+//! and no folder: one who could rename a folder would have root give him a file wherever he likes.
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use fnox_core::SecretBytes;
 use tempfile::NamedTempFile;
 
 use crate::error::AgentError;
+use crate::owner::Owner;
 
 /// What temporary names begin with.
 pub(crate) const DRAFT: &str = ".fnox-agent-";
@@ -22,6 +24,8 @@ pub(crate) const DRAFT: &str = ".fnox-agent-";
 pub struct Written {
     files: Vec<PathBuf>,
     folders: Vec<PathBuf>,
+    /// Whose the files are; this user's otherwise.
+    owner: Option<Owner>,
 }
 
 impl Written {
@@ -31,9 +35,23 @@ impl Written {
         Self::default()
     }
 
+    /// Nothing yet; what will be written is to be somebody's.
+    #[must_use]
+    pub fn of(owner: Option<Owner>) -> Self {
+        Self {
+            files: Vec::new(),
+            folders: Vec::new(),
+            owner,
+        }
+    }
+
     /// What an earlier run left behind.
     pub(crate) fn earlier(files: Vec<PathBuf>, folders: Vec<PathBuf>) -> Self {
-        Self { files, folders }
+        Self {
+            files,
+            folders,
+            owner: None,
+        }
     }
 
     /// Writes new files. If one fails, none of them is left.
@@ -47,7 +65,7 @@ impl Written {
         let mut drafts = Vec::with_capacity(contents.len());
         for (path, content) in contents {
             self.make_folder(parent(path))?;
-            drafts.push((path, draft(path, content)?));
+            drafts.push((path, self.draft(path, content)?));
         }
         for (path, draft) in drafts {
             // Not over what has come there in the meantime.
@@ -69,7 +87,7 @@ impl Written {
     /// `File`; then the old content stands.
     pub fn replace(&self, path: &Path, content: &SecretBytes) -> Result<(), AgentError> {
         secure_folder(parent(path))?;
-        draft(path, content)?
+        self.draft(path, content)?
             .persist(path)
             .map(drop)
             .map_err(|failed| AgentError::file("write", path, &failed.error))
@@ -112,11 +130,34 @@ impl Written {
 
     fn make_folder(&mut self, folder: &Path) -> Result<(), AgentError> {
         for missing in missing_folders(folder) {
+            let failed =
+                |error: std::io::Error| AgentError::file("make the folder", &missing, &error);
             let made = fs::DirBuilder::new().mode(0o700).create(&missing);
-            made.map_err(|error| AgentError::file("make the folder", &missing, &error))?;
-            self.folders.push(missing);
+            made.map_err(failed)?;
+            self.folders.push(missing.clone());
+            if self.owner.is_some() {
+                // The way to the file, and nothing else; whatever the umask says.
+                let through = fs::Permissions::from_mode(0o711);
+                fs::set_permissions(&missing, through).map_err(failed)?;
+            }
         }
         secure_folder(folder)
+    }
+
+    /// A file that has no name of its own yet.
+    fn draft(&self, path: &Path, content: &SecretBytes) -> Result<NamedTempFile, AgentError> {
+        let failed = |error: std::io::Error| AgentError::file("write", path, &error);
+        // Mode 0600 (tempfile), and O_EXCL, so that nobody has it open.
+        let mut file = tempfile::Builder::new()
+            .prefix(DRAFT)
+            .tempfile_in(parent(path))
+            .map_err(failed)?;
+        file.write_all(content.expose_secret()).map_err(failed)?;
+        if let Some(owner) = self.owner {
+            let (user, group) = (Some(owner.user), Some(owner.group));
+            std::os::unix::fs::fchown(file.as_file(), user, group).map_err(failed)?;
+        }
+        Ok(file)
     }
 }
 
@@ -149,17 +190,6 @@ pub(crate) fn missing_folders(folder: &Path) -> Vec<PathBuf> {
 /// The folder of a file.
 pub(crate) fn parent(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("/"))
-}
-
-fn draft(path: &Path, content: &SecretBytes) -> Result<NamedTempFile, AgentError> {
-    let failed = |error: std::io::Error| AgentError::file("write", path, &error);
-    // Mode 0600 (tempfile), and O_EXCL, so that nobody has it open.
-    let mut file = tempfile::Builder::new()
-        .prefix(DRAFT)
-        .tempfile_in(parent(path))
-        .map_err(failed)?;
-    file.write_all(content.expose_secret()).map_err(failed)?;
-    Ok(file)
 }
 
 fn remove(path: &Path) -> Result<(), AgentError> {
@@ -206,8 +236,6 @@ fn exists(path: &Path) -> AgentError {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     fn secret(text: &str) -> SecretBytes {
@@ -240,6 +268,46 @@ mod tests {
         assert_eq!(mode(&path), 0o600);
         written.remove_all().unwrap();
         assert!(names(root.path()).is_empty());
+    }
+
+    /// Only root can give files away: who runs this as another user sees that it fails, and leaves nothing.
+    #[test]
+    fn files_of_somebody_else_are_his_alone_and_their_folders_are_not() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("a/token");
+        let owner = Owner {
+            user: 12_345,
+            group: 12_346,
+        };
+        let mut written = Written::of(Some(owner));
+        let outcome = written.write(&[(path.clone(), secret("one"))]);
+        if !rustix::process::geteuid().is_root() {
+            assert!(outcome.is_err());
+            drop(written);
+            assert!(names(root.path()).is_empty());
+            return;
+        }
+        outcome.unwrap();
+        let of = |path: &Path| {
+            let about = fs::metadata(path).unwrap();
+            (about.uid(), about.gid())
+        };
+        assert_eq!((of(&path), mode(&path)), ((12_345, 12_346), 0o600));
+        let folder = root.path().join("a");
+        assert_eq!((of(&folder), mode(&folder)), ((0, 0), 0o711));
+        written.replace(&path, &secret("two")).unwrap();
+        assert_eq!((of(&path), mode(&path)), ((12_345, 12_346), 0o600));
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        // A folder of his own is none to write in for root.
+        let home = root.path().join("home");
+        fs::create_dir(&home).unwrap();
+        std::os::unix::fs::chown(&home, Some(12_345), Some(12_346)).unwrap();
+        let told = written.write(&[(home.join("token"), secret("x"))]);
+        let told = told.unwrap_err().to_string();
+        assert!(told.contains("others can write it"), "{told}");
+        assert!(names(&home).is_empty());
+        written.remove_all().unwrap();
+        assert_eq!(names(root.path()), ["home"]);
     }
 
     #[test]

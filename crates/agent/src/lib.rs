@@ -17,6 +17,7 @@ pub mod journal;
 pub mod lease;
 pub mod manifest;
 mod notify;
+pub mod owner;
 pub mod provision;
 pub mod proxy;
 mod report;

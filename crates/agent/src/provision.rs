@@ -13,6 +13,7 @@ use crate::files::{Written, missing_folders, must_be_absent, parent};
 use crate::journal::{Journal, Record};
 use crate::lease::{Borrower, Lease, give_up, settle};
 use crate::manifest::{Entry, Manifest, Variable};
+use crate::owner::Owner;
 use crate::stop::Stop;
 
 /// Values in their places, and the leases that they are there by.
@@ -24,6 +25,15 @@ pub struct Provisioned {
     pub(crate) env_file: Option<PathBuf>,
     pub(crate) kept: Vec<Kept>,
     pub(crate) written: Written,
+}
+
+/// Where values go besides the manifest's files, and whose all of it will be.
+#[derive(Debug, Default)]
+pub struct Places {
+    /// The file of the variables.
+    pub env_file: Option<PathBuf>,
+    /// Whose the files will be; this user's otherwise.
+    pub owner: Option<Owner>,
 }
 
 /// One entry's lease, and what came of its value.
@@ -49,7 +59,7 @@ pub async fn provision(
     borrower: Borrower,
     journal: Journal,
     manifest: &Manifest,
-    env_file: Option<PathBuf>,
+    places: Places,
     stop: &Stop,
 ) -> Result<Provisioned, AgentError> {
     let entries: Vec<&Entry> = manifest
@@ -57,7 +67,7 @@ pub async fn provision(
         .iter()
         .filter(|entry| !entry.files.is_empty() || !entry.variables.is_empty())
         .collect();
-    if env_file.is_none() && entries.iter().any(|entry| !entry.variables.is_empty()) {
+    if places.env_file.is_none() && entries.iter().any(|entry| !entry.variables.is_empty()) {
         return Err(AgentError::Usage {
             message: "the manifest has variables, and no file is named for them".to_owned(),
             help: "name one with --env-file, or use `fnox-agent exec` for a program that needs them",
@@ -67,7 +77,7 @@ pub async fn provision(
     give_up(&client, &journal.remove_remains()?);
     journal.clear()?;
     let lent = stop.unless(lend_all(&borrower, &entries)).await;
-    let outcome = lent.and_then(|kept| put(borrower, journal, kept, env_file));
+    let outcome = lent.and_then(|kept| put(borrower, journal, kept, places));
     if outcome.is_err() {
         settle(&client).await;
     }
@@ -94,7 +104,7 @@ fn put(
     borrower: Borrower,
     journal: Journal,
     kept: Vec<Kept>,
-    env_file: Option<PathBuf>,
+    Places { env_file, owner }: Places,
 ) -> Result<Provisioned, AgentError> {
     let files = kept.iter().flat_map(|kept| kept.rendered.files.clone());
     let mut contents: Vec<(PathBuf, SecretBytes)> = files.collect();
@@ -115,7 +125,7 @@ fn put(
         }
     }
     journal.write(&record)?;
-    let mut written = Written::new();
+    let mut written = Written::of(owner);
     if let Err(error) = written.write(&contents) {
         if written.remove_all().is_ok() {
             let _the_first_error_counts = journal.clear();

@@ -44,20 +44,27 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Gateway {
     connector: Connector,
-    /// The value of `Proxy-Authorization`.
-    authorization: SecretString,
+    /// The value of `Proxy-Authorization`. None where the gateway knows the guest by the door that it comes through.
+    authorization: Option<SecretString>,
 }
 
 impl Gateway {
-    /// The gateway there, for the agent of this token.
+    /// The gateway there, for the agent of this token, or for whom the gateway takes this guest without one.
     #[must_use]
-    pub fn new(connector: Connector, token: &SecretString) -> Self {
-        let pair = Zeroizing::new(format!("agent:{}", token.expose_secret()));
-        let encoded = Zeroizing::new(BASE64.encode(pair.as_bytes()));
+    pub fn new(connector: Connector, token: Option<&SecretString>) -> Self {
+        let authorization = token.map(|token| {
+            let pair = Zeroizing::new(format!("agent:{}", token.expose_secret()));
+            let encoded = Zeroizing::new(BASE64.encode(pair.as_bytes()));
+            SecretString::from(format!("Basic {}", encoded.as_str()))
+        });
         Self {
             connector,
-            authorization: SecretString::from(format!("Basic {}", encoded.as_str())),
+            authorization,
         }
+    }
+
+    fn authorization(&self) -> Option<&str> {
+        self.authorization.as_ref().map(SecretString::expose_secret)
     }
 
     async fn connect(&self) -> Result<Stream, AgentError> {

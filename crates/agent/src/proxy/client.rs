@@ -39,7 +39,7 @@ pub(super) async fn serve(mut stream: TcpStream, gateway: &Gateway, tunnels: &Tu
             return refuse(&mut stream, "502 Bad Gateway", &error.to_string()).await;
         }
     };
-    let opening = head.with_authorization(gateway.authorization.expose_secret());
+    let opening = head.with_authorization(gateway.authorization());
     let sent = async {
         upstream.write_all(&opening).await?;
         upstream.write_all(&rest).await

@@ -67,22 +67,26 @@ impl Head {
     }
 
     /// The head as the gateway gets it.
-    pub(super) fn with_authorization(&self, authorization: &str) -> Zeroizing<Vec<u8>> {
+    pub(super) fn with_authorization(&self, authorization: Option<&str>) -> Zeroizing<Vec<u8>> {
         let length: usize = self.lines.iter().map(|line| line.len() + 2).sum();
         // Room for all of it, so that nothing is left where it grew.
-        let mut out = Zeroizing::new(Vec::with_capacity(length + authorization.len() + 64));
+        let room = length + authorization.map_or(0, str::len) + 64;
+        let mut out = Zeroizing::new(Vec::with_capacity(room));
         for line in &self.lines {
             if !(self.closes() && name_is(line, b"connection")) {
                 out.extend_from_slice(line);
                 out.extend_from_slice(b"\r\n");
             }
         }
-        out.extend_from_slice(b"Proxy-Authorization: ");
-        out.extend_from_slice(authorization.as_bytes());
-        if self.closes() {
-            out.extend_from_slice(b"\r\nConnection: close");
+        if let Some(authorization) = authorization {
+            out.extend_from_slice(b"Proxy-Authorization: ");
+            out.extend_from_slice(authorization.as_bytes());
+            out.extend_from_slice(b"\r\n");
         }
-        out.extend_from_slice(END);
+        if self.closes() {
+            out.extend_from_slice(b"Connection: close\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
         out
     }
 
@@ -143,7 +147,7 @@ mod tests {
 
     fn passed_on(text: &str) -> String {
         let head = Head::parse(text.as_bytes()).map_err(str::to_owned).unwrap();
-        let bytes = head.with_authorization("Basic eA==").to_vec();
+        let bytes = head.with_authorization(Some("Basic eA==")).to_vec();
         String::from_utf8(bytes).unwrap()
     }
 
@@ -156,6 +160,17 @@ mod tests {
         );
         let head = Head::parse(text.as_bytes()).map_err(str::to_owned).unwrap();
         assert_eq!(head.authority, "h.example:443");
+    }
+
+    #[test]
+    fn behind_a_door_of_its_own_a_guest_has_no_password_and_no_program_sends_one() {
+        let text =
+            "CONNECT h.example:443 HTTP/1.1\r\nProxy-Authorization: Basic b3RoZXI=\r\nA: b\r\n\r\n";
+        let head = Head::parse(text.as_bytes()).map_err(str::to_owned).unwrap();
+        assert_eq!(
+            head.with_authorization(None).as_slice(),
+            b"CONNECT h.example:443 HTTP/1.1\r\nA: b\r\n\r\n"
+        );
     }
 
     #[test]

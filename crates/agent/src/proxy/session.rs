@@ -18,10 +18,9 @@ use fnox_core::proxy_variables::{
 };
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use zeroize::Zeroizing;
 
 use super::Gateway;
-use super::head::end_of;
+use super::head::{Head, end_of};
 use crate::error::AgentError;
 use crate::files::{DRAFT, parent};
 use crate::report::note;
@@ -31,6 +30,10 @@ const AGAIN: Duration = Duration::from_secs(10);
 
 /// How long it may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
+
+/// What is asked.
+const QUESTION: &[u8] =
+    b"GET http://gateway.fnox.invalid/session HTTP/1.1\r\nHost: gateway.fnox.invalid\r\n\r\n";
 
 /// Longest answer.
 const LIMIT: u64 = 1024 * 1024;
@@ -135,6 +138,7 @@ async fn ask(gateway: &Gateway) -> Result<Session, AgentError> {
     let status = answer.get(9..12).unwrap_or_default();
     match status {
         b"200" => {}
+        b"407" if gateway.authorization.is_none() => return Err(AgentError::GatewayWantsToken),
         b"407" => return Err(AgentError::GatewayRefused),
         _ => {
             let status = String::from_utf8_lossy(status).into_owned();
@@ -155,12 +159,9 @@ async fn exchange(gateway: &Gateway) -> Result<Vec<u8>, AgentError> {
         reason: error.to_string(),
     };
     let mut stream = gateway.connect().await?;
-    let request = Zeroizing::new(format!(
-        "GET http://gateway.fnox.invalid/session HTTP/1.1\r\nHost: gateway.fnox.invalid\r\n\
-         Proxy-Authorization: {}\r\nConnection: close\r\n\r\n",
-        gateway.authorization.expose_secret()
-    ));
-    stream.write_all(request.as_bytes()).await.map_err(broken)?;
+    let head = Head::parse(QUESTION).map_err(|reason| broken(std::io::Error::other(reason)))?;
+    let request = head.with_authorization(gateway.authorization());
+    stream.write_all(&request).await.map_err(broken)?;
     let mut answer = Vec::new();
     stream
         .take(LIMIT)

@@ -1,6 +1,6 @@
 //! `fnox-agent provision` and `withdraw`.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use fnox_vault_wire::methods::{LeaseStatus, RevocationReason};
@@ -155,4 +155,43 @@ fn a_wrong_token_and_a_missing_vault_are_told_apart() {
     assert!(!run.stderr.contains("fxv_wrong"), "{}", run.stderr);
     let run = world.sandbox.run(arguments("unix:/nowhere")).finish();
     run.exits_with(6);
+}
+
+/// root writes for the user who needs it; whoever is not root is told before anything is leased.
+#[test]
+fn files_are_given_to_their_owner_by_root_alone() {
+    let world = World::new();
+    let manifest = world.manifest(&credentials(&world));
+    let env_file = world.target("env");
+    let arguments = [
+        "--manifest",
+        &manifest,
+        "--env-file",
+        env_file.to_str().unwrap(),
+        "--owner",
+        "12345:12346",
+    ];
+    let run = world.agent("provision", &arguments).finish();
+    if !rustix::process::geteuid().is_root() {
+        let run = run.exits_with(2);
+        assert!(run.stderr.contains("only root"), "{}", run.stderr);
+        assert_eq!(world.leases(), []);
+        return;
+    }
+    run.succeeds();
+    for path in [&world.target("one/token"), &env_file] {
+        let about = path.metadata().unwrap();
+        assert_eq!((about.uid(), about.gid()), (12_345, 12_346));
+        assert_eq!(mode(path), 0o600, "{}", path.display());
+    }
+    let folder = world.target("one");
+    assert_eq!(
+        (folder.metadata().unwrap().uid(), mode(&folder)),
+        (0, 0o711)
+    );
+    world.agent("withdraw", &[]).finish().succeeds();
+    assert!(!folder.exists() && !env_file.exists());
+    let unknown = [&arguments[..5], &["nobody-of-this-name"]].concat();
+    let run = world.agent("provision", &unknown).finish().exits_with(2);
+    assert!(run.stderr.contains("there is no user"), "{}", run.stderr);
 }

@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use fnox_testkit::wait::until;
+use jiff::SignedDuration;
 use rustix::process::Signal;
 
 use crate::proxy_world::{HungGateway, ProxyWorld};
@@ -153,4 +154,50 @@ fn a_token_that_the_gateway_does_not_know_is_told() {
     let open = ["--gateway", &gateway, "--listen", "0.0.0.0:0"];
     let run = world.world.agent("proxy", &open).finish().exits_with(2);
     assert!(run.stderr.contains("loopback"), "{}", run.stderr);
+}
+
+#[test]
+fn a_guest_behind_a_door_of_its_own_needs_no_token() {
+    let world = ProxyWorld::behind_its_own_door();
+    world.call("/a").finish().succeeds();
+    let received = world.upstream.received();
+    let expected = format!("Bearer {API}");
+    assert_eq!(received[0].header("authorization"), Some(expected.as_str()));
+    // Who does not know the guest by its door says what is missing.
+    let other = ProxyWorld::new();
+    let arguments = [
+        "proxy",
+        "--gateway-only",
+        "--gateway",
+        &other.gateway_place(),
+        "--listen",
+        "127.0.0.1:0",
+    ];
+    let run = other.world.sandbox.run(arguments).finish().exits_with(4);
+    assert!(run.stderr.contains("--token-file"), "{}", run.stderr);
+    assert!(run.stderr.contains("[[guests]]"), "{}", run.stderr);
+}
+
+/// Whoever sets the gateway's clock gets no lease in the place of one that was withdrawn, and loses none that lasts.
+#[test]
+fn a_clock_that_is_set_changes_no_lease() {
+    let world = ProxyWorld::new();
+    world.call("/a").finish().succeeds();
+    let lease = world.world.active()[0].lease_id;
+    for minutes in [-90, 90, 0] {
+        world.clock.set(SignedDuration::from_mins(minutes));
+        let run = world.call("/a").finish().succeeds();
+        assert!(!run.stdout.contains("gateway::"), "{}", run.stdout);
+        let held = world.world.active();
+        assert_eq!(held.len(), 1, "{minutes}: {held:?}");
+        assert_eq!(held[0].lease_id, lease);
+    }
+    world.world.revoke(lease);
+    for minutes in [0, -90, 90] {
+        world.clock.set(SignedDuration::from_mins(minutes));
+        let run = world.call("/a").finish().succeeds();
+        assert!(run.stdout.contains("was withdrawn"), "{}", run.stdout);
+    }
+    assert_eq!(world.world.active(), []);
+    assert_eq!(world.upstream.received().len(), 4);
 }

@@ -3,9 +3,10 @@
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use fnox_core::{Host, SystemClock, VaultName};
+use fnox_core::{Clock, Host, SystemClock, VaultName};
 use fnox_gateway::authority::Authority;
 use fnox_gateway::destination::{AddressPolicy, Dialer};
 use fnox_gateway::placeholder::{PlaceholderBook, Shape};
@@ -19,6 +20,7 @@ use fnox_testkit::wait::until;
 use fnox_testkit::{Invocation, Running};
 use fnox_vault_wire::methods::Role;
 use fnox_vault_wire::transport::TcpListener;
+use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinHandle;
 
 use crate::world::{SOON, World, until_written};
@@ -31,6 +33,31 @@ pub(crate) struct ProxyWorld {
     gateway_address: SocketAddr,
     gateway: JoinHandle<()>,
     port: u16,
+    /// Whether the gateway's door is this guest's alone.
+    alone: bool,
+    /// What the gateway takes for the time.
+    pub clock: Arc<SetClock>,
+}
+
+/// The machine's clock, and what somebody has set it to.
+#[derive(Debug, Default)]
+pub(crate) struct SetClock(Mutex<SignedDuration>);
+
+impl SetClock {
+    /// Sets the wall clock. No time passes.
+    pub(crate) fn set(&self, off: SignedDuration) {
+        *self.0.lock().unwrap() = off;
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        SystemClock.now() + *self.0.lock().unwrap()
+    }
+
+    fn monotonic(&self) -> Duration {
+        SystemClock.monotonic()
+    }
 }
 
 #[derive(Debug)]
@@ -43,9 +70,24 @@ impl Observer for Nobody {
 
 impl ProxyWorld {
     pub(crate) fn new() -> Self {
+        Self::of(false)
+    }
+
+    /// A guest that the gateway knows by its door (`[[guests]]`), so that it has no token.
+    pub(crate) fn behind_its_own_door() -> Self {
+        Self::of(true)
+    }
+
+    fn of(alone: bool) -> Self {
         let world = World::new();
         let upstream = Upstream::start();
-        let (gateway, gateway_address) = start_gateway(&world, &upstream, "127.0.0.1:0");
+        let clock = Arc::new(SetClock::default());
+        let door = Door {
+            place: "127.0.0.1:0",
+            alone,
+            clock: &clock,
+        };
+        let (gateway, gateway_address) = start_gateway(&world, &upstream, &door);
         let mut all = Self {
             world,
             upstream,
@@ -53,6 +95,8 @@ impl ProxyWorld {
             gateway_address,
             gateway,
             port: free_port(),
+            alone,
+            clock,
         };
         all.start(None);
         all
@@ -74,7 +118,13 @@ impl ProxyWorld {
             "--certificate-file",
             certificate.to_str().unwrap(),
         ];
-        let mut running = self.world.agent("proxy", &arguments).start();
+        let proxy = if self.alone {
+            let without_token = [&["proxy", "--gateway-only"], &arguments[..]].concat();
+            self.world.sandbox.run(without_token)
+        } else {
+            self.world.agent("proxy", &arguments)
+        };
+        let mut running = proxy.start();
         until_written(&env_file, &mut running);
         self.proxy = Some(running);
     }
@@ -128,11 +178,27 @@ impl ProxyWorld {
     /// Another one begins at the same place.
     pub(crate) fn restart_gateway(&mut self) {
         let place = self.gateway_address.to_string();
-        (self.gateway, _) = start_gateway(&self.world, &self.upstream, &place);
+        let door = Door {
+            place: &place,
+            alone: self.alone,
+            clock: &self.clock,
+        };
+        (self.gateway, _) = start_gateway(&self.world, &self.upstream, &door);
     }
 }
 
-fn start_gateway(world: &World, upstream: &Upstream, place: &str) -> (JoinHandle<()>, SocketAddr) {
+/// Where a gateway is met, and how.
+struct Door<'a> {
+    place: &'a str,
+    alone: bool,
+    clock: &'a Arc<SetClock>,
+}
+
+fn start_gateway(
+    world: &World,
+    upstream: &Upstream,
+    door: &Door<'_>,
+) -> (JoinHandle<()>, SocketAddr) {
     let hosts = Hosts::with_port("localhost", upstream.port()).unwrap();
     let credential = CredentialRef::Secret(VaultName::parse("api-token").unwrap());
     let mut rule = Rule::new("api", hosts, credential.clone());
@@ -146,12 +212,14 @@ fn start_gateway(world: &World, upstream: &Upstream, place: &str) -> (JoinHandle
         beside: None,
     };
     let token = world.token("gateway", Role::Gateway);
+    let place = door.place;
+    let of_guest = door.alone.then(|| world.token("coder-1", Role::Agent));
     world.runtime.block_on(async {
         let clock = Arc::new(SystemClock);
         let clients = VaultClients::connect(
             world.connector(),
             token,
-            clock.clone(),
+            Arc::clone(door.clock) as Arc<dyn Clock>,
             book.clone(),
             vec![variable],
         );
@@ -174,7 +242,12 @@ fn start_gateway(world: &World, upstream: &Upstream, place: &str) -> (JoinHandle
         let listener = TcpListener::bind(place.parse().unwrap()).await.unwrap();
         let address = listener.local_addr();
         let listener = fnox_vault_wire::Listener::Tcp(listener);
-        let serving = tokio::spawn(async move { gateway.serve(listener).await });
+        let serving = tokio::spawn(async move {
+            match of_guest {
+                Some(token) => gateway.serve_for(listener, token).await,
+                None => gateway.serve(listener).await,
+            }
+        });
         (serving, address)
     })
 }

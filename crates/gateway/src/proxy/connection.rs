@@ -175,7 +175,11 @@ where
 {
     match entrance.identify(None).await {
         Ok(client) => tunnel::serve_named(&entrance.shared, &client, stream).await,
-        Err(refusal) => tracing::debug!("a client speaks TLS at once: {refusal}"),
+        // It expects a certificate of its destination, and none can be shown to nobody: the log alone can say it.
+        Err(refusal) => tracing::warn!(
+            "a client spoke TLS at once and was closed: {refusal}. Programs that are led here without knowing of it need \
+             a door of their own, [[guests]] of gateway.toml; others must know of the proxy: HTTPS_PROXY=http://agent:TOKEN@…"
+        ),
     }
 }
 

@@ -84,7 +84,12 @@ where
     let name = start.client_hello().server_name().map(str::to_owned);
     let host = match name.as_deref().map(Host::parse) {
         Some(Ok(host)) => host.with_default_port(Scheme::Https.default_port()),
-        _ => return tracing::debug!("a client's handshake names no host"),
+        _ => {
+            return tracing::warn!(
+                "a client that was led here names no host in its handshake, and was closed: it must send a server name \
+                 (RFC 6066), or know of the proxy"
+            );
+        }
     };
     let refusal = shared.policy.admits(&host).err();
     let served = Served {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use fnox_core::{AgentId, Clock, Host, SecretString};
@@ -76,7 +77,8 @@ pub(super) type Slot = Arc<AsyncMutex<Option<Held>>>;
 #[derive(Debug, Clone)]
 pub(super) struct Held {
     id: LeaseId,
-    expires_at: Timestamp,
+    /// When its time is over, by the clock that nobody can set.
+    ends: Duration,
     ended: Ended,
     /// It cannot be spent any more, and its time is not over: another one would undo that.
     spent: Option<Refusal>,
@@ -170,10 +172,7 @@ impl Leases {
     /// The lease that is there, or a new one; whoever comes meanwhile waits for it.
     async fn held(&self, slot: &Slot, secret: &str, host: &str) -> Result<Held, Refusal> {
         let mut slot = slot.lock().await;
-        if let Some(held) = slot
-            .as_mut()
-            .filter(|held| held.expires_at > self.clock.now())
-        {
+        if let Some(held) = slot.as_mut().filter(|held| !self.is_over(held)) {
             if let Some(refusal) = &held.spent {
                 return Err(refusal.clone());
             }
@@ -197,7 +196,7 @@ impl Leases {
         self.live.begin(granted.lease_id, end);
         let held = Held {
             id: granted.lease_id,
-            expires_at: granted.expires_at,
+            ends: self.end_of(granted.expires_at),
             ended,
             spent: None,
         };
@@ -213,13 +212,26 @@ impl Leases {
                 Failed::Other(Refusal::new(Reason::Credential, message))
             }),
             Err(error) => Err(match error.known_code() {
-                Some(Code::LeaseExpired) if held.expires_at <= self.clock.now() => Failed::Over,
+                Some(Code::LeaseExpired) if self.is_over(held) => Failed::Over,
                 Some(Code::LeaseExpired) => Failed::Spent(over(held.id, "has no uses left")),
                 Some(Code::LeaseRevoked) => Failed::Spent(over(held.id, "was withdrawn")),
                 Some(Code::LeaseNotFound) => Failed::Over,
                 _ => Failed::Other(refused(&error).of_lease(held.id.to_string())),
             }),
         }
+    }
+}
+
+impl Leases {
+    /// A lease that was withdrawn must not be replaced because somebody set the wall clock, and none be taken for good
+    /// that the vault has ended.
+    fn is_over(&self, held: &Held) -> bool {
+        self.clock.monotonic() >= held.ends
+    }
+
+    fn end_of(&self, expires_at: Timestamp) -> Duration {
+        let left = expires_at.duration_since(self.clock.now());
+        self.clock.monotonic() + Duration::try_from(left).unwrap_or_default()
     }
 }
 
