@@ -14,7 +14,7 @@ use ipnet::IpNet;
 
 pub(crate) use self::administration::{
     AuditCommand, AuditGroup, BackupArgs, EmergencyArgs, NotifyCommand, NotifyGroup, PolicyCommand,
-    PolicyGroup, PolicyTestArgs, RestoreArgs, RestoredArgs, TokenArgs, TokenRole,
+    PolicyGroup, PolicyTestArgs, RestoreArgs, RestoredArgs, TokenArgs, TokenCommand, TokenRole,
 };
 pub(crate) use self::issuer::{IssuerCommand, IssuerGroup, IssuerTokenArgs};
 
@@ -60,7 +60,7 @@ pub(crate) enum ServeCommand {
     Freeze(EmergencyArgs),
     /// Release again
     Unfreeze(EmergencyArgs),
-    /// End all sessions but your own, all approvals and all grants
+    /// End all sessions but your own, all tokens (SCIM's too), all approvals and all grants
     RevokeAll(EmergencyArgs),
     /// Write a consistent copy of an SQLite database, also while the server runs
     Backup(BackupArgs),
@@ -70,7 +70,7 @@ pub(crate) enum ServeCommand {
     Restored(RestoredArgs),
     /// Verify the audit log
     Audit(AuditGroup),
-    /// Make a token for an administrator, or for an identity provider (SCIM)
+    /// Make, list and revoke tokens of administrators and of identity providers (SCIM)
     Token(TokenArgs),
     /// Try the channels by which approvers are asked
     Notify(NotifyGroup),

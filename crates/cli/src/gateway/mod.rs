@@ -4,6 +4,7 @@ pub(crate) mod approvals;
 pub mod documents;
 mod doors;
 pub(crate) mod environment;
+mod metrics;
 pub(crate) mod observer;
 pub(crate) mod rules;
 pub(crate) mod sandbox;

@@ -11,7 +11,7 @@ use fnox_core::{SecretString, VaultName};
 use fnox_gateway::authority::Authority;
 use fnox_gateway::destination::Dialer;
 use fnox_gateway::placeholder::PlaceholderBook;
-use fnox_gateway::proxy::{Gateway, Options, Trust};
+use fnox_gateway::proxy::{Gateway, Observer, Options, Trust};
 use fnox_gateway::rule::CredentialRef;
 use fnox_gateway::vault::{Recorder, VaultClients, VaultClientsError};
 use fnox_vault_wire::Connector;
@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 
 use super::approvals::office::Office;
 use super::doors::{Door, Opening};
+use super::metrics::{Counting, Metrics};
 use super::observer::Teller;
 use super::rules::{self, Proxy};
 use super::spec::GATEWAY;
@@ -130,8 +131,10 @@ pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError>
         proxy,
         token,
         vault,
+        fields,
         ..
     } = settings;
+    let metrics = Metrics::open(&fields).await?;
     let clock = Arc::new(app.clock);
     let book = PlaceholderBook::default();
     let names: Vec<Option<String>> = proxy
@@ -147,6 +150,10 @@ pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError>
             other => CliError::failed(other.to_string()),
         })?;
     let teller = Arc::new(Teller::new(app.printer, proxy.tells));
+    let teller: Arc<dyn Observer> = match &metrics {
+        Some(_) => Arc::new(Counting(teller)),
+        None => teller,
+    };
     let recorder = Arc::new(clients.recorder(teller));
     let patience = proxy.approval_wait;
     let office = Office::open(
@@ -176,8 +183,20 @@ pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError>
             source,
         })?;
     }
-    until_ended(app, signals, &gateway, (doors, office), &recorder).await;
+    let served = Served {
+        doors,
+        office,
+        metrics,
+    };
+    until_ended(app, signals, &gateway, served, &recorder).await;
     Ok(())
+}
+
+/// What runs until the end.
+struct Served {
+    doors: Vec<Door>,
+    office: Option<Office>,
+    metrics: Option<Metrics>,
 }
 
 /// Serves at all doors, and puts on record what passes.
@@ -185,7 +204,7 @@ async fn until_ended(
     app: &App,
     mut signals: Signals,
     gateway: &Gateway,
-    (doors, office): (Vec<Door>, Option<Office>),
+    served: Served,
     recorder: &Arc<Recorder>,
 ) {
     let mut serving = JoinSet::new();
@@ -193,14 +212,17 @@ async fn until_ended(
         let recorder = Arc::clone(recorder);
         tokio::spawn(async move { recorder.write().await })
     };
-    if let Some(office) = office {
+    if let Some(office) = served.office {
         serving.spawn(office.serve());
+    }
+    if let Some(metrics) = served.metrics {
+        serving.spawn(metrics.serve());
     }
     for Door {
         listener,
         name,
         token,
-    } in doors
+    } in served.doors
     {
         app.printer.note(&format!("The gateway serves on {name}"));
         let gateway = gateway.clone();

@@ -48,6 +48,11 @@ pub static GATEWAY: Section = Section {
             "Where the certificate is written that clients must trust, anew at each start. Default: nowhere; clients ask for it.",
         ),
         key(
+            "metrics_listen",
+            Kind::Text,
+            "An address on loopback, such as `\"127.0.0.1:9464\"`, at which `GET /metrics` has the gateway's numbers in Prometheus' format. Default: none.",
+        ),
+        key(
             "egress",
             Kind::Choice(&["strict", "permissive"]),
             "Whether hosts without a rule are reachable.",

@@ -71,6 +71,15 @@ impl OpenDatabase {
         .map_err(store_failed)
     }
 
+    /// Whether it may have been put back to an older state without anybody being able to see that.
+    pub(crate) async fn may_be_a_copy(&self) -> Result<bool, CliError> {
+        match self {
+            // A file is known by the mark beside it.
+            Self::Sqlite(_) => Ok(false),
+            Self::Postgres(database) => database.may_be_a_copy().await.map_err(store_failed),
+        }
+    }
+
     /// What is in it, for changes that are on record.
     pub(crate) async fn unlocked(&self, keys: &ServerKeys) -> Result<Store, CliError> {
         let database = self.shared();

@@ -32,6 +32,30 @@ pub struct ServerToken {
     pub expires_at: String,
 }
 
+/// One element of `fnox serve token list --json`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ListedToken {
+    /// By what `fnox serve token revoke` ends it.
+    pub id: String,
+    /// `admin` or `scim`.
+    pub role: String,
+    /// When it was made, in RFC 3339.
+    pub created_at: String,
+    /// When it ends, in RFC 3339.
+    pub expires_at: String,
+}
+
+impl From<fnox_api::TokenView> for ListedToken {
+    fn from(token: fnox_api::TokenView) -> Self {
+        Self {
+            id: token.id.to_string(),
+            role: token.role,
+            created_at: token.created_at.to_string(),
+            expires_at: token.expires_at.to_string(),
+        }
+    }
+}
+
 /// `fnox serve audit verify --json`
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct AuditVerification {
@@ -124,6 +148,7 @@ pub(crate) fn schemas() -> Vec<(&'static str, Schema)> {
     vec![
         ("serve-init", schema_for!(ServerInitialised)),
         ("serve-token", schema_for!(ServerToken)),
+        ("serve-token-list", schema_for!(Vec<ListedToken>)),
         ("serve-audit-verify", schema_for!(AuditVerification)),
         ("serve-notify-test", schema_for!(Vec<ChannelTested>)),
         ("serve-policy-check", schema_for!(ServerPolicyChecked)),

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fnox_core::{Clock, SecretBytes};
-use fnox_vault_wire::Client;
 use fnox_vault_wire::methods::{
     AccessSecret, LeaseGrant, RenewLease, RequestLease, RevocationReason, RevokeLease,
 };
+use fnox_vault_wire::{Client, LeaseId};
 
 use super::connect::call;
 use super::target::Target;
@@ -21,7 +21,7 @@ pub(crate) struct Terms {
     pub tool: Option<String>,
 }
 
-/// A lease that is held. It must be given back with [`give_back`].
+/// A lease that is held. It must be given back with [`give_back`], unless somebody goes on using the value.
 #[derive(Debug)]
 pub(crate) struct Loan {
     pub grant: LeaseGrant,
@@ -48,17 +48,17 @@ pub(crate) async fn borrow_value(
             value: accessed.secret.0,
         }),
         Err(error) => {
-            give_back(client, &[grant]).await;
+            give_back(client, [grant.lease_id]).await;
             Err(error)
         }
     }
 }
 
 /// Gives leases back, and waits until the vault knows. Those that are over already need nothing.
-pub(crate) async fn give_back(client: &Client, grants: &[LeaseGrant]) {
-    for grant in grants {
+pub(crate) async fn give_back(client: &Client, leases: impl IntoIterator<Item = LeaseId>) {
+    for lease_id in leases {
         client.fire(&RevokeLease {
-            lease_id: grant.lease_id,
+            lease_id,
             reason: RevocationReason::Released,
         });
     }

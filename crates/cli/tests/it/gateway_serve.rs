@@ -24,9 +24,13 @@ struct World {
 impl World {
     /// The rule of the vault's policy gets `terms`.
     fn new(terms: &str) -> Self {
+        Self::lending_for("10m", terms)
+    }
+
+    fn lending_for(ttl: &str, terms: &str) -> Self {
         let policy = format!(
             "[[rule]]\nname = \"api\"\nagent = \"coder-*\"\nsecret = \"api-token\"\nhosts = [\"localhost\"]\n\
-             delivery = \"inject\"\nttl = \"10m\"\n{terms}\n"
+             delivery = \"inject\"\nttl = \"{ttl}\"\n{terms}\n"
         );
         let vault = Vault::with_policy(&policy);
         vault.store("api-token", VALUE);
@@ -254,6 +258,114 @@ fn withdrawing_a_lease_breaks_off_what_is_on_its_way() {
         next.contains(" 429") && next.contains("was withdrawn"),
         "{next}"
     );
+}
+
+#[test]
+fn an_answer_breaks_off_when_its_leases_time_is_over() {
+    let world = World::lending_for("12s", "");
+    let header = format!("Authorization: Bearer {}", world.placeholder());
+    // A minute of events.
+    let url = world.upstream.url("/drip/600");
+    let download = world
+        .curl_as(&world.token, &["-sS", "-N", "-H", &header, &url])
+        .start();
+    until("the lease", Duration::from_secs(30), || {
+        !world.upstream.received().is_empty()
+    });
+    let leases = world.vault.json(&["lease", "list"]);
+    let end: jiff::Timestamp = leases[0]["expires_at"].as_str().unwrap().parse().unwrap();
+    let run = download.finish();
+    let late = fnox_core::Clock::now(&fnox_core::SystemClock).duration_since(end);
+    assert_ne!(run.code, Some(0), "{}", run.stdout);
+    assert!(run.stdout.contains("data: 20"), "{}", run.stdout);
+    // It is told at once; a busy machine takes its time to tell.
+    assert!(late.as_secs() < 10 && !late.is_negative(), "{late}");
+    // The next request gets a lease of its own.
+    assert!(world.call(&world.placeholder()).contains(" 200"));
+}
+
+/// Its issuer has withdrawn the value: the program hears it, and nothing is sent twice.
+#[test]
+fn what_a_destination_says_of_a_value_that_is_good_no_more_is_passed_on() {
+    let world = World::new("");
+    let header = format!("Authorization: Bearer {}", world.placeholder());
+    let url = world.upstream.url("/status/401");
+    let run = world.curl(&["-sS", "-i", "-H", &header, &url]).succeeds();
+    assert!(run.stdout.contains(" 401"), "{}", run.stdout);
+    assert!(!run.stdout.contains(VALUE), "{}", run.stdout);
+    assert_eq!(world.upstream.received().len(), 1);
+}
+
+#[test]
+fn a_client_that_speaks_tls_at_once_is_told_of_in_the_log() {
+    let mut world = World::new("");
+    let url = format!("https://localhost:{}/", world.port);
+    let run = world.curl_as("", &["-sS", &url]).env("HTTPS_PROXY", "");
+    let run = run.finish();
+    assert_ne!(run.code, Some(0), "{run}");
+    let gateway = world.gateway.as_mut().unwrap();
+    until("the log", Duration::from_secs(30), || {
+        gateway
+            .stderr_so_far()
+            .contains("[[guests]] of gateway.toml")
+    });
+}
+
+#[test]
+fn prometheus_finds_the_numbers_and_nothing_that_says_what_agents_do() {
+    let mut world = World::new("");
+    let gateway = world.gateway.take().unwrap();
+    gateway.signal(rustix::process::Signal::TERM);
+    gateway.finish().exits_with(0);
+    let path = world.vault.sandbox.config_folder().join("gateway.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let port = support::free_port();
+    let with = |address: &str| {
+        let text = format!("metrics_listen = \"{address}\"\n{text}");
+        world.vault.sandbox.write_private(&path, text);
+    };
+    with("0.0.0.0:9464");
+    let run = world.vault.sandbox.run(["gateway", "serve"]).finish();
+    let run = run.exits_with(3);
+    assert!(run.stderr.contains("metrics_listen"), "{run}");
+    with(&format!("127.0.0.1:{port}"));
+    world.start();
+    let placeholder = world.placeholder();
+    assert!(world.call(&placeholder).contains(" 200"));
+    world.curl(&["-sS", "https://evil.example/"]);
+    let url = format!("http://127.0.0.1:{port}/metrics");
+    let ask = |url: &str| {
+        let run = world
+            .vault
+            .sandbox
+            .run_program("curl", ["-fsS", "--noproxy", "*", url]);
+        run.finish().succeeds().stdout
+    };
+    let numbers = until_some("both requests", Duration::from_secs(30), || {
+        let numbers = ask(&url);
+        numbers.contains("gateway::no_rule").then_some(numbers)
+    });
+    let counted = |labels: &[&str]| {
+        let mut lines = numbers.lines();
+        let line = lines.find(|line| labels.iter().all(|label| line.contains(label)));
+        line.and_then(|line| line.rsplit_once(' '))
+            .map(|(_, number)| number.to_owned())
+    };
+    let total = "fnox_gateway_requests_total{";
+    let answered = [
+        total,
+        "agent=\"coder-1\"",
+        "outcome=\"answered\"",
+        "code=\"200\"",
+    ];
+    assert_eq!(counted(&answered).as_deref(), Some("1"), "{numbers}");
+    let refused = [total, "outcome=\"refused\"", "code=\"gateway::no_rule\""];
+    assert!(counted(&refused).is_some(), "{numbers}");
+    let carried = ["fnox_gateway_credentials_total{agent=\"coder-1\"}"];
+    assert_eq!(counted(&carried).as_deref(), Some("1"), "{numbers}");
+    for secret in ["evil.example", "localhost", "/a", VALUE] {
+        assert!(!numbers.contains(secret), "{secret}: {numbers}");
+    }
 }
 
 #[test]

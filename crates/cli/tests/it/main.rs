@@ -194,6 +194,8 @@ mod vault_mint_cloud;
 #[cfg(test)]
 mod vault_mint_crash;
 #[cfg(test)]
+mod vault_mint_database;
+#[cfg(test)]
 mod vault_mint_support;
 #[cfg(test)]
 mod vault_mints;

@@ -231,8 +231,10 @@ fn aioboto3_uses_four_services_under_the_persons_session() {
 #[ignore = "needs moto and aioboto3"]
 fn aioboto3_goes_on_past_three_renewals() {
     let center = Issuer::start(IdentityCenter::example());
-    let sandbox = at(&center, 4);
-    let run = script(&sandbox, &["aws_sso_example.py", "watch", "18"])
+    // Each session is renewed when a fifth of it is left.
+    let sandbox = at(&center, 15);
+    let run = script(&sandbox, &["aws_sso_example.py", "watch", "56"])
+        .limit(Duration::from_mins(3))
         .finish()
         .succeeds();
     let changes = run.stdout.lines().count();

@@ -102,6 +102,7 @@ fn what_serve_prints_fits_its_schema_and_so_does_the_file_that_it_writes() {
     for (schema, arguments) in [
         ("serve-policy-check", vec!["policy", "check"]),
         ("serve-token", vec!["token", "--role", "scim"]),
+        ("serve-token-list", vec!["token", "list"]),
         ("serve-state", vec!["freeze"]),
         ("serve-audit-verify", vec!["audit", "verify"]),
         ("serve-backup", vec!["backup", "copy.db"]),

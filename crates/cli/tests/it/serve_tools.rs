@@ -171,6 +171,54 @@ async fn an_identity_providers_token_is_good_for_people_only() {
     server.end();
 }
 
+/// An identity provider's token that leaked is ended, and another made, without a pause of the server.
+#[tokio::test]
+async fn tokens_are_made_and_revoked_beside_a_running_server() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let token = home.sandbox.write_private("token", &home.token);
+    let run = |arguments: &[&str]| {
+        let server = ["--server", &server.url];
+        home.sandbox
+            .run([&["serve", "token"], arguments, &server].concat())
+            .env("FNOX_SERVER_TOKEN_FILE", &token)
+            .finish()
+    };
+    let made = run(&["--role", "scim", "--json"]).succeeds().stdout;
+    let made = crate::support::json(&made);
+    let scim = made["token"].as_str().unwrap().to_owned();
+    assert!(server.client(&scim).tokens().await.is_err());
+    let listed = run(&["list", "--json"]).succeeds().stdout;
+    assert!(!listed.contains(&scim), "{listed}");
+    let listed = crate::support::json(&listed);
+    let roles: Vec<&Value> = listed.as_array().unwrap().iter().collect();
+    assert_eq!(roles.len(), 2, "{listed}");
+    assert_eq!(
+        (&roles[0]["role"], &roles[1]["role"]),
+        (&"admin".into(), &"scim".into())
+    );
+    let id = roles[1]["id"].as_str().unwrap().to_owned();
+    let done = run(&["revoke", &id]).succeeds();
+    assert!(done.stderr.contains(&id), "{done}");
+    run(&["revoke", &id]).exits_with(1);
+    let error = run(&["revoke", &scim]).exits_with(1).stderr;
+    assert!(error.contains("serve token list"), "{error}");
+    assert!(!error.contains(&scim), "{error}");
+    // Without the server's name it is found by its database, which it has open: its public URL, where nobody is here.
+    let error = home.fails(4, &["token", "list"]);
+    assert!(error.contains("fnox login"), "{error}");
+    server.end();
+
+    // The same on the database itself.
+    let listed = home.json(&["token", "list"]);
+    let id = listed[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(listed.as_array().unwrap().len(), 1, "{listed}");
+    home.ok(&["token", "revoke", &id]);
+    assert_eq!(home.json(&["token", "list"]), serde_json::json!([]));
+    home.fails(1, &["token", "revoke", &id]);
+    home.ok(&["audit", "verify"]);
+}
+
 #[test]
 fn tokens_last_no_longer_than_they_may() {
     let home = Home::new();

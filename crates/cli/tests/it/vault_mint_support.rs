@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fnox_testkit::Sandbox;
 use fnox_testkit::wait::until;
 use serde_json::Value;
 
@@ -40,7 +41,12 @@ pub(crate) fn vault(tables: &str) -> Vault {
 
 /// A vault with these tables in its vault.toml, and with these secrets.
 pub(crate) fn vault_with(tables: &str, secrets: &[(&str, &str)]) -> Vault {
-    let mut vault = Vault::with_policy(POLICY);
+    vault_in(crate::support::sandbox(), tables, secrets)
+}
+
+/// The same, in a sandbox that is prepared already.
+pub(crate) fn vault_in(sandbox: Sandbox, tables: &str, secrets: &[(&str, &str)]) -> Vault {
+    let mut vault = Vault::serving_in(sandbox, POLICY, &[]);
     for (name, value) in secrets {
         vault.store(name, *value);
     }

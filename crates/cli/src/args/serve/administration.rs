@@ -139,20 +139,45 @@ pub(crate) enum TokenRole {
 
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Writes to the database: SQLite only while no server runs. The token is printed once, on stdout."
+    subcommand_negates_reqs = true,
+    after_help = "Works on the database of --config. Where a running server has it open, or with --server, that server is asked\nin the name of an administrator: FNOX_SERVER_TOKEN_FILE, or the session of `fnox login`. The token is printed once, on\nstdout.\n\nExamples:\n  fnox serve token --role scim --ttl 90d\n  fnox serve token list\n  fnox serve token revoke 019a2f4e-…"
 )]
 pub(crate) struct TokenArgs {
+    #[command(subcommand)]
+    pub command: Option<TokenCommand>,
     /// Whose
-    #[arg(long, value_enum)]
-    pub role: TokenRole,
+    #[arg(long, value_enum, required = true)]
+    pub role: Option<TokenRole>,
     /// How long it lasts; by default a day for an administrator, a year for an identity provider
     #[arg(long, value_name = "TIME")]
     pub ttl: Option<String>,
+    #[command(flatten)]
+    pub server: ServerArgs,
     #[command(flatten)]
     pub file: FileArgs,
     /// Print a JSON document
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// List the tokens that are good at the moment
+    List {
+        #[command(flatten)]
+        file: FileArgs,
+        /// Print a JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// End a token at once; the server goes on
+    Revoke {
+        /// Which, as `list` shows it
+        #[arg(value_name = "ID")]
+        id: String,
+        #[command(flatten)]
+        file: FileArgs,
+    },
 }
 
 #[derive(Debug, Clone, Args)]

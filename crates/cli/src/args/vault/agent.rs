@@ -153,13 +153,13 @@ pub(crate) enum GitOperation {
     Get,
     /// Keep a credential; does nothing
     Store,
-    /// Forget a credential; does nothing
+    /// Forget a credential that was refused: its lease is given back
     Erase,
 }
 
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "In ~/.gitconfig:\n  [credential \"https://github.com\"]\n      helper = \"!fnox vault credential-fill --secret github-token\"\n\nEvery question gets a lease of its own for the host that git names, which is given back at once. The policy\ndecides."
+    after_help = "In ~/.gitconfig:\n  [credential \"https://github.com\"]\n      helper = \"!fnox vault credential-fill --secret github-token\"\n\nThe lease is for the host that git names; the policy decides. It runs to its own end, since git uses what it got after\nthe helper has ended, and answers git's next questions too until half of it is over."
 )]
 #[command(group = clap::ArgGroup::new("source").required(true))]
 pub(crate) struct CredentialArgs {

@@ -67,7 +67,7 @@ pub(super) fn revoke_all(app: &App, args: &EmergencyArgs) -> Result<(), CliError
         Ok::<_, CliError>(answer.map_err(TeamFailure::from)?)
     })??;
     let message = format!(
-        "Ended {} and {}, with every grant",
+        "Ended {}, with the tokens of identity providers, and {}, with every grant",
         count(state.sessions_ended, "session"),
         count(state.approvals_cancelled, "approval")
     );

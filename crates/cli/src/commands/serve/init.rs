@@ -26,7 +26,7 @@ use crate::server::template::{self, Chosen};
 use crate::team::writer::write_private;
 
 /// How long the first administrator has to let people in.
-pub(super) const BOOTSTRAP_LIFETIME: Duration = Duration::from_hours(24);
+const BOOTSTRAP_LIFETIME: Duration = Duration::from_hours(24);
 
 pub(super) fn run(app: &App, args: &ServeInitArgs) -> Result<(), CliError> {
     let path = place(app, args);

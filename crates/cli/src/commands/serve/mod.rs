@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use fnox_core::{ExitStatus, SystemClock};
 use fnox_server::{Opening, Server, Settings};
+use jiff::Timestamp;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 
@@ -81,13 +82,7 @@ async fn run_server(
         .map(|certificate| certificate.acceptor().map_err(assemble::tls_failed))
         .transpose()?;
     let database = OpenDatabase::open(&places.database, false).await?;
-    let restored_at = database.restored_at().await?;
-    if let Some(moment) = restored_at {
-        tracing::warn!(
-            %moment,
-            "the database was put back to an older state: all sessions, approvals and grants in it have ended"
-        );
-    }
+    let restored_at = restored_at(&database).await?;
     let server = Server::open(Opening {
         settings,
         database: database.shared(),
@@ -116,6 +111,23 @@ async fn run_server(
     }
     tracing::info!("the server has ended");
     Ok(())
+}
+
+/// When the database was put back to an older state, if it was; the log says so, and when that cannot be known.
+async fn restored_at(database: &OpenDatabase) -> Result<Option<Timestamp>, CliError> {
+    let restored_at = database.restored_at().await?;
+    if let Some(moment) = restored_at {
+        tracing::warn!(
+            %moment,
+            "the database was put back to an older state: all sessions, approvals and grants in it have ended"
+        );
+    } else if database.may_be_a_copy().await? {
+        tracing::warn!(
+            "PostgreSQL was started after fnox wrote to it last. If its files were put back from a copy meanwhile, run \
+             `fnox serve restored` now: else sessions and grants that were used or ended are good again"
+        );
+    }
+    Ok(restored_at)
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, CliError> {

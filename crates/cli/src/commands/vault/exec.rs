@@ -62,7 +62,10 @@ pub(super) fn run(app: &App, args: &VaultExecArgs) -> Result<ExitStatus, CliErro
     }
     let outcome = plan(&wanted, loans, &mut descriptors).and_then(|plan| start(app, args, plan));
     drop(descriptors);
-    runtime.block_on(give_back(&client, &grants));
+    runtime.block_on(give_back(
+        &client,
+        grants.iter().map(|grant| grant.lease_id),
+    ));
     runtime.shutdown_background();
     outcome
 }
@@ -163,7 +166,7 @@ async fn borrow_all(
             Err(error) => {
                 // All or nothing: a program with half of its secrets would fail in some other way.
                 let grants: Vec<_> = loans.into_iter().map(|loan| loan.grant).collect();
-                give_back(&client, &grants).await;
+                give_back(&client, grants.iter().map(|grant| grant.lease_id)).await;
                 return Err(error);
             }
         }
