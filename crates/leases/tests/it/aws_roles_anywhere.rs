@@ -271,16 +271,27 @@ async fn a_key_of_another_certificate_is_found_before_anybody_is_called() {
     assert_eq!(anywhere.requests().len(), 0);
 }
 
+/// By the time of AWS's answer, and by the time in its words where that header is dropped on the way.
 #[tokio::test]
 async fn a_clock_that_is_wrong_is_told_with_its_difference() {
-    let root = Authority::root();
-    let anywhere = start(&root);
-    let key = new_key();
-    let project = project(&anywhere, "", &root.certify(&key), &key.serialize_pem());
-    project.clock.advance(jiff::SignedDuration::from_mins(17));
-    let error = project.exec("x").await.unwrap_err();
-    assert_eq!(error.exit_status(), ExitStatus::Denied);
-    assert!(error.help().unwrap().contains("minutes off"), "{error:?}");
+    for (hides_date, off) in [(false, 17_i64), (false, -17), (true, 17), (true, -17)] {
+        let root = Authority::root();
+        let anywhere = start(&root);
+        anywhere.change(|own| own.hides_date = hides_date);
+        let key = new_key();
+        let project = project(&anywhere, "", &root.certify(&key), &key.serialize_pem());
+        // Half a minute more, for seconds that are cut off and pass meanwhile.
+        let off = jiff::SignedDuration::from_secs(off * 60 + off.signum() * 30);
+        let now = fnox_core::Clock::now(&*project.clock);
+        project.clock.set_wall(now + off);
+        let error = project.exec("x").await.unwrap_err();
+        assert_eq!(error.exit_status(), ExitStatus::Denied);
+        let help = error.help().unwrap();
+        assert!(
+            help.contains("17 minutes off"),
+            "{hides_date} {off}: {error:?}"
+        );
+    }
 }
 
 #[tokio::test]

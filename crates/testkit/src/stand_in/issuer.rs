@@ -366,9 +366,10 @@ async fn serve<S: Service>(
     let date = DateTimePrinter::new()
         .timestamp_to_rfc9110_string(&clock.now())
         .map_err(io::Error::other)?;
-    let mut response = hyper::Response::builder()
-        .status(reply.status)
-        .header("date", date);
+    let mut response = hyper::Response::builder().status(reply.status);
+    if !reply.headers.iter().any(|(name, _)| *name == "date") {
+        response = response.header("date", date);
+    }
     for (name, value) in reply.headers {
         response = response.header(name, value);
     }

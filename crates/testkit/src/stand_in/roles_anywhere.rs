@@ -38,6 +38,8 @@ pub struct RolesAnywhere {
     pub authority: Vec<u8>,
     /// Serial numbers on the revocation list, decimal.
     pub revoked: Vec<String>,
+    /// Whether what is between hides the service's own time, the header `Date`.
+    pub hides_date: bool,
     /// Who got credentials: serial number and access key.
     pub issued: Vec<(String, String)>,
     /// The algorithms of the signatures that were good.
@@ -62,6 +64,7 @@ impl RolesAnywhere {
             accepts_session_name: false,
             authority,
             revoked: Vec::new(),
+            hides_date: false,
             issued: Vec::new(),
             algorithms: Vec::new(),
         }
@@ -180,7 +183,12 @@ impl Service for RolesAnywhere {
         if request.method != "POST" || request.path != "/sessions" || !request.query.is_empty() {
             return Reply::undocumented("there is no such operation");
         }
-        self.create_session(request, now, is_expired)
+        let reply = self.create_session(request, now, is_expired);
+        if self.hides_date {
+            reply.with("date", "")
+        } else {
+            reply
+        }
     }
 }
 
@@ -294,7 +302,7 @@ impl Signature {
             ));
         }
         if now.duration_since(time.timestamp()).abs() > SKEW {
-            return Err(denied("Signature expired"));
+            return Err(denied(&skewed(time.timestamp(), now)));
         }
         let key = &leaf.public_key().subject_public_key.data;
         // An uncompressed point of P-256 has 65 bytes, one of P-384 97 (SEC 1 section 2.3.3).
@@ -358,6 +366,20 @@ impl Signature {
             self.names.join(";"),
             hex::encode(Sha256::digest(&request.body))
         )
+    }
+}
+
+/// What AWS says of a signature whose time is not its own (IAM User Guide, "Troubleshoot Signature Version 4 signing for
+/// AWS API requests"): both times, and its own in brackets.
+fn skewed(theirs: Timestamp, now: Timestamp) -> String {
+    let text = |time: Timestamp| time.strftime("%Y%m%dT%H%M%SZ").to_string();
+    let (sent, own) = (text(theirs), text(now));
+    if theirs < now {
+        let limit = text(now - SKEW);
+        format!("Signature expired: {sent} is now earlier than {limit} ({own} - 5 min.)")
+    } else {
+        let limit = text(now + SKEW);
+        format!("Signature not yet current: {sent} is still later than {limit} ({own} + 5 min.)")
     }
 }
 

@@ -235,13 +235,8 @@ fn refusal(
         settings.trust_anchor_arn
     );
     let error = MintError { message, ..error };
-    if let Some(off) = clock_difference(answer, context.clock.now())
-        && off > SKEW
-    {
-        return error.with_remedy(format!(
-            "set this machine's clock: it is {} minutes off that of AWS, which allows 5",
-            off.as_mins()
-        ));
+    if let Some(remedy) = clock_remedy(answer, context.clock.now()) {
+        return error.with_remedy(remedy);
     }
     match error.kind {
         MintErrorKind::Denied | MintErrorKind::AuthenticationNeeded => error.with_remedy(
@@ -255,11 +250,46 @@ fn refusal(
     }
 }
 
-/// How far this machine's clock is from the answer's `Date` (RFC 9110 section 6.6.1).
-fn clock_difference(answer: &Answer, now: Timestamp) -> Option<SignedDuration> {
+/// What to do about this machine's clock, if AWS says that it is wrong: with its words, or by the time of its answer.
+fn clock_remedy(answer: &Answer, now: Timestamp) -> Option<String> {
+    let said = answer.said().filter(|said| tells_of_clock(said));
+    let theirs = date_of(answer).or_else(|| said.as_deref().and_then(time_in));
+    let off = theirs.map(|theirs| now.duration_since(theirs).abs());
+    match off.filter(|off| *off > SKEW) {
+        Some(off) => Some(format!(
+            "set this machine's clock: it is {} minutes off that of AWS, which allows 5",
+            off.as_mins()
+        )),
+        None => said.map(|_| {
+            "set this machine's clock: AWS says that the request's time is not its own, and allows 5 minutes".to_owned()
+        }),
+    }
+}
+
+/// Whether it is what AWS says of a signature that is too old or too new (IAM User Guide, "Troubleshoot Signature Version
+/// 4 signing for AWS API requests"; `RequestTimeTooSkewed` is that of some services).
+fn tells_of_clock(said: &str) -> bool {
+    [
+        "Signature expired",
+        "Signature not yet current",
+        "RequestTimeTooSkewed",
+    ]
+    .iter()
+    .any(|words| said.contains(words))
+}
+
+/// AWS's own time as these messages have it: `… (20240522T121019Z - 5 min.)`.
+fn time_in(said: &str) -> Option<Timestamp> {
+    let (_, rest) = said.rsplit_once('(')?;
+    let (time, _) = rest.split_once(' ')?;
+    let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", time).ok()?;
+    Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+}
+
+/// The time of an answer (RFC 9110 section 6.6.1). What is between fnox and AWS may drop it.
+fn date_of(answer: &Answer) -> Option<Timestamp> {
     let date = answer.headers.get(DATE)?.to_str().ok()?;
-    let theirs = jiff::fmt::rfc2822::parse(date).ok()?.timestamp();
-    Some(now.duration_since(theirs).abs())
+    Some(jiff::fmt::rfc2822::parse(date).ok()?.timestamp())
 }
 
 /// The call that [`create`] would make.
