@@ -77,6 +77,7 @@ impl Project {
             prompt_auth: false,
             time_limit: Duration::from_secs(10),
             failures_are_final: false,
+            offline: false,
             required: std::collections::BTreeSet::new(),
         };
         let wanted: Vec<SecretName> = config.secrets.keys().cloned().collect();

@@ -11,6 +11,7 @@ pub mod ci_token;
 pub mod dotenv;
 pub mod error;
 pub mod flat;
+pub mod hardware;
 pub mod keychain;
 pub mod process;
 pub mod provider;

@@ -11,6 +11,7 @@ use fnox_core::prompt::Prompt;
 use fnox_core::{Clock, Env, SecretName, SecretString, SystemClock};
 
 use crate::error::ProviderError;
+use crate::hardware::{self, SecurityKeys};
 use crate::run::{ProjectContext, RunRequest, Tolerated};
 
 /// One value that is wanted from a provider.
@@ -52,6 +53,8 @@ pub struct Context {
     pub tolerated: Tolerated,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// The hardware keys that are plugged in.
+    pub keys: Arc<dyn SecurityKeys>,
 }
 
 impl Context {
@@ -72,6 +75,7 @@ impl Context {
             project: None,
             tolerated: Tolerated::default(),
             clock: Arc::new(SystemClock),
+            keys: hardware::plugged_in(),
         }
     }
 

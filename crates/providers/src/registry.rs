@@ -2,7 +2,9 @@
 
 use fnox_config::spec::ProviderSpec;
 
-use crate::backend::{age, fnox_server, keychain, onepassword, password_store, plain, vault_agent};
+use crate::backend::{
+    age, fnox_server, keychain, onepassword, password_store, plain, vault_agent, yubikey,
+};
 use crate::error::ProviderError;
 use crate::provider::{Context, Provider};
 use crate::settings::Settings;
@@ -21,6 +23,7 @@ const BUILT: &[(&str, Build)] = &[
     ("password-store", password_store::open),
     ("plain", plain::open),
     ("vault-agent", vault_agent::open),
+    ("yubikey", yubikey::open),
 ];
 
 impl Registry {

@@ -166,3 +166,32 @@ fn removing_a_provider_tells_who_still_needs_it() {
         "{run}"
     );
 }
+
+#[test]
+fn a_yubikey_gets_a_challenge_of_its_own() {
+    let sandbox = with_age();
+    ok(&sandbox, &["provider", "add", "one", "yubikey"]);
+    ok(
+        &sandbox,
+        &["provider", "add", "two", "yubikey", "--field", "slot=1"],
+    );
+    let text = sandbox.read("fnox.toml");
+    let challenges: Vec<&str> = text
+        .split("challenge = \"")
+        .skip(1)
+        .map(|rest| &rest[..64])
+        .collect();
+    let is_hexadecimal = |text: &&str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    assert!(
+        challenges.len() == 2 && challenges.iter().all(is_hexadecimal),
+        "{text}"
+    );
+    assert_ne!(challenges[0], challenges[1]);
+    assert!(
+        text.contains("slot = \"2\"") && text.contains("slot = \"1\""),
+        "{text}"
+    );
+    // There is no key here, and nobody to touch one.
+    let said = fails(&sandbox, 4, &["provider", "test", "one"]);
+    assert!(said.contains("no YubiKey"), "{said}");
+}

@@ -121,6 +121,12 @@ static AGE_IDENTITY: Section = Section {
     ],
 };
 
+const BIND_NAMES: Field = Field::optional(
+    "bind_names",
+    Kind::Flag,
+    "Bind each value to its profile and name, so that values cannot be swapped.",
+);
+
 const AWS: [Field; 4] = [
     required("region", "AWS region."),
     reference("profile", "Profile of the AWS configuration files."),
@@ -153,11 +159,7 @@ pub static PROVIDERS: &[ProviderSpec] = &[
                 Kind::Table(&AGE_IDENTITY),
                 "Where another provider keeps the identity.",
             ),
-            Field::optional(
-                "bind_names",
-                Kind::Flag,
-                "Bind each value to its profile and name, so that values cannot be swapped.",
-            ),
+            BIND_NAMES,
         ],
         auth_command: None,
         variables: &[],
@@ -224,6 +226,7 @@ pub static PROVIDERS: &[ProviderSpec] = &[
         fields: &[
             required("challenge", "Hexadecimal challenge."),
             required("slot", "Slot, `1` or `2`."),
+            BIND_NAMES,
         ],
         auth_command: None,
         variables: &[],

@@ -12,7 +12,7 @@
 //! `age.txt` and `age/identities.txt` of the config folder. A source that is set but cannot be used does
 //! not stop the search; when none opens a value, the error lists every source with its own reason.
 //!
-//! **`bind_names = true`** puts profile and name inside the encryption ([`binding`]). A bound value is refused
+//! **`bind_names = true`** puts profile and name inside the encryption (`backend/binding.rs`). A bound value is refused
 //! under any other name, and in a profile that neither is nor inherits the one it was stored for. Values of
 //! the base profile are accepted in every profile, as the base itself is. A value that is not bound is
 //! refused too, for else everybody who may edit the file could swap values by storing them unbound.
@@ -21,7 +21,6 @@
 //!
 //! What `age` does not hide is the length of a value.
 
-mod binding;
 mod sources;
 mod stored;
 
@@ -36,11 +35,11 @@ use fnox_core::age::{self, EncryptError, InvalidRecipient, Mark, Recipient};
 use fnox_core::prompt::Prompt;
 use fnox_core::{SecretBytes, SecretName, SecretString};
 
-use self::binding::Binding;
 pub use self::sources::SourceReport;
 use self::sources::Sources;
 use self::stored::Stored;
 pub(in crate::backend) use self::stored::not_readable;
+use super::binding::{self, Binding};
 use crate::error::ProviderError;
 use crate::provider::{Context, Provider, Request};
 use crate::settings::Settings;

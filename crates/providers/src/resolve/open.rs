@@ -153,6 +153,7 @@ impl Resolver<'_> {
             project: self.config.settings.project.as_ref().map(project),
             tolerated: self.tolerated(),
             clock: Arc::new(SystemClock),
+            keys: crate::hardware::plugged_in(),
         }
     }
 

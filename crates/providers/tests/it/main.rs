@@ -28,3 +28,5 @@ mod plain;
 mod team_server;
 #[cfg(test)]
 mod world;
+#[cfg(test)]
+mod yubikey;

@@ -6,6 +6,7 @@ use fnox_config::{ConfigError, suggest, trust};
 use fnox_core::ProviderName;
 use fnox_providers::Registry;
 use indexmap::IndexMap;
+use rand::TryRngCore as _;
 use toml_edit::{Array, InlineTable, Value};
 
 use crate::app::App;
@@ -59,6 +60,9 @@ pub(super) fn run(app: &App, args: &ProviderAddArgs) -> Result<(), CliError> {
             return Err(exists.into());
         }
     }
+    if spec.name == "yubikey" {
+        own_challenge(&mut keys)?;
+    }
     ask_required(app, spec, &mut keys)?;
     let mut changes = vec![("type", Change::text(spec.name))];
     changes.extend(
@@ -94,6 +98,21 @@ pub(super) fn run(app: &App, args: &ProviderAddArgs) -> Result<(), CliError> {
             spec.name
         ));
     }
+    Ok(())
+}
+
+/// A challenge of this provider's own, for the slot that Yubico leaves free.
+fn own_challenge(keys: &mut Keys) -> Result<(), CliError> {
+    if !keys.contains_key("challenge") {
+        let mut challenge = [0_u8; 32];
+        rand::rngs::OsRng
+            .try_fill_bytes(&mut challenge)
+            .map_err(|error| {
+                CliError::failed(format!("the system gives no randomness: {error}"))
+            })?;
+        keys.insert("challenge", hex::encode(challenge).into());
+    }
+    keys.entry("slot").or_insert_with(|| "2".into());
     Ok(())
 }
 

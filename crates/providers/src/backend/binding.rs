@@ -25,13 +25,13 @@ const BASE: &str = "default";
 
 /// The profile for which values are written, and those for which they are read.
 #[derive(Debug, Clone)]
-pub(super) struct Binding {
+pub(in crate::backend) struct Binding {
     profile: String,
     stack: Vec<String>,
 }
 
 impl Binding {
-    pub(super) fn of(context: &Context) -> Self {
+    pub(in crate::backend) fn of(context: &Context) -> Self {
         let profile = if context.profile.is_empty() {
             BASE.to_owned()
         } else {
@@ -44,7 +44,7 @@ impl Binding {
         Self { profile, stack }
     }
 
-    pub(super) fn wrap(&self, name: &SecretName, value: &SecretString) -> SecretBytes {
+    pub(in crate::backend) fn wrap(&self, name: &SecretName, value: &SecretString) -> SecretBytes {
         let (profile, name) = (self.profile.as_str(), name.as_str());
         let head = format!("{}:{profile} {}:{name}\n", profile.len(), name.len());
         let mut bytes = Vec::with_capacity(MAGIC.len() + head.len() + value.len());
@@ -55,7 +55,7 @@ impl Binding {
     }
 
     /// The value inside, if it was stored for this name.
-    pub(super) fn unwrap<'a>(
+    pub(in crate::backend) fn unwrap<'a>(
         &self,
         name: &SecretName,
         plaintext: &'a SecretBytes,
@@ -95,7 +95,7 @@ impl Binding {
 ///
 /// # Errors
 /// `Misconfigured` for the one kind of value that could not be told from a bound one.
-pub(super) fn unbound(
+pub(in crate::backend) fn unbound(
     name: &SecretName,
     value: &SecretString,
 ) -> Result<SecretBytes, ProviderError> {

@@ -1,0 +1,65 @@
+//! Keys at this machine's USB ports, by the system's HID interface.
+
+use hidapi::{DeviceInfo, HidApi, HidDevice, HidError};
+
+use super::{FeatureReports, NoKey, REPORT, SecurityKeys};
+
+/// Yubico's vendor id.
+const YUBICO: u16 = 0x1050;
+
+/// The products that have slots for challenges: NEO (with OTP), 4 and 5 (with OTP), and the first YubiKey.
+const WITH_SLOTS: [u16; 10] = [
+    0x0010, 0x0110, 0x0111, 0x0114, 0x0116, 0x0401, 0x0403, 0x0405, 0x0407, 0x0410,
+];
+
+/// The interface that types one-time passwords is a keyboard (USB HID Usage Tables, page 1, usage 6), and the same takes
+/// challenges; the others of the device do not.
+const KEYBOARD: (u16, u16) = (0x01, 0x06);
+
+/// What is plugged in.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Attached;
+
+impl SecurityKeys for Attached {
+    fn yubikey(&self) -> Result<Box<dyn FeatureReports>, NoKey> {
+        let closed = |error: HidError| NoKey::Closed(error.to_string());
+        let api = HidApi::new().map_err(closed)?;
+        let found: Vec<&DeviceInfo> = api.device_list().filter(|device| fits(device)).collect();
+        match found.as_slice() {
+            [] => Err(NoKey::Absent),
+            [device] => {
+                let device = device.open_device(&api).map_err(closed)?;
+                Ok(Box::new(Reports(device)))
+            }
+            several => Err(NoKey::Several(several.len())),
+        }
+    }
+}
+
+fn fits(device: &DeviceInfo) -> bool {
+    device.vendor_id() == YUBICO
+        && WITH_SLOTS.contains(&device.product_id())
+        && (device.usage_page(), device.usage()) == KEYBOARD
+}
+
+struct Reports(HidDevice);
+
+impl FeatureReports for Reports {
+    fn send(&mut self, report: [u8; REPORT]) -> Result<(), String> {
+        // The first byte numbers the report; the device has one alone.
+        let mut numbered = [0; REPORT + 1];
+        numbered[1..].copy_from_slice(&report);
+        let sent = self.0.send_feature_report(&numbered);
+        sent.map_err(|error| error.to_string())
+    }
+
+    fn fetch(&mut self) -> Result<[u8; REPORT], String> {
+        let mut numbered = [0; REPORT + 1];
+        self.0
+            .get_feature_report(&mut numbered)
+            .map_err(|error| error.to_string())?;
+        let mut report = [0; REPORT];
+        report.copy_from_slice(&numbered[1..]);
+        Ok(report)
+    }
+}
