@@ -12,6 +12,7 @@ mod body;
 mod cookie;
 mod format;
 mod header;
+pub mod hmac;
 mod path;
 mod plan;
 mod query;
@@ -24,6 +25,7 @@ use http::header::AUTHORIZATION;
 use self::aws::AwsScope;
 pub use self::body::inject_into_body;
 pub use self::format::{HeaderFormat, InvalidHeaderFormat};
+use self::hmac::HmacSigning;
 pub use self::plan::{Planned, check_none_left, check_trailers, plan};
 pub use self::text::InvalidInjection;
 use crate::placeholder::Place;
@@ -73,6 +75,8 @@ pub enum Injection {
     /// The signature of AWS, Version 4, which [`aws::sign_anew`] makes for what the scope allows. The placeholder is
     /// the access key with which the client signed.
     AwsSigV4(AwsScope),
+    /// The signature that [`hmac::sign`] makes with the credential as its key. Every request gets it.
+    Hmac(HmacSigning),
     /// The certificate and the key, both in PEM, that TLS with the destination presents. Every request gets it.
     ClientCertificate,
 }
@@ -108,10 +112,36 @@ impl Injection {
         matches!(self, Self::Json { .. } | Self::Form { .. })
     }
 
-    /// Whether it is made from the whole request, which [`inject`] does not do: [`aws::sign_anew`] does, last of all.
+    /// Whether it is AWS's signature, made from the whole request, which [`inject`] does not do: [`aws::sign_anew`]
+    /// does, last of all.
     #[must_use]
     pub fn is_signature(&self) -> bool {
         matches!(self, Self::AwsSigV4(_))
+    }
+
+    /// Whether it is made from the whole request, by [`aws::sign_anew`] or [`hmac::sign`].
+    #[must_use]
+    pub fn is_made_of_the_request(&self) -> bool {
+        self.is_signature() || self.as_hmac().is_some()
+    }
+
+    /// Its own description, if it is a signature with the credential as a key ([`hmac::sign`]).
+    #[must_use]
+    pub fn as_hmac(&self) -> Option<&HmacSigning> {
+        match self {
+            Self::Hmac(signing) => Some(signing),
+            _ => None,
+        }
+    }
+
+    /// Whether the whole body must be there for the signature that it is, of this request.
+    #[must_use]
+    pub fn signs_body(&self, request: &CanonicalRequest) -> bool {
+        match self {
+            Self::AwsSigV4(_) => aws::signs_body(request),
+            Self::Hmac(signing) => signing.has_body(),
+            _ => false,
+        }
     }
 
     /// Whether it is part of the connection and no part of the request.
@@ -124,6 +154,8 @@ impl Injection {
     fn admits(&self, request: &CanonicalRequest, place: &Place) -> bool {
         match (self, place) {
             (Self::Header { name, .. }, Place::Header(at)) => name == at,
+            // What the client puts there goes.
+            (Self::Hmac(signing), Place::Header(at)) => signing.field() == at,
             // Without a format, a client may say it with the scheme that it likes.
             (Self::Header { name, format: None }, Place::Basic) => *name == AUTHORIZATION,
             (Self::Basic { .. }, Place::Basic) | (Self::Path, Place::Segment(_)) => true,
@@ -152,6 +184,7 @@ impl Injection {
         let field = |injection: &Self| match injection {
             Self::Header { name, .. } => Some(name.clone()),
             Self::Basic { .. } | Self::AwsSigV4(_) => Some(AUTHORIZATION),
+            Self::Hmac(signing) => Some(signing.field().clone()),
             _ => None,
         };
         self == other || field(self).is_some_and(|name| field(other) == Some(name))
@@ -171,6 +204,7 @@ impl Injection {
             Self::AwsSigV4(scope) => {
                 format!("the access key of an AWS signature{}", scope.describe())
             }
+            Self::Hmac(signing) => format!("a signature in the field `{}`", signing.field()),
             Self::ClientCertificate => "the client's certificate".to_owned(),
         }
     }
@@ -212,6 +246,7 @@ pub fn inject(
         Injection::Json { .. }
         | Injection::Form { .. }
         | Injection::AwsSigV4(_)
+        | Injection::Hmac(_)
         | Injection::ClientCertificate => return Err(moved(rule)),
     };
     Ok(Injected {
@@ -286,7 +321,10 @@ fn swap_once(rule: &Rule, text: &str, placeholder: &str, value: &str) -> Result<
 impl Rule {
     /// Whether the rule puts its credential into every request.
     fn is_set(&self) -> bool {
-        let is_wanted = self.mode == Mode::Set || self.injection.is_of_connection();
+        let is_wanted = self.mode == Mode::Set
+            || self.injection.is_of_connection()
+            // No placeholder can ask for it: a signature does not show with what it was made.
+            || self.injection.as_hmac().is_some();
         is_wanted && self.injection.can_be_set()
     }
 }

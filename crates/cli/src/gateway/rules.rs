@@ -158,7 +158,7 @@ fn rule(
     }
     let name = format!("{number}: {credential} -> {domain}");
     let mut rule = Rule::new(name, hosts, credential.clone());
-    rule.injection = injection(fields)?;
+    rule.injection = signed(fields, injection(fields)?)?;
     if fields.text("inject") == Some("set") {
         if !rule.injection.can_be_set() {
             return Err(fields.invalid("inject", "cannot be `set` in this place"));
@@ -259,6 +259,28 @@ fn credential(
             Err(fields.invalid("secret", "is missing: a rule uses a `secret` or a `lease`"))
         }
     }
+}
+
+/// What a signature is over, where the rule says it.
+fn signed(fields: &Fields, injection: Injection) -> Result<Injection, ConfigError> {
+    let (text, timestamp) = (fields.text("signed"), fields.text("timestamp"));
+    let key = match (text, timestamp) {
+        (None, None) => return Ok(injection),
+        (Some(_), _) => "signed",
+        (None, Some(_)) => "timestamp",
+    };
+    let Injection::Hmac(signing) = injection else {
+        let reason = "is for a signature: `inject = \"hmac-sha256:NAME\"`";
+        return Err(fields.invalid(key, reason));
+    };
+    let timestamp = timestamp
+        .map(HeaderName::try_from)
+        .transpose()
+        .map_err(|_| fields.invalid("timestamp", "is not the name of a header"))?;
+    signing
+        .over(text.unwrap_or("{body}"), timestamp)
+        .map(Injection::Hmac)
+        .map_err(|error| fields.invalid(key, error.to_string()))
 }
 
 fn injection(fields: &Fields) -> Result<Injection, ConfigError> {

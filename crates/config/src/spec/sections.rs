@@ -325,7 +325,17 @@ pub static PROXY_RULE: Section = Section {
         Field::optional(
             "inject",
             Kind::Text,
-            "`swap`: the credential takes the placeholder's place (default). `set`: it goes into every request. Or another place than a header: `cookie:NAME`, `path`, `json:/POINTER`, `form:NAME`, `aws-sigv4`, `aws-sigv4:SERVICE/REGION` (the request is signed anew with a lease's AWS keys), `client-certificate` (the value is a certificate and its key in PEM, which TLS presents).",
+            "`swap`: the credential takes the placeholder's place (default). `set`: it goes into every request. Or another place than a header: `cookie:NAME`, `path`, `json:/POINTER`, `form:NAME`, `aws-sigv4`, `aws-sigv4:SERVICE/REGION` (the request is signed anew with a lease's AWS keys), `hmac-sha256:NAME[:FORMAT]` (a signature in a header with the value as its key, also `hmac-sha512` and `…-base64`), `client-certificate` (the value is a certificate and its key in PEM, which TLS presents).",
+        ),
+        Field::optional(
+            "signed",
+            Kind::Text,
+            "What an HMAC is over: a text with `{method}`, `{host}`, `{path}`, `{query}`, `{target}` (path and query), `{timestamp}`, `{body}`, `{body-sha256}` in it. Default: `{body}`.",
+        ),
+        Field::optional(
+            "timestamp",
+            Kind::Text,
+            "Header for the `{timestamp}` that is signed, in seconds since 1970.",
         ),
         Field::optional(
             "username",

@@ -7,6 +7,7 @@ use http::HeaderName;
 use http::header::AUTHORIZATION;
 
 use super::aws::AwsScope;
+use super::hmac::HmacSigning;
 use super::{HeaderFormat, Injection};
 
 /// A text names no injection.
@@ -21,7 +22,7 @@ pub struct InvalidInjection {
 
 const HELP: &str = "write `bearer`, `header:NAME`, `header:NAME:FORMAT` with `{}` for the credential, `basic`, \
     `basic:USER`, `query:NAME`, `path`, `cookie:NAME`, `json:/POINTER`, `form:NAME`, `aws-sigv4`, \
-    `aws-sigv4:SERVICE/REGION` or `client-certificate`";
+    `aws-sigv4:SERVICE/REGION`, `hmac-sha256:NAME`, `hmac-sha256:NAME:FORMAT`, `client-certificate`";
 
 impl Injection {
     /// Reads `bearer`, `header:x-api-key`, `header:authorization:token {}`, `basic:robot`, `query:key`, `path`,
@@ -80,6 +81,12 @@ impl Injection {
             ("aws-sigv4", Some(scope)) => AwsScope::parse(scope)
                 .map(Self::AwsSigV4)
                 .map_err(|_| fail("has no scope")),
+            (kind, Some(rest)) if kind.starts_with("hmac-") => {
+                let (field, format) = field(rest).map_err(fail)?;
+                HmacSigning::of_kind(kind, field, format)
+                    .map(Self::Hmac)
+                    .ok_or_else(|| fail("is no kind of HMAC that there is"))
+            }
             ("client-certificate", None) => Ok(Self::ClientCertificate),
             _ => Err(fail("is no injection")),
         }
@@ -87,6 +94,11 @@ impl Injection {
 }
 
 fn header(text: &str) -> Result<Injection, &'static str> {
+    let (name, format) = field(text)?;
+    Ok(Injection::Header { name, format })
+}
+
+fn field(text: &str) -> Result<(HeaderName, Option<HeaderFormat>), &'static str> {
     let (name, format) = match text.split_once(':') {
         Some((name, format)) => (name, Some(format)),
         None => (text, None),
@@ -108,7 +120,7 @@ fn header(text: &str) -> Result<Injection, &'static str> {
     }
     let format = format.map(HeaderFormat::parse).transpose();
     let format = format.map_err(|_| "has a format without `{}`, or with more than one")?;
-    Ok(Injection::Header { name, format })
+    Ok((name, format))
 }
 
 impl FromStr for Injection {
@@ -138,6 +150,7 @@ impl fmt::Display for Injection {
             Self::Form { name } => write!(formatter, "form:{name}"),
             Self::AwsSigV4(scope) if scope.is_any() => formatter.write_str("aws-sigv4"),
             Self::AwsSigV4(scope) => write!(formatter, "aws-sigv4:{scope}"),
+            Self::Hmac(signing) => write!(formatter, "{signing}"),
             Self::ClientCertificate => formatter.write_str("client-certificate"),
         }
     }
@@ -163,6 +176,8 @@ mod tests {
             "aws-sigv4",
             "aws-sigv4:s3",
             "aws-sigv4:*/eu-central-1",
+            "hmac-sha256:x-signature",
+            "hmac-sha512-base64:x-signature:v1={}",
         ] {
             assert_eq!(Injection::parse(text).unwrap().to_string(), text);
         }
@@ -194,6 +209,10 @@ mod tests {
             "json",
             "json:token",
             "form:",
+            "hmac-sha256",
+            "hmac-sha256:",
+            "hmac-sha256:host",
+            "hmac-md5:x-signature",
             "aws-sigv4:",
             "aws-sigv4:s3/",
             "body",

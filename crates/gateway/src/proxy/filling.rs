@@ -13,7 +13,7 @@ use super::upstreams::ClientIdentity;
 use super::uses::Taken;
 use super::{Client, Shared};
 use crate::body::{Body, BrokenOff, full, incoming, limited, read_whole, watched};
-use crate::injection::{self, Planned, aws};
+use crate::injection::{self, Planned, aws, hmac};
 use crate::placeholder::Placeholders;
 use crate::policy::Permit;
 use crate::reflection::accept_scannable;
@@ -86,8 +86,10 @@ pub(super) async fn fill(
         .partition(|one| one.rule().injection.is_in_body());
     let (signatures, in_head): (Vec<_>, Vec<_>) = in_head
         .into_iter()
-        .partition(|one| one.rule().injection.is_signature());
-    let is_signed = !signatures.is_empty() && aws::signs_body(request);
+        .partition(|one| one.rule().injection.is_made_of_the_request());
+    let is_signed = signatures
+        .iter()
+        .any(|one| one.rule().injection.signs_body(request));
     let most = match (is_signed, in_body.is_empty()) {
         (true, _) => Some(SIGN_WHOLE),
         (false, false) => Some(READ_WHOLE),
@@ -127,7 +129,7 @@ pub(super) async fn fill(
     let whole = content.as_deref().map(Vec::as_slice);
     let whole = whole.filter(|_| is_signed);
     for one in &signatures {
-        sign(shared, client, request, one, whole).await?;
+        ends.extend(sign(shared, client, request, one, whole).await?);
         used.push(one.rule().name.clone());
     }
     injection::check_none_left(request, &placeholders)?;
@@ -188,14 +190,22 @@ async fn fill_body(
     Ok(())
 }
 
-/// Signs a request to AWS anew.
+/// Signs a request as it is now. Answers with the end of the right to do so.
 async fn sign(
     shared: &Shared,
     client: &Client,
     request: &mut CanonicalRequest,
     planned: &Planned<'_>,
     body: Option<&[u8]>,
-) -> Result<(), Refusal> {
+) -> Result<Option<Ended>, Refusal> {
+    if let Some(signing) = planned.rule().injection.as_hmac() {
+        let rule = planned.rule();
+        let lent = client.credentials.value(rule, request.host()).await?;
+        note(client, planned, &lent.value);
+        let (body, now) = (body.unwrap_or_default(), shared.authority.clock().now());
+        hmac::sign(request, rule, signing, &lent.value, body, now)?;
+        return Ok(lent.ended);
+    }
     let keys = client
         .credentials
         .aws_keys(planned.rule(), request.host())
@@ -207,7 +217,7 @@ async fn sign(
         client.carried.note(credential, secret, "[redacted]");
     }
     aws::sign_anew(request, planned, &keys, body, shared.authority.clock())?;
-    Ok(())
+    Ok(None)
 }
 
 /// Before it leaves, so that it is known when it comes back.

@@ -23,6 +23,8 @@ mod proxy_binding;
 #[cfg(test)]
 mod proxy_framing;
 #[cfg(test)]
+mod proxy_hmac;
+#[cfg(test)]
 mod proxy_limits;
 #[cfg(test)]
 mod proxy_methods;
