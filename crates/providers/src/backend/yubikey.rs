@@ -146,7 +146,7 @@ impl YubiKey {
             return Err(ProviderError::authentication(
                 "somebody has to touch the YubiKey, and nobody is at the terminal",
             )
-            .with_remedy("run it with `fnox exec` in a terminal, and without --non-interactive"));
+            .with_remedy("run this in a terminal, without --non-interactive"));
         }
         let mut device = self.keys.yubikey().map_err(absent)?;
         let prompt = Arc::clone(&self.prompt);
