@@ -216,10 +216,8 @@ pub fn sign(
     if key.is_empty() {
         return Err(unfit(rule, "is empty"));
     }
-    for field in [Some(&signing.field), signing.timestamp.as_ref()] {
-        if let Some(field) = field {
-            header::is_there_at_most_once(request, rule, field)?;
-        }
+    for field in [&signing.field].into_iter().chain(&signing.timestamp) {
+        header::is_there_at_most_once(request, rule, field)?;
     }
     let time = now.as_second().to_string();
     let message = signing.message(request, body, &time);

@@ -22,8 +22,12 @@ fn setup(signed: &str) -> Setup {
 
 /// A request without a placeholder: a client does not send the key that it signs with.
 fn head(line: &str, fields: &[&str]) -> String {
-    let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
-    format!("{line} HTTP/1.1\r\nhost: {HOST}\r\n{fields}\r\n")
+    let mut head = format!("{line} HTTP/1.1\r\nhost: {HOST}\r\n");
+    for field in fields {
+        head.push_str(field);
+        head.push_str("\r\n");
+    }
+    head + "\r\n"
 }
 
 /// What a destination that shares the key expects.
