@@ -9,6 +9,7 @@
 pub mod backend;
 pub mod ci_token;
 pub mod dotenv;
+mod entry;
 pub mod error;
 pub mod flat;
 pub mod hardware;
@@ -20,6 +21,7 @@ pub mod resolve;
 pub mod run;
 pub mod settings;
 pub mod shell;
+mod template;
 
 pub use error::{Attempt, ErrorKind, ProviderError};
 pub use provider::{Context, Preview, Provider, Request};

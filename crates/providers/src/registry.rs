@@ -3,7 +3,8 @@
 use fnox_config::spec::ProviderSpec;
 
 use crate::backend::{
-    age, fnox_server, keychain, onepassword, password_store, plain, vault_agent, yubikey,
+    age, bitwarden, fnox_server, foks, gopass, keychain, onepassword, password_store, plain,
+    proton_pass, vault_agent, yubikey,
 };
 use crate::error::ProviderError;
 use crate::provider::{Context, Provider};
@@ -18,10 +19,14 @@ pub struct Registry;
 const BUILT: &[(&str, Build)] = &[
     ("1password", onepassword::open),
     ("age", age::open),
+    ("bitwarden", bitwarden::open),
     ("fnox-server", fnox_server::open),
+    ("foks", foks::open),
+    ("gopass", gopass::open),
     ("keychain", keychain::open),
     ("password-store", password_store::open),
     ("plain", plain::open),
+    ("proton-pass", proton_pass::open),
     ("vault-agent", vault_agent::open),
     ("yubikey", yubikey::open),
 ];

@@ -33,6 +33,7 @@ use crate::error::{ErrorKind, ProviderError};
 use crate::process::{Output, Program};
 use crate::provider::{Context, Provider, Request};
 use crate::settings::Settings;
+use crate::template::Template;
 
 /// Where the token may stand, first wins; the field `token` comes before them.
 const TOKEN: &str = "OP_SERVICE_ACCOUNT_TOKEN";
@@ -183,12 +184,12 @@ impl OnePassword {
     }
 
     async fn inject(&self, uris: &[String]) -> Result<Vec<SecretString>, ProviderError> {
-        let template = answer::Template::of(uris)?;
+        let template = Template::of(uris)?;
         let output = self.run(&["inject"], Some(template.text())).await?;
         if !output.status.success() {
             return Err(self.failure(&output, ""));
         }
-        template.values(output.stdout)
+        template.values("op", output.stdout)
     }
 
     async fn read_environments(

@@ -19,9 +19,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fnox_core::{Env, SecretString};
-use futures_util::StreamExt as _;
-use futures_util::stream;
 
+use crate::entry;
 use crate::error::{ErrorKind, ProviderError};
 use crate::process::{Output, Program, complaint};
 use crate::provider::{Context, Provider, Request};
@@ -93,29 +92,10 @@ struct PasswordStore {
 #[async_trait]
 impl Provider for PasswordStore {
     async fn get_many(&self, requests: &[Request]) -> Vec<Result<SecretString, ProviderError>> {
-        let mut answers = Vec::with_capacity(requests.len());
-        let mut rest = requests.iter();
-        // One after the other until the key is unlocked, or nobody unlocks it.
-        while let Some(request) = rest.next() {
-            let answer = self.read(&request.reference).await;
-            let unlocked = answer.is_ok();
-            let refused = match &answer {
-                Err(error) if error.kind == ErrorKind::AuthenticationNeeded => Some(error.clone()),
-                _ => None,
-            };
-            answers.push(answer);
-            if let Some(error) = refused {
-                answers.extend(rest.by_ref().map(|_| Err(error.clone())));
-            } else if unlocked {
-                let reads: Vec<_> = rest
-                    .by_ref()
-                    .map(|request| self.read(&request.reference))
-                    .collect();
-                let others: Vec<_> = stream::iter(reads).buffered(CONCURRENT).collect().await;
-                answers.extend(others);
-            }
-        }
-        answers
+        entry::read_unlocking_first(requests, CONCURRENT, |request| {
+            self.read(&request.reference)
+        })
+        .await
     }
 
     async fn check(&self) -> Result<(), ProviderError> {
@@ -129,13 +109,7 @@ impl Provider for PasswordStore {
 
     async fn put(&self, reference: &str, value: &SecretString) -> Result<String, ProviderError> {
         let name = self.name(reference)?;
-        if is_one_line_with_end(value.expose_secret()) {
-            return Err(ProviderError::misconfigured(
-                "a value of one line with a newline at its end cannot be kept in password-store: \
-                 it could not be told from an entry that `pass insert` made",
-            )
-            .with_remedy("store it without the newline"));
-        }
+        entry::refuse_typed_end("pass", "password-store", value)?;
         self.store_exists()?;
         let output = self
             .run(&["insert", "-m", "-f", &name], Some(value))
@@ -171,32 +145,12 @@ impl PasswordStore {
                 name.escape_debug()
             ))
         })?;
-        if is_one_line_with_end(text.expose_secret()) {
-            return Ok(SecretString::from(
-                text.expose_secret().trim_end_matches('\n'),
-            ));
-        }
-        Ok(text)
+        Ok(entry::without_typed_end(text))
     }
 
     /// The entry's name, if it cannot be taken for an option or leave the store.
     fn name(&self, reference: &str) -> Result<String, ProviderError> {
-        let name = format!("{}{reference}", self.prefix);
-        let why = if reference.is_empty() || name.ends_with('/') {
-            "names no entry"
-        } else if name.starts_with('-') {
-            "starts with `-`, which `pass` takes for an option"
-        } else if name.split('/').any(|part| part == "..") {
-            "leaves the store"
-        } else if name.contains(char::is_control) {
-            "has a control character"
-        } else {
-            return Ok(name);
-        };
-        Err(ProviderError::misconfigured(format!(
-            "the entry `{}` {why}",
-            name.escape_debug()
-        )))
+        entry::checked_name("pass", reference, format!("{}{reference}", self.prefix))
     }
 
     /// `pass show` of a folder prints its tree and succeeds, so the file is looked for first.
@@ -256,10 +210,6 @@ fn has_key_id(store: &Path) -> bool {
                 .flatten()
                 .any(|entry| entry.path().join(".gpg-id").is_file())
         })
-}
-
-fn is_one_line_with_end(text: &str) -> bool {
-    text.find('\n').is_some_and(|at| at + 1 == text.len())
 }
 
 /// Tells failures apart by gpg's and pass's English words.

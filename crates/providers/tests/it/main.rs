@@ -9,6 +9,10 @@ mod age_plugin;
 #[cfg(test)]
 mod age_vectors;
 #[cfg(test)]
+mod bad_program;
+#[cfg(test)]
+mod bitwarden;
+#[cfg(test)]
 mod ci_token;
 #[cfg(test)]
 mod conformance;
@@ -17,6 +21,10 @@ mod fnox_server;
 #[cfg(test)]
 mod fnox_server_run;
 #[cfg(test)]
+mod foks;
+#[cfg(test)]
+mod gopass;
+#[cfg(test)]
 mod keychain;
 #[cfg(test)]
 mod onepassword;
@@ -24,6 +32,8 @@ mod onepassword;
 mod password_store;
 #[cfg(test)]
 mod plain;
+#[cfg(test)]
+mod proton_pass;
 #[cfg(test)]
 mod team_server;
 #[cfg(test)]

@@ -1,70 +1,9 @@
 //! What `op` prints.
 
-use std::fmt::Write as _;
-
 use fnox_core::{SecretBytes, SecretString};
-use rand::TryRngCore as _;
 
 use crate::error::{ErrorKind, ProviderError};
 use crate::process;
-
-/// A template for `op inject`.
-///
-/// ```text
-/// fnox-RANDOM-0
-/// {{ op://vault/item/field }}
-/// fnox-RANDOM-1
-/// …
-/// ```
-#[derive(Debug)]
-pub(super) struct Template {
-    word: String,
-    count: usize,
-    text: SecretString,
-}
-
-impl Template {
-    pub(super) fn of(uris: &[String]) -> Result<Self, ProviderError> {
-        let mut random = [0u8; 16];
-        rand::rngs::OsRng
-            .try_fill_bytes(&mut random)
-            .map_err(|_| ProviderError::unavailable("the system gives no random numbers"))?;
-        let word = format!("fnox-{}-", hex::encode(random));
-        let mut text = String::new();
-        for (index, uri) in uris.iter().enumerate() {
-            let _ = write!(text, "{word}{index}\n{{{{ {uri} }}}}\n");
-        }
-        let _ = writeln!(text, "{word}{}", uris.len());
-        Ok(Self {
-            word,
-            count: uris.len(),
-            text: SecretString::from(text),
-        })
-    }
-
-    pub(super) fn text(&self) -> &SecretString {
-        &self.text
-    }
-
-    /// The values in their order, to the byte.
-    pub(super) fn values(&self, printed: SecretBytes) -> Result<Vec<SecretString>, ProviderError> {
-        let printed = text(printed)?;
-        let mut rest = printed.expose_secret();
-        let strange = || ProviderError::unavailable("`op inject` did not fill in the template");
-        let mut values = Vec::with_capacity(self.count);
-        rest = rest
-            .strip_prefix(&format!("{}0\n", self.word))
-            .ok_or_else(strange)?;
-        for index in 1..=self.count {
-            let (value, after) = rest
-                .split_once(&format!("\n{}{index}", self.word))
-                .ok_or_else(strange)?;
-            values.push(SecretString::from(value));
-            rest = after.strip_prefix('\n').unwrap_or(after);
-        }
-        Ok(values)
-    }
-}
 
 pub(super) fn text(printed: SecretBytes) -> Result<SecretString, ProviderError> {
     printed
@@ -148,33 +87,6 @@ pub(super) fn lists_an_account(printed: &SecretBytes) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn injected_values_come_back_to_the_byte() {
-        let uris = ["op://V/a/p", "op://V/b/p", "op://V/c/p"].map(str::to_owned);
-        let template = Template::of(&uris).unwrap();
-        let values = ["", "two\nlines\n\n", " {{ x }} = \n fnox-0\n"];
-        let mut printed = template.text().expose_secret().to_owned();
-        for (uri, value) in uris.iter().zip(values) {
-            printed = printed.replace(&format!("{{{{ {uri} }}}}"), value);
-        }
-        let read = template
-            .values(SecretBytes::new(printed.clone().into_bytes()))
-            .unwrap();
-        let read: Vec<_> = read.iter().map(SecretString::expose_secret).collect();
-        assert_eq!(read, values);
-        // `op` may leave the last line end out.
-        assert!(
-            template
-                .values(SecretBytes::new(printed.trim_end().into()))
-                .is_ok()
-        );
-        assert!(
-            template
-                .values(SecretBytes::new(b"Usage: op".to_vec()))
-                .is_err()
-        );
-    }
 
     #[test]
     fn complaints_are_told_apart() {

@@ -1,0 +1,75 @@
+//! `bitwarden`: values of a Bitwarden vault, read through the official CLI `bw`, or through `rbw`.
+//!
+//! A reference is `item` or `item/field`; an item is named by its id or its exact name. Fields are `password`,
+//! `username`, `notes`, `uri`, `totp`, and any custom field by its exact name. Without a field it is the
+//! password, and the text of a secure note. Two items of one name are an error that lists their ids.
+//!
+//! **Calls.** `bw` starts slowly, so one batch is one `bw list items`, narrowed by `collection`,
+//! `organization_id` and `folder` (`bw list folders` first); each one-time code is a `bw get totp ID` more.
+//! With `rbw` it is one `rbw list` and one `rbw get --raw` per item. Values are read from JSON, so they are exact.
+//!
+//! **Login.** For `bw`, `FNOX_BW_SESSION` or `BW_SESSION` is handed over in the environment, never as
+//! `--session`, which everybody on the machine could read; without one `bw` is not started at all. `rbw` keeps
+//! its key in its own agent; where nobody is at the terminal, a locked one fails instead of opening a window.
+
+mod bw;
+mod item;
+mod rbw;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fnox_core::{Env, SecretString};
+
+use self::item::{Item, Wanted};
+use crate::error::ProviderError;
+use crate::provider::{Context, Provider, Request};
+use crate::settings::Settings;
+
+/// Opens a provider of this type. No program is run yet.
+///
+/// # Errors
+/// None today.
+pub fn open(settings: &Settings, context: &Context) -> Result<Box<dyn Provider>, ProviderError> {
+    let text = |key: &str| settings.text(key).map(str::to_owned);
+    if settings.fields().text("backend") == Some("rbw") {
+        let mut overlay = vec![("LC_ALL".to_owned(), SecretString::from("C"))];
+        if let Some(profile) = text("profile") {
+            overlay.push(("RBW_PROFILE".to_owned(), SecretString::from(profile)));
+        }
+        return Ok(Box::new(rbw::Rbw {
+            folder: text("folder"),
+            env: context.env.with_overlay(overlay),
+            interactive: context.prompt.is_interactive(),
+            time_limit: context.patience(),
+        }));
+    }
+    Ok(Box::new(bw::Bw::new(
+        bw::Where {
+            collection: text("collection"),
+            organization: text("organization_id"),
+            folder: text("folder"),
+        },
+        settings.text("profile"),
+        context,
+    )))
+}
+
+/// What both programs' failures are told by.
+fn login_words(stderr: &str) -> bool {
+    const LOGIN: &[&str] = &[
+        "vault is locked",
+        "not logged in",
+        "session key is invalid",
+        "bw_session",
+        "you must login",
+        "you must log in",
+        "agent is locked",
+        "failed to unlock",
+        "pinentry",
+        "incorrect email or password",
+        "invalid master password",
+    ];
+    let stderr = stderr.to_ascii_lowercase();
+    LOGIN.iter().any(|word| stderr.contains(word))
+}
