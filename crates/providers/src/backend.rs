@@ -6,6 +6,7 @@ pub mod bitwarden;
 pub mod fnox_server;
 pub mod foks;
 pub mod gopass;
+pub mod keepass;
 pub mod keychain;
 pub mod onepassword;
 pub mod password_store;

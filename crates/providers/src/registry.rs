@@ -3,8 +3,8 @@
 use fnox_config::spec::ProviderSpec;
 
 use crate::backend::{
-    age, bitwarden, fnox_server, foks, gopass, keychain, onepassword, password_store, plain,
-    proton_pass, vault_agent, yubikey,
+    age, bitwarden, fnox_server, foks, gopass, keepass, keychain, onepassword, password_store,
+    plain, proton_pass, vault_agent, yubikey,
 };
 use crate::error::ProviderError;
 use crate::provider::{Context, Provider};
@@ -23,6 +23,7 @@ const BUILT: &[(&str, Build)] = &[
     ("fnox-server", fnox_server::open),
     ("foks", foks::open),
     ("gopass", gopass::open),
+    ("keepass", keepass::open),
     ("keychain", keychain::open),
     ("password-store", password_store::open),
     ("plain", plain::open),

@@ -25,6 +25,8 @@ mod foks;
 #[cfg(test)]
 mod gopass;
 #[cfg(test)]
+mod keepass;
+#[cfg(test)]
 mod keychain;
 #[cfg(test)]
 mod onepassword;

@@ -1,0 +1,197 @@
+//! `keepass`: entries of a `KeePass` database (KDBX 3.1 and 4), in this process.
+//!
+//! **References** are paths, parts apart by `/` ([`place`]): `title`, `group/title`, and with a field at the end
+//! `group/title/username`. Values may have references of `KeePass` in them, `{REF:P@I:…}`, which are followed.
+//!
+//! **Key.** `FNOX_KEEPASS_PASSWORD` or `KEEPASS_PASSWORD`, else `password`, else the person is asked once; and
+//! `keyfile`. The key is derived once for what is read, however many secrets there are: an opened database is kept
+//! as long as the file has the same bytes. Deriving takes a second by design.
+//!
+//! **Writing** ([`file`]) goes through a new file beside the database, which is read back before it takes the
+//! place of the old one, and only if nobody changed that in the meantime. KDBX 4 only.
+
+mod file;
+mod place;
+mod reference;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fnox_core::prompt::Prompt;
+use fnox_core::{Env, SecretString};
+use keepass::{Database, DatabaseKey};
+
+use self::place::Place;
+use crate::error::ProviderError;
+use crate::provider::{Context, Provider, Request};
+use crate::settings::Settings;
+
+/// Opens a provider of this type. Nothing is read yet.
+///
+/// # Errors
+/// `Misconfigured` if `database` is empty.
+pub fn open(settings: &Settings, context: &Context) -> Result<Box<dyn Provider>, ProviderError> {
+    let database = settings.path("database").ok_or_else(|| {
+        ProviderError::misconfigured("`database` must not be empty").at_key("database")
+    })?;
+    Ok(Box::new(KeePass(Arc::new(Store {
+        database,
+        keyfile: settings.path("keyfile"),
+        password: password(&context.env).or_else(|| settings.secret("password")),
+        prompt: Arc::clone(&context.prompt),
+        time_limit: context.time_limit,
+        asked: OnceLock::new(),
+        opened: Mutex::new(None),
+    }))))
+}
+
+fn password(env: &Env) -> Option<SecretString> {
+    ["FNOX_KEEPASS_PASSWORD", "KEEPASS_PASSWORD"]
+        .iter()
+        .find_map(|name| env.secret(name))
+        .filter(|password| !password.is_empty())
+}
+
+#[derive(Debug)]
+struct KeePass(Arc<Store>);
+
+/// One database and what opens it.
+struct Store {
+    database: PathBuf,
+    keyfile: Option<PathBuf>,
+    password: Option<SecretString>,
+    prompt: Arc<dyn Prompt>,
+    time_limit: Duration,
+    /// What the person typed.
+    asked: OnceLock<SecretString>,
+    opened: Mutex<Option<Opened>>,
+}
+
+/// A database as it was read from a file with this digest.
+#[derive(Clone)]
+struct Opened {
+    digest: blake3::Hash,
+    database: Arc<Database>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Store")
+            .field("database", &self.database)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Provider for KeePass {
+    async fn get_many(&self, requests: &[Request]) -> Vec<Result<SecretString, ProviderError>> {
+        if requests.is_empty() {
+            return Vec::new();
+        }
+        let references: Vec<String> = requests
+            .iter()
+            .map(|request| request.reference.clone())
+            .collect();
+        self.work(move |store| {
+            let opened = store.open()?;
+            Ok(references
+                .iter()
+                .map(|reference| {
+                    let value = Place::parse(reference)?.find(&opened.database)?;
+                    Ok(reference::follow(&opened.database, &value))
+                })
+                .collect())
+        })
+        .await
+        .unwrap_or_else(|error| vec![Err(error); requests.len()])
+    }
+
+    async fn check(&self) -> Result<(), ProviderError> {
+        self.work(|store| {
+            // A database that is not there yet is made by the first value.
+            if !store.database.exists() {
+                return store.keyfile().map(drop);
+            }
+            if store.password.is_none() && store.asked.get().is_none() {
+                return store.file().and_then(|_| store.keyfile()).map(drop);
+            }
+            store.open().map(drop)
+        })
+        .await
+    }
+
+    async fn put(&self, reference: &str, value: &SecretString) -> Result<String, ProviderError> {
+        let (path, value) = (reference.to_owned(), value.clone());
+        let lock = file::lock(&self.0.database, self.0.time_limit).await?;
+        self.work(move |store| {
+            let place = Place::parse(&path)?;
+            let done = store.change(true, |database| place.set(database, &value));
+            drop(lock);
+            done
+        })
+        .await?;
+        Ok(reference.to_owned())
+    }
+
+    async fn delete(&self, reference: &str) -> Result<(), ProviderError> {
+        let path = reference.to_owned();
+        let lock = file::lock(&self.0.database, self.0.time_limit).await?;
+        self.work(move |store| {
+            let place = Place::parse(&path)?;
+            let done = store.change(false, |database| place.remove(database));
+            drop(lock);
+            done
+        })
+        .await
+    }
+}
+
+impl KeePass {
+    /// Deriving a key takes long, so it is done where it holds nobody up.
+    async fn work<T, F>(&self, work: F) -> Result<T, ProviderError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Store) -> Result<T, ProviderError> + Send + 'static,
+    {
+        let store = Arc::clone(&self.0);
+        tokio::task::spawn_blocking(move || work(&store))
+            .await
+            .unwrap_or_else(|_| Err(ProviderError::unavailable("the database could not be read")))
+    }
+}
+
+impl Store {
+    /// The key; asks the person if nothing else has the password.
+    fn key(&self) -> Result<DatabaseKey, ProviderError> {
+        let mut key = DatabaseKey::new();
+        if let Some(bytes) = self.keyfile()? {
+            key = key
+                .with_keyfile(&mut bytes.expose_secret())
+                .map_err(|error| self.keyfile_fault(&error))?;
+        }
+        match self.password.as_ref().or_else(|| self.ask()) {
+            Some(password) => Ok(key.with_password(password.expose_secret())),
+            None if !key.is_empty() => Ok(key),
+            None => Err(ProviderError::authentication(format!(
+                "the password of {} is not set",
+                self.database.display()
+            ))
+            .with_remedy("set FNOX_KEEPASS_PASSWORD, or run fnox on a terminal")),
+        }
+    }
+
+    fn ask(&self) -> Option<&SecretString> {
+        if let Some(known) = self.asked.get() {
+            return Some(known);
+        }
+        let question = format!("Password of {}:", self.database.display());
+        let typed = self
+            .prompt
+            .secret(&question)
+            .filter(|typed| !typed.is_empty())?;
+        Some(self.asked.get_or_init(|| typed))
+    }
+}
