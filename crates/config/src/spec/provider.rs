@@ -1,5 +1,8 @@
 //! The types of provider and their keys.
 
+mod places;
+
+use self::places::{LOCAL, PLACES};
 use super::{Field, Kind, Section};
 
 /// What a provider can do with a value.
@@ -59,45 +62,6 @@ impl ProviderSpec {
         self.fields.iter().find(|field| field.name == name)
     }
 }
-
-/// What is kept, and opened, on this machine.
-const LOCAL: &[&str] = &[
-    "age",
-    "enpass",
-    "fido2",
-    "gopass",
-    "keepass",
-    "keychain",
-    "password-store",
-    "plain",
-    "vault-agent",
-    "yubikey",
-];
-
-/// Variables that say where a store is.
-const PLACES: &[&str] = &[
-    "BWS_PROJECT_ID",
-    "FNOX_FOKS_HOME",
-    "FNOX_FOKS_HOST",
-    "FNOX_INFISICAL_API_URL",
-    "FNOX_K8S_CONTEXT",
-    "FNOX_PASSWORD_STORE_DIR",
-    "FNOX_PASSWORD_STORE_GPG_OPTS",
-    "FNOX_VAULT_ADDR",
-    "FNOX_VAULT_NAMESPACE",
-    "FNOX_VAULT_SOCKET",
-    "FOKS_HOME",
-    "FOKS_HOST",
-    "GNUPGHOME",
-    "GOPASS_CONFIG_NOWRAP",
-    "GOPASS_HOMEDIR",
-    "INFISICAL_API_URL",
-    "KUBECONFIG",
-    "PASSWORD_STORE_DIR",
-    "PASSWORD_STORE_GPG_OPTS",
-    "VAULT_ADDR",
-    "VAULT_NAMESPACE",
-];
 
 const fn reference(name: &'static str, doc: &'static str) -> Field {
     Field::optional(name, Kind::Reference, doc)
