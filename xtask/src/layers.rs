@@ -11,7 +11,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("fnox-config", &["fnox-core"]),
     (
         "fnox-providers",
-        &["fnox-core", "fnox-config", "fnox-api", "fnox-vault-wire"],
+        &[
+            "fnox-core",
+            "fnox-config",
+            "fnox-api",
+            "fnox-aws",
+            "fnox-vault-wire",
+        ],
     ),
     (
         "fnox-leases",

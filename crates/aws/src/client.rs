@@ -1,4 +1,4 @@
-//! One client for both services.
+//! One client for all services.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -30,11 +30,13 @@ pub enum Service {
     Kms,
     /// AWS Secrets Manager, `secretsmanager-2017-10-17`.
     SecretsManager,
+    /// AWS Systems Manager, `ssm-2014-11-06`, of which Parameter Store is a part.
+    SystemsManager,
 }
 
 impl Service {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Kms, Self::SecretsManager];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Kms, Self::SecretsManager, Self::SystemsManager];
 
     /// Its name in hosts, credential scopes and IAM policies.
     #[must_use]
@@ -42,6 +44,7 @@ impl Service {
         match self {
             Self::Kms => "kms",
             Self::SecretsManager => "secretsmanager",
+            Self::SystemsManager => "ssm",
         }
     }
 
@@ -50,6 +53,7 @@ impl Service {
         match self {
             Self::Kms => "AWS_ENDPOINT_URL_KMS",
             Self::SecretsManager => "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+            Self::SystemsManager => "AWS_ENDPOINT_URL_SSM",
         }
     }
 
@@ -57,6 +61,7 @@ impl Service {
         match self {
             Self::Kms => "TrentService",
             Self::SecretsManager => "secretsmanager",
+            Self::SystemsManager => "AmazonSSM",
         }
     }
 }
@@ -103,7 +108,7 @@ impl Operation {
     }
 }
 
-/// Calls KMS and Secrets Manager. Connections are kept and shared by concurrent calls.
+/// Calls KMS, Secrets Manager and Parameter Store. Connections are kept and shared by concurrent calls.
 #[derive(Debug)]
 pub struct AwsClient {
     region: String,
@@ -125,7 +130,7 @@ impl AwsClient {
             endpoints.insert(service, options.endpoint(env, &region, service)?);
         }
         let connector = http::connector(env, options.connect_limit, options.call_limit)?;
-        let keeper = Keeper::new(env, &options, &region, &connector).await;
+        let keeper = Keeper::new(env, &options, &region, &connector).await?;
         Ok(Self {
             region,
             endpoints,

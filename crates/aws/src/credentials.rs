@@ -10,22 +10,27 @@ use std::time::{Duration, SystemTime};
 use aws_config::BehaviorVersion;
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::default_provider::region::DefaultRegionChain;
+use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::meta::region::ProvideRegion as _;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::profile::region::ProfileFileRegionProvider;
 use aws_config::provider_config::ProviderConfig;
+use aws_config::sts::AssumeRoleProvider;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
 use aws_smithy_runtime_api::client::http::{SharedHttpConnector, http_client_fn};
 use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
 use aws_types::region::Region;
 use fnox_core::Env;
 use tokio::sync::Mutex;
 
 use crate::error::{AwsError, AwsErrorKind, chain};
-use crate::options::{AwsOptions, is_region};
+use crate::options::{AwsOptions, is_region, sts_endpoint};
 
 /// How long before their end credentials are replaced.
 const MARGIN: Duration = Duration::from_mins(5);
@@ -35,6 +40,7 @@ const MARGIN: Duration = Duration::from_mins(5);
 pub(crate) struct Keeper {
     provider: SharedCredentialsProvider,
     profile: Option<String>,
+    role: Option<String>,
     loaded: Mutex<Option<Credentials>>,
 }
 
@@ -45,30 +51,47 @@ impl Keeper {
         options: &AwsOptions,
         region: &str,
         connector: &SharedHttpConnector,
-    ) -> Self {
+    ) -> Result<Self, AwsError> {
         let profile = profile(env, options).map(str::to_owned);
+        let named = |name: &str| {
+            ProfileFileCredentialsProvider::builder()
+                .configure(&config(options, region, connector))
+                .profile_files(profile_files(env))
+                .profile_name(name)
+                .build()
+        };
         let provider = match (keys(env), &options.profile, &profile) {
             (Some(keys), None, _) => SharedCredentialsProvider::new(keys),
-            (_, _, Some(profile)) => SharedCredentialsProvider::new(
-                ProfileFileCredentialsProvider::builder()
-                    .configure(&config(options, region, connector))
-                    .profile_files(profile_files(env))
-                    .profile_name(profile)
-                    .build(),
-            ),
-            _ => SharedCredentialsProvider::new(
-                DefaultCredentialsChain::builder()
+            (_, _, Some(profile)) => SharedCredentialsProvider::new(named(profile)),
+            _ => {
+                let rest = DefaultCredentialsChain::builder()
                     .configure(config(options, region, connector))
                     .region(Region::new(region.to_owned()))
                     .build()
-                    .await,
-            ),
+                    .await;
+                // The files that this environment names come before those that the SDK would find.
+                let chain = CredentialsProviderChain::first_try("profile", named("default"));
+                SharedCredentialsProvider::new(chain.or_else("surroundings", rest))
+            }
         };
-        Self {
+        let provider = match &options.role {
+            None => provider,
+            Some(role) => {
+                let sdk = sdk_config(env, options, region, connector)?;
+                let assume = AssumeRoleProvider::builder(&role.arn)
+                    .session_name(&role.session_name)
+                    .configure(&sdk)
+                    .build_from_provider(provider)
+                    .await;
+                SharedCredentialsProvider::new(assume)
+            }
+        };
+        Ok(Self {
             provider,
             profile,
+            role: options.role.as_ref().map(|role| role.arn.clone()),
             loaded: Mutex::default(),
-        }
+        })
     }
 
     /// The credentials, still valid for some minutes at `now`.
@@ -89,9 +112,10 @@ impl Keeper {
     }
 
     fn explain(&self, error: &CredentialsError) -> AwsError {
-        let whose = match &self.profile {
-            Some(profile) => format!("of the AWS profile `{}`", profile.escape_debug()),
-            None => "for AWS".to_owned(),
+        let whose = match (&self.role, &self.profile) {
+            (Some(role), _) => format!("of the role `{}`", role.escape_debug()),
+            (None, Some(profile)) => format!("of the AWS profile `{}`", profile.escape_debug()),
+            (None, None) => "for AWS".to_owned(),
         };
         let message = format!("the credentials {whose} cannot be loaded: {}", chain(error));
         // The SDK has no kind of its own for a service that cannot be reached.
@@ -101,10 +125,10 @@ impl Keeper {
         {
             return AwsError::new("aws", AwsErrorKind::Unreachable, message);
         }
-        AwsError::new("aws", AwsErrorKind::Credentials, message).with_remedy(
-            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or log in with \
-             `aws sso login`",
-        )
+        AwsError::new("aws", AwsErrorKind::Credentials, message).with_remedy(match &self.profile {
+            Some(profile) => format!("log in with `aws sso login --profile {}`, or correct the profile", profile.escape_debug()),
+            None => "log in with `aws sso login`, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY".to_owned(),
+        })
     }
 }
 
@@ -164,6 +188,30 @@ fn keys(env: &Env) -> Option<Credentials> {
         None,
         "fnox",
     ))
+}
+
+/// Settings with which STS is asked for a role's session.
+fn sdk_config(
+    env: &Env,
+    options: &AwsOptions,
+    region: &str,
+    connector: &SharedHttpConnector,
+) -> Result<SdkConfig, AwsError> {
+    let connector = connector.clone();
+    Ok(SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(region.to_owned()))
+        .endpoint_url(sts_endpoint(env, region)?)
+        .http_client(http_client_fn(move |_, _| connector.clone()))
+        .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+        .time_source(SharedTimeSource::new(SystemTimeSource::new()))
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(options.connect_limit)
+                .operation_timeout(options.call_limit)
+                .build(),
+        )
+        .build())
 }
 
 fn config(options: &AwsOptions, region: &str, connector: &SharedHttpConnector) -> ProviderConfig {

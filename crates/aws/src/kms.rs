@@ -1,4 +1,4 @@
-//! AWS KMS: data keys.
+//! AWS KMS: data keys, and short values as they are.
 //!
 //! KMS makes a data key, gives it once in the clear and once wrapped by a key that never leaves KMS. The
 //! *encryption context* is bound into the wrapped form as associated data: KMS opens it only for a caller who
@@ -19,6 +19,12 @@ pub type EncryptionContext = BTreeMap<String, String>;
 const GENERATE_DATA_KEY: Operation = Operation {
     service: Service::Kms,
     name: "GenerateDataKey",
+    repeat: Repeat::Safe,
+};
+
+const DESCRIBE_KEY: Operation = Operation {
+    service: Service::Kms,
+    name: "DescribeKey",
     repeat: Repeat::Safe,
 };
 
@@ -86,6 +92,15 @@ pub async fn decrypt(
     context: &EncryptionContext,
     key_id: Option<&str>,
 ) -> Result<Zeroizing<[u8; 32]>, AwsError> {
+    key(DECRYPT, &decrypted(client, blob, context, key_id).await?)
+}
+
+async fn decrypted(
+    client: &AwsClient,
+    blob: &[u8],
+    context: &EncryptionContext,
+    key_id: Option<&str>,
+) -> Result<Blob, AwsError> {
     #[derive(Serialize)]
     #[serde(rename_all = "PascalCase")]
     struct Input<'a> {
@@ -105,7 +120,46 @@ pub async fn decrypt(
         key_id,
     };
     let output: Output = client.call(DECRYPT, &input).await?;
-    key(DECRYPT, &output.plaintext)
+    Ok(output.plaintext)
+}
+
+/// Decrypts a value that was encrypted as it is, at most 4096 bytes. Naming the key refuses what another key
+/// encrypted.
+///
+/// # Errors
+/// As [`decrypt`].
+pub async fn decrypt_value(
+    client: &AwsClient,
+    blob: &[u8],
+    context: &EncryptionContext,
+    key_id: Option<&str>,
+) -> Result<Zeroizing<Vec<u8>>, AwsError> {
+    let output = decrypted(client, blob, context, key_id).await?;
+    Ok(output.into_bytes())
+}
+
+/// Asks whether a key can be used, without using it.
+///
+/// # Errors
+/// [`AwsError`]; `NotFoundException` if there is no such key.
+pub async fn key_is_enabled(client: &AwsClient, key_id: &str) -> Result<bool, AwsError> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Input<'a> {
+        key_id: &'a str,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Output {
+        key_metadata: Metadata,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Metadata {
+        enabled: bool,
+    }
+    let output: Output = client.call(DESCRIBE_KEY, &Input { key_id }).await?;
+    Ok(output.key_metadata.enabled)
 }
 
 fn key(operation: Operation, plaintext: &Blob) -> Result<Zeroizing<[u8; 32]>, AwsError> {

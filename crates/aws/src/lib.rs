@@ -1,9 +1,10 @@
-//! A few signed AWS operations: KMS and Secrets Manager, without their SDK crates.
+//! A few signed AWS operations: KMS, Secrets Manager and Parameter Store, without their SDK crates.
 //!
-//! Both services speak AWS JSON 1.1: one POST for each operation, signed with Signature Version 4 (by the
-//! official signer, `aws-sigv4`). The SDK crates of the two services are larger than the rest of fnox; what
-//! is needed of them are a dozen operations, in [`kms`] and [`secrets_manager`]. Names and types of their
-//! fields are those of the services' published models (`kms-2014-11-01`, `secretsmanager-2017-10-17`).
+//! These services speak AWS JSON 1.1: one POST for each operation, signed with Signature Version 4 (by the
+//! official signer, `aws-sigv4`). Their SDK crates are larger than the rest of fnox; what is needed of them
+//! are a dozen operations, in [`kms`], [`secrets_manager`] and [`parameter_store`]. Names and types of their
+//! fields are those of the services' published models (`kms-2014-11-01`, `secretsmanager-2017-10-17`,
+//! `ssm-2014-11-06`).
 //!
 //! What every call has: a limit on connecting and on the whole, a cap on the answer, no redirects, TLS
 //! (plain HTTP is only spoken with this machine itself), and retries with jitter only where repeating cannot
@@ -19,10 +20,13 @@ mod error;
 mod http;
 pub mod kms;
 mod options;
+pub mod parameter_store;
 pub mod secrets_manager;
 mod sign;
+mod text;
 
 pub use blob::Blob;
 pub use client::{AwsClient, Operation, Repeat, Service};
 pub use error::{AwsError, AwsErrorKind};
-pub use options::AwsOptions;
+pub use options::{AwsOptions, Role};
+pub use text::Text;

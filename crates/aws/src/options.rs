@@ -13,11 +13,14 @@ use crate::error::{AwsError, clean};
 pub struct AwsOptions {
     /// The region. Else `AWS_REGION`, `AWS_DEFAULT_REGION`, the profile's, the instance's.
     pub region: Option<String>,
-    /// The URL of both services. Else `AWS_ENDPOINT_URL_KMS` and `AWS_ENDPOINT_URL_SECRETS_MANAGER`, then
-    /// `AWS_ENDPOINT_URL`, then the region's.
+    /// The URL of the services. Else `AWS_ENDPOINT_URL_KMS`, `AWS_ENDPOINT_URL_SECRETS_MANAGER` and
+    /// `AWS_ENDPOINT_URL_SSM`, then `AWS_ENDPOINT_URL`, then the region's.
     pub endpoint_url: Option<String>,
     /// The profile. Else `AWS_PROFILE`, unless the environment has keys.
     pub profile: Option<String>,
+    /// A role to assume first, with what the rest leads to. STS is asked at `AWS_ENDPOINT_URL_STS`, else at
+    /// `AWS_ENDPOINT_URL`, else in the region.
+    pub role: Option<Role>,
     /// How long connecting may take.
     pub connect_limit: Duration,
     /// How long a call may take, with all its attempts.
@@ -28,12 +31,22 @@ pub struct AwsOptions {
     pub clock: Arc<dyn Clock>,
 }
 
+/// A role that is assumed before a service is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    /// `arn:aws:iam::123456789012:role/NAME`.
+    pub arn: String,
+    /// How the session is called in AWS's logs.
+    pub session_name: String,
+}
+
 impl Default for AwsOptions {
     fn default() -> Self {
         Self {
             region: None,
             endpoint_url: None,
             profile: None,
+            role: None,
             connect_limit: Duration::from_secs(3),
             call_limit: Duration::from_secs(20),
             pause: Duration::from_millis(200),
@@ -59,21 +72,37 @@ impl AwsOptions {
             None if ignored => None,
             None => env.first(&[service.endpoint_variable(), "AWS_ENDPOINT_URL"]),
         };
-        let Some((origin, url)) = configured else {
-            return Ok(format!(
-                "https://{}.{region}.{}",
-                service.name(),
-                domain(region)
-            ));
-        };
-        let url = url.trim_end_matches('/');
-        match problem(url) {
-            None => Ok(url.to_owned()),
-            Some(problem) => Err(AwsError::configuration(format!(
-                "{origin} `{}` {problem}",
-                clean(url, 200)
-            ))),
+        match configured {
+            Some((origin, url)) => acceptable(origin, url),
+            None => Ok(regional(service.name(), region)),
         }
+    }
+}
+
+/// The URL of STS, as far as the environment or the region tells it.
+///
+/// # Errors
+/// As [`AwsOptions::endpoint`].
+pub(crate) fn sts_endpoint(env: &Env, region: &str) -> Result<String, AwsError> {
+    let ignored = env.switch("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") == Some(true);
+    match env.first(&["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"]) {
+        Some((origin, url)) if !ignored => acceptable(origin, url),
+        _ => Ok(regional("sts", region)),
+    }
+}
+
+fn regional(service: &str, region: &str) -> String {
+    format!("https://{service}.{region}.{}", domain(region))
+}
+
+fn acceptable(origin: &str, url: &str) -> Result<String, AwsError> {
+    let url = url.trim_end_matches('/');
+    match problem(url) {
+        None => Ok(url.to_owned()),
+        Some(problem) => Err(AwsError::configuration(format!(
+            "{origin} `{}` {problem}",
+            clean(url, 200)
+        ))),
     }
 }
 

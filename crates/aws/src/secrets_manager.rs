@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::blob::Blob;
 use crate::client::{AwsClient, Operation, Repeat, Service};
 use crate::error::AwsError;
+use crate::text::Text;
 
 /// The largest value that Secrets Manager takes, in bytes (`SecretBinaryType`).
 pub const VALUE_LIMIT: usize = 65_536;
@@ -80,9 +81,15 @@ pub struct Value {
     pub name: String,
     /// The version's id.
     pub version_id: String,
-    /// The bytes. `None`: it holds text, which this program never writes.
+    /// Its ARN.
+    #[serde(default, rename = "ARN")]
+    pub arn: String,
+    /// The bytes, unless it holds text.
     #[serde(default)]
     pub secret_binary: Option<Blob>,
+    /// The text, unless it holds bytes.
+    #[serde(default)]
+    pub secret_string: Option<Text>,
 }
 
 /// A secret without its value.
@@ -183,6 +190,57 @@ pub struct BatchError {
 /// secret that is being deleted.
 pub async fn create_secret(client: &AwsClient, secret: &NewSecret) -> Result<(), AwsError> {
     done(client, operation("CreateSecret"), secret).await
+}
+
+/// Makes a secret of text.
+///
+/// # Errors
+/// As [`create_secret`].
+pub async fn create_text(
+    client: &AwsClient,
+    name: &str,
+    token: &str,
+    text: &Text,
+) -> Result<(), AwsError> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Input<'a> {
+        name: &'a str,
+        client_request_token: &'a str,
+        secret_string: &'a Text,
+    }
+    let input = Input {
+        name,
+        client_request_token: token,
+        secret_string: text,
+    };
+    done(client, operation("CreateSecret"), &input).await
+}
+
+/// Makes a text the current value of a secret.
+///
+/// # Errors
+/// [`AwsError`]; `ResourceNotFoundException` if there is none, `InvalidRequestException` if it is being
+/// deleted.
+pub async fn put_text(
+    client: &AwsClient,
+    secret_id: &str,
+    token: &str,
+    text: &Text,
+) -> Result<(), AwsError> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Input<'a> {
+        secret_id: &'a str,
+        client_request_token: &'a str,
+        secret_string: &'a Text,
+    }
+    let input = Input {
+        secret_id,
+        client_request_token: token,
+        secret_string: text,
+    };
+    done(client, operation("PutSecretValue"), &input).await
 }
 
 /// Reads the current version of a secret.

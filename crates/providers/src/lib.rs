@@ -10,6 +10,7 @@ pub mod backend;
 pub mod ci_token;
 pub mod dotenv;
 mod entry;
+pub mod envelope;
 pub mod error;
 pub mod flat;
 pub mod hardware;

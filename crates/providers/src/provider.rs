@@ -14,6 +14,9 @@ use crate::error::ProviderError;
 use crate::hardware::{self, SecurityKeys};
 use crate::run::{ProjectContext, RunRequest, Tolerated};
 
+/// The base profile's name.
+const BASE_PROFILE: &str = "default";
+
 /// One value that is wanted from a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -77,6 +80,26 @@ impl Context {
             clock: Arc::new(SystemClock),
             keys: hardware::plugged_in(),
         }
+    }
+
+    /// The profile to which a new value is bound; `default` is the base.
+    #[must_use]
+    pub fn profile_of_new_values(&self) -> String {
+        match self.profile.as_str() {
+            "" => BASE_PROFILE.to_owned(),
+            profile => profile.to_owned(),
+        }
+    }
+
+    /// The profiles whose bound values are accepted: those that take part, and the base.
+    #[must_use]
+    pub fn profiles_of_old_values(&self) -> Vec<String> {
+        let profile = self.profile_of_new_values();
+        let mut accepted = self.profile_stack.clone();
+        accepted.extend(profile.split(',').map(str::to_owned));
+        accepted.push(profile);
+        accepted.push(BASE_PROFILE.to_owned());
+        accepted
     }
 
     /// The time limit of a call in which a person may have to type or touch something: two minutes if
