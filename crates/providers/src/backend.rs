@@ -1,6 +1,10 @@
 //! One file per backend.
 
 pub mod age;
+mod aws;
+pub mod aws_kms;
+pub mod aws_ps;
+pub mod aws_sm;
 mod binding;
 pub mod bitwarden;
 pub mod fnox_server;

@@ -3,8 +3,8 @@
 use fnox_config::spec::ProviderSpec;
 
 use crate::backend::{
-    age, bitwarden, fnox_server, foks, gopass, keepass, keychain, onepassword, password_store,
-    plain, proton_pass, vault_agent, yubikey,
+    age, aws_kms, aws_ps, aws_sm, bitwarden, fnox_server, foks, gopass, keepass, keychain,
+    onepassword, password_store, plain, proton_pass, vault_agent, yubikey,
 };
 use crate::error::ProviderError;
 use crate::provider::{Context, Provider};
@@ -19,6 +19,9 @@ pub struct Registry;
 const BUILT: &[(&str, Build)] = &[
     ("1password", onepassword::open),
     ("age", age::open),
+    ("aws-kms", aws_kms::open),
+    ("aws-ps", aws_ps::open),
+    ("aws-sm", aws_sm::open),
     ("bitwarden", bitwarden::open),
     ("fnox-server", fnox_server::open),
     ("foks", foks::open),

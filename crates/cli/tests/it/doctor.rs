@@ -81,7 +81,7 @@ fn what_does_not_work_is_told_with_its_remedy() {
         of("providers", "not built")["detail"]
             .as_str()
             .unwrap()
-            .contains("aws-kms")
+            .contains("lua")
     );
     assert_eq!(of("leases", "ledger")["outcome"], "ok");
     assert_eq!(of("clock", "time")["outcome"], "ok");

@@ -9,6 +9,8 @@ mod age_plugin;
 #[cfg(test)]
 mod age_vectors;
 #[cfg(test)]
+mod aws;
+#[cfg(test)]
 mod bad_program;
 #[cfg(test)]
 mod bitwarden;
