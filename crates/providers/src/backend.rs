@@ -16,5 +16,6 @@ pub mod onepassword;
 pub mod password_store;
 pub mod plain;
 pub mod proton_pass;
+pub mod vault;
 pub mod vault_agent;
 pub mod yubikey;

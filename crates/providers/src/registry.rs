@@ -4,7 +4,7 @@ use fnox_config::spec::ProviderSpec;
 
 use crate::backend::{
     age, aws_kms, aws_ps, aws_sm, bitwarden, fnox_server, foks, gopass, keepass, keychain,
-    onepassword, password_store, plain, proton_pass, vault_agent, yubikey,
+    onepassword, password_store, plain, proton_pass, vault, vault_agent, yubikey,
 };
 use crate::error::ProviderError;
 use crate::provider::{Context, Provider};
@@ -31,6 +31,7 @@ const BUILT: &[(&str, Build)] = &[
     ("password-store", password_store::open),
     ("plain", plain::open),
     ("proton-pass", proton_pass::open),
+    ("vault", vault::open),
     ("vault-agent", vault_agent::open),
     ("yubikey", yubikey::open),
 ];

@@ -24,7 +24,7 @@ fn all_that_is_wrong_is_told_at_once() {
     let text = r#"
 [providers]
 files = { type = "plain" }
-cloud = { type = "vault", token = { secret = "VAULT_TOKE" } }
+cloud = { type = "keeper-sm", token = { secret = "VAULT_TOKE" } }
 
 [secrets]
 A = { default = "${B}" }
@@ -61,7 +61,7 @@ type = "tailscale"
       - the secret `F` cannot be resolved: it has no value and no default ([project]/fnox.toml:12)
         help: set it with `fnox set F`, or export it in the environment
     4 warnings:
-      - the provider `cloud` is of type `vault`, which this version of fnox cannot open ([project]/fnox.toml:4)
+      - the provider `cloud` is of type `keeper-sm`, which this version of fnox cannot open ([project]/fnox.toml:4)
       - the lease `db` does not say what it `consumes`: its commands get every secret, and programs get its masters too ([project]/fnox.toml:15)
         help: list the secrets that it needs: `consumes = ["NAME"]`
       - the secret `E` stands in the file as plain text ([project]/fnox.toml:11)

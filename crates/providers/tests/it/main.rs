@@ -41,6 +41,8 @@ mod proton_pass;
 #[cfg(test)]
 mod team_server;
 #[cfg(test)]
+mod vault;
+#[cfg(test)]
 mod world;
 #[cfg(test)]
 mod yubikey;

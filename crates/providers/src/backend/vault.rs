@@ -1,0 +1,140 @@
+//! `vault`: fields of a KV engine (version 1 and 2) of HashiCorp Vault or OpenBao, over their HTTP API.
+//!
+//! A reference is `secret` or `secret/field`, below `path`; without a field it is `value`. The token is the key `token`, or what
+//! `FNOX_VAULT_TOKEN`, `VAULT_TOKEN` or `~/.vault-token` has. Writing one field keeps the others: version 2 is written with
+//! check-and-set, so that nobody's change is lost; version 1 has no such thing. Facts are from HashiCorp's pages "KV secrets
+//! engine version 1 (API)", "KV secrets engine version 2 (API)" and "/sys/internal/ui/mounts".
+
+mod answer;
+mod server;
+
+use async_trait::async_trait;
+use fnox_core::SecretString;
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use reqwest::Method;
+
+use self::answer::Stored;
+use self::server::{Engine, Server};
+use crate::error::{ErrorKind, ProviderError};
+use crate::provider::{Context, Provider, Request};
+use crate::settings::Settings;
+
+/// How many secrets are read at once.
+const CONCURRENT: usize = 8;
+
+/// Opens a provider of this type. Nothing is contacted yet.
+///
+/// # Errors
+/// `Misconfigured` if address, path or certificates cannot be used, `AuthenticationNeeded` if there is no token.
+pub fn open(settings: &Settings, context: &Context) -> Result<Box<dyn Provider>, ProviderError> {
+    Ok(Box::new(Vault {
+        server: Server::new(settings, context)?,
+    }))
+}
+
+#[derive(Debug)]
+struct Vault {
+    server: Server,
+}
+
+#[async_trait]
+impl Provider for Vault {
+    async fn get_many(&self, requests: &[Request]) -> Vec<Result<SecretString, ProviderError>> {
+        if requests.is_empty() {
+            return Vec::new();
+        }
+        let engine = match self.server.engine().await {
+            Ok(engine) => engine,
+            Err(error) => return requests.iter().map(|_| Err(error.clone())).collect(),
+        };
+        let reads: Vec<_> = requests
+            .iter()
+            .map(|request| self.read(&engine, &request.reference))
+            .collect();
+        stream::iter(reads).buffered(CONCURRENT).collect().await
+    }
+
+    async fn check(&self) -> Result<(), ProviderError> {
+        self.server.engine().await.map(drop)
+    }
+
+    async fn put(&self, reference: &str, value: &SecretString) -> Result<String, ProviderError> {
+        let (secret, field) = parts(reference)?;
+        let engine = self.server.engine().await?;
+        let mut stored = self.stored(&engine, secret).await?;
+        stored.set(field, value);
+        self.server.write(&engine, secret, &stored).await?;
+        Ok(reference.to_owned())
+    }
+
+    async fn delete(&self, reference: &str) -> Result<(), ProviderError> {
+        let (secret, field) = parts(reference)?;
+        let engine = self.server.engine().await?;
+        let mut stored = self.stored(&engine, secret).await?;
+        if !stored.remove(field) {
+            return Err(ProviderError::not_found(reference));
+        }
+        if stored.is_empty() {
+            let path = engine.secret(secret);
+            let answer = self.server.call(Method::DELETE, &path, None).await?;
+            return self.server.expect_done(&answer, &path, "delete");
+        }
+        self.server.write(&engine, secret, &stored).await
+    }
+}
+
+impl Vault {
+    async fn read(&self, engine: &Engine, reference: &str) -> Result<SecretString, ProviderError> {
+        let (secret, field) = parts(reference)?;
+        self.stored(engine, secret)
+            .await?
+            .text(field)
+            .ok_or_else(|| ProviderError::not_found(reference))
+    }
+
+    /// What is stored under a name, with its version; nothing if there is none, or its newest version was deleted.
+    async fn stored(&self, engine: &Engine, secret: &str) -> Result<Stored, ProviderError> {
+        let path = engine.secret(secret);
+        let answer = self.server.call(Method::GET, &path, None).await?;
+        if answer.status != 404 {
+            self.server.expect_success(&answer, &path, "read")?;
+        }
+        Stored::read(&answer, engine.is_second)
+    }
+}
+
+/// The secret and its field.
+fn parts(reference: &str) -> Result<(&str, &str), ProviderError> {
+    let (secret, field) = reference.split_once('/').unwrap_or((reference, "value"));
+    let is_name = |text: &str| !matches!(text, "" | "." | "..") && !text.contains(char::is_control);
+    if is_name(secret) && is_name(field) && !field.contains('/') {
+        return Ok((secret, field));
+    }
+    Err(ProviderError::new(
+        ErrorKind::Misconfigured,
+        format!(
+            "`{}` is not `secret` or `secret/field`",
+            reference.escape_debug()
+        ),
+    )
+    .with_remedy("folders belong to the provider's `path`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_is_a_secret_and_a_field() {
+        assert_eq!(parts("app").unwrap(), ("app", "value"));
+        assert_eq!(parts("app/user").unwrap(), ("app", "user"));
+        for wrong in ["", "/", "a/", "/a", "a/b/c", "..", ".", "../x", "a\nb"] {
+            assert_eq!(
+                parts(wrong).unwrap_err().kind,
+                ErrorKind::Misconfigured,
+                "{wrong}"
+            );
+        }
+    }
+}
