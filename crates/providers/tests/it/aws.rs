@@ -203,7 +203,7 @@ async fn kms_conforms_and_binds_values_to_their_place() {
     assert_eq!(again.unwrap().expose_secret(), " v\n");
 }
 
-/// AWS refuses to write what is being deleted ("PutSecretValue", `InvalidRequestException`), which moto does not.
+/// AWS refuses to write what is being deleted (`PutSecretValue`, `InvalidRequestException`), which moto does not.
 #[tokio::test]
 async fn a_deleted_secret_is_restored_by_being_set() {
     let server = MockServer::start().await;
@@ -286,7 +286,7 @@ async fn servers_that_hang_fail_or_talk_nonsense_end_in_one_error_each() {
     let denied = r#"{"__type":"AccessDeniedException","Message":"User is not authorized"}"#;
     let answers = [
         (
-            ResponseTemplate::new(200).set_delay(Duration::from_secs(120)),
+            ResponseTemplate::new(200).set_delay(Duration::from_mins(2)),
             ErrorKind::Unavailable,
         ),
         (ResponseTemplate::new(500), ErrorKind::Unavailable),
