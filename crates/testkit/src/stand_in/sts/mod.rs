@@ -29,7 +29,7 @@ pub enum Behaviour {
     Answer,
     /// Answers after a while.
     AnswerAfter(Duration),
-    /// Answers with credentials that live only so many seconds, whatever was asked for.
+    /// Answers with credentials that live only so many seconds, whatever was asked for; 0: that have ended.
     AnswerWithLifetime(u32),
     /// 403 `AccessDenied`.
     AccessDenied,
