@@ -52,7 +52,8 @@ fn files(tree: &Tree) -> Result<Vec<(String, String)>, Failure> {
     files.extend(manual::man_pages());
     files.extend(schemas::outputs());
     files.extend(lease_pages::pages(tree)?);
-    files.push(("docs/SUMMARY.md".to_owned(), summary::page(tree)?));
+    let summary = summary::page(tree, &files)?;
+    files.push(("docs/SUMMARY.md".to_owned(), summary));
     Ok(files)
 }
 

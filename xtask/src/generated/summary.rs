@@ -1,5 +1,8 @@
 //! The table of contents of the documentation site (mdBook's `SUMMARY.md`).
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use crate::failure::Failure;
 use crate::tree::Tree;
 
@@ -20,9 +23,17 @@ const FIRST: [&str; 3] = [
     "docs/guide/moving.md",
 ];
 
-/// Every page below `docs/`, by part, with its heading as title.
-pub(super) fn page(tree: &Tree) -> Result<String, Failure> {
-    let pages = tree.pages()?;
+/// Every page below `docs/`, by part, with its heading as title; `generated` are those that are written with it.
+pub(super) fn page(tree: &Tree, generated: &[(String, String)]) -> Result<String, Failure> {
+    let fresh: BTreeMap<&str, &str> = generated
+        .iter()
+        .map(|(path, text)| (path.as_str(), text.as_str()))
+        .collect();
+    let mut pages = tree.pages()?;
+    let is_page = |path: &&&str| Path::new(path).extension().is_some_and(|end| end == "md");
+    pages.extend(fresh.keys().filter(is_page).map(|&path| path.to_owned()));
+    pages.sort();
+    pages.dedup();
     let mut lines = vec![
         super::NOTICE.to_owned(),
         String::new(),
@@ -39,7 +50,10 @@ pub(super) fn page(tree: &Tree) -> Result<String, Failure> {
         });
         lines.extend([String::new(), format!("# {title}"), String::new()]);
         for path in paths {
-            let page = tree.read(path)?.unwrap_or_default();
+            let page = match fresh.get(path.as_str()) {
+                Some(text) => (*text).to_owned(),
+                None => tree.read(path)?.unwrap_or_default(),
+            };
             let heading = page
                 .lines()
                 .find_map(|line| line.strip_prefix("# "))
