@@ -227,18 +227,64 @@ fn aioboto3_uses_four_services_under_the_persons_session() {
     assert_eq!(center.complaints(), Vec::<String>::new());
 }
 
+/// A client of boto3 that lives longer than its first credentials, and says when it gets others.
+const BOTO3: &str = r#"
+import boto3, sys, time
+session = boto3.Session()
+client, seen = session.client("sts"), []
+end = time.monotonic() + float(sys.argv[1])
+while time.monotonic() < end:
+    client.get_caller_identity()
+    key = session.get_credentials().get_frozen_credentials().access_key
+    if key not in seen:
+        seen.append(key)
+        print("boto3", len(seen), flush=True)
+    time.sleep(0.5)
+"#;
+
+/// aioboto3, boto3 and the AWS CLI side by side for 56 seconds.
+const SIDE_BY_SIDE: &str = r#"
+set -eu
+"$1" aws_sso_example.py watch 56 & aioboto3=$!
+"$2" -c "$4" 56 & boto3=$!
+end=$(($(date +%s) + 56))
+while [ "$(date +%s)" -lt "$end" ]; do
+  "$3" sts get-caller-identity --output text >/dev/null
+  echo cli
+done
+wait "$aioboto3"
+wait "$boto3"
+"#;
+
 #[test]
-#[ignore = "needs moto and aioboto3"]
-fn aioboto3_goes_on_past_three_renewals() {
+#[ignore = "needs moto, the AWS CLI, boto3 and aioboto3"]
+fn aioboto3_boto3_and_the_aws_cli_go_on_past_three_renewals() {
     let center = Issuer::start(IdentityCenter::example());
     // Each session is renewed when a fifth of it is left.
     let sandbox = at(&center, 15);
-    let run = script(&sandbox, &["aws_sso_example.py", "watch", "56"])
+    let programs = [
+        services::aioboto3_python(),
+        services::boto3_python(),
+        services::aws_cli(),
+    ];
+    let mut arguments = vec!["exec", "--", "sh", "-c", SIDE_BY_SIDE, "sh"];
+    arguments.extend(programs.iter().map(|program| program.to_str().unwrap()));
+    arguments.push(BOTO3);
+    let run = sandbox
+        .run(arguments)
+        .env("AWS_ENDPOINT_URL", &services::moto().url)
+        .env("AWS_DEFAULT_REGION", "us-east-1")
+        .env("no_proxy", "*")
         .limit(Duration::from_mins(3))
         .finish()
         .succeeds();
-    let changes = run.stdout.lines().count();
-    assert!(changes > 3, "{run}");
+    let lines_of = |client: &str| {
+        let lines = run.stdout.lines();
+        lines.filter(|line| line.starts_with(client)).count()
+    };
+    let changes = lines_of("credentials ");
+    assert!(changes > 3 && lines_of("boto3 ") > 3, "{run}");
+    assert!(lines_of("cli") > 3, "{run}");
     assert_eq!(run.stderr, "", "{run}");
     let issued = center.change(|center| center.issued.len());
     assert!(issued >= changes, "{issued} {run}");
