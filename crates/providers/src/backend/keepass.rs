@@ -7,7 +7,7 @@
 //! `keyfile`. The key is derived once for what is read, however many secrets there are: an opened database is kept
 //! as long as the file has the same bytes. Deriving takes a second by design.
 //!
-//! **Writing** ([`file`]) goes through a new file beside the database, which is read back before it takes the
+//! **Writing** ([`mod@file`]) goes through a new file beside the database, which is read back before it takes the
 //! place of the old one, and only if nobody changed that in the meantime. KDBX 4 only.
 
 mod file;
