@@ -7,6 +7,7 @@ pub mod aws_ps;
 pub mod aws_sm;
 mod binding;
 pub mod bitwarden;
+pub mod enpass;
 pub mod fnox_server;
 pub mod foks;
 pub mod gopass;

@@ -15,6 +15,7 @@ pub mod error;
 pub mod flat;
 pub mod hardware;
 pub mod keychain;
+mod password;
 pub mod process;
 pub mod provider;
 pub mod registry;

@@ -3,7 +3,7 @@
 use fnox_config::spec::ProviderSpec;
 
 use crate::backend::{
-    age, aws_kms, aws_ps, aws_sm, bitwarden, fnox_server, foks, gopass, keepass, keychain,
+    age, aws_kms, aws_ps, aws_sm, bitwarden, enpass, fnox_server, foks, gopass, keepass, keychain,
     onepassword, password_store, plain, proton_pass, vault, vault_agent, yubikey,
 };
 use crate::error::ProviderError;
@@ -23,6 +23,7 @@ const BUILT: &[(&str, Build)] = &[
     ("aws-ps", aws_ps::open),
     ("aws-sm", aws_sm::open),
     ("bitwarden", bitwarden::open),
+    ("enpass", enpass::open),
     ("fnox-server", fnox_server::open),
     ("foks", foks::open),
     ("gopass", gopass::open),

@@ -15,16 +15,16 @@ mod place;
 mod reference;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fnox_core::prompt::Prompt;
-use fnox_core::{Env, SecretString};
+use fnox_core::SecretString;
 use keepass::{Database, DatabaseKey};
 
 use self::place::Place;
 use crate::error::ProviderError;
+use crate::password::DatabasePassword;
 use crate::provider::{Context, Provider, Request};
 use crate::settings::Settings;
 
@@ -39,19 +39,14 @@ pub fn open(settings: &Settings, context: &Context) -> Result<Box<dyn Provider>,
     Ok(Box::new(KeePass(Arc::new(Store {
         database,
         keyfile: settings.path("keyfile"),
-        password: password(&context.env).or_else(|| settings.secret("password")),
-        prompt: Arc::clone(&context.prompt),
+        password: DatabasePassword::new(
+            settings,
+            context,
+            &["FNOX_KEEPASS_PASSWORD", "KEEPASS_PASSWORD"],
+        ),
         time_limit: context.time_limit,
-        asked: OnceLock::new(),
         opened: Mutex::new(None),
     }))))
-}
-
-fn password(env: &Env) -> Option<SecretString> {
-    ["FNOX_KEEPASS_PASSWORD", "KEEPASS_PASSWORD"]
-        .iter()
-        .find_map(|name| env.secret(name))
-        .filter(|password| !password.is_empty())
 }
 
 #[derive(Debug)]
@@ -61,11 +56,8 @@ struct KeePass(Arc<Store>);
 struct Store {
     database: PathBuf,
     keyfile: Option<PathBuf>,
-    password: Option<SecretString>,
-    prompt: Arc<dyn Prompt>,
+    password: DatabasePassword,
     time_limit: Duration,
-    /// What the person typed.
-    asked: OnceLock<SecretString>,
     opened: Mutex<Option<Opened>>,
 }
 
@@ -115,7 +107,7 @@ impl Provider for KeePass {
             if !store.database.exists() {
                 return store.keyfile().map(drop);
             }
-            if store.password.is_none() && store.asked.get().is_none() {
+            if !store.password.is_known() {
                 return store.file().and_then(|_| store.keyfile()).map(drop);
             }
             store.open().map(drop)
@@ -172,26 +164,14 @@ impl Store {
                 .with_keyfile(&mut bytes.expose_secret())
                 .map_err(|error| self.keyfile_fault(&error))?;
         }
-        match self.password.as_ref().or_else(|| self.ask()) {
+        let database = self.database.display().to_string();
+        match self.password.obtain(&database) {
             Some(password) => Ok(key.with_password(password.expose_secret())),
             None if !key.is_empty() => Ok(key),
             None => Err(ProviderError::authentication(format!(
-                "the password of {} is not set",
-                self.database.display()
+                "the password of {database} is not set"
             ))
             .with_remedy("set FNOX_KEEPASS_PASSWORD, or run fnox on a terminal")),
         }
-    }
-
-    fn ask(&self) -> Option<&SecretString> {
-        if let Some(known) = self.asked.get() {
-            return Some(known);
-        }
-        let question = format!("Password of {}:", self.database.display());
-        let typed = self
-            .prompt
-            .secret(&question)
-            .filter(|typed| !typed.is_empty())?;
-        Some(self.asked.get_or_init(|| typed))
     }
 }

@@ -19,6 +19,8 @@ mod ci_token;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod enpass;
+#[cfg(test)]
 mod fnox_server;
 #[cfg(test)]
 mod fnox_server_run;

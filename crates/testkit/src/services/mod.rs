@@ -63,6 +63,15 @@ pub fn boto3_python() -> PathBuf {
     existing(PathBuf::from(variable("FNOX_TEST_BOTO3_PYTHON")))
 }
 
+/// A Python interpreter that has `SQLCipher` and cryptography.
+///
+/// # Panics
+/// If it is not there.
+#[must_use]
+pub fn sqlcipher_python() -> PathBuf {
+    existing(PathBuf::from(variable("FNOX_TEST_SQLCIPHER_PYTHON")))
+}
+
 /// A Python interpreter that has aioboto3 and FastAPI.
 ///
 /// # Panics
