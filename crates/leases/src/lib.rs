@@ -24,7 +24,8 @@ pub mod registry;
 pub mod renewal;
 #[cfg(test)]
 mod testing;
-mod wiped;
+
+pub(crate) use fnox_providers::wiped;
 
 pub use error::LeaseError;
 pub use ledger::{Ledger, LedgerError};

@@ -24,6 +24,7 @@ pub mod run;
 pub mod settings;
 pub mod shell;
 mod template;
+pub mod wiped;
 
 pub use error::{Attempt, ErrorKind, ProviderError};
 pub use provider::{Context, Preview, Provider, Request};

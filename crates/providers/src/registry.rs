@@ -3,8 +3,9 @@
 use fnox_config::spec::ProviderSpec;
 
 use crate::backend::{
-    age, aws_kms, aws_ps, aws_sm, bitwarden, enpass, fnox_server, foks, gopass, keepass, keychain,
-    onepassword, password_store, plain, proton_pass, vault, vault_agent, yubikey,
+    age, aws_kms, aws_ps, aws_sm, bitwarden, bitwarden_sm, enpass, fnox_server, foks, gopass,
+    keepass, keychain, onepassword, password_store, plain, proton_pass, vault, vault_agent,
+    yubikey,
 };
 use crate::error::ProviderError;
 use crate::provider::{Context, Provider};
@@ -23,6 +24,7 @@ const BUILT: &[(&str, Build)] = &[
     ("aws-ps", aws_ps::open),
     ("aws-sm", aws_sm::open),
     ("bitwarden", bitwarden::open),
+    ("bitwarden-sm", bitwarden_sm::open),
     ("enpass", enpass::open),
     ("fnox-server", fnox_server::open),
     ("foks", foks::open),

@@ -12,6 +12,10 @@ const PROVIDERS: &[(&str, &str)] = &[
     ("type = \"gopass\"", "gopass"),
     ("type = \"bitwarden\"", "bw"),
     ("type = \"bitwarden\"\nbackend = \"rbw\"", "rbw"),
+    (
+        "type = \"bitwarden-sm\"\nproject_id = \"f1fe5978-0aa1-4bb0-949b-b03000e0402a\"",
+        "bws",
+    ),
     ("type = \"proton-pass\"\nvault = \"V\"", "pass-cli"),
     (
         "type = \"foks\"\nbot_token = \"bot-secret\"\nhost = \"h\"",
@@ -20,13 +24,14 @@ const PROVIDERS: &[(&str, &str)] = &[
 ];
 
 /// What must be in no message.
-const SECRETS: &[&str] = &["sess-secret", "pass-secret", "bot-secret"];
+const SECRETS: &[&str] = &["sess-secret", "pass-secret", "bot-secret", "access-secret"];
 
 fn world(program: &str, script: &str) -> World {
     let mut world = World::new();
     world.program(program, script);
     world.set("BW_SESSION", "sess-secret");
     world.set("PROTON_PASS_PASSWORD", "pass-secret");
+    world.set("BWS_ACCESS_TOKEN", "access-secret");
     world
 }
 
@@ -58,7 +63,7 @@ async fn one_that_fails_is_quoted_without_secrets_or_control_characters() {
     for (keys, program) in PROVIDERS {
         let world = world(
             program,
-            "printf 'boom \\033[31m %s %s %s\\n' \"$BW_SESSION\" \"$PROTON_PASS_PASSWORD\" \"$FOKS_BOT_TOKEN\" >&2; exit 3",
+            "printf 'boom \\033[31m %s %s %s %s\\n' \"$BW_SESSION\" \"$PROTON_PASS_PASSWORD\" \"$FOKS_BOT_TOKEN\" \"$BWS_ACCESS_TOKEN\" >&2; exit 3",
         );
         let provider = world.open(keys);
         let mut said = format!("{provider:?}");
@@ -79,7 +84,8 @@ async fn one_that_fails_is_quoted_without_secrets_or_control_characters() {
         let own: &[&str] = match *program {
             "bw" => &SECRETS[..1],
             "pass-cli" => &SECRETS[1..2],
-            "foks" => &SECRETS[2..],
+            "foks" => &SECRETS[2..3],
+            "bws" => &SECRETS[3..],
             _ => &[],
         };
         for secret in own {

@@ -15,6 +15,8 @@ mod bad_program;
 #[cfg(test)]
 mod bitwarden;
 #[cfg(test)]
+mod bitwarden_sm;
+#[cfg(test)]
 mod ci_token;
 #[cfg(test)]
 mod conformance;

@@ -4,7 +4,8 @@ use fnox_core::SecretString;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 /// A text that becomes a [`SecretString`] without a stop on the way.
-pub(crate) struct Wiped(pub(crate) SecretString);
+#[derive(Debug)]
+pub struct Wiped(pub SecretString);
 
 impl<'de> Deserialize<'de> for Wiped {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
