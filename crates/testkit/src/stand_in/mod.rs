@@ -26,4 +26,4 @@ pub mod vault;
 pub use ntfy::Ntfy;
 pub use server_certificate::ServerCertificate;
 pub use sts::Sts;
-pub use upstream::{Received, Upstream};
+pub use upstream::{Prepared, Received, Upstream};

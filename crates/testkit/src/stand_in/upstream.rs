@@ -15,10 +15,15 @@
 //! - `/stall` the body is read after [`Upstream::release`];
 //! - `/unread` 413 at once, the body not being read;
 //! - `/hang-up` the connection or stream ends without an answer;
+//! - `/oauth/token`, `/oauth/revoke`, `/oauth/resource` an OAuth server, after [`Upstream::register`];
+//! - a path that [`Upstream::prepare`] names: what that says;
 //! - everything else: what it was asked, as JSON.
 
 mod answers;
+mod oauth;
+mod prepared;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,6 +40,9 @@ use rustls::{RootCertStore, ServerConfig};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
+
+use self::oauth::OAuth;
+pub use self::prepared::Prepared;
 
 /// A request as it arrived.
 #[derive(Debug, Clone)]
@@ -73,6 +81,8 @@ impl Received {
 struct State {
     received: Mutex<Vec<Received>>,
     connections: AtomicUsize,
+    prepared: Mutex<HashMap<String, Prepared>>,
+    oauth: Mutex<Option<OAuth>>,
     released: watch::Sender<bool>,
 }
 
@@ -199,16 +209,30 @@ impl Upstream {
     /// What came in so far.
     #[must_use]
     pub fn received(&self) -> Vec<Received> {
-        self.state
-            .received
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        lock(&self.state.received).clone()
     }
 
     /// Lets go what waits for it, now and from now on.
     pub fn release(&self) {
         self.state.released.send_replace(true);
+    }
+
+    /// Answers requests for this path like that from now on.
+    pub fn prepare(&self, path: &str, answer: Prepared) {
+        let mut prepared = lock(&self.state.prepared);
+        prepared.insert(path.to_owned(), answer);
+    }
+
+    /// Is an OAuth server from now on, with this client alone.
+    pub fn register(&self, client: &str, secret: &str) {
+        *lock(&self.state.oauth) = Some(OAuth::new(client, secret));
+    }
+
+    /// Every token that the OAuth server handed out.
+    #[must_use]
+    pub fn issued_tokens(&self) -> Vec<String> {
+        let oauth = lock(&self.state.oauth);
+        oauth.as_ref().map(OAuth::issued).unwrap_or_default()
     }
 
     /// How many connections were made.
@@ -225,6 +249,10 @@ impl Drop for Upstream {
             let _ = thread.join();
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn serve(listener: TcpListener, acceptor: TlsAcceptor, state: Arc<State>) {

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream;
@@ -16,7 +16,7 @@ use hyper::{HeaderMap, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 
-use super::{Received, State};
+use super::{Prepared, Received, State, lock};
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
@@ -62,11 +62,11 @@ pub(super) async fn answer(
     }
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let echo = echo(&received);
-    state
-        .received
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push(received);
+    let prepared = prepared(state, &path, &received);
+    lock(&state.received).push(received);
+    if let Some(prepared) = prepared {
+        return Ok(told(prepared));
+    }
     let number = |text: &str| text.parse::<u64>().unwrap_or_default();
     let mut words = path.split('/').skip(1);
     Ok(match (words.next().unwrap_or_default(), words.next()) {
@@ -113,6 +113,21 @@ pub(super) async fn answer(
         ("hang-up", _) => return Err(io::ErrorKind::ConnectionReset.into()),
         _ => Response::new(full(echo)),
     })
+}
+
+/// What a test or the OAuth server says.
+fn prepared(state: &State, path: &str, received: &Received) -> Option<Prepared> {
+    let known = lock(&state.prepared).get(path).cloned();
+    let mut oauth = lock(&state.oauth);
+    known.or_else(|| oauth.as_mut()?.answer(path, received))
+}
+
+fn told(prepared: Prepared) -> Response<Body> {
+    let mut response = Response::builder().status(prepared.status);
+    for (name, value) in &prepared.headers {
+        response = response.header(name, value);
+    }
+    response.body(full(prepared.body)).expect("an answer")
 }
 
 async fn read(mut body: Incoming, received: &mut Received) {
