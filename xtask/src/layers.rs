@@ -71,6 +71,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "fnox-api",
             "fnox-server",
             "fnox-vault-wire",
+            "fnox-gateway",
             "fnox-vault",
             "fnox-cli",
         ],

@@ -8,6 +8,7 @@ mod environment;
 mod errors;
 mod exit_codes;
 mod gateway_config;
+mod gateway_refusals;
 mod lease_pages;
 mod manual;
 mod schemas;
@@ -38,6 +39,7 @@ fn files(tree: &Tree) -> Result<Vec<(String, String)>, Failure> {
         ("docs/reference/server.schema.json", server_config::schema),
         ("docs/reference/gateway-config.md", gateway_config::page),
         ("docs/reference/gateway.schema.json", gateway_config::schema),
+        ("docs/reference/gateway-refusals.md", gateway_refusals::page),
         ("docs/reference/vault-config.md", vault_config::page),
         ("docs/reference/vault.schema.json", vault_config::schema),
         (

@@ -1,0 +1,28 @@
+//! `docs/reference/gateway-refusals.md`, from the reasons in `fnox-gateway`.
+
+use std::fmt::Write as _;
+
+use fnox_gateway::Reason;
+
+use super::NOTICE;
+
+/// The page.
+pub(super) fn page() -> String {
+    let mut page = format!(
+        "{NOTICE}\n\n# Refusals of the gateway\n\n\
+         A request that the gateway does not let out, or an answer that it does not let in, is answered with one of these \
+         statuses, the code in the header `X-Fnox-Refusal`, and a text that names the rule or lease and what to do. Whoever asks \
+         for JSON (`Accept: application/json`) gets `error` (the code), `message`, and where they are known `rule`, `lease` and \
+         `remedy`. The codes are stable.\n"
+    );
+    for reason in Reason::ALL {
+        let (meaning, remedy) = reason.explained();
+        let (code, status) = (reason.code(), reason.status().as_u16());
+        // Writing to a text cannot fail.
+        let _ = write!(
+            page,
+            "\n## `{code}`\n\n{meaning}\n\n{remedy}\n\nStatus: {status}.\n"
+        );
+    }
+    page
+}
