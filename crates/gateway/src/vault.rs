@@ -5,6 +5,7 @@
 //! has the role `gateway`. Each request is one use, which the vault counts and puts on record before it answers.
 
 mod leases;
+mod left;
 mod recorder;
 
 use std::collections::HashMap;

@@ -2,144 +2,11 @@
 
 use std::time::Duration;
 
-use fnox_testkit::stand_in::Upstream;
 use fnox_testkit::wait::{until, until_some};
-use fnox_testkit::{Run, Running};
 use serde_json::Value;
 
+use crate::gateway_support::{VALUE, World};
 use crate::support;
-use crate::vault_support::Vault;
-
-const VALUE: &str = "the-vaults-own-value";
-
-/// A vault, a gateway and what it reaches.
-struct World {
-    vault: Vault,
-    upstream: Upstream,
-    gateway: Option<Running>,
-    port: u16,
-    token: String,
-}
-
-impl World {
-    /// The rule of the vault's policy gets `terms`.
-    fn new(terms: &str) -> Self {
-        Self::lending_for("10m", terms)
-    }
-
-    fn lending_for(ttl: &str, terms: &str) -> Self {
-        let policy = format!(
-            "[[rule]]\nname = \"api\"\nagent = \"coder-*\"\nsecret = \"api-token\"\nhosts = [\"localhost\"]\n\
-             delivery = \"inject\"\nttl = \"{ttl}\"\n{terms}\n"
-        );
-        let vault = Vault::with_policy(&policy);
-        vault.store("api-token", VALUE);
-        let upstream = Upstream::start();
-        let folder = vault.sandbox.config_folder();
-        let authority = upstream.write_authority(&folder);
-        let gateway_token = folder.join("gateway.token");
-        vault.ok(&[
-            "token",
-            "create",
-            "--agent",
-            "gateway",
-            "--role",
-            "gateway",
-            "--output",
-            gateway_token.to_str().unwrap(),
-        ]);
-        let port = support::free_port();
-        let guest = vault.token_for("coder-guest");
-        let text = format!(
-            "listen = [\"127.0.0.1:{port}\"]\ntoken_file = \"gateway.token\"\ncertificate_file = \"gateway.pem\"\n\
-             allow_private = [\"127.0.0.1:{up}\"]\n\
-             [[rules]]\nsecret = \"api-token\"\ndomain = \"localhost\"\nport = {up}\nca_file = \"{}\"\nenv = \"API_TOKEN\"\n\
-             [[guests]]\nsocket = \"guest.sock\"\ntoken_file = \"{guest}\"\n",
-            authority.display(),
-            up = upstream.port()
-        );
-        vault
-            .sandbox
-            .write_private(folder.join("gateway.toml"), text);
-        let mut world = Self {
-            vault,
-            upstream,
-            gateway: None,
-            port,
-            token: String::new(),
-        };
-        world.start();
-        world.token = world.token_of("coder-1");
-        world
-    }
-
-    fn start(&mut self) {
-        let certificate = self.vault.sandbox.config_folder().join("gateway.pem");
-        let _ = std::fs::remove_file(&certificate);
-        let mut running = self.vault.sandbox.run(["gateway", "serve"]).start();
-        let address = ("127.0.0.1", self.port);
-        until("the gateway's port", Duration::from_secs(30), || {
-            // The port is open before the certificate is there, and a certificate of an earlier start is of no use.
-            let is_written = std::fs::metadata(&certificate).is_ok_and(|file| file.len() > 0);
-            is_written && std::net::TcpStream::connect(address).is_ok() || !running.is_running()
-        });
-        let runs = running.is_running();
-        assert!(runs, "the gateway did not start: {}", running.finish());
-        self.gateway = Some(running);
-    }
-
-    fn token_of(&self, agent: &str) -> String {
-        let path = self.vault.token_for(agent);
-        std::fs::read_to_string(path).unwrap().trim().to_owned()
-    }
-
-    /// What the gateway tells a client about itself.
-    fn session(&self) -> Value {
-        let run = self.curl(&["-fsS", "http://gateway.fnox.invalid/session"]);
-        support::json(&run.succeeds().stdout)
-    }
-
-    fn placeholder(&self) -> String {
-        let session = self.session();
-        session["variables"]["API_TOKEN"]
-            .as_str()
-            .unwrap()
-            .to_owned()
-    }
-
-    fn curl(&self, arguments: &[&str]) -> Run {
-        self.curl_as(&self.token, arguments).finish()
-    }
-
-    fn curl_as(&self, token: &str, arguments: &[&str]) -> fnox_testkit::Invocation {
-        let certificate = self.vault.sandbox.config_folder().join("gateway.pem");
-        self.vault
-            .sandbox
-            .run_program("curl", arguments)
-            .env("CURL_CA_BUNDLE", certificate)
-            .env(
-                "HTTPS_PROXY",
-                format!("http://agent:{token}@127.0.0.1:{}", self.port),
-            )
-            .env(
-                "http_proxy",
-                format!("http://agent:{token}@127.0.0.1:{}", self.port),
-            )
-            .env("NO_PROXY", "")
-            .env("no_proxy", "")
-    }
-
-    fn call(&self, placeholder: &str) -> String {
-        let header = format!("Authorization: Bearer {placeholder}");
-        let run = self.curl(&["-sS", "-i", "-H", &header, &self.upstream.url("/a")]);
-        run.succeeds().stdout
-    }
-
-    fn lease(&self) -> String {
-        let leases = self.vault.json(&["lease", "list"]);
-        leases[0]["lease_id"].as_str().unwrap().to_owned()
-    }
-}
 
 #[test]
 fn each_request_is_a_use_that_the_vault_counts_and_records() {
@@ -523,13 +390,6 @@ fn a_gateway_that_ends_puts_the_last_requests_on_record() {
     let query = ["audit", "query", "--event", "gateway_request"];
     let records = world.vault.json(&query);
     assert_eq!(records["records"].as_array().unwrap().len(), 3, "{records}");
-}
-
-impl World {
-    fn session_is_there(&self) -> bool {
-        let run = self.curl(&["-fsS", "http://gateway.fnox.invalid/session"]);
-        run.code == Some(0)
-    }
 }
 
 #[test]

@@ -61,7 +61,11 @@ mod fuzz_corpus;
 #[cfg(test)]
 mod gateway_aws;
 #[cfg(test)]
+mod gateway_crash;
+#[cfg(test)]
 mod gateway_serve;
+#[cfg(test)]
+mod gateway_support;
 #[cfg(test)]
 mod help;
 #[cfg(test)]

@@ -6,16 +6,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fnox_core::{AgentId, Clock, Host, SecretString};
-use fnox_vault_wire::methods::{AccessSecret, RequestLease, RevocationReason};
+use fnox_vault_wire::methods::{AccessSecret, LeaseStatus, RequestLease, RevocationReason};
 use fnox_vault_wire::{Client as Vault, ClientError, Code, LeaseId};
 use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::sync::Mutex as AsyncMutex;
 
+use super::left;
 use crate::injection::aws::AwsKeys;
 use crate::proxy::{Credentials, Ended, Ender, Lent};
 use crate::refusal::{Reason, Refusal};
 use crate::rule::{CredentialRef, Rule};
+
+const WITHDRAWN: &str = "was withdrawn";
+const NO_USES: &str = "has no uses left";
 
 /// The ends of all leases that the gateway spends.
 #[derive(Debug, Default)]
@@ -29,7 +33,7 @@ impl Live {
     /// The last use has been spent, and may be on its way: that is no reason to break it off.
     pub(super) fn revoked(&self, id: LeaseId, reason: RevocationReason) {
         if reason != RevocationReason::UseLimitReached {
-            self.end(id, "was withdrawn");
+            self.end(id, WITHDRAWN);
         }
     }
 
@@ -71,7 +75,15 @@ pub(super) struct Leases {
 }
 
 /// The lease of one secret at one host.
-pub(super) type Slot = Arc<AsyncMutex<Option<Held>>>;
+pub(super) type Slot = Arc<AsyncMutex<Seat>>;
+
+/// What is held of it.
+#[derive(Debug, Default)]
+pub(super) struct Seat {
+    held: Option<Held>,
+    /// Whether a gateway that ran before was asked after.
+    is_known: bool,
+}
 
 /// A lease that was granted.
 #[derive(Debug, Clone)]
@@ -139,10 +151,11 @@ impl Leases {
                     });
                 }
                 Err(Failed::Over) => {
-                    slot.lock().await.take_if(|other| other.id == held.id);
+                    slot.lock().await.held.take_if(|other| other.id == held.id);
                 }
                 Err(Failed::Spent(refusal)) => {
-                    if let Some(other) = slot.lock().await.as_mut().filter(|it| it.id == held.id) {
+                    let mut seat = slot.lock().await;
+                    if let Some(other) = seat.held.as_mut().filter(|it| it.id == held.id) {
                         other.spent = Some(refusal.clone());
                     }
                     return Err(refusal.by_rule(&rule.name));
@@ -171,8 +184,12 @@ impl Leases {
 
     /// The lease that is there, or a new one; whoever comes meanwhile waits for it.
     async fn held(&self, slot: &Slot, secret: &str, host: &str) -> Result<Held, Refusal> {
-        let mut slot = slot.lock().await;
-        if let Some(held) = slot.as_mut().filter(|held| !self.is_over(held)) {
+        let mut seat = slot.lock().await;
+        if !seat.is_known {
+            seat.held = self.left(secret, host).await?;
+            seat.is_known = true;
+        }
+        if let Some(held) = seat.held.as_mut().filter(|held| !self.is_over(held)) {
             if let Some(refusal) = &held.spent {
                 return Err(refusal.clone());
             }
@@ -192,16 +209,36 @@ impl Leases {
         let request = RequestLease::new(self.agent.as_str(), secret, host);
         let granted = self.asking.call(&request).await;
         let granted = granted.map_err(|error| refused(&error))?;
-        let (end, ended) = Ender::new();
-        self.live.begin(granted.lease_id, end);
-        let held = Held {
-            id: granted.lease_id,
-            ends: self.end_of(granted.expires_at),
-            ended,
-            spent: None,
-        };
-        *slot = Some(held.clone());
+        let held = self.hold(granted.lease_id, granted.expires_at, None);
+        seat.held = Some(held.clone());
         Ok(held)
+    }
+
+    /// The lease that a gateway before this one had.
+    async fn left(&self, secret: &str, host: &str) -> Result<Option<Held>, Refusal> {
+        let left = left::behind(&self.asking, secret, host, self.clock.now()).await;
+        let left = left.map_err(|error| refused(&error))?;
+        Ok(left.map(|lease| {
+            let spent = match lease.status {
+                LeaseStatus::Active => None,
+                LeaseStatus::Exhausted => Some(over(lease.lease_id, NO_USES)),
+                LeaseStatus::Revoked | LeaseStatus::Expired => {
+                    Some(over(lease.lease_id, WITHDRAWN))
+                }
+            };
+            self.hold(lease.lease_id, lease.expires_at, spent)
+        }))
+    }
+
+    fn hold(&self, id: LeaseId, expires_at: Timestamp, spent: Option<Refusal>) -> Held {
+        let (end, ended) = Ender::new();
+        self.live.begin(id, end);
+        Held {
+            id,
+            ends: self.end_of(expires_at),
+            ended,
+            spent,
+        }
     }
 
     async fn spend(&self, held: &Held, host: &str) -> Result<SecretString, Failed> {
@@ -213,8 +250,8 @@ impl Leases {
             }),
             Err(error) => Err(match error.known_code() {
                 Some(Code::LeaseExpired) if self.is_over(held) => Failed::Over,
-                Some(Code::LeaseExpired) => Failed::Spent(over(held.id, "has no uses left")),
-                Some(Code::LeaseRevoked) => Failed::Spent(over(held.id, "was withdrawn")),
+                Some(Code::LeaseExpired) => Failed::Spent(over(held.id, NO_USES)),
+                Some(Code::LeaseRevoked) => Failed::Spent(over(held.id, WITHDRAWN)),
                 Some(Code::LeaseNotFound) => Failed::Over,
                 _ => Failed::Other(refused(&error).of_lease(held.id.to_string())),
             }),
