@@ -72,6 +72,12 @@ pub enum Injection {
         /// Its name.
         name: String,
     },
+    /// The value of a field of a form, or of a member of a JSON document's outermost object, of one of these names, where
+    /// a placeholder stands.
+    Member {
+        /// The names.
+        names: Vec<String>,
+    },
     /// The signature of AWS, Version 4, which [`aws::sign_anew`] makes for what the scope allows. The placeholder is
     /// the access key with which the client signed.
     AwsSigV4(AwsScope),
@@ -109,7 +115,10 @@ impl Injection {
     /// Whether it is in the body, which [`plan()`] and [`inject`] do not see: [`inject_into_body`] does.
     #[must_use]
     pub fn is_in_body(&self) -> bool {
-        matches!(self, Self::Json { .. } | Self::Form { .. })
+        matches!(
+            self,
+            Self::Json { .. } | Self::Form { .. } | Self::Member { .. }
+        )
     }
 
     /// Whether it is AWS's signature, made from the whole request, which [`inject`] does not do: [`aws::sign_anew`]
@@ -201,6 +210,10 @@ impl Injection {
             Self::Cookie { name } => format!("the cookie `{name}`"),
             Self::Json { pointer } => format!("`{pointer}` of a JSON body"),
             Self::Form { name } => format!("the field `{name}` of a form"),
+            Self::Member { names } => {
+                let names = names.join("` or `");
+                format!("`{names}` of a form or a JSON body")
+            }
             Self::AwsSigV4(scope) => {
                 format!("the access key of an AWS signature{}", scope.describe())
             }
@@ -245,6 +258,7 @@ pub fn inject(
         }
         Injection::Json { .. }
         | Injection::Form { .. }
+        | Injection::Member { .. }
         | Injection::AwsSigV4(_)
         | Injection::Hmac(_)
         | Injection::ClientCertificate => return Err(moved(rule)),

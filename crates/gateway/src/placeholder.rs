@@ -88,9 +88,21 @@ impl Placeholders {
         value: Option<&SecretString>,
         rng: &mut R,
     ) -> Arc<Placeholder> {
-        if let Some(known) = self.of(agent, credential) {
-            return Arc::clone(known);
+        match self.of(agent, credential) {
+            Some(known) => Arc::clone(known),
+            None => self.issue_another(agent, credential, shape, value, rng),
         }
+    }
+
+    /// The same, but a new one, whether there is another or not.
+    pub(crate) fn issue_another<R: CryptoRng + ?Sized>(
+        &mut self,
+        agent: &AgentId,
+        credential: &CredentialRef,
+        shape: &Shape,
+        value: Option<&SecretString>,
+        rng: &mut R,
+    ) -> Arc<Placeholder> {
         // invariant: 80 random bits are new before long
         loop {
             let text = shape.random(rng);
@@ -131,18 +143,33 @@ impl Placeholders {
         Ok(self.insert(text.to_owned(), agent, credential))
     }
 
+    /// Forgets this one.
+    pub(crate) fn forget_one(&mut self, placeholder: &Placeholder) {
+        self.entries.retain(|it| **it != *placeholder);
+        self.automaton = OnceLock::new();
+    }
+
     /// Forgets all placeholders of an agent that is gone.
     pub fn forget(&mut self, agent: &AgentId) {
         self.entries.retain(|it| it.agent != *agent);
         self.automaton = OnceLock::new();
     }
 
-    /// The placeholder of `agent` for `credential`.
+    /// The placeholder of `agent` for `credential`; the first, if it is of a kind that has several.
     #[must_use]
     pub fn of(&self, agent: &AgentId, credential: &CredentialRef) -> Option<&Arc<Placeholder>> {
+        self.all_of(agent, credential).next()
+    }
+
+    /// All placeholders of `agent` for `credential`.
+    pub(crate) fn all_of(
+        &self,
+        agent: &AgentId,
+        credential: &CredentialRef,
+    ) -> impl Iterator<Item = &Arc<Placeholder>> {
         self.entries
             .iter()
-            .find(|it| it.agent == *agent && it.credential == *credential)
+            .filter(|it| it.agent == *agent && it.credential == *credential)
     }
 
     /// All of them.

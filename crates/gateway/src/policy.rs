@@ -6,7 +6,7 @@ use fnox_core::Host;
 
 use crate::refusal::{Reason, Refusal};
 use crate::request::{CanonicalRequest, Scheme};
-use crate::rule::{Approve, Hosts, Miss, Rule};
+use crate::rule::{Approve, Capture, Hosts, Miss, Rule};
 
 /// What happens to hosts that no rule names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -83,6 +83,14 @@ impl Policy {
         }
     }
 
+    /// With rules for what its rules capture.
+    #[must_use]
+    pub(crate) fn with_captured(mut self) -> Self {
+        let captured: Vec<Rule> = self.rules.iter().flat_map(Rule::of_captured).collect();
+        self.rules.extend(captured);
+        self
+    }
+
     fn is_open(&self, host: &Host) -> bool {
         self.egress == Egress::Permissive || self.is_named_open(host)
     }
@@ -103,6 +111,12 @@ impl<'p> Permit<'p> {
     #[must_use]
     pub fn body_limit(&self) -> Option<u64> {
         self.rules.iter().filter_map(|rule| rule.body_limit).min()
+    }
+
+    /// The rules that keep credentials in the answer from the client.
+    pub(crate) fn captures(&self) -> impl Iterator<Item = (&'p Rule, &'p Capture)> {
+        let captures = |rule: &&'p Rule| rule.capture.as_ref().map(|capture| (*rule, capture));
+        self.rules.iter().filter_map(captures)
     }
 
     /// The first rule that wants a person to agree.

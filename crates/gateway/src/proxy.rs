@@ -4,6 +4,8 @@
 //! this machine in absolute form). Inside the tunnel it speaks TLS with the gateway's own [`Authority`], so that each
 //! request is seen, decided about and counted by itself, also on a connection that is kept.
 
+mod captured;
+mod capturing;
 mod client;
 mod client_password;
 mod connection;
@@ -31,6 +33,7 @@ use fnox_core::{AgentId, Host, SecretString};
 use http::{Method, StatusCode};
 use tokio::task::JoinSet;
 
+use self::captured::Captured;
 pub use self::client::{Client, Clients, Credentials, Lent, OneClient};
 pub use self::client_password::{ClientPassword, USER};
 use self::connection::Entrance;
@@ -118,6 +121,7 @@ struct Shared {
     scan: ScanPolicy,
     connections: usize,
     uses: Uses,
+    captured: Captured,
     upstreams: Upstreams,
 }
 
@@ -133,13 +137,15 @@ impl Gateway {
     /// # Errors
     /// If a rule's `ca_file` cannot be read; the error names it.
     pub fn new(options: Options) -> io::Result<Self> {
-        let files = options.policy.rules.iter();
+        let policy = options.policy.with_captured();
+        let files = policy.rules.iter();
         let files = files.filter_map(|rule| rule.ca_file.clone());
         let upstreams = Upstreams::new(options.dialer, options.trust, files)?;
         Ok(Self {
             shared: Arc::new(Shared {
-                uses: Uses::of(&options.policy),
-                policy: options.policy,
+                uses: Uses::of(&policy),
+                captured: Captured::default(),
+                policy,
                 clients: options.clients,
                 placeholders: options.placeholders,
                 authority: options.authority,

@@ -16,13 +16,19 @@
 //! [`ResponseScrub`] does this to an answer: to its header fields, to its body, whose content codings it undoes, and
 //! to its trailers. [`accept_scannable`] lets a request ask for answers that can be scanned as they come. All of it
 //! takes bytes and gives bytes, and leaves reading and writing to its caller.
+//!
+//! Credentials that the gateway did not add, because the answer brings them, are taken out by the names of their members
+//! (`capture` of a rule).
 
+pub(crate) use credentials::{Fresh, NotTaken, take};
 pub use decoding::Expansion;
 pub use fields::accept_scannable;
+pub(crate) use fields::{coding_names, of_scrubbed};
 pub use response::{ResponseScrub, ScanPolicy, UNSCANNED, Unscannable};
 pub use scrubber::{Scrubber, scrub};
 pub use table::{SHORTEST_VALUE, Table, TableBuilder};
 
+mod credentials;
 mod decoding;
 mod fields;
 mod form;

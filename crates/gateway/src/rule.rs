@@ -1,5 +1,6 @@
 //! One line of policy: which credential may be used where, for what, and how.
 
+mod capture;
 mod condition;
 mod hosts;
 mod path_glob;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use fnox_core::{LeaseName, Rate, SecretName, VaultName};
 use http::Method;
 
+pub use self::capture::Capture;
 pub use self::condition::{Condition, ConditionPlace};
 pub use self::hosts::Hosts;
 pub use self::path_glob::{InvalidPathGlob, PathGlob};
@@ -51,6 +53,8 @@ pub struct Rule {
     pub ca_file: Option<PathBuf>,
     /// Whether every request gets a credential of its own.
     pub per_operation: bool,
+    /// What of the answers the client does not get.
+    pub capture: Option<Capture>,
 }
 
 /// The name of what is used.
@@ -64,6 +68,11 @@ pub enum CredentialRef {
         name: LeaseName,
         /// Which variable.
         variable: Option<SecretName>,
+    },
+    /// What an answer brought ([`Capture`]). There may be several; their placeholders tell them apart.
+    Captured {
+        /// By which rule.
+        rule: String,
     },
 }
 
@@ -120,6 +129,7 @@ impl Rule {
             approve: Approve::default(),
             ca_file: None,
             per_operation: false,
+            capture: None,
         }
     }
 
@@ -179,6 +189,7 @@ impl fmt::Display for CredentialRef {
                 name,
                 variable: Some(variable),
             } => write!(formatter, "{name}.{variable}"),
+            Self::Captured { rule } => write!(formatter, "what rule {rule} captured"),
         }
     }
 }

@@ -41,6 +41,10 @@ pub struct RuleDocument {
     pub max_uses: Option<u32>,
     /// Whether a person must agree.
     pub asks: bool,
+    /// Members of JSON answers that the program gets placeholders for.
+    pub capture: Vec<String>,
+    /// Hosts that get what was captured, besides the rule's own requests.
+    pub capture_hosts: Vec<String>,
 }
 
 /// A request that waits for a person: `fnox agent pending --json` prints a list of them.

@@ -11,7 +11,8 @@ use fnox_gateway::injection::{HeaderFormat, Injection};
 use fnox_gateway::policy::{Egress, Policy};
 use fnox_gateway::reflection::{ScanPolicy, Unscannable};
 use fnox_gateway::rule::{
-    Approve, Condition, ConditionPlace, CredentialRef, Hosts, Mode, PathGlob, Rule, Wildcard,
+    Approve, Capture, Condition, ConditionPlace, CredentialRef, Hosts, Mode, PathGlob, Rule,
+    Wildcard,
 };
 use http::{HeaderName, Method};
 
@@ -194,6 +195,7 @@ fn rule(
     if fields.text("approve") == Some("ask") {
         rule.approve = Approve::Ask;
     }
+    rule.capture = capture(fields)?;
     let variable = fields.text("env").map(str::to_owned);
     if let Some(name) = variable.as_deref().filter(|name| !is_variable_name(name)) {
         let reason = format!("names `{}`, which is no variable", name.escape_debug());
@@ -206,6 +208,35 @@ fn rule(
         fields: fields.clone(),
     };
     Ok((rule, own))
+}
+
+/// What of answers the program gets placeholders for.
+fn capture(fields: &Fields) -> Result<Option<Capture>, ConfigError> {
+    let mut capture = Capture {
+        members: fields.list("capture").to_vec(),
+        hosts: Vec::new(),
+    };
+    if capture.members.iter().any(String::is_empty) {
+        return Err(fields.invalid("capture", "has a name that is empty"));
+    }
+    for text in fields.list("capture_hosts") {
+        let hosts = Hosts::parse(text)
+            .map_err(|error| fields.invalid("capture_hosts", format!("names no host: {error}")))?;
+        if hosts.is_below_public_suffix() {
+            let reason =
+                "has hosts of unrelated people: name one host, or all below a name of yours";
+            return Err(fields.invalid("capture_hosts", reason));
+        }
+        capture.hosts.push(hosts);
+    }
+    match (capture.members.is_empty(), capture.hosts.is_empty()) {
+        (false, _) => Ok(Some(capture)),
+        (true, true) => Ok(None),
+        (true, false) => {
+            let reason = "is for what `capture` names, which is missing";
+            Err(fields.invalid("capture_hosts", reason))
+        }
+    }
 }
 
 fn conditions(fields: &Fields) -> Result<Vec<Condition>, ConfigError> {

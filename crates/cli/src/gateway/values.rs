@@ -87,6 +87,11 @@ impl Credentials for Values {
                 .by_rule(&rule.name)
                 .with_remedy(format!("Set it: fnox set {name}"))
             }),
+            // The gateway keeps it itself.
+            CredentialRef::Captured { .. } => Err(Refusal::new(
+                Reason::Credential,
+                format!("{} is nowhere else", rule.credential),
+            )),
             CredentialRef::Lease { name, variable } => {
                 let credential = self.lease(name).await?;
                 let variable = variable.as_ref().map(SecretName::as_str);

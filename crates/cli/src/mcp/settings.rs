@@ -125,6 +125,7 @@ impl Settings {
         match credential {
             CredentialRef::Secret(name) => self.allows_name(name.as_str()),
             CredentialRef::Lease { name, .. } => self.allows_name(name.as_str()),
+            CredentialRef::Captured { .. } => false,
         }
     }
 

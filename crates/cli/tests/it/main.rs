@@ -7,6 +7,8 @@ mod agent_approvals;
 #[cfg(test)]
 mod agent_aws;
 #[cfg(test)]
+mod agent_capture;
+#[cfg(test)]
 mod agent_clients;
 #[cfg(test)]
 mod agent_leases;

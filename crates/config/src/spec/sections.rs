@@ -364,6 +364,16 @@ pub static PROXY_RULE: Section = Section {
             "`ask`: a person must agree to each request, by `fnox agent approve`.",
         ),
         Field::optional("body_limit", Kind::Count, "Most bytes of a request's body."),
+        Field::optional(
+            "capture",
+            Kind::TextList,
+            "Members of JSON answers that hold a fresh credential, such as `[\"access_token\", \"refresh_token\"]`: the program gets placeholders in their places. Answers that cannot be searched for them are refused.",
+        ),
+        Field::optional(
+            "capture_hosts",
+            Kind::TextList,
+            "Hosts that get what was captured, in `authorization`, besides the requests that the rule allows itself.",
+        ),
     ],
 };
 

@@ -32,6 +32,7 @@ pub fn inject_into_body(
     match &rule.injection {
         Injection::Json { pointer } => json(text, rule, pointer, placeholder, value),
         Injection::Form { name } => form(text, rule, name, placeholder, value),
+        Injection::Member { names } => member(text, rule, names, placeholder, value),
         _ => Ok(None),
     }
 }
@@ -44,11 +45,13 @@ pub(super) fn is_of_kind(request: &CanonicalRequest, injection: &Injection) -> b
         .and_then(|value| value.to_str().ok())
         .and_then(|text| text.split(';').next())
         .map(|kind| kind.trim().to_ascii_lowercase());
-    match (injection, kind.as_deref()) {
-        (Injection::Json { .. }, Some(kind)) => {
-            kind == "application/json" || kind.ends_with("+json")
-        }
-        (Injection::Form { .. }, Some(kind)) => kind == "application/x-www-form-urlencoded",
+    let kind = kind.unwrap_or_default();
+    let is_json = kind == "application/json" || kind.ends_with("+json");
+    let is_form = kind == "application/x-www-form-urlencoded";
+    match injection {
+        Injection::Json { .. } => is_json,
+        Injection::Form { .. } => is_form,
+        Injection::Member { .. } => is_json || is_form,
         _ => false,
     }
 }
@@ -125,6 +128,40 @@ fn form(
     is_one_line(rule, value)?;
     query::inject_into(&mut fields, rule, name, Some(placeholder), value)?;
     Ok(Some(Zeroizing::new(fields.to_string().into_bytes())))
+}
+
+/// In the first of these places that has the placeholder.
+fn member(
+    text: &str,
+    rule: &Rule,
+    names: &[String],
+    placeholder: &str,
+    value: &SecretString,
+) -> Result<Option<Zeroizing<Vec<u8>>>, Refusal> {
+    let name_with = |holds: &dyn Fn(&str) -> bool| {
+        let name = names.iter().find(|name| holds(name));
+        name.or(names.first()).map_or("", String::as_str)
+    };
+    // A form that began like this would have no field.
+    if text.trim_start().starts_with('{') {
+        let document: serde_json::Value =
+            serde_json::from_str(text).map_err(|_| unreadable(rule))?;
+        let name = name_with(&|name| {
+            let member = document.get(name).and_then(serde_json::Value::as_str);
+            member.is_some_and(|member| member.contains(placeholder))
+        });
+        // RFC 6901, section 3.
+        let name = name.replace('~', "~0").replace('/', "~1");
+        return json(text, rule, &format!("/{name}"), placeholder, value);
+    }
+    let fields = Query::parse(Some(text)).map_err(|_| unreadable(rule))?;
+    let name = name_with(&|name| {
+        fields.parameters().any(|field| {
+            let value = field.decoded_value();
+            field.is_named(name) && String::from_utf8_lossy(&value).contains(placeholder)
+        })
+    });
+    form(text, rule, name, placeholder, value)
 }
 
 fn unreadable(rule: &Rule) -> Refusal {

@@ -78,24 +78,25 @@ pub fn plan<'p>(
     }
     for rule in permit.rules() {
         let is_taken = |it: &Planned<'_>| it.rule.injection.is_same_place(&rule.injection);
-        let placeholder = placeholders.of(agent, &rule.credential).cloned();
+        let mut known = placeholders.all_of(agent, &rule.credential).cloned();
         if rule.is_set() && !planned.iter().any(is_taken) {
             planned.push(Planned {
                 rule,
-                placeholder,
+                placeholder: known.next(),
                 place: None,
             });
         } else if rule.injection.is_in_body()
-            && placeholder.is_some()
             && request.body_length() != BodyLength::Known(0)
             && body::is_of_kind(request, &rule.injection)
         {
-            body::is_readable(request, rule)?;
-            planned.push(Planned {
-                rule,
-                placeholder,
-                place: None,
-            });
+            for placeholder in known {
+                body::is_readable(request, rule)?;
+                planned.push(Planned {
+                    rule,
+                    placeholder: Some(placeholder),
+                    place: None,
+                });
+            }
         }
     }
     Ok(planned)

@@ -148,6 +148,8 @@ impl fmt::Display for Injection {
             Self::Cookie { name } => write!(formatter, "cookie:{name}"),
             Self::Json { pointer } => write!(formatter, "json:{pointer}"),
             Self::Form { name } => write!(formatter, "form:{name}"),
+            // Nobody writes it.
+            Self::Member { names } => write!(formatter, "member:{}", names.join(",")),
             Self::AwsSigV4(scope) if scope.is_any() => formatter.write_str("aws-sigv4"),
             Self::AwsSigV4(scope) => write!(formatter, "aws-sigv4:{scope}"),
             Self::Hmac(signing) => write!(formatter, "{signing}"),

@@ -6,15 +6,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONNECTION, EXPECT, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use sha2::{Digest as _, Sha256};
 
+use super::capturing::Capturing;
 use super::connection::Afterwards;
-use super::ending::{self, Ending};
+use super::ending::{self, Ended, Ending};
 use super::filling::Sent;
 use super::reflected::Scrubbed;
 use super::untold::Untold;
@@ -147,6 +148,10 @@ async fn pass_on(
         let question = question(client, &canonical, body, rule, permit.body_limit()).await?;
         shared.approver.ask(&question).await?;
     }
+    let capturing = Capturing::of(&permit);
+    if let Some(capturing) = &capturing {
+        capturing.ask(&mut canonical)?;
+    }
     let filled = filling::fill(shared, client, &mut canonical, body, &permit, used).await?;
     let file = permit.rules().iter().find_map(|rule| rule.ca_file.clone());
     let upstream = shared.upstreams.get(file, filled.identity.as_ref())?;
@@ -165,12 +170,11 @@ async fn pass_on(
     }
     let broken_off = filled.broken_off;
     let mut response = sent.map_err(|(refusal, _)| broken_off.refusal().unwrap_or(refusal))?;
-    let is_switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    if is_switched && !is_websocket {
-        let message = "the destination changes the protocol, and nobody asked it to";
-        return Err(Refusal::new(Reason::Upstream, message));
-    }
-    if is_switched {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        if !is_websocket {
+            let message = "the destination changes the protocol, and nobody asked it to";
+            return Err(Refusal::new(Reason::Upstream, message));
+        }
         let far = hyper::upgrade::on(&mut response);
         let ends = ends.clone();
         afterwards.set(async move {
@@ -184,19 +188,45 @@ async fn pass_on(
             }
         });
     }
+    came_back(
+        shared,
+        client,
+        (&method, response),
+        capturing.as_ref(),
+        &ends,
+    )
+    .await
+}
+
+/// The answer as the client gets it.
+async fn came_back(
+    shared: &Shared,
+    client: &Client,
+    (method, response): (&Method, Response<Incoming>),
+    capturing: Option<&Capturing<'_>>,
+    ends: &[Ended],
+) -> Result<Response<Body>, Refusal> {
     let (mut parts, body) = response.into_parts();
+    let is_switched = parts.status == StatusCode::SWITCHING_PROTOCOLS;
     if !is_switched {
         strip(&mut parts.headers);
     }
-    let scrub = ResponseScrub::start(&client.carried.table(), &method, &mut parts, shared.scan)?;
+    let body = match capturing {
+        None => incoming(body),
+        Some(capturing) => {
+            let with = (shared, client);
+            capturing.take(with, &mut parts, body, ends).await?
+        }
+    };
+    let scrub = ResponseScrub::start(&client.carried.table(), method, &mut parts, shared.scan)?;
     // What ends with its head must go on doing so: the status of a remote call that failed counts there alone (gRPC over
     // HTTP/2, `Trailers-Only`).
     let body = if scrub.passes() || body.is_end_stream() {
-        incoming(body)
+        body
     } else {
-        Scrubbed::new(incoming(body), scrub).boxed_unsync()
+        Scrubbed::new(body, scrub).boxed_unsync()
     };
-    let body = match ends.as_slice() {
+    let body = match ends {
         [] => body,
         ends => Ending::new(body, ends).boxed_unsync(),
     };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fnox_core::SecretString;
+use fnox_core::{Host, SecretString};
 use hyper::body::Incoming;
 use memchr::memmem;
 use zeroize::Zeroizing;
@@ -19,7 +19,7 @@ use crate::policy::Permit;
 use crate::reflection::accept_scannable;
 use crate::refusal::Refusal;
 use crate::request::CanonicalRequest;
-use crate::rule::Rule;
+use crate::rule::{CredentialRef, Rule};
 
 /// Most bytes of a body that a credential may go into: it is read whole.
 const READ_WHOLE: u64 = 1024 * 1024;
@@ -116,11 +116,11 @@ pub(super) async fn fill(
     }
     let taken = shared.uses.take(&spent)?;
     let mut ends = Vec::new();
-    let identity = fill_head(client, request, &in_head, (used, &mut ends)).await?;
+    let identity = fill_head(shared, client, request, &in_head, (used, &mut ends)).await?;
     if let Some(whole) = &mut content
         && !in_body.is_empty()
     {
-        fill_body(client, request, whole, &in_body, (used, &mut ends)).await?;
+        fill_body(shared, client, request, whole, &in_body, (used, &mut ends)).await?;
     }
     if !used.is_empty() || !signatures.is_empty() {
         accept_scannable(request.headers_mut());
@@ -130,7 +130,7 @@ pub(super) async fn fill(
     let whole = whole.filter(|_| is_signed);
     for one in &signatures {
         ends.extend(sign(shared, client, request, one, whole).await?);
-        used.push(one.rule().name.clone());
+        mark(used, one);
     }
     injection::check_none_left(request, &placeholders)?;
     let body = match (content, body.stream.take()) {
@@ -150,6 +150,7 @@ pub(super) async fn fill(
 
 /// Fills everything but the body. What belongs to the connection is for the caller.
 async fn fill_head(
+    shared: &Shared,
     client: &Client,
     request: &mut CanonicalRequest,
     planned: &[Planned<'_>],
@@ -157,20 +158,19 @@ async fn fill_head(
 ) -> Result<Option<ClientIdentity>, Refusal> {
     let mut identity = None;
     for one in planned {
-        let lent = client.credentials.value(one.rule(), request.host()).await?;
-        note(client, one, &lent.value);
+        let value = lend(shared, client, one, request.host(), ends).await?;
         if one.rule().injection.is_of_connection() {
-            identity = Some(ClientIdentity::from_pem(one.rule(), &lent.value)?);
+            identity = Some(ClientIdentity::from_pem(one.rule(), &value)?);
         } else {
-            injection::inject(request, one, &lent.value)?;
+            injection::inject(request, one, &value)?;
         }
-        ends.extend(lent.ended);
-        used.push(one.rule().name.clone());
+        mark(used, one);
     }
     Ok(identity)
 }
 
 async fn fill_body(
+    shared: &Shared,
     client: &Client,
     request: &mut CanonicalRequest,
     whole: &mut Zeroizing<Vec<u8>>,
@@ -178,13 +178,11 @@ async fn fill_body(
     (used, ends): (&mut Vec<String>, &mut Vec<Ended>),
 ) -> Result<(), Refusal> {
     for one in planned {
-        let lent = client.credentials.value(one.rule(), request.host()).await?;
-        note(client, one, &lent.value);
-        if let Some(changed) = injection::inject_into_body(whole, one, &lent.value)? {
+        let value = lend(shared, client, one, request.host(), ends).await?;
+        if let Some(changed) = injection::inject_into_body(whole, one, &value)? {
             *whole = changed;
-            used.push(one.rule().name.clone());
+            mark(used, one);
         }
-        ends.extend(lent.ended);
     }
     request.set_body_length(u64::try_from(whole.len()).unwrap_or(u64::MAX));
     Ok(())
@@ -218,6 +216,40 @@ async fn sign(
     }
     aws::sign_anew(request, planned, &keys, body, shared.authority.clock())?;
     Ok(None)
+}
+
+/// The value of one credential, which is noted. What ends with it goes into `ends`.
+async fn lend(
+    shared: &Shared,
+    client: &Client,
+    planned: &Planned<'_>,
+    host: &Host,
+    ends: &mut Vec<Ended>,
+) -> Result<SecretString, Refusal> {
+    let rule = planned.rule();
+    let value = if let (CredentialRef::Captured { .. }, Some(placeholder)) =
+        (&rule.credential, planned.placeholder())
+    {
+        let now = shared.authority.clock().monotonic();
+        let captured = shared.captured.value(placeholder, now);
+        let (value, rights) = captured.map_err(|refusal| refusal.by_rule(&rule.name))?;
+        ends.extend(rights);
+        value
+    } else {
+        let lent = client.credentials.value(rule, host).await?;
+        ends.extend(lent.ended);
+        lent.value
+    };
+    note(client, planned, &value);
+    Ok(value)
+}
+
+/// Notes that a rule's credential went in, once.
+fn mark(used: &mut Vec<String>, planned: &Planned<'_>) {
+    let name = &planned.rule().name;
+    if !used.contains(name) {
+        used.push(name.clone());
+    }
 }
 
 /// Before it leaves, so that it is known when it comes back.

@@ -39,7 +39,16 @@ impl Uses {
     /// [`Reason::Exhausted`]
     pub(super) fn take(&self, rules: &[&Rule]) -> Result<Taken, Refusal> {
         let mut taken = Taken(Vec::new());
-        for rule in rules {
+        // What a rule captured counts as its own credential does, and both together as one.
+        let is_first =
+            |(index, rule): &(usize, &&Rule)| rules[..*index].iter().all(|it| it.name != rule.name);
+        let rules: Vec<&Rule> = rules
+            .iter()
+            .enumerate()
+            .filter(is_first)
+            .map(|(_, rule)| *rule)
+            .collect();
+        for rule in &rules {
             let (Some(limit), Some(count)) = (rule.max_uses, self.counts.get(&rule.name)) else {
                 continue;
             };

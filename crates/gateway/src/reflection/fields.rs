@@ -45,7 +45,7 @@ pub(super) fn remove_digests(fields: &mut HeaderMap) {
 
 /// Makes `fields` right for a body whose values are replaced. `has_content` unless there is no body, whose length
 /// then is that of another answer and only about right (RFC 9110, section 8.6).
-pub(super) fn of_scrubbed(fields: &mut HeaderMap, has_content: bool) {
+pub(crate) fn of_scrubbed(fields: &mut HeaderMap, has_content: bool) {
     remove_digests(fields);
     if has_content {
         fields.remove(CONTENT_LENGTH);
@@ -69,7 +69,7 @@ pub(super) fn of_decoded(fields: &mut HeaderMap) {
 }
 
 /// The codings of a body in the order in which they were applied, as they are called.
-pub(super) fn coding_names(fields: &HeaderMap) -> Vec<String> {
+pub(crate) fn coding_names(fields: &HeaderMap) -> Vec<String> {
     fields
         .get_all(CONTENT_ENCODING)
         .iter()

@@ -21,6 +21,8 @@ mod policy;
 #[cfg(test)]
 mod proxy_binding;
 #[cfg(test)]
+mod proxy_capture;
+#[cfg(test)]
 mod proxy_framing;
 #[cfg(test)]
 mod proxy_hmac;

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use fnox_core::{AgentId, Host, SecretString, SystemClock, VaultName};
+use fnox_core::{AgentId, Clock, Host, SecretString, SystemClock, VaultName};
 use fnox_gateway::approval::Nobody;
 use fnox_gateway::authority::Authority;
 use fnox_gateway::destination::{AddressPolicy, Dialer, Resolver};
@@ -65,6 +65,7 @@ pub(crate) struct Setup {
     pub(crate) resolver: Option<Box<dyn Resolver>>,
     pub(crate) private: Vec<String>,
     pub(crate) password: Option<ClientPassword>,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Setup {
@@ -84,12 +85,19 @@ impl Setup {
             resolver: None,
             private: Vec::new(),
             password: None,
+            clock: Arc::new(SystemClock),
         }
     }
 
     /// With an upstream that speaks these protocols alone.
     pub(crate) fn speaking(mut self, protocols: &[&str]) -> Self {
         self.upstream = Upstream::speaking(protocols, &NAMES);
+        self
+    }
+
+    /// With this clock.
+    pub(crate) fn by(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
         self
     }
 
@@ -125,7 +133,7 @@ impl Setup {
             },
             clients: Arc::new(OneClient::new(client, self.password)),
             placeholders: placeholders.into(),
-            authority: Authority::new(Arc::new(SystemClock)).unwrap(),
+            authority: Authority::new(self.clock).unwrap(),
             dialer,
             trust,
             scan: ScanPolicy::default(),

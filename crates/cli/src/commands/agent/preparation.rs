@@ -80,6 +80,8 @@ pub(super) fn placeholders(
                 let shape = value.map_or_else(|| Shape::token("", 40), Shape::of);
                 (shape, value, rule.secret.as_ref().map(ToString::to_string))
             }
+            // Its placeholder comes with it.
+            CredentialRef::Captured { .. } => continue,
             CredentialRef::Lease { name, variable } => {
                 let lease = config.lease(name.as_str())?;
                 let produced = manager.produced(lease)?;

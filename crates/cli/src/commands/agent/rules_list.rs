@@ -55,6 +55,7 @@ fn document(proxy: &Proxy) -> RulesDocument {
 }
 
 fn one(rule: &Rule, env: Option<String>) -> RuleDocument {
+    let capture = rule.capture.clone().unwrap_or_default();
     RuleDocument {
         credential: rule.credential.to_string(),
         host: rule.hosts.to_string(),
@@ -68,6 +69,8 @@ fn one(rule: &Rule, env: Option<String>) -> RuleDocument {
         env,
         max_uses: rule.max_uses,
         asks: rule.approve == fnox_gateway::rule::Approve::Ask,
+        capture: capture.members,
+        capture_hosts: capture.hosts.iter().map(ToString::to_string).collect(),
     }
 }
 
@@ -87,5 +90,11 @@ fn line(rule: &RuleDocument) -> String {
     words.extend(rule.env.as_ref().map(|env| format!("env={env}")));
     words.extend(rule.max_uses.map(|uses| format!("max_uses={uses}")));
     words.extend(rule.asks.then(|| "approve=ask".to_owned()));
+    for (name, items) in [
+        ("capture", &rule.capture),
+        ("capture_hosts", &rule.capture_hosts),
+    ] {
+        words.extend((!items.is_empty()).then(|| format!("{name}={}", items.join(","))));
+    }
     words.join(" ")
 }
