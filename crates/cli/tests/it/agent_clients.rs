@@ -9,7 +9,7 @@ use fnox_testkit::stand_in::ServerCertificate;
 use fnox_testkit::{Run, Sandbox, services};
 use serde_json::Value;
 
-use crate::agent_support::VALUE;
+use crate::agent_support::{Project, VALUE};
 use crate::lease_support::World;
 use crate::support;
 
@@ -20,6 +20,11 @@ const SERVER: &str = concat!(
 const CLIENT: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/tests/it/agent_clients/client.py"
+);
+
+const FETCH: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/it/agent_clients/client.cjs"
 );
 
 /// A project that may reach servers in Python, each of which wants [`VALUE`].
@@ -135,6 +140,58 @@ fn pip_installs_from_an_index_with_a_password() {
          PYTHONPATH=installed $PYTHON -c 'import fnox_sample; print(fnox_sample.ANSWER)'",
     );
     assert_eq!(run.stdout, "42\n");
+}
+
+/// The push is longer than what git sends in one piece (`http.postBuffer`), so its body has chunks.
+#[test]
+#[ignore = "needs Python clients: ./scripts/test"]
+fn git_clones_and_pushes() {
+    let run = Servers::start().agent(
+        "http",
+        "export GIT_TERMINAL_PROMPT=0 GIT_CONFIG_GLOBAL=$PWD/gitconfig\n\
+         git config --global user.name me; git config --global user.email me@example.com\n\
+         place=localhost:$PORT/git/app.git\n\
+         git clone --quiet https://reader:$TOKEN@$place first\n\
+         cd first; head -c 3000000 /dev/urandom > large; echo hello > small; git add .; git commit --quiet -m Begin\n\
+         git push --quiet origin HEAD:main; cd ..\n\
+         git clone --quiet -b main https://reader:$TOKEN@$place second\n\
+         cmp first/large second/large; cat second/small\n\
+         if git ls-remote https://reader:wrong@$place 2>/dev/null; then echo let in; fi",
+    );
+    assert_eq!(run.stdout, "hello\n");
+}
+
+#[test]
+#[ignore = "needs Python clients, Node.js and undici: ./scripts/test"]
+fn fetch_of_node() {
+    let script = format!(
+        "NODE_PATH={} node {FETCH} $PORT",
+        services::fetch_node_modules().display()
+    );
+    let run = Servers::start().agent("http", &script);
+    assert_eq!(run.stdout, "done\n");
+}
+
+#[test]
+#[ignore = "needs Python clients: ./scripts/test"]
+fn requests_of_python_sign_in_and_never_hold_a_token() {
+    let project = Project::new(
+        "paths = [\"/oauth/*\"]\nusername = \"client\"\ninject = \"set\"\n\
+         capture = [\"access_token\", \"refresh_token\"]",
+    );
+    project.upstream.register("client", VALUE);
+    let run = project
+        .agent("$PYTHON $CLIENT oauth $URL")
+        .env("PYTHON", services::gateway_clients_python())
+        .env("CLIENT", CLIENT)
+        .finish()
+        .succeeds();
+    assert_eq!(run.stdout, "done\n");
+    let tokens = project.upstream.issued_tokens();
+    assert_eq!(tokens.len(), 8, "{tokens:?}");
+    for token in &tokens {
+        project.sandbox.assert_no_leak(token, &[&run]);
+    }
 }
 
 #[test]

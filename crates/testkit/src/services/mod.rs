@@ -90,6 +90,17 @@ pub fn gateway_clients_python() -> PathBuf {
     existing(PathBuf::from(variable("FNOX_TEST_GATEWAY_CLIENTS_PYTHON")))
 }
 
+/// A folder of packages for Node.js that has undici.
+///
+/// # Panics
+/// If it is not there.
+#[must_use]
+pub fn fetch_node_modules() -> PathBuf {
+    let folder = PathBuf::from(variable("FNOX_TEST_FETCH_NODE_MODULES"));
+    existing(folder.join("undici/package.json"));
+    folder
+}
+
 /// A Python interpreter that has AWS's iam-rolesanywhere-session.
 ///
 /// # Panics

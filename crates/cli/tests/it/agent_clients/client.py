@@ -1,6 +1,7 @@
 """Clients that know nothing of a gateway but what the environment says.
 
     client.py requests|websocket|grpc PORT
+    client.py oauth URL
     client.py boto3 URL
 """
 
@@ -56,6 +57,30 @@ def by_grpc():
             raise AssertionError("an unknown credential is let in")
 
 
+def by_oauth():
+    import requests
+
+    with requests.Session() as session:
+        form = {"grant_type": "authorization_code", "code": "the-code"}
+        for _ in range(3):
+            answer = session.post(f"{PLACE}/oauth/token", data=form)
+            answer.raise_for_status()
+            tokens = answer.json()
+            assert tokens["token_type"] == "Bearer" and tokens["expires_in"] == 3600, tokens
+            bearer = {"authorization": f"Bearer {tokens['access_token']}"}
+            answer = session.get(f"{PLACE}/oauth/resource", headers=bearer)
+            answer.raise_for_status()
+            # What comes back is what was sent from here.
+            assert answer.json() == {"resource": "yes", "asked_with": tokens["access_token"]}, answer.text
+            form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+        session.post(f"{PLACE}/oauth/revoke", data={"token": tokens["access_token"]}).raise_for_status()
+        assert session.get(f"{PLACE}/oauth/resource", headers=bearer).status_code == 401
+        # Each refresh token is good once.
+        session.post(f"{PLACE}/oauth/token", data=form).raise_for_status()
+        answer = session.post(f"{PLACE}/oauth/token", data=form)
+        assert (answer.status_code, answer.json()) == (400, {"error": "invalid_grant"}), answer.text
+
+
 def by_boto3():
     import boto3
 
@@ -73,5 +98,5 @@ def by_boto3():
     s3.delete_bucket(Bucket=bucket)
 
 
-{"requests": by_requests, "websocket": by_websocket, "grpc": by_grpc, "boto3": by_boto3}[NAME]()
+{"requests": by_requests, "websocket": by_websocket, "grpc": by_grpc, "oauth": by_oauth, "boto3": by_boto3}[NAME]()
 print("done")

@@ -1,8 +1,9 @@
-"""A package index, a registry, a WebSocket and a remote call over TLS on loopback, for whoever has the credential.
+"""A package index, a registry, a git server, a WebSocket and a remote call over TLS on loopback, for whoever has the credential.
 
     server.py CERTIFICATE KEY VALUE
 
-Writes the ports as JSON, one line, and ends with its input.
+Writes the ports as JSON, one line, and ends with its input. The git server has an empty repository, `/git/app.git`, in a folder
+beside the certificate.
 """
 
 import base64
@@ -10,10 +11,13 @@ import hashlib
 import http.server
 import io
 import json
+import os
 import ssl
+import subprocess
 import sys
 import tarfile
 import threading
+import urllib.parse
 import zipfile
 from concurrent import futures
 
@@ -23,6 +27,7 @@ from websockets.sync.server import serve
 CERTIFICATE, KEY, VALUE = sys.argv[1:]
 BEARER = f"Bearer {VALUE}"
 BASIC = "Basic " + base64.b64encode(f"reader:{VALUE}".encode()).decode()
+REPOSITORIES = os.path.join(os.path.dirname(CERTIFICATE), "repositories")
 WHEEL = "fnox_sample-1.0-py3-none-any.whl"
 
 
@@ -64,6 +69,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
+        if self.path.startswith("/git/"):
+            return self.git(b"")
         place = f"https://localhost:{self.server.server_port}"
         document = {
             "name": "fnox-sample",
@@ -100,12 +107,56 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_POST(self):
-        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        body = self.body()
+        if self.path.startswith("/git/"):
+            return self.git(body)
         is_known = self.headers["authorization"] == BEARER
         self.send_response(200 if is_known else 401)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def body(self):
+        if self.headers.get("transfer-encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("content-length", 0)))
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    def git(self, body):
+        """Hands the request to git's own CGI program (RFC 3875; git-http-backend(1))."""
+        if self.headers["authorization"] != BASIC:
+            return self.send(401, b"", {"www-authenticate": 'Basic realm="git"'})
+        url = urllib.parse.urlsplit(self.path)
+        environment = {
+            "PATH": os.environ["PATH"],
+            "GIT_PROJECT_ROOT": REPOSITORIES,
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "REMOTE_USER": "reader",
+            "REQUEST_METHOD": self.command,
+            "PATH_INFO": url.path.removeprefix("/git"),
+            "QUERY_STRING": url.query,
+            "CONTENT_TYPE": self.headers.get("content-type", ""),
+            "CONTENT_LENGTH": str(len(body)),
+            "HTTP_CONTENT_ENCODING": self.headers.get("content-encoding", ""),
+            "GIT_PROTOCOL": self.headers.get("git-protocol", ""),
+        }
+        done = subprocess.run(["git", "http-backend"], input=body, env=environment, capture_output=True, check=True)
+        head, _, content = done.stdout.partition(b"\r\n\r\n")
+        headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
+        status = int(headers.pop("Status", "200").split()[0])
+        return self.send(status, content, headers)
+
+    def send(self, status, content, headers):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
 
     def log_message(self, *_):
         pass
@@ -161,6 +212,7 @@ def start_grpc():
     return port, server
 
 
+subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", f"{REPOSITORIES}/app.git"], check=True)
 grpc_port, grpc_server = start_grpc()
 print(json.dumps({"http": start_http(), "websocket": start_websocket(), "grpc": grpc_port}), flush=True)
 sys.stdin.read()
