@@ -1,6 +1,7 @@
 //! The gateway on the command line: its rules in `fnox.toml`, its values, and the program that uses it.
 
 pub(crate) mod approvals;
+pub(crate) mod desk;
 pub mod documents;
 mod doors;
 pub(crate) mod environment;

@@ -1,6 +1,9 @@
 //! Rules that use leases: minted by the first request that needs them, and withdrawn after the run.
 
+use std::time::Duration;
+
 use fnox_testkit::stand_in::Upstream;
+use fnox_testkit::wait::until;
 use fnox_testkit::{Run, Sandbox};
 
 use crate::support;
@@ -104,4 +107,40 @@ fn a_request_without_a_credential_does_not_leave() {
     let run = world.run("curl -sS -i -H \"Authorization: Bearer $API_TOKEN\" $URL/a");
     assert!(run.stdout.contains("gateway::credential"), "{}", run.stdout);
     assert!(world.upstream.received().is_empty());
+}
+
+const DOWNLOAD: &str =
+    "curl -sS -N -H \"Authorization: Bearer $API_TOKEN\" $URL/drip/600 || echo broken off";
+
+#[test]
+fn what_is_on_its_way_breaks_off_when_somebody_withdraws_its_lease() {
+    let world = World::new(3600);
+    let script = format!("{DOWNLOAD}; curl -sS -H \"Authorization: Bearer $API_TOKEN\" $URL/b");
+    let running = world
+        .sandbox
+        .run(["agent", "run", "--", "sh", "-euc", &script])
+        .env("URL", world.upstream.url(""))
+        .start();
+    until("the download", Duration::from_secs(30), || {
+        !world.upstream.received().is_empty()
+    });
+    support::ok(&world.sandbox, &["lease", "revoke", "api"]);
+    let run = running.finish().succeeds();
+    // A minute of events would have come.
+    assert!(!run.stdout.contains("data: 599"), "{run}");
+    assert!(run.stdout.contains("broken off"), "{run}");
+    assert!(run.stdout.contains("was withdrawn"), "{run}");
+    assert_eq!(world.calls(), ["create", "revoke"]);
+    assert_eq!(world.authorizations().len(), 1);
+}
+
+#[test]
+fn what_is_on_its_way_breaks_off_when_the_time_of_its_lease_is_over() {
+    let world = World::new(12);
+    let run = world.run(&format!("{DOWNLOAD}; {CALL}"));
+    assert!(!run.stdout.contains("data: 599"), "{run}");
+    assert!(run.stdout.contains("broken off"), "{run}");
+    // The next request has a lease of its own.
+    assert_eq!(world.authorizations().len(), 2);
+    assert_ne!(world.authorizations()[0], world.authorizations()[1]);
 }

@@ -20,11 +20,12 @@ use crate::exec::files::PrivateFolder;
 use crate::exec::plan::EnvironmentPlan;
 use crate::exec::redact::Redaction;
 use crate::gateway::approvals::office::Office;
+use crate::gateway::desk::Desk;
 use crate::gateway::environment;
 use crate::gateway::observer::Teller;
 use crate::gateway::rules::Proxy;
 use crate::gateway::sandbox::Way;
-use crate::gateway::values::{Desk, Values};
+use crate::gateway::values::Values;
 
 /// Clients at a time: the limit of open files stays as the program is to find it, and each client has up to two.
 const CONNECTIONS: usize = 400;
