@@ -9,11 +9,13 @@ use crate::tree::Tree;
 const LAYERS: &[(&str, &[&str])] = &[
     ("fnox-core", &[]),
     ("fnox-config", &["fnox-core"]),
+    ("fnox-http", &["fnox-core"]),
     (
         "fnox-providers",
         &[
             "fnox-core",
             "fnox-config",
+            "fnox-http",
             "fnox-api",
             "fnox-aws",
             "fnox-vault-wire",
@@ -21,7 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "fnox-leases",
-        &["fnox-core", "fnox-config", "fnox-providers"],
+        &["fnox-core", "fnox-config", "fnox-http", "fnox-providers"],
     ),
     ("fnox-api", &["fnox-core"]),
     ("fnox-server", &["fnox-core", "fnox-api"]),

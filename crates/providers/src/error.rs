@@ -3,6 +3,7 @@
 use std::fmt;
 
 use fnox_core::ExitStatus;
+use fnox_http::{CallError, CallErrorKind};
 
 /// One thing that was tried and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,3 +173,20 @@ impl fmt::Display for ProviderError {
 }
 
 impl std::error::Error for ProviderError {}
+
+impl From<CallError> for ProviderError {
+    fn from(error: CallError) -> Self {
+        Self {
+            kind: match error.kind {
+                CallErrorKind::Misconfigured => ErrorKind::Misconfigured,
+                CallErrorKind::AuthenticationNeeded => ErrorKind::AuthenticationNeeded,
+                CallErrorKind::Denied => ErrorKind::Denied,
+                CallErrorKind::Unavailable => ErrorKind::Unavailable,
+            },
+            message: error.message,
+            attempts: Vec::new(),
+            remedy: error.remedy,
+            key: error.key,
+        }
+    }
+}

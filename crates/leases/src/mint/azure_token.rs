@@ -35,7 +35,7 @@ use super::{
     PromptField, RevocationKind,
 };
 use crate::error::LeaseError;
-use crate::issuer::Issuer;
+use crate::issuer;
 
 const SECRET: &str = "AZURE_CLIENT_SECRET";
 const CERTIFICATE_PATH: &str = "AZURE_CLIENT_CERTIFICATE_PATH";
@@ -175,11 +175,11 @@ impl Mint for AzureToken {
         let issued = match &source {
             Source::AzureCli => cli::token(settings, context).await?,
             Source::ManagedIdentity => {
-                let issuer = Issuer::new("the managed identity endpoint", context, None)?;
+                let issuer = issuer::open("the managed identity endpoint", context, None)?;
                 machine::token(settings, context, issuer).await?
             }
             source => {
-                let issuer = Issuer::new("Microsoft Entra", context, None)?;
+                let issuer = issuer::open("Microsoft Entra", context, None)?;
                 login::token(settings, source, context, issuer).await?
             }
         };

@@ -35,7 +35,7 @@ use super::{
     PromptField, RevocationKind,
 };
 use crate::error::LeaseError;
-use crate::issuer::Issuer;
+use crate::issuer;
 
 /// The scope that the IAM Service Account Credentials API and the token exchange are called with. The discovery document
 /// has no narrower one.
@@ -159,7 +159,7 @@ impl Mint for GcpIam {
     ) -> Result<Credential, MintError> {
         let source = Source::find(&self.settings, context)
             .ok_or_else(|| MintError::authentication(MISSING.trim_end_matches('.')))?;
-        let mut issuer = Issuer::new("Google", context, None)?;
+        let mut issuer = issuer::open("Google", context, None)?;
         let login = login::log_in(&self.settings, &source, context, &mut issuer).await?;
         generate::create(&self.settings, &login, context, &issuer, request).await
     }

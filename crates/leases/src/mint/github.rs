@@ -13,10 +13,10 @@ const OF_GITHUB: [&str; 2] = ["GH_TOKEN", "GITHUB_TOKEN"];
 
 /// The headers of every call of the REST API.
 pub(super) fn of_api(call: Call) -> Result<Call, MintError> {
-    call.header(ACCEPT, "application/vnd.github+json")?.header(
+    Ok(call.header(ACCEPT, "application/vnd.github+json")?.header(
         HeaderName::from_static("x-github-api-version"),
         "2022-11-28",
-    )
+    )?)
 }
 
 /// The variables whose tokens a program would take in the place of the one that it is given in `variable`: `gh` looks at

@@ -33,7 +33,7 @@ use super::{
     PromptField, RevocationKind, RevokeRequest,
 };
 use crate::error::LeaseError;
-use crate::issuer::{Call, Issuer, below};
+use crate::issuer::{self, Call, Issuer, below};
 use crate::jwt;
 use crate::wiped::Wiped;
 
@@ -173,7 +173,7 @@ impl Mint for GitHubApp {
         request: &CreateRequest,
     ) -> Result<Credential, MintError> {
         let settings = &self.settings;
-        let mut issuer = Issuer::new("GitHub", context, None)?;
+        let mut issuer = issuer::open("GitHub", context, None)?;
         let key = self.key(context)?;
         issuer.hide(&key);
         let token = self.sign(&key, context)?;
@@ -189,7 +189,7 @@ impl Mint for GitHubApp {
         };
         let path = ["app", "installations", &installation, "access_tokens"];
         let call = of_api(Call::post(below(&settings.api, &path)))?;
-        let call = call.bearer(&token)?.json(&settings.body())?.issues();
+        let call = call.bearer(&token)?.json(&settings.body())?.changes();
         let answer = issuer.send(call).await?;
         if !answer.is_success() {
             return Err(refusal::of_app(&answer, &issuer, &facts));
@@ -229,7 +229,7 @@ impl Mint for GitHubApp {
                 "a token is withdrawn with the token itself, which is not on record: it ends within an hour",
             ));
         };
-        let mut issuer = Issuer::new("GitHub", context, None)?;
+        let mut issuer = issuer::open("GitHub", context, None)?;
         issuer.hide(token);
         let url = below(&self.settings.api, &["installation", "token"]);
         let mut pause = Duration::from_secs(1);

@@ -30,7 +30,7 @@ use super::{
     Prerequisite, RevocationKind,
 };
 use crate::error::LeaseError;
-use crate::issuer::{Answer, Call, Issuer, below};
+use crate::issuer::{self, Answer, Call, Issuer, below};
 use crate::wiped::Wiped;
 
 /// What names the masters.
@@ -252,7 +252,7 @@ impl Mint for Kubernetes {
         let settings = &self.settings;
         let target = self.target(&context.env)?;
         let access = target.open(settings, context).await?;
-        let mut issuer = Issuer::with_tls("Kubernetes", context, &access.tls)?;
+        let mut issuer = issuer::open_with("Kubernetes", context, &access.tls)?;
         let mut spec = json!({"expirationSeconds": seconds(request.duration)});
         if !settings.audiences.is_empty() {
             spec["audiences"] = settings.audiences.clone().into();
@@ -267,7 +267,7 @@ impl Mint for Kubernetes {
             issuer.hide(token);
             call = call.bearer(token)?;
         }
-        let answer = issuer.send(call.issues()).await?;
+        let answer = issuer.send(call.changes()).await?;
         if !answer.is_success() {
             return Err(self.refused(&issuer, &answer, &target.namespace, &access));
         }

@@ -20,7 +20,7 @@ use super::{
     Prerequisite, PromptField, RevocationKind, RevokeRequest,
 };
 use crate::error::LeaseError;
-use crate::issuer::{Answer, Call, Issuer, parse};
+use crate::issuer::{self, Answer, Call, Issuer, parse};
 use crate::wiped::Wiped;
 
 const SECRET: &str = "OAUTH2_CLIENT_SECRET";
@@ -186,13 +186,13 @@ impl Mint for ClientCredentials {
         context: &MintContext,
         request: &CreateRequest,
     ) -> Result<Credential, MintError> {
-        let mut issuer = Issuer::new("the token server", context, None)?;
+        let mut issuer = issuer::open("the token server", context, None)?;
         let secret = self.secret(context)?;
         issuer.hide(&secret);
         // The clock is read before the call, so that the end of the token is not told later than it is.
         let asked_at = context.clock.now();
         let call = self.authenticated(self.token_url.clone(), self.fields(), &secret)?;
-        let answer = issuer.send(call.issues()).await?;
+        let answer = issuer.send(call.changes()).await?;
         // Some servers refuse with status 200.
         if !answer.is_success() || code(&answer).is_some() {
             return Err(self.refused(&answer, &issuer));
@@ -238,7 +238,7 @@ impl Mint for ClientCredentials {
                 "a token is withdrawn with the token itself, which is not on record: it only expires",
             ));
         };
-        let mut issuer = Issuer::new("the token server", context, None)?;
+        let mut issuer = issuer::open("the token server", context, None)?;
         issuer.hide(token);
         let secret = self.secret(context)?;
         issuer.hide(&secret);
@@ -293,8 +293,9 @@ impl ClientCredentials {
             url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
         };
         let password = SecretString::new(encode(secret.expose_secret()));
-        call.form(&fields)
-            .basic(&encode(&self.client_id), &password)
+        Ok(call
+            .form(&fields)
+            .basic(&encode(&self.client_id), &password)?)
     }
 
     /// RFC 6749 section 5.2.

@@ -12,7 +12,7 @@ use super::certificate::Certificate;
 use super::key::Key;
 use super::settings::{self, Settings};
 use super::sign::{self, Signed};
-use crate::issuer::{Answer, Call, Issuer, below};
+use crate::issuer::{self, Answer, Call, Issuer, below};
 use crate::ledger::random_hex;
 use crate::mint::aws_sts::PRODUCES;
 use crate::mint::{CreateRequest, MintContext, MintError, MintErrorKind, PlannedCall};
@@ -79,7 +79,7 @@ pub(super) async fn create(
     })
     .map_err(|error| MintError::unavailable(format!("the request cannot be written: {error}")))?;
     let ca_file = context.env.var("AWS_CA_BUNDLE").map(std::path::Path::new);
-    let issuer = Issuer::new("IAM Roles Anywhere", context, ca_file)?;
+    let issuer = issuer::open("IAM Roles Anywhere", context, ca_file)?;
     let call = signed(settings, context, &certificate, &key, (url, body))?;
     let answer = issuer.send(call).await?;
     if !answer.is_success() {
@@ -149,7 +149,7 @@ fn signed(
             body: &body,
         },
     )?;
-    let mut call = Call::post(url).issues();
+    let mut call = Call::post(url).changes();
     for (name, value) in &headers {
         call = match *name {
             // The HTTP client makes the same of the URL (RFC 9112 section 3.2).

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cache::{Registration, Token};
 use super::settings::Portal;
-use crate::issuer::{Answer, Call, Issuer, below};
+use crate::issuer::{self, Answer, Call, Issuer, below};
 use crate::mint::{MintContext, MintError};
 use crate::wiped::Wiped;
 
@@ -196,8 +196,8 @@ impl<'a> Oidc<'a> {
         // Codes and refresh tokens may be good for one use only, so the call is not repeated.
         let call = Call::post(below(&self.portal.oidc, &["token"]))
             .json(&asked)
-            .map_err(Refusal::Other)?
-            .issues();
+            .map_err(|error| Refusal::Other(error.into()))?
+            .changes();
         let sent_at = self.context.clock.now();
         let answer = issuer.send(call).await.map_err(nothing_of_worth)?;
         if !answer.is_success() {
@@ -225,7 +225,7 @@ fn nothing_of_worth(error: MintError) -> Refusal {
 }
 
 fn issuer(context: &MintContext) -> Result<Issuer, MintError> {
-    Issuer::new("IAM Identity Center", context, ca_file(context))
+    issuer::open("IAM Identity Center", context, ca_file(context))
 }
 
 /// The certificates that the AWS tools trust.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::REGION;
 use super::oidc::ca_file;
 use super::settings::Portal;
-use crate::issuer::{Call, Issuer, below};
+use crate::issuer::{self, Call, below};
 use crate::mint::aws_sts::PRODUCES;
 use crate::mint::{CreateRequest, MintContext, MintError, MintErrorKind};
 use crate::wiped::Wiped;
@@ -38,7 +38,7 @@ pub(super) async fn role_credentials(
     context: &MintContext,
     token: &SecretString,
 ) -> Result<Issued, MintError> {
-    let mut issuer = Issuer::new("the AWS access portal", context, ca_file(context))?;
+    let mut issuer = issuer::open("the AWS access portal", context, ca_file(context))?;
     issuer.hide(token);
     // Asking twice gives two sessions that both expire, so it may be asked again.
     let call = Call::get(below(&portal.access, &["federation", "credentials"]))

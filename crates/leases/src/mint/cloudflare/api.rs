@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::MASTERS;
 use super::settings::Settings;
-use crate::issuer::{Answer, Call, Issuer};
+use crate::issuer::{self, Answer, Call, Issuer};
 use crate::mint::{MintContext, MintError, MintErrorKind};
 
 const PAGE: usize = 50;
@@ -77,7 +77,7 @@ impl<'s> Api<'s> {
         };
         Ok(Self {
             settings,
-            issuer: Issuer::new("Cloudflare", context, None)?,
+            issuer: issuer::open("Cloudflare", context, None)?,
             master,
             master_name,
         })
@@ -103,7 +103,7 @@ impl<'s> Api<'s> {
     /// Creates a token.
     pub(super) async fn create<T: DeserializeOwned>(&self, body: &Value) -> Result<T, MintError> {
         let call = Call::post(self.settings.tokens.clone())
-            .issues()
+            .changes()
             .json(body)?;
         let envelope = self.envelope(call).await?;
         envelope.result.ok_or_else(|| empty().maybe_issued())

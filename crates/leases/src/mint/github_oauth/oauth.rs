@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::super::github::of_api;
 use super::{Settings, Token};
-use crate::issuer::{Answer, Call, Issuer};
+use crate::issuer::{self, Answer, Call, Issuer};
 use crate::mint::{MintContext, MintError, MintErrorKind};
 use crate::wiped::Wiped;
 
@@ -67,7 +67,7 @@ pub(super) async fn invite(
     settings: &Settings,
     context: &MintContext,
 ) -> Result<Invitation, MintError> {
-    let issuer = Issuer::new("GitHub", context, None)?;
+    let issuer = issuer::open("GitHub", context, None)?;
     let form = [
         ("client_id", settings.client_id.as_str()),
         ("scope", settings.scope.as_str()),
@@ -114,7 +114,7 @@ pub(super) async fn by_refresh(
         ("grant_type", "refresh_token"),
         ("refresh_token", refresh.expose_secret()),
     ];
-    let call = Call::post(settings.token_url()).form(&form).issues();
+    let call = Call::post(settings.token_url()).form(&form).changes();
     token(settings, context, call, refresh).await
 }
 
@@ -124,7 +124,7 @@ async fn token(
     call: Call,
     secret: &SecretString,
 ) -> Result<Token, Refusal> {
-    let mut issuer = Issuer::new("GitHub", context, None)?;
+    let mut issuer = issuer::open("GitHub", context, None)?;
     issuer.hide(secret);
     // The clock is read before the call, so that the end of the token is not told later than it is.
     let asked_at = context.clock.now();
@@ -173,7 +173,7 @@ pub(super) async fn works(
     context: &MintContext,
     token: &Token,
 ) -> Result<bool, MintError> {
-    let mut issuer = Issuer::new("GitHub", context, None)?;
+    let mut issuer = issuer::open("GitHub", context, None)?;
     issuer.hide(&token.access);
     let call = of_api(Call::get(settings.user_url()))?.bearer(&token.access)?;
     let answer = issuer.send(call).await?;

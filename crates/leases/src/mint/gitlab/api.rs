@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{MASTER, Settings};
-use crate::issuer::{Answer, Call, Issuer, below};
+use crate::issuer::{self, Answer, Call, Issuer, below};
 use crate::mint::{MintContext, MintError, MintErrorKind};
 
 /// "Personal, project and group access tokens" of "REST API authentication".
@@ -48,13 +48,13 @@ impl<'s> Api<'s> {
         };
         Ok(Self {
             settings,
-            issuer: Issuer::new("GitLab", context, None)?,
+            issuer: issuer::open("GitLab", context, None)?,
             master,
         })
     }
 
     pub(super) async fn create<T: DeserializeOwned>(&self, body: &Value) -> Result<T, MintError> {
-        let call = Call::post(self.settings.tokens.clone()).issues();
+        let call = Call::post(self.settings.tokens.clone()).changes();
         let answer = self.send(call.json(body)?).await?;
         if answer.status() != 201 {
             return Err(self.refused(&answer).or_issued());

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{API_KEY, CLIENT_ID, CLIENT_SECRET, Settings};
-use crate::issuer::{Answer, Call, Issuer, below};
+use crate::issuer::{self, Answer, Call, Issuer, below};
 use crate::mint::{MintContext, MintError, MintErrorKind};
 use crate::wiped::Wiped;
 
@@ -68,7 +68,7 @@ impl<'s> Api<'s> {
         settings: &'s Settings,
         context: &MintContext,
     ) -> Result<Self, MintError> {
-        let mut issuer = Issuer::new("Tailscale", context, None)?;
+        let mut issuer = issuer::open("Tailscale", context, None)?;
         let secret = |name: &str| {
             context
                 .env
@@ -99,7 +99,7 @@ impl<'s> Api<'s> {
     }
 
     pub(super) async fn create<T: DeserializeOwned>(&self, body: &Value) -> Result<T, MintError> {
-        let call = Call::post(self.settings.keys.clone()).issues();
+        let call = Call::post(self.settings.keys.clone()).changes();
         let answer = self.send(call.json(body)?).await?;
         if answer.status() == 200 {
             return answer.json(&self.issuer);

@@ -67,7 +67,7 @@ pub(super) async fn issue(
         call = wrapping::wanted(call)?;
     }
     let asked_at = question.context.clock.now();
-    let answer = server.issuer.send(call.issues()).await?;
+    let answer = server.issuer.send(call.changes()).await?;
     if !answer.is_success() {
         return Err(server.refusal(&answer, &settings.path, capability(settings)));
     }

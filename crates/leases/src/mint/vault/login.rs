@@ -90,7 +90,7 @@ pub(super) async fn token(
     let call = server
         .call(reqwest::Method::POST, &path, None)?
         .json(&body)?;
-    let answer = server.issuer.send(call.issues()).await?;
+    let answer = server.issuer.send(call.changes()).await?;
     if !answer.is_success() {
         return Err(refused(server, &answer, &path, identity.as_ref()));
     }

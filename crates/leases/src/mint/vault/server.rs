@@ -8,7 +8,7 @@ use reqwest::{Method, Url};
 use serde::Serialize;
 
 use super::settings::Settings;
-use crate::issuer::{Answer, Call, Issuer, below};
+use crate::issuer::{self, Answer, Call, Issuer, below};
 use crate::mint::{MintContext, MintError, MintErrorKind};
 use fnox_core::SecretString;
 
@@ -35,7 +35,7 @@ impl Server {
         }
         let ca_file = settings.ca_file(env)?;
         Ok(Self {
-            issuer: Issuer::new("Vault", context, ca_file.as_deref())?,
+            issuer: issuer::open("Vault", context, ca_file.as_deref())?,
             address: settings.address(env)?,
             namespace: namespace.map(str::to_owned),
         })
@@ -58,7 +58,7 @@ impl Server {
             call = call.header(NAMESPACE, namespace)?;
         }
         match token {
-            Some(token) => call.secret_header(TOKEN, token),
+            Some(token) => Ok(call.secret_header(TOKEN, token)?),
             None => Ok(call),
         }
     }

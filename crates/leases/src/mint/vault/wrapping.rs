@@ -29,7 +29,7 @@ pub(super) struct WrapInfo {
 
 /// Asks for a wrapped answer.
 pub(super) fn wanted(call: Call) -> Result<Call, MintError> {
-    call.header(HeaderName::from_static("x-vault-wrap-ttl"), TTL)
+    Ok(call.header(HeaderName::from_static("x-vault-wrap-ttl"), TTL)?)
 }
 
 /// Fetches the answer that is kept, once. What fails here may have been read by somebody else.
@@ -60,7 +60,7 @@ pub(super) async fn unwrap(
     }
     // The token is in the header alone: in both places it would be used up twice.
     let call = server.call(Method::POST, "sys/wrapping/unwrap", Some(&token))?;
-    let answer = server.issuer.send(call.json(&json!({}))?.issues()).await?;
+    let answer = server.issuer.send(call.json(&json!({}))?.changes()).await?;
     if !answer.is_success() {
         return Err(refused(settings, server, &answer, "unwrap"));
     }

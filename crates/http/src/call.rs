@@ -1,76 +1,90 @@
 //! One call, being prepared.
 
+use std::fmt;
+
 use fnox_core::SecretString;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, RequestBuilder, Url};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::mint::MintError;
+use crate::error::CallError;
 
-/// One call of an issuer.
-pub(crate) struct Call {
-    pub(super) method: Method,
-    pub(super) url: Url,
-    pub(super) issues: bool,
+/// One call of an service.
+pub struct Call {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) changes: bool,
     headers: HeaderMap,
     body: Option<Zeroizing<Vec<u8>>>,
 }
 
 impl Call {
     /// A call that asks for JSON.
-    pub(crate) fn new(method: Method, url: Url) -> Self {
+    #[must_use]
+    pub fn new(method: Method, url: Url) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         Self {
             method,
             url,
-            issues: false,
+            changes: false,
             headers,
             body: None,
         }
     }
 
     /// `GET`
-    pub(crate) fn get(url: Url) -> Self {
+    #[must_use]
+    pub fn get(url: Url) -> Self {
         Self::new(Method::GET, url)
     }
 
     /// `POST`
-    pub(crate) fn post(url: Url) -> Self {
+    #[must_use]
+    pub fn post(url: Url) -> Self {
         Self::new(Method::POST, url)
     }
 
     /// `DELETE`
-    pub(crate) fn delete(url: Url) -> Self {
+    #[must_use]
+    pub fn delete(url: Url) -> Self {
         Self::new(Method::DELETE, url)
     }
 
-    /// Says that the call may issue something: it is not repeated once the issuer can have seen it.
-    pub(crate) fn issues(mut self) -> Self {
-        self.issues = true;
+    /// Says that the call changes something: it is not repeated once the service can have seen it.
+    #[must_use]
+    pub fn changes(mut self) -> Self {
+        self.changes = true;
         self
     }
 
     /// Adds to the query.
-    pub(crate) fn query(mut self, name: &str, value: &str) -> Self {
+    #[must_use]
+    pub fn query(mut self, name: &str, value: &str) -> Self {
         self.url.query_pairs_mut().append_pair(name, value);
         self
     }
 
     /// Sets a header that is no secret.
-    pub(crate) fn header(mut self, name: HeaderName, value: &str) -> Result<Self, MintError> {
+    ///
+    /// # Errors
+    /// `AuthenticationNeeded` if no header can have the value.
+    pub fn header(mut self, name: HeaderName, value: &str) -> Result<Self, CallError> {
         let value = HeaderValue::from_str(value).map_err(|_| unusable(&name))?;
         self.headers.insert(name, value);
         Ok(self)
     }
 
     /// Sets a header that is a secret.
-    pub(crate) fn secret_header(
+    ///
+    /// # Errors
+    /// `AuthenticationNeeded` if no header can have the value.
+    pub fn secret_header(
         mut self,
         name: HeaderName,
         value: &SecretString,
-    ) -> Result<Self, MintError> {
+    ) -> Result<Self, CallError> {
         let mut value =
             HeaderValue::from_str(value.expose_secret()).map_err(|_| unusable(&name))?;
         value.set_sensitive(true);
@@ -79,13 +93,19 @@ impl Call {
     }
 
     /// `Authorization: Bearer` (RFC 6750).
-    pub(crate) fn bearer(self, token: &SecretString) -> Result<Self, MintError> {
+    ///
+    /// # Errors
+    /// `AuthenticationNeeded` if no header can have the token.
+    pub fn bearer(self, token: &SecretString) -> Result<Self, CallError> {
         let value = SecretString::new(format!("Bearer {}", token.expose_secret()));
         self.secret_header(AUTHORIZATION, &value)
     }
 
     /// `Authorization: Basic` (RFC 7617).
-    pub(crate) fn basic(self, user: &str, password: &SecretString) -> Result<Self, MintError> {
+    ///
+    /// # Errors
+    /// `AuthenticationNeeded` if no header can have the pair.
+    pub fn basic(self, user: &str, password: &SecretString) -> Result<Self, CallError> {
         use base64::Engine as _;
         let pair = Zeroizing::new(format!("{user}:{}", password.expose_secret()));
         let encoded = base64::engine::general_purpose::STANDARD.encode(pair.as_bytes());
@@ -94,9 +114,12 @@ impl Call {
     }
 
     /// A JSON body.
-    pub(crate) fn json<T: Serialize>(mut self, body: &T) -> Result<Self, MintError> {
+    ///
+    /// # Errors
+    /// `Unavailable` if the body is no JSON, such as a map whose keys are no texts.
+    pub fn json<T: Serialize>(mut self, body: &T) -> Result<Self, CallError> {
         let bytes = serde_json::to_vec(body).map_err(|error| {
-            MintError::unavailable(format!("the request cannot be written: {error}"))
+            CallError::unavailable(format!("the request cannot be written: {error}"))
         })?;
         self.headers
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -105,7 +128,8 @@ impl Call {
     }
 
     /// A form body (WHATWG URL, `application/x-www-form-urlencoded`).
-    pub(crate) fn form(mut self, fields: &[(&str, &str)]) -> Self {
+    #[must_use]
+    pub fn form(mut self, fields: &[(&str, &str)]) -> Self {
         let mut serializer = url::form_urlencoded::Serializer::new(String::new());
         serializer.extend_pairs(fields);
         self.headers.insert(
@@ -117,12 +141,13 @@ impl Call {
     }
 
     /// Any body; the content type is a header.
-    pub(crate) fn body(mut self, body: Vec<u8>) -> Self {
+    #[must_use]
+    pub fn body(mut self, body: Vec<u8>) -> Self {
         self.body = Some(Zeroizing::new(body));
         self
     }
 
-    pub(super) fn request(&self, client: &reqwest::Client) -> RequestBuilder {
+    pub(crate) fn request(&self, client: &reqwest::Client) -> RequestBuilder {
         let request = client
             .request(self.method.clone(), self.url.clone())
             .headers(self.headers.clone());
@@ -132,18 +157,29 @@ impl Call {
         }
     }
 
-    /// An error after which something may exist, if the call can have issued it.
-    pub(super) fn mark(&self, error: MintError) -> MintError {
-        if self.issues {
-            error.maybe_issued()
+    /// An error after which the change may be made, if the call asks for one.
+    pub(crate) fn mark(&self, error: CallError) -> CallError {
+        if self.changes {
+            error.maybe_done()
         } else {
             error
         }
     }
 }
 
-fn unusable(name: &HeaderName) -> MintError {
-    MintError::authentication(format!(
+impl fmt::Debug for Call {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Queries and bodies may hold secrets.
+        formatter
+            .debug_struct("Call")
+            .field("method", &self.method)
+            .field("host", &self.url.host_str())
+            .finish_non_exhaustive()
+    }
+}
+
+fn unusable(name: &HeaderName) -> CallError {
+    CallError::authentication(format!(
         "the value for the header `{name}` has characters that no header can have"
     ))
     .with_remedy("does it have a line break at its end?")

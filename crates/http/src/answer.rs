@@ -7,19 +7,22 @@ use reqwest::{Response, StatusCode};
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
-use super::{Issuer, Lost};
-use crate::mint::{MintError, MintErrorKind};
+use crate::error::{CallError, CallErrorKind};
+use crate::lost::Lost;
+use crate::service::Service;
 
-/// An answer of an issuer.
-pub(crate) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) retry_after: Option<Duration>,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Zeroizing<Vec<u8>>,
+/// An answer of a service.
+pub struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) retry_after: Option<Duration>,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Zeroizing<Vec<u8>>,
 }
 
 impl Answer {
-    pub(super) async fn read(mut response: Response, limit: usize) -> Result<Self, Lost> {
+    pub(crate) async fn read(mut response: Response, limit: usize) -> Result<Self, Lost> {
         let retry_after = response
             .headers()
             .get(RETRY_AFTER)
@@ -48,33 +51,39 @@ impl Answer {
     }
 
     /// Its status.
-    pub(crate) fn status(&self) -> u16 {
+    #[must_use]
+    pub fn status(&self) -> u16 {
         self.status.as_u16()
     }
 
     /// Whether it is a good one (2xx).
-    pub(crate) fn is_success(&self) -> bool {
+    #[must_use]
+    pub fn is_success(&self) -> bool {
         self.status.is_success()
     }
 
-    /// Its JSON. What came may have been issued all the same, so an error says that.
-    pub(crate) fn json<T: DeserializeOwned>(&self, issuer: &Issuer) -> Result<T, MintError> {
+    /// Its JSON. What was asked may have been done all the same, so an error says that.
+    ///
+    /// # Errors
+    /// `Unavailable` if it is something else.
+    pub fn json<T: DeserializeOwned>(&self, service: &Service) -> Result<T, CallError> {
         // The parser's message may quote the answer, which may hold a token.
         serde_json::from_slice(&self.body).map_err(|error| {
-            MintError::unavailable(format!(
+            CallError::unavailable(format!(
                 "{} answered with something else than it should, at line {}, column {} (status {})",
-                issuer.name(),
+                service.name(),
                 error.line(),
                 error.column(),
                 self.status()
             ))
             .with_remedy("is the configured address really its API?")
-            .maybe_issued()
+            .maybe_done()
         })
     }
 
     /// What a refusal says, where it is said in one of the usual ways of JSON APIs.
-    pub(crate) fn said(&self) -> Option<String> {
+    #[must_use]
+    pub fn said(&self) -> Option<String> {
         let value: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
         let text = |value: &serde_json::Value| match value {
             serde_json::Value::String(text) if !text.is_empty() => Some(text.clone()),
@@ -102,28 +111,29 @@ impl Answer {
 
     /// The error that a refusal stands for: 401 is "authentication needed", 403 "denied", other 4xx "misconfigured",
     /// and everything that is no refusal "unavailable". The caller adds what to do.
-    pub(crate) fn refusal(&self, issuer: &Issuer) -> MintError {
+    #[must_use]
+    pub fn refusal(&self, service: &Service) -> CallError {
         let status = self.status();
         let said = match self.said() {
-            Some(said) => issuer.cleaned(&said),
+            Some(said) => service.cleaned(&said),
             None => "without a reason that fnox can read".to_owned(),
         };
-        let name = issuer.name();
+        let name = service.name();
         let (kind, what) = match status {
             401 => (
-                MintErrorKind::AuthenticationNeeded,
-                "does not accept the masters",
+                CallErrorKind::AuthenticationNeeded,
+                "does not accept the credentials",
             ),
-            403 => (MintErrorKind::Denied, "does not allow it"),
-            400..=499 => (MintErrorKind::Misconfigured, "refused the request"),
+            403 => (CallErrorKind::Denied, "does not allow it"),
+            400..=499 => (CallErrorKind::Misconfigured, "refused the request"),
             _ => {
-                return MintError::unavailable(format!(
+                return CallError::unavailable(format!(
                     "{name} answered with status {status}, which is no answer of its API"
                 ))
                 .with_remedy("is the configured address really its API?");
             }
         };
-        MintError::new(kind, format!("{name} {what} (status {status}): {said}"))
+        CallError::new(kind, format!("{name} {what} (status {status}): {said}"))
     }
 }
 

@@ -5,27 +5,27 @@ use std::net::SocketAddr;
 use fnox_core::SecretString;
 use reqwest::{Certificate, ClientBuilder, Identity};
 
-use crate::mint::MintError;
+use crate::error::CallError;
 
 /// How a server is recognised, and how it recognises fnox.
-#[derive(Default)]
-pub(crate) struct Tls {
+#[derive(Debug, Default)]
+pub struct Tls {
     /// Certificates in PEM, and what messages call them. They alone are trusted, the machine's own are not.
-    pub(crate) only: Option<(String, Vec<u8>)>,
+    pub only: Option<(String, Vec<u8>)>,
     /// A certificate and its private key in PEM, and what messages call them.
-    pub(crate) identity: Option<(String, SecretString)>,
+    pub identity: Option<(String, SecretString)>,
     /// A name in the URL, which the certificate must have, and the addresses where the server of that name is.
-    pub(crate) resolved: Option<(String, Vec<SocketAddr>)>,
+    pub resolved: Option<(String, Vec<SocketAddr>)>,
     /// Whether any certificate is good of a server on this machine. Of others none is.
-    pub(crate) is_unchecked_if_local: bool,
+    pub is_unchecked_if_local: bool,
 }
 
 impl Tls {
-    pub(super) fn apply(
+    pub(crate) fn apply(
         &self,
         is_local: bool,
         mut builder: ClientBuilder,
-    ) -> Result<ClientBuilder, MintError> {
+    ) -> Result<ClientBuilder, CallError> {
         if let Some((name, pem)) = &self.only {
             builder = builder.tls_certs_only(certificates(name, pem)?);
         }
@@ -49,7 +49,7 @@ impl Tls {
     }
 }
 
-pub(super) fn certificates(name: &str, pem: &[u8]) -> Result<Vec<Certificate>, MintError> {
+pub(crate) fn certificates(name: &str, pem: &[u8]) -> Result<Vec<Certificate>, CallError> {
     let certificates =
         Certificate::from_pem_bundle(pem).map_err(|error| unusable(name, &error.to_string()))?;
     if certificates.is_empty() {
@@ -58,8 +58,8 @@ pub(super) fn certificates(name: &str, pem: &[u8]) -> Result<Vec<Certificate>, M
     Ok(certificates)
 }
 
-pub(super) fn unusable(name: &str, reason: &str) -> MintError {
-    MintError::authentication(format!(
+pub(crate) fn unusable(name: &str, reason: &str) -> CallError {
+    CallError::authentication(format!(
         "the certificates of {name} cannot be used: {reason}"
     ))
 }
