@@ -8,9 +8,31 @@ use fnox_testkit::stand_in::issuer::Misbehaviour;
 use fnox_testkit::wait::until;
 use rustix::process::Signal;
 
-use crate::lease_issuers::Subject;
+use crate::lease_issuers::{KINDS, Subject};
 use crate::lease_support::listed;
-use crate::support::{ok, sandbox};
+use crate::support::{json, ok, sandbox};
+
+/// Types whose credentials have a name at the issuer, by which an orphan is found.
+const NAMED: [&str; 3] = ["cloudflare", "gitlab", "tailscale"];
+
+/// Types whose credentials have no name but themselves.
+const NAMELESS: [&str; 2] = ["github-app", "oauth2-client-credentials"];
+
+#[test]
+fn each_type_that_can_be_withdrawn_is_tried() {
+    let revocable = |kind: &str| {
+        let subject = Subject::new(kind);
+        let run = subject.run(&["lease", "create", "x", "--explain", "-f", "json"]);
+        json(&run.finish().stdout)["revocable"].as_bool().unwrap()
+    };
+    let mut types: Vec<&str> = KINDS.into_iter().filter(|kind| revocable(kind)).collect();
+    types.sort_unstable();
+    let mut tried = [&NAMED[..], &NAMELESS, &["vault"]].concat();
+    tried.sort_unstable();
+    assert_eq!(tried, types);
+    // `command` is below; PostgreSQL and MariaDB are in the tests of fnox-leases, on real servers.
+    assert!(revocable("database"));
+}
 
 /// A subject whose issuer has just made what nobody was given.
 fn killed(kind: &str) -> Subject {
@@ -47,7 +69,7 @@ fn cleaned(subject: &Subject, code: i32) -> Run {
 
 #[test]
 fn an_orphan_with_a_name_is_found_and_withdrawn() {
-    for kind in ["cloudflare", "gitlab", "tailscale"] {
+    for kind in NAMED {
         let subject = killed(kind);
         let before = subject.live();
         cleaned(&subject, 0);
@@ -64,7 +86,7 @@ fn an_orphan_with_a_name_is_found_and_withdrawn() {
 /// The only name of such a token is the token itself, which nobody has.
 #[test]
 fn an_orphan_without_a_name_is_forgotten_and_its_end_is_told() {
-    for kind in ["github-app", "oauth2-client-credentials"] {
+    for kind in NAMELESS {
         let subject = killed(kind);
         let before = subject.live();
         let run = cleaned(&subject, 0);
