@@ -1,4 +1,5 @@
-//! Microsoft Entra's token endpoint and the endpoints of managed identities, as far as `azure-token` calls them.
+//! Microsoft Entra's token endpoint, the endpoints of managed identities, a Key Vault and an App Configuration store, as far as
+//! fnox calls them.
 //!
 //! Where its checks come from:
 //! - `POST /TENANT/oauth2/v2.0/token`: "OAuth 2.0 client credentials flow on the Microsoft identity platform"; the form of
@@ -7,11 +8,16 @@
 //! - `GET /TENANT/v2.0/.well-known/openid-configuration`: OpenID Connect Discovery 1.0, as far as MSAL reads it.
 //! - `GET /metadata/identity/oauth2/token`: "How to use managed identities for Azure resources on an Azure VM to acquire an
 //!   access token"; `GET /msi/token`: "How to use managed identities for App Service and Azure Functions".
-//! - Errors: "Microsoft Entra authentication and authorization error codes". Texts are those that users of Microsoft's
+//! - `/secrets/…` and `/keys/…`: "Azure Key Vault REST API reference", version 7.4; errors: "Authentication, requests and
+//!   responses", "Common error codes for Azure Key Vault".
+//! - `/kv/…`: "Azure App Configuration REST API", version 1.0.
+//! - Errors of Entra: "Microsoft Entra authentication and authorization error codes". Texts are those that users of Microsoft's
 //!   libraries report.
 
 mod application;
+mod configuration;
 mod machine;
+mod vault;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,6 +69,9 @@ pub struct Azure {
     seconds: i64,
     as_text: bool,
     issued: BTreeMap<String, Issued>,
+    vault: vault::Vault,
+    key_values: configuration::KeyValues,
+    is_configuration_closed: bool,
 }
 
 impl Default for Azure {
@@ -72,21 +81,30 @@ impl Default for Azure {
 }
 
 impl Azure {
-    /// The resource that exists from the start.
+    /// Resources that exist from the start: the Resource Manager,
     pub const RESOURCE: &'static str = "https://management.azure.com";
+    /// vaults,
+    pub const VAULT: &'static str = "https://vault.azure.net";
+    /// and App Configuration.
+    pub const CONFIGURATION: &'static str = "https://appconfig.azure.com";
 
-    /// With one resource, a machine that has an identity of its own, and nobody else.
+    /// With these resources, a machine that has an identity of its own, and nobody else.
     #[must_use]
     pub fn new() -> Self {
         Self {
             applications: BTreeMap::new(),
             issuers: BTreeMap::new(),
-            resources: BTreeSet::from([Self::RESOURCE.to_owned()]),
+            resources: [Self::RESOURCE, Self::VAULT, Self::CONFIGURATION]
+                .map(str::to_owned)
+                .into(),
             identity_header: format!("header-{}", random()),
             identities: BTreeSet::from([String::new()]),
             seconds: 4200,
             as_text: false,
             issued: BTreeMap::new(),
+            vault: vault::Vault::default(),
+            key_values: BTreeMap::new(),
+            is_configuration_closed: false,
         }
     }
 
@@ -153,6 +171,27 @@ impl Azure {
         Some((&issued.who, &issued.resource))
     }
 
+    /// A token of somebody who has logged in for a resource, for those who do not test logins.
+    pub fn log_in(&mut self, who: &str, resource: &str) -> String {
+        self.issue(who, resource)
+    }
+
+    /// The refusal of a call without a token for this resource.
+    fn authorised(&self, request: &Request, resource: &str) -> Result<(), Reply> {
+        let issued = request.bearer().and_then(|token| self.issued.get(token));
+        match issued {
+            Some(issued) if issued.resource == resource => Ok(()),
+            Some(_) => {
+                let message = "[TokenExpired] Error validating token: audience did not match.";
+                Err(vault::refused(401, "Unauthorized", "", message))
+            }
+            None => {
+                let message = "AKV10000: Request is missing a Bearer or PoP token.";
+                Err(vault::refused(401, "Unauthorized", "", message))
+            }
+        }
+    }
+
     fn issue(&mut self, who: &str, resource: &str) -> String {
         let token = format!("eyJ0.{}.{}", random(), random());
         let issued = Issued {
@@ -190,6 +229,8 @@ impl Service for Azure {
             ("GET", ["metadata", "identity", "oauth2", "token"]) => {
                 self.metadata(request, now, is_expired)
             }
+            (_, ["secrets" | "keys", ..]) => self.vault(request, now),
+            (_, ["kv", ..]) => self.configuration(request),
             ("GET", ["msi", "token"]) => self.app_service(request, now, is_expired),
             _ => Reply::undocumented("no such method"),
         }

@@ -1,5 +1,5 @@
-//! Google Cloud, as far as `gcp-iam` calls it: the token endpoint, the token exchange, the IAM Service Account Credentials
-//! API, the metadata server.
+//! Google Cloud, as far as fnox calls it: the token endpoint, the token exchange, the IAM Service Account Credentials API, the
+//! metadata server, Secret Manager and Cloud KMS.
 //!
 //! Where its checks come from:
 //! - `POST /v1/token` and `POST /v1/projects/-/serviceAccounts/…`: Google's discovery documents `sts` v1 and
@@ -7,6 +7,8 @@
 //!   these; a test holds them against the documents.
 //! - `POST /token`: "Using OAuth 2.0 for Server to Server Applications" (claims of the signed request) and RFC 6749
 //!   section 6 (refresh tokens).
+//! - `/v1/projects/…/secrets/…` and `/v1/projects/…/keyRings/…`: the discovery documents `secretmanager` v1 and `cloudkms` v1,
+//!   "Data integrity assurance" (Secret Manager) and "Verify end-to-end data integrity" (Cloud KMS).
 //! - `GET /computeMetadata/v1/…`: Compute Engine, "About VM metadata".
 //! - Errors: RFC 6749 section 5.2 for the first two, AIP-193 for the API. Texts are those that users of Google's libraries
 //!   report.
@@ -14,7 +16,9 @@
 //! It also serves `GET /subject`, a place where an `external_account` has its token from.
 
 mod api;
+mod kms;
 mod login;
+mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -102,6 +106,10 @@ pub struct Gcp {
     may_impersonate: BTreeSet<(String, String)>,
     extended: BTreeSet<String>,
     issued: BTreeMap<String, Issued>,
+    secrets: secrets::Secrets,
+    keys_of_kms: kms::Keys,
+    closed: BTreeSet<String>,
+    is_damaging: bool,
 }
 
 impl Gcp {
@@ -195,6 +203,22 @@ impl Gcp {
         self.extended.insert(account.to_owned());
     }
 
+    /// An access token of somebody who has logged in, for those who do not test logins.
+    pub fn log_in(&mut self, principal: &str, now: Timestamp) -> String {
+        let scopes = vec![api::CLOUD_PLATFORM.to_owned()];
+        self.issue(principal, scopes, after(now, 3599))
+    }
+
+    /// Takes everybody's right to a secret, to a key, or to all of a project.
+    pub fn close(&mut self, name: &str) {
+        self.closed.insert(name.to_owned());
+    }
+
+    /// Sends from now on, or no longer, bytes that do not fit their checksums.
+    pub fn damage(&mut self, is_damaging: bool) {
+        self.is_damaging = is_damaging;
+    }
+
     /// Whose access token this is.
     #[must_use]
     pub fn holder(&self, token: &str) -> Option<&str> {
@@ -261,7 +285,11 @@ impl Service for Gcp {
             ("GET", "/computeMetadata/v1/instance/service-accounts/default/token") => {
                 self.metadata(request, now)
             }
-            ("POST", _) if path.starts_with("/v1/projects/") => self.api(request, now, is_expired),
+            ("POST", _) if path.starts_with("/v1/projects/-/") => {
+                self.api(request, now, is_expired)
+            }
+            _ if path.contains("/keyRings/") => self.kms(request, now),
+            _ if path.starts_with("/v1/projects/") => self.secret_manager(request, now),
             _ => Reply::undocumented("no such method"),
         }
     }

@@ -7,7 +7,7 @@ use super::{ACCESS_TOKEN_FIELDS, Gcp, ID_TOKEN_FIELDS, Issued, after};
 use crate::stand_in::issuer::{Reply, Request};
 use crate::stand_in::jwt;
 
-const CLOUD_PLATFORM: &str = "https://www.googleapis.com/auth/cloud-platform";
+pub(super) const CLOUD_PLATFORM: &str = "https://www.googleapis.com/auth/cloud-platform";
 
 impl Gcp {
     pub(super) fn api(&mut self, request: &Request, now: Timestamp, is_expired: bool) -> Reply {
@@ -181,8 +181,21 @@ pub(super) fn error(code: u16, status: &str, message: &str) -> Reply {
     )
 }
 
+/// The same with an `ErrorInfo` (AIP-193), whose reason is one of `google.api.ErrorReason`.
+pub(super) fn error_for(code: u16, status: &str, reason: &str, message: &str) -> Reply {
+    let info = json!({
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "domain": "googleapis.com",
+        "reason": reason,
+    });
+    Reply::json(
+        code,
+        &json!({"error": {"code": code, "message": message, "status": status, "details": [info]}}),
+    )
+}
+
 /// Whether a body has only documented fields, of the documented types.
-fn checked(body: &Map<String, Value>, fields: &[(&str, &str)]) -> Result<(), Reply> {
+pub(super) fn checked(body: &Map<String, Value>, fields: &[(&str, &str)]) -> Result<(), Reply> {
     for (name, value) in body {
         let Some((_, kind)) = fields.iter().find(|(known, _)| known == name) else {
             return Err(Reply::undocumented(format!("the field `{name}`")));
