@@ -7,7 +7,7 @@ use std::time::Duration;
 use fnox_config::{Config, FileKind, Folders, IfMissing, Loader, discover};
 use fnox_core::prompt::{NoPrompt, Prompt};
 use fnox_core::{Env, Lifetime, ProfileName, SystemClock};
-use fnox_leases::TimeLimits;
+use fnox_leases::{CloudAccounts, TimeLimits};
 use fnox_providers::resolve::{Notice, Options, Resolver};
 
 use crate::args::GlobalArgs;
@@ -224,6 +224,7 @@ impl App {
             env: self.env.clone(),
             folders: self.folders.clone(),
             prompt: Arc::clone(&self.prompt),
+            accounts: Arc::new(CloudAccounts::default()),
             if_missing: self.if_missing,
             prompt_auth,
             time_limit: self.provider_time_limit(),

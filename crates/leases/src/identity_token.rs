@@ -45,6 +45,15 @@ impl IdentityToken {
         }
     }
 
+    /// One that no key says anything of: the CI's own, for an audience.
+    pub(crate) fn of_ci(audience: &str) -> Self {
+        Self {
+            file: None,
+            variable: None,
+            audience: audience.to_owned(),
+        }
+    }
+
     /// Reads this file if the lease names no source itself.
     pub(crate) fn or_file(mut self, file: Option<PathBuf>) -> Self {
         if self.file.is_none() && self.variable.is_none() {

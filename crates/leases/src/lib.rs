@@ -10,6 +10,7 @@
 //! Masters reach a mint as an overlay of the environment that only the mint sees. The process's own
 //! environment is never written.
 
+mod accounts;
 pub mod browser;
 pub mod delivery;
 pub mod error;
@@ -27,6 +28,7 @@ mod testing;
 
 pub(crate) use fnox_providers::wiped;
 
+pub use accounts::CloudAccounts;
 pub use error::LeaseError;
 pub use ledger::{Ledger, LedgerError};
 pub use manager::{

@@ -130,10 +130,11 @@ pub fn is_envelope(stored: &str) -> bool {
     stored.starts_with(MAGIC)
 }
 
-/// Whether a stored value is of this form and under this key, as far as it tells.
+/// Whether a stored value is of this form, of a type and under the key of this name ([`KeyService::key_name`]), as far as it
+/// tells.
 #[must_use]
-pub fn is_current(service: &dyn KeyService, stored: &str) -> bool {
-    Stored::parse(stored).is_ok_and(|it| it.kind == service.kind() && it.key == hint(service))
+pub fn is_current(kind: &str, key_name: &str, stored: &str) -> bool {
+    Stored::parse(stored).is_ok_and(|it| it.kind == kind && it.key == hint(key_name))
 }
 
 /// Encrypts values. The answers are in their order.
@@ -184,7 +185,7 @@ async fn seal(
         profile: profiles.written.clone(),
         secret: name.clone(),
     };
-    let (kind, hint) = (service.kind(), hint(service));
+    let (kind, hint) = (service.kind(), hint(&service.key_name()));
     let (key, wrapped) = service.new_key(&place).await?;
     let parts = [kind, &hint, &place.profile, name.as_str()];
     let plaintext = SecretBytes::new(value.expose_secret().as_bytes().to_vec());
@@ -241,11 +242,8 @@ async fn open(
         .map_err(|_| ProviderError::misconfigured("the decrypted value is not UTF-8 text"))
 }
 
-fn hint(service: &dyn KeyService) -> String {
-    let digest = blake3::derive_key(
-        "fnox envelope: name of the key",
-        service.key_name().as_bytes(),
-    );
+fn hint(key_name: &str) -> String {
+    let digest = blake3::derive_key("fnox envelope: name of the key", key_name.as_bytes());
     hex::encode(&digest[..8])
 }
 

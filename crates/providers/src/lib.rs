@@ -6,6 +6,7 @@
 //! Naming is kept apart from I/O: a backend says as data which references it understands and what it can
 //! do; only its async methods touch anything.
 
+pub mod accounts;
 pub mod backend;
 pub mod ci_token;
 pub mod dotenv;
@@ -26,6 +27,7 @@ pub mod shell;
 mod template;
 pub mod wiped;
 
+pub use accounts::{AccessToken, Accounts, AzureCloud, AzureLogin, GoogleAccess, NoAccounts};
 pub use error::{Attempt, ErrorKind, ProviderError};
 pub use provider::{Context, Preview, Provider, Request};
 pub use registry::Registry;

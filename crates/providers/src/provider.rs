@@ -9,7 +9,9 @@ use async_trait::async_trait;
 use fnox_config::Folders;
 use fnox_core::prompt::Prompt;
 use fnox_core::{Clock, Env, SecretName, SecretString, SystemClock};
+use fnox_http::Limits;
 
+use crate::accounts::{Accounts, NoAccounts};
 use crate::error::ProviderError;
 use crate::hardware::{self, SecurityKeys};
 use crate::run::{ProjectContext, RunRequest, Tolerated};
@@ -58,10 +60,12 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// The hardware keys that are plugged in.
     pub keys: Arc<dyn SecurityKeys>,
+    /// Logs in at clouds.
+    pub accounts: Arc<dyn Accounts>,
 }
 
 impl Context {
-    /// A context of the base profile, with a time limit of 30 s and without defaults for `age`.
+    /// A context of the base profile, with a time limit of 30 s, without defaults for `age` and without logins at clouds.
     #[must_use]
     pub fn new(env: Env, folders: Folders, prompt: Arc<dyn Prompt>) -> Self {
         Self {
@@ -79,6 +83,7 @@ impl Context {
             tolerated: Tolerated::default(),
             clock: Arc::new(SystemClock),
             keys: hardware::plugged_in(),
+            accounts: Arc::new(NoAccounts),
         }
     }
 
@@ -100,6 +105,12 @@ impl Context {
         accepted.push(profile);
         accepted.push(BASE_PROFILE.to_owned());
         accepted
+    }
+
+    /// The limits of one operation over HTTP.
+    #[must_use]
+    pub fn http_limits(&self) -> Limits {
+        Limits::new(self.time_limit.min(Duration::from_secs(5)), self.time_limit)
     }
 
     /// The time limit of a call in which a person may have to type or touch something: two minutes if

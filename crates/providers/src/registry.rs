@@ -3,9 +3,9 @@
 use fnox_config::spec::ProviderSpec;
 
 use crate::backend::{
-    age, aws_kms, aws_ps, aws_sm, bitwarden, bitwarden_sm, enpass, fnox_server, foks, gopass,
-    keepass, keychain, onepassword, password_store, plain, proton_pass, vault, vault_agent,
-    yubikey,
+    age, aws_kms, aws_ps, aws_sm, azure_ac, azure_kms, azure_sm, bitwarden, bitwarden_sm, enpass,
+    fnox_server, foks, gcp_kms, gcp_sm, gopass, keepass, keychain, onepassword, password_store,
+    plain, proton_pass, vault, vault_agent, yubikey,
 };
 use crate::error::ProviderError;
 use crate::provider::{Context, Provider};
@@ -23,11 +23,16 @@ const BUILT: &[(&str, Build)] = &[
     ("aws-kms", aws_kms::open),
     ("aws-ps", aws_ps::open),
     ("aws-sm", aws_sm::open),
+    ("azure-ac", azure_ac::open),
+    ("azure-kms", azure_kms::open),
+    ("azure-sm", azure_sm::open),
     ("bitwarden", bitwarden::open),
     ("bitwarden-sm", bitwarden_sm::open),
     ("enpass", enpass::open),
     ("fnox-server", fnox_server::open),
     ("foks", foks::open),
+    ("gcp-kms", gcp_kms::open),
+    ("gcp-sm", gcp_sm::open),
     ("gopass", gopass::open),
     ("keepass", keepass::open),
     ("keychain", keychain::open),

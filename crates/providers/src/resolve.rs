@@ -26,6 +26,7 @@ use fnox_core::prompt::Prompt;
 use fnox_core::{Env, ProviderName, SecretName, SecretString};
 use indexmap::IndexMap;
 
+use crate::accounts::Accounts;
 use crate::provider::Request;
 use crate::run::RunRequest;
 
@@ -43,6 +44,8 @@ pub struct Options {
     pub folders: Folders,
     /// The person at the terminal, if there is one.
     pub prompt: Arc<dyn Prompt>,
+    /// Logs in at clouds.
+    pub accounts: Arc<dyn Accounts>,
     /// `--if-missing`.
     pub if_missing: Option<fnox_config::IfMissing>,
     /// Whether a provider's login command may be offered.

@@ -106,7 +106,7 @@ fn tests_tell_what_works_and_why_something_does_not() {
     ok(&sandbox, &["provider", "test"]);
     ok(&sandbox, &["provider", "test", "age"]);
     sandbox.write("keys.txt", "not an identity\n");
-    let text = sandbox.read("fnox.toml").replace(" # kept too", "\nbad = { type = \"age\", recipients = [\"age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg\"], key_file = \"keys.txt\" }\ngone = { type = \"gcp-sm\", project = \"p\" }");
+    let text = sandbox.read("fnox.toml").replace(" # kept too", "\nbad = { type = \"age\", recipients = [\"age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg\"], key_file = \"keys.txt\" }\ngone = { type = \"lua\", plugin = \"p\" }");
     sandbox.write("fnox.toml", text);
     let run = sandbox
         .run(["provider", "test", "--all"])

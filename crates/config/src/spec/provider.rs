@@ -98,6 +98,8 @@ const AWS: [Field; 4] = [
     reference("endpoint", "Another endpoint URL."),
 ];
 
+const GOOGLE_ENDPOINT: Field = reference("endpoint", "Another endpoint URL.");
+
 const AZURE: [Field; 2] = [
     reference("auth", "How to log in."),
     reference("managed_identity_client_id", "Which managed identity."),
@@ -166,6 +168,7 @@ pub static PROVIDERS: &[ProviderSpec] = &[
             required("location", "Location."),
             required("keyring", "Key ring."),
             required("key", "Key."),
+            GOOGLE_ENDPOINT,
         ],
         auth_command: Some("gcloud auth application-default login"),
         variables: &[],
@@ -482,6 +485,7 @@ pub static PROVIDERS: &[ProviderSpec] = &[
         fields: &[
             required("project", "Project."),
             reference("prefix", "Put before each name."),
+            GOOGLE_ENDPOINT,
         ],
         auth_command: Some("gcloud auth application-default login"),
         variables: &[],

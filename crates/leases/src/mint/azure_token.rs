@@ -26,6 +26,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use fnox_config::LeaseConfig;
 use fnox_core::{Credential, Lifetime, SecretString};
+use fnox_providers::{AccessToken, AzureCloud, AzureLogin};
 use jiff::Timestamp;
 
 use self::settings::{Auth, Settings};
@@ -169,35 +170,31 @@ impl Mint for AzureToken {
         request: &CreateRequest,
     ) -> Result<Credential, MintError> {
         let settings = &self.settings;
-        let source = Source::find(settings, &context.env)
-            .map_err(|message| MintError::authentication(message.trim_end_matches('.')))?;
         let asked_at = context.clock.now();
-        let issued = match &source {
-            Source::AzureCli => cli::token(settings, context).await?,
-            Source::ManagedIdentity => {
-                let issuer = issuer::open("the managed identity endpoint", context, None)?;
-                machine::token(settings, context, issuer).await?
-            }
-            source => {
-                let issuer = issuer::open("Microsoft Entra", context, None)?;
-                login::token(settings, source, context, issuer).await?
-            }
-        };
-        credential(settings, context, request, issued, asked_at)
+        let issued = log_in(settings, context).await?;
+        Ok(credential(settings, request, issued, asked_at))
     }
 }
 
-fn credential(
-    settings: &Settings,
-    context: &MintContext,
-    request: &CreateRequest,
-    issued: Issued,
-    asked_at: Timestamp,
-) -> Result<Credential, MintError> {
+/// Logs in in the way that there is, and in no other one if that fails.
+async fn log_in(settings: &Settings, context: &MintContext) -> Result<Issued, MintError> {
+    let source = Source::find(settings, &context.env)
+        .map_err(|message| MintError::authentication(message.trim_end_matches('.')))?;
+    let issued = match &source {
+        Source::AzureCli => cli::token(settings, context).await?,
+        Source::ManagedIdentity => {
+            let issuer = issuer::open("the managed identity endpoint", context, None)?;
+            machine::token(settings, context, issuer).await?
+        }
+        source => {
+            let issuer = issuer::open("Microsoft Entra", context, None)?;
+            login::token(settings, source, context, issuer).await?
+        }
+    };
+    let now = context.clock.now();
     if issued.token.is_empty() {
         return Err(MintError::unavailable("Azure answered without a token").maybe_issued());
     }
-    let now = context.clock.now();
     if issued.expires_at <= now {
         return Err(MintError::unavailable(format!(
             "Azure answered with a token that expired at {}, and it is {now}",
@@ -205,6 +202,43 @@ fn credential(
         ))
         .with_remedy("is this machine's clock right?"));
     }
+    Ok(issued)
+}
+
+/// Logs in for a provider.
+///
+/// # Errors
+/// [`MintError`], with the key `auth` if that is no word for a way.
+pub(crate) async fn access(
+    login: &AzureLogin,
+    context: &MintContext,
+) -> Result<AccessToken, MintError> {
+    let word = login.auth.as_deref().unwrap_or(Auth::Auto.name());
+    let auth = Auth::parse(word).ok_or_else(|| {
+        let ways = Auth::ALL.map(Auth::name).join(", ");
+        let message = format!("`{}` is no way to log in at Azure", word.escape_debug());
+        MintError::misconfigured("auth", message).with_remedy(format!("the ways are auto, {ways}"))
+    })?;
+    let cloud = match login.cloud {
+        AzureCloud::Public => "public",
+        AzureCloud::Government => "government",
+        AzureCloud::China => "china",
+    };
+    let identity = login.managed_identity.as_deref();
+    let settings = Settings::of_provider(&login.scope, auth, identity, cloud);
+    let issued = log_in(&settings, context).await?;
+    Ok(AccessToken {
+        value: issued.token,
+        expires_at: Some(issued.expires_at),
+    })
+}
+
+fn credential(
+    settings: &Settings,
+    request: &CreateRequest,
+    issued: Issued,
+    asked_at: Timestamp,
+) -> Credential {
     let life = issued.expires_at.as_second() - asked_at.as_second();
     if i64::try_from(request.duration.as_secs()).unwrap_or(i64::MAX) < life {
         tracing::debug!(
@@ -212,13 +246,13 @@ fn credential(
             request.duration.as_secs()
         );
     }
-    Ok(Credential {
+    Credential {
         variables: vec![(settings.env_var.clone(), issued.token)],
         expires_at: Some(issued.expires_at),
         // These tokens have no id by which anything could be done with them.
         id: request.provisional_id.clone(),
         private: Vec::new(),
-    })
+    }
 }
 
 fn prompts(settings: &Settings) -> Vec<PromptField> {

@@ -27,6 +27,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use fnox_config::LeaseConfig;
 use fnox_core::{Credential, Lifetime};
+use fnox_providers::{AccessToken, GoogleAccess};
 
 use self::settings::{Settings, Token};
 use self::source::Source;
@@ -163,6 +164,27 @@ impl Mint for GcpIam {
         let login = login::log_in(&self.settings, &source, context, &mut issuer).await?;
         generate::create(&self.settings, &login, context, &issuer, request).await
     }
+}
+
+/// Logs in for a provider, with what is there.
+///
+/// # Errors
+/// [`MintError`]
+pub(crate) async fn access(context: &MintContext) -> Result<GoogleAccess, MintError> {
+    let settings = Settings::of_provider();
+    let source = Source::find(&settings, context)
+        .ok_or_else(|| MintError::authentication(MISSING.trim_end_matches('.')))?;
+    let mut issuer = issuer::open("Google", context, None)?;
+    let login = login::log_in(&settings, &source, context, &mut issuer).await?;
+    let quota_project = context.env.var("GOOGLE_CLOUD_QUOTA_PROJECT");
+    Ok(GoogleAccess {
+        token: AccessToken {
+            value: login.token,
+            expires_at: login.expires_at,
+        },
+        universe: login.universe,
+        quota_project: quota_project.map(str::to_owned).or(login.quota_project),
+    })
 }
 
 #[cfg(test)]

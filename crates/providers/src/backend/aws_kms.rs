@@ -30,6 +30,8 @@ pub fn open(settings: &Settings, context: &Context) -> Result<Box<dyn Provider>,
     }))
 }
 
+const KIND: &str = "aws-kms";
+
 #[derive(Debug)]
 struct KeyManagement {
     connection: Connection,
@@ -104,7 +106,7 @@ impl Provider for KeyManagement {
     }
 
     fn is_current(&self, stored: &str) -> Option<bool> {
-        Some(envelope::is_current(&self.service(false), stored))
+        Some(envelope::is_current(KIND, &self.key_id, stored))
     }
 }
 
@@ -154,7 +156,7 @@ impl Service<'_> {
 #[async_trait]
 impl KeyService for Service<'_> {
     fn kind(&self) -> &'static str {
-        "aws-kms"
+        KIND
     }
 
     fn key_name(&self) -> String {

@@ -100,7 +100,7 @@ async fn values_come_back_exactly_and_never_look_alike() {
     for value in ["", " x \n", &"long\n".repeat(20_000)] {
         let one = stored(&service, "default", value).await;
         assert_ne!(one, stored(&service, "default", value).await);
-        assert!(is_envelope(&one) && is_current(&service, &one));
+        assert!(is_envelope(&one) && is_current("aws-kms", &service.key_name(), &one));
         assert_eq!(opened(&service, &here, "A", &one).await.unwrap(), value);
     }
 }
@@ -147,8 +147,8 @@ async fn another_key_is_known_by_its_hint() {
         key: 2,
         takes_context: true,
     };
-    assert!(!is_current(&other, &whole));
-    assert!(!is_current(&other, "AQICAHh="));
+    assert!(!is_current("aws-kms", &other.key_name(), &whole));
+    assert!(!is_current("aws-kms", &other.key_name(), "AQICAHh="));
 }
 
 /// What is stored today stays readable: this value was written by the first version.

@@ -154,6 +154,7 @@ impl Resolver<'_> {
             tolerated: self.tolerated(),
             clock: Arc::new(SystemClock),
             keys: crate::hardware::plugged_in(),
+            accounts: Arc::clone(&self.options.accounts),
         }
     }
 

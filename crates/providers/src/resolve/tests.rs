@@ -72,6 +72,7 @@ impl World {
             folders: Folders::from_env(&env),
             env,
             prompt: Arc::new(NoPrompt),
+            accounts: Arc::new(crate::NoAccounts),
             if_missing: None,
             prompt_auth: true,
             time_limit: Duration::from_secs(10),

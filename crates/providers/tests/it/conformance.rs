@@ -119,6 +119,7 @@ async fn encrypts(provider: &dyn Provider) {
 fn reference(kind: &str, index: usize) -> String {
     match kind {
         "aws-ps" | "aws-sm" => format!("conformance/{index}-x"),
+        "azure-sm" | "gcp-sm" => format!("conformance-{index}-x"),
         _ => format!("conformance/{index} x"),
     }
 }
@@ -127,7 +128,8 @@ fn reference(kind: &str, index: usize) -> String {
 fn limit(kind: &str) -> usize {
     match kind {
         "aws-ps" => 8192,
-        "aws-sm" => 65_536,
+        "aws-sm" | "gcp-sm" => 65_536,
+        "azure-sm" => 25_600,
         _ => usize::MAX,
     }
 }

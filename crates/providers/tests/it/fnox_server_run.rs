@@ -57,6 +57,7 @@ impl Run {
             folders: Folders::from_env(&env),
             env,
             prompt: Arc::new(NoPrompt),
+            accounts: Arc::new(fnox_providers::NoAccounts),
             if_missing: None,
             prompt_auth: false,
             time_limit: Duration::from_secs(20),

@@ -11,6 +11,8 @@ mod age_vectors;
 #[cfg(test)]
 mod aws;
 #[cfg(test)]
+mod azure;
+#[cfg(test)]
 mod bad_program;
 #[cfg(test)]
 mod bitwarden;
@@ -28,6 +30,8 @@ mod fnox_server;
 mod fnox_server_run;
 #[cfg(test)]
 mod foks;
+#[cfg(test)]
+mod google;
 #[cfg(test)]
 mod gopass;
 #[cfg(test)]

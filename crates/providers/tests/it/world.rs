@@ -10,12 +10,15 @@ use std::time::Duration;
 use fnox_config::{Folders, Loader};
 use fnox_core::prompt::{NoPrompt, Prompt};
 use fnox_core::{Env, SecretName, SecretString};
-use fnox_providers::{Context, Provider, ProviderError, Registry, Request, Settings};
+use fnox_providers::{
+    Accounts, Context, NoAccounts, Provider, ProviderError, Registry, Request, Settings,
+};
 
 pub(crate) struct World {
     folder: tempfile::TempDir,
     variables: BTreeMap<String, String>,
     pub(crate) prompt: Arc<dyn Prompt>,
+    pub(crate) accounts: Arc<dyn Accounts>,
     pub(crate) time_limit: Duration,
     pub(crate) profile: String,
 }
@@ -31,6 +34,7 @@ impl World {
             folder,
             variables: [("PATH".to_owned(), path), ("HOME".to_owned(), home)].into(),
             prompt: Arc::new(NoPrompt),
+            accounts: Arc::new(NoAccounts),
             time_limit: Duration::from_secs(20),
             profile: "default".to_owned(),
         }
@@ -75,6 +79,7 @@ impl World {
             Folders::from_env(&env),
             Arc::clone(&self.prompt),
         );
+        context.accounts = Arc::clone(&self.accounts);
         context.time_limit = self.time_limit;
         context.profile = self.profile.clone();
         context

@@ -31,6 +31,13 @@ impl Auth {
         Self::AzureCli,
     ];
 
+    /// The one of a word. Other tools write `managed_identity`.
+    pub(super) fn parse(word: &str) -> Option<Self> {
+        let word = word.replace('_', "-");
+        let mut all = Self::ALL.into_iter().chain([Self::Auto]);
+        all.find(|auth| auth.name() == word)
+    }
+
     /// Its word in `auth`.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -57,6 +64,8 @@ pub(super) struct Settings {
     pub(super) managed_identity: Option<String>,
     pub(super) managed_identity_endpoint: Option<Url>,
     authority: Option<Url>,
+    /// The cloud whose authority it is where neither the lease nor the environment names one.
+    cloud: &'static str,
 }
 
 /// The suffix of a scope that stands for all that the application may do at one resource.
@@ -111,7 +120,31 @@ impl Settings {
                 None => None,
             },
             authority: authority(fields)?,
+            cloud: "public",
         })
+    }
+
+    /// What logs in for a provider, which has no keys of its own but these: `auth` in one of the words of [`Auth::name`], an
+    /// identity of the machine, and the cloud that the scope is in.
+    pub(super) fn of_provider(
+        scope: &str,
+        auth: Auth,
+        managed_identity: Option<&str>,
+        cloud: &'static str,
+    ) -> Self {
+        Self {
+            scope: scope.to_owned(),
+            env_var: String::new(),
+            auth,
+            tenant: None,
+            client: None,
+            certificate_file: None,
+            identity: IdentityToken::of_ci(AUDIENCE),
+            managed_identity: managed_identity.map(str::to_owned),
+            managed_identity_endpoint: None,
+            authority: None,
+            cloud,
+        }
     }
 
     /// The tenant: the lease's, or the environment's.
@@ -134,7 +167,7 @@ impl Settings {
             return Ok(url.clone());
         }
         let Some(host) = env.var("AZURE_AUTHORITY_HOST") else {
-            return issuer::address("cloud", &host_of("public"));
+            return issuer::address("cloud", &host_of(self.cloud));
         };
         // Microsoft's own libraries take it without the scheme too.
         let text = if host.contains("://") {
@@ -193,6 +226,7 @@ pub(super) fn is_id(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{context, settings};
+    use super::{Auth, Settings};
 
     #[test]
     fn what_the_lease_says_of_the_cloud_wins() {
@@ -211,6 +245,19 @@ mod tests {
         );
         let plain = context(&[("AZURE_AUTHORITY_HOST", "http://x.example")]).env;
         assert!(settings("").authority(&plain).is_err());
+    }
+
+    #[test]
+    fn a_provider_logs_in_in_the_cloud_that_its_store_is_in() {
+        let own =
+            Settings::of_provider("https://vault.azure.cn/.default", Auth::Auto, None, "china");
+        let at = |variables: &[(&str, &str)]| {
+            let url = own.authority(&context(variables).env).unwrap();
+            url.host_str().unwrap().to_owned()
+        };
+        assert_eq!(at(&[]), "login.chinacloudapi.cn");
+        let variable = [("AZURE_AUTHORITY_HOST", "https://x.example")];
+        assert_eq!(at(&variable), "x.example");
     }
 
     #[test]

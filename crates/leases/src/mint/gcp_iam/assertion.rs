@@ -54,6 +54,11 @@ pub(super) fn for_apis(
     signed(key, &claims, name)
 }
 
+/// When an assertion of this moment ends.
+pub(super) fn end(now: Timestamp) -> Option<Timestamp> {
+    Timestamp::from_second(now.as_second() + SECONDS).ok()
+}
+
 fn claims(key: &ServiceAccountKey, now: Timestamp) -> Claims<'_> {
     Claims {
         iss: &key.client_email,

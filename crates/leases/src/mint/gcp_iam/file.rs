@@ -33,6 +33,7 @@ pub(super) struct ServiceAccountKey {
     pub(super) private_key_id: Option<String>,
     pub(super) token_uri: Option<String>,
     pub(super) universe_domain: Option<String>,
+    pub(super) quota_project_id: Option<String>,
 }
 
 /// `authorized_user`
@@ -43,6 +44,7 @@ pub(super) struct AuthorizedUser {
     pub(super) refresh_token: Wiped,
     pub(super) token_uri: Option<String>,
     pub(super) universe_domain: Option<String>,
+    pub(super) quota_project_id: Option<String>,
 }
 
 /// `external_account`
@@ -56,6 +58,7 @@ pub(super) struct ExternalAccount {
     pub(super) client_id: Option<String>,
     pub(super) client_secret: Option<Wiped>,
     pub(super) universe_domain: Option<String>,
+    pub(super) quota_project_id: Option<String>,
     workforce_pool_user_project: Option<IgnoredAny>,
 }
 
@@ -119,7 +122,7 @@ pub(super) fn parse(text: &SecretString, name: &str) -> Result<Credentials, Mint
         "impersonated_service_account" => Err(not_supported(
             name,
             "type `impersonated_service_account`",
-            "run `gcloud auth application-default login` without `--impersonate-service-account`: the lease impersonates",
+            "run `gcloud auth application-default login` without `--impersonate-service-account`; a lease impersonates by itself",
         )),
         other => Err(not_supported(
             name,

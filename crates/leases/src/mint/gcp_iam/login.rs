@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use fnox_core::SecretString;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::Url;
 use reqwest::header::HeaderName;
 use serde::Deserialize;
@@ -25,6 +26,8 @@ const TOKEN_CREATOR: &str = "roles/iam.serviceAccountTokenCreator";
 /// A master that has logged in.
 pub(super) struct Login {
     pub(super) token: SecretString,
+    /// When the token stops working, as far as that is told.
+    pub(super) expires_at: Option<Timestamp>,
     /// Whose token it is, for people.
     pub(super) principal: String,
     /// What the OIDC token said that was exchanged for it.
@@ -33,6 +36,10 @@ pub(super) struct Login {
     pub(super) role: &'static str,
     /// The IAM Service Account Credentials API.
     pub(super) endpoint: Url,
+    /// The domain of the cloud.
+    pub(super) universe: String,
+    /// The project that the master names for quotas.
+    pub(super) quota_project: Option<String>,
 }
 
 /// Logs in.
@@ -118,7 +125,12 @@ struct Exchange<'a> {
 #[derive(Deserialize)]
 struct TokenAnswer {
     access_token: Wiped,
+    /// Seconds.
+    expires_in: Option<i64>,
 }
+
+/// A token, and when it stops working.
+type Ending = (SecretString, Option<Timestamp>);
 
 struct Attempt<'a> {
     settings: &'a Settings,
@@ -145,7 +157,7 @@ impl Attempt<'_> {
         let endpoint = self.endpoint(key.universe_domain.as_deref(), name)?;
         let universe = self.settings.universe(key.universe_domain.as_deref());
         let now = self.context.clock.now();
-        let token = if universe == DEFAULT_UNIVERSE {
+        let (token, expires_at) = if universe == DEFAULT_UNIVERSE {
             let token_uri = key.token_uri.as_deref().unwrap_or(TOKEN_URI);
             let url = self.token_url(token_uri, name)?;
             let assertion = assertion::for_token_endpoint(key, token_uri, name, now)?;
@@ -159,14 +171,17 @@ impl Attempt<'_> {
             );
             self.token(call, None, &remedy).await?
         } else {
-            assertion::for_apis(key, name, now)?
+            (assertion::for_apis(key, name, now)?, assertion::end(now))
         };
         Ok(Login {
             token,
+            expires_at,
             principal: format!("serviceAccount:{}", key.client_email),
             claims: None,
             role: TOKEN_CREATOR,
             endpoint,
+            universe: universe.to_owned(),
+            quota_project: key.quota_project_id.clone(),
         })
     }
 
@@ -183,12 +198,17 @@ impl Attempt<'_> {
             ("refresh_token", user.refresh_token.0.expose_secret()),
         ]);
         let remedy = "log in again with `gcloud auth application-default login`";
+        let (token, expires_at) = self.token(call, None, remedy).await?;
+        let universe = self.settings.universe(user.universe_domain.as_deref());
         Ok(Login {
-            token: self.token(call, None, remedy).await?,
+            token,
+            expires_at,
             principal: format!("the user who is logged in by {name}"),
             claims: None,
             role: TOKEN_CREATOR,
             endpoint,
+            universe: universe.to_owned(),
+            quota_project: user.quota_project_id.clone(),
         })
     }
 
@@ -218,7 +238,11 @@ impl Attempt<'_> {
             token_type: &account.subject_token_type,
             client: account.client_id.as_deref().zip(secret),
         };
-        let login = self.exchange(&exchange, endpoint).await?;
+        let login = Login {
+            universe: universe.to_owned(),
+            quota_project: account.quota_project_id.clone(),
+            ..self.exchange(&exchange, endpoint).await?
+        };
         match &account.service_account_impersonation_url {
             None => Ok(login),
             Some(url) => {
@@ -243,12 +267,13 @@ impl Attempt<'_> {
             account,
             delegates: &[],
             scopes: &[CLOUD_PLATFORM.to_owned()],
-            // It is used once, at once.
-            seconds: 300,
+            // For a lease it is used once, at once; a provider may ask for longer.
+            seconds: self.settings.seconds_between,
         };
-        let (token, _) = generate::access_token(self.issuer, &login, &wanted).await?;
+        let (token, expires_at) = generate::access_token(self.issuer, &login, &wanted).await?;
         Ok(Login {
             token,
+            expires_at: Some(expires_at),
             principal: format!("serviceAccount:{account}"),
             role: TOKEN_CREATOR,
             ..login
@@ -304,7 +329,7 @@ impl Attempt<'_> {
         }
         let remedy = "compare these claims with the provider's issuer, allowed audiences and attribute condition; \
                       a token that has expired is refused too";
-        let token = self.token(call, Some(&claims), remedy).await?;
+        let (token, expires_at) = self.token(call, Some(&claims), remedy).await?;
         let pool = exchange
             .audience
             .split("/providers/")
@@ -318,11 +343,14 @@ impl Attempt<'_> {
             );
         Ok(Login {
             token,
+            expires_at,
             // "Principal identifiers"; the subject is `sub` unless the provider maps another claim.
             principal: format!("principal:{pool}/subject/{subject}"),
             claims: Some(claims),
             role: "roles/iam.workloadIdentityUser",
             endpoint,
+            universe: self.settings.universe(None).to_owned(),
+            quota_project: None,
         })
     }
 
@@ -336,12 +364,16 @@ impl Attempt<'_> {
             .query("scopes", CLOUD_PLATFORM)
             .header(HeaderName::from_static("metadata-flavor"), "Google")?;
         let remedy = "has the machine a service account with the scope cloud-platform?";
+        let (token, expires_at) = self.token(call, None, remedy).await?;
         Ok(Login {
-            token: self.token(call, None, remedy).await?,
+            token,
+            expires_at,
             principal: "the machine's service account".to_owned(),
             claims: None,
             role: TOKEN_CREATOR,
             endpoint: self.endpoint(None, "the machine")?,
+            universe: self.settings.universe(None).to_owned(),
+            quota_project: None,
         })
     }
 
@@ -350,16 +382,24 @@ impl Attempt<'_> {
         call: Call,
         claims: Option<&str>,
         remedy: &str,
-    ) -> Result<SecretString, MintError> {
+    ) -> Result<Ending, MintError> {
+        // The clock is read before the call, so that the end of the token is not told later than it is.
+        let asked_at = self.context.clock.now();
         let answer: Answer = self.issuer.send(call).await?;
         if !answer.is_success() {
             return Err(refusal::of_login(&answer, self.issuer, claims, remedy));
         }
-        let token = answer.json::<TokenAnswer>(self.issuer)?.access_token.0;
+        let answer: TokenAnswer = answer.json(self.issuer)?;
+        let token = answer.access_token.0;
         if token.is_empty() {
             return Err(MintError::unavailable("Google answered without a token"));
         }
-        Ok(token)
+        let end = |seconds| {
+            asked_at
+                .checked_add(SignedDuration::from_secs(seconds))
+                .ok()
+        };
+        Ok((token, answer.expires_in.and_then(end)))
     }
 
     /// The lease's own endpoint, or that of the master's cloud.

@@ -46,6 +46,8 @@ pub(super) struct Settings {
     pub(super) sts_endpoint: Option<Url>,
     pub(super) token_endpoint: Option<Url>,
     pub(super) universe: Option<String>,
+    /// How long the token of a service account lives that stands between the master and the lease's own.
+    pub(super) seconds_between: u64,
 }
 
 impl Settings {
@@ -89,7 +91,25 @@ impl Settings {
             sts_endpoint: endpoint(fields, "sts_endpoint")?,
             token_endpoint: endpoint(fields, "token_endpoint")?,
             universe: universe.map(str::to_owned),
+            seconds_between: 300,
         })
+    }
+
+    /// What logs in for a provider: as the master itself, or as the service account that the master's file names.
+    pub(super) fn of_provider() -> Self {
+        Self {
+            account: String::new(),
+            token: Token::Access { scopes: Vec::new() },
+            delegates: Vec::new(),
+            env_var: String::new(),
+            credentials_file: None,
+            federation: None,
+            endpoint: None,
+            sts_endpoint: None,
+            token_endpoint: None,
+            universe: None,
+            seconds_between: 3600,
+        }
     }
 
     /// The domain of the cloud, where the configuration or the master says it.
