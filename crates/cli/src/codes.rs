@@ -80,6 +80,12 @@ pub const CODES: &[Code] = &[
         "Read it, then allow its present content with `fnox trust PATH`, or mend owner and mode.",
     ),
     (
+        "config::folder_not_trusted",
+        ExitStatus::Configuration,
+        "An activated shell is in a folder whose configuration nobody has allowed it to load.",
+        "Read the folder's `fnox.toml`, then run `fnox trust` there.",
+    ),
+    (
         "config::ambiguous_profile",
         ExitStatus::Configuration,
         "Several profiles are active and the command writes.",

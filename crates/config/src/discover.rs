@@ -43,6 +43,16 @@ pub fn explicit_path(argument: &Path, cwd: &Path) -> Option<PathBuf> {
     Some(cwd.join(argument))
 }
 
+/// The folder that a discovered file belongs to; `.config/fnox.toml` belongs to the folder above.
+#[must_use]
+pub fn place(path: &Path) -> &Path {
+    let folder = path.parent().unwrap_or(path);
+    match folder.parent() {
+        Some(above) if folder.ends_with(".config") => above,
+        _ => folder,
+    }
+}
+
 /// `cwd` and the folders above it, nearest first.
 pub(crate) fn ancestors(cwd: &Path) -> impl Iterator<Item = &Path> {
     cwd.ancestors()

@@ -137,6 +137,12 @@ pub enum ConfigError {
         /// Why it is not trusted.
         reason: String,
     },
+    /// A folder that the shell hook may not load.
+    #[error("the folder {} is not trusted, so nothing of it is loaded", folder.display())]
+    FolderNotTrusted {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// A command that writes does not know which profile is meant.
     #[error("several profiles are active ({}), so it is not clear which one to write to", active.join(", "))]
     AmbiguousProfile {
@@ -163,6 +169,7 @@ impl ConfigError {
             Self::Cycle { .. } => "config::cycle",
             Self::MissingImport { .. } => "config::missing_import",
             Self::Untrusted { .. } => "config::untrusted",
+            Self::FolderNotTrusted { .. } => "config::folder_not_trusted",
             Self::AmbiguousProfile { .. } => "config::ambiguous_profile",
         }
     }
@@ -204,6 +211,10 @@ impl ConfigError {
             Self::Untrusted { path, .. } => Some(format!(
                 "a configuration file can run commands. Read it, then trust it with: fnox trust {}",
                 path.display()
+            )),
+            Self::FolderNotTrusted { folder } => Some(format!(
+                "read its fnox.toml, then trust it with: fnox trust {}",
+                folder.display()
             )),
             Self::AmbiguousProfile { .. } => {
                 Some("name one with `--write-profile NAME`".to_owned())

@@ -5,15 +5,16 @@
 //! for root, to whoever owns the working folder, and if others cannot write it. A person may overrule
 //! that for the file's present content with `fnox trust PATH`; a changed file is refused again.
 
-use std::collections::BTreeMap;
-use std::fs::{File, Metadata};
-use std::io::{Read as _, Write as _};
-use std::path::{Path, PathBuf};
+mod record;
 
-use serde::{Deserialize, Serialize};
+use std::fs::{File, Metadata};
+use std::io::Read as _;
+use std::path::Path;
 
 use crate::error::ConfigError;
 use crate::paths::Folders;
+
+pub use self::record::TrustRecord;
 
 /// Largest configuration file in bytes.
 pub const SIZE_LIMIT: u64 = 4 * 1024 * 1024;
@@ -23,12 +24,6 @@ pub const SIZE_LIMIT: u64 = 4 * 1024 * 1024;
 pub struct Trust<'a> {
     folders: &'a Folders,
     cwd: &'a Path,
-}
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct TrustedFiles {
-    /// Absolute path → BLAKE3 of the content that was trusted.
-    files: BTreeMap<PathBuf, String>,
 }
 
 impl<'a> Trust<'a> {
@@ -64,43 +59,16 @@ impl<'a> Trust<'a> {
             .canonicalize()
             .map_err(|source| io("read", path, source))?;
         let text = read(&path)?;
-        let mut trusted = self.load()?;
-        trusted.files.insert(path, digest(&text));
-        let file = self.record();
-        let write = || -> std::io::Result<()> {
-            let folder = file.parent().unwrap_or(Path::new("/"));
-            create_private_folder(folder)?;
-            let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
-            temporary.write_all(serde_json::to_string_pretty(&trusted)?.as_bytes())?;
-            temporary.as_file().sync_all()?;
-            temporary.persist(&file)?;
-            Ok(())
-        };
-        write().map_err(|source| io("write", &file, source))
+        TrustRecord::change(self.folders, |record| {
+            record.files.insert(path, digest(&text));
+        })
     }
 
     fn trusted_digest(&self, path: &Path) -> Result<Option<String>, ConfigError> {
         let path = path
             .canonicalize()
             .map_err(|source| io("read", path, source))?;
-        Ok(self.load()?.files.remove(&path))
-    }
-
-    fn load(&self) -> Result<TrustedFiles, ConfigError> {
-        let file = self.record();
-        match std::fs::read_to_string(&file) {
-            Ok(text) => {
-                serde_json::from_str(&text).map_err(|error| io("read", &file, error.into()))
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Ok(TrustedFiles::default())
-            }
-            Err(source) => Err(io("read", &file, source)),
-        }
-    }
-
-    fn record(&self) -> PathBuf {
-        self.folders.state.join("trusted.json")
+        Ok(TrustRecord::load(self.folders)?.files.remove(&path))
     }
 
     #[cfg(unix)]

@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use fnox_config::discover::place;
 use fnox_config::{FileKind, SourceFile};
 
 use crate::app::App;
@@ -63,15 +64,6 @@ fn nearest_first(layers: &[Arc<SourceFile>]) -> Vec<Arc<SourceFile>> {
         .rev()
         .flat_map(|(_, files)| files)
         .collect()
-}
-
-/// The folder a file belongs to; `.config/fnox.toml` belongs to the folder above.
-fn place(path: &Path) -> &Path {
-    let folder = path.parent().unwrap_or(path);
-    match folder.parent() {
-        Some(above) if folder.ends_with(".config") => above,
-        _ => folder,
-    }
 }
 
 #[cfg(test)]

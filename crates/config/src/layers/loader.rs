@@ -14,7 +14,7 @@ use crate::fields::resolve_path;
 use crate::file::FileConfig;
 use crate::paths::Folders;
 use crate::source::{FileKind, SourceFile};
-use crate::trust::{self, Trust};
+use crate::trust::{self, Trust, TrustRecord};
 
 /// What to load.
 #[derive(Debug, Clone)]
@@ -35,6 +35,25 @@ pub struct Loader<'a> {
     pub no_defaults: bool,
 }
 
+/// What was read so far, and what may be.
+#[derive(Debug, Default)]
+struct Reading {
+    files: HashMap<PathBuf, Vec<FileConfig>>,
+    /// Folders that may be read; `None`: all.
+    trusted: Option<TrustRecord>,
+}
+
+impl Reading {
+    fn require_trust(&self, folder: &Path) -> Result<(), ConfigError> {
+        match &self.trusted {
+            Some(trusted) if !trusted.trusts_folder(folder) => Err(ConfigError::FolderNotTrusted {
+                folder: folder.to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Loader<'_> {
     /// Reads and merges all layers.
     ///
@@ -44,13 +63,28 @@ impl Loader<'_> {
     /// # Errors
     /// [`ConfigError`] with the first thing that is wrong.
     pub fn load(&self) -> Result<Config, ConfigError> {
+        self.load_with(Reading::default())
+    }
+
+    /// The same, but nothing of a folder that the user has not allowed is even read. The file of `--config` and
+    /// the global one need no permission, and what a file imports is allowed with it.
+    ///
+    /// # Errors
+    /// [`ConfigError::FolderNotTrusted`] for the nearest such folder, and what [`Self::load`] can answer.
+    pub fn load_trusted(&self, trusted: TrustRecord) -> Result<Config, ConfigError> {
+        self.load_with(Reading {
+            trusted: Some(trusted),
+            ..Reading::default()
+        })
+    }
+
+    fn load_with(&self, mut read: Reading) -> Result<Config, ConfigError> {
         let selected: Vec<ProfileName> = self
             .profiles
             .iter()
             .filter(|name| name.as_str() != "default")
             .cloned()
             .collect();
-        let mut read = HashMap::new();
         let mut active = selected.clone();
         loop {
             let layers = self.layers(&active, &mut read)?;
@@ -75,7 +109,7 @@ impl Loader<'_> {
     fn layers(
         &self,
         active: &[ProfileName],
-        read: &mut HashMap<PathBuf, Vec<FileConfig>>,
+        read: &mut Reading,
     ) -> Result<Vec<FileConfig>, ConfigError> {
         let mut layers = Vec::new();
         let global = self.folders.global_file();
@@ -110,7 +144,7 @@ impl Loader<'_> {
         &self,
         folder: &Path,
         active: &[ProfileName],
-        read: &mut HashMap<PathBuf, Vec<FileConfig>>,
+        read: &mut Reading,
     ) -> Result<Vec<FileConfig>, ConfigError> {
         let project = discover::PROJECT_FILES
             .iter()
@@ -128,6 +162,7 @@ impl Loader<'_> {
         for (name, kind) in project.chain(profiles).chain(local) {
             let path = folder.join(name);
             if exists(&path)? {
+                read.require_trust(folder)?;
                 found.extend(self.with_imports(&path, &kind, read)?);
             }
         }
@@ -140,9 +175,9 @@ impl Loader<'_> {
         &self,
         path: &Path,
         kind: &FileKind,
-        read: &mut HashMap<PathBuf, Vec<FileConfig>>,
+        read: &mut Reading,
     ) -> Result<Vec<FileConfig>, ConfigError> {
-        if let Some(known) = read.get(path) {
+        if let Some(known) = read.files.get(path) {
             return Ok(known.clone());
         }
         let trust = Trust::new(self.folders, self.cwd);
@@ -177,7 +212,7 @@ impl Loader<'_> {
             }
         }
         layers.push(file);
-        read.insert(path.to_owned(), layers.clone());
+        read.files.insert(path.to_owned(), layers.clone());
         Ok(layers)
     }
 

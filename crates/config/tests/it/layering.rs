@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use fnox_config::trust::TrustRecord;
 use fnox_config::{Config, ConfigError, Folders, Loader};
 use fnox_core::{Env, ProfileName};
 use proptest::prelude::*;
@@ -55,6 +56,48 @@ impl Tree {
         adjust(&mut loader);
         loader.load()
     }
+}
+
+#[test]
+fn nothing_of_a_folder_that_is_not_trusted_is_read() {
+    let project = Tree::new(&[
+        ("a/fnox.toml", &secret("a")),
+        ("a/b/fnox.toml", "this is no TOML"),
+    ]);
+    let home = project.path("home");
+    let env: Env = [("HOME", home.to_str().unwrap())].into_iter().collect();
+    let folders = Folders::from_env(&env);
+    let load = |cwd: &str, trusted: &[&str]| {
+        let record = TrustRecord {
+            folders: trusted
+                .iter()
+                .map(|path| project.path(path).canonicalize().unwrap())
+                .collect(),
+            ..TrustRecord::default()
+        };
+        let loader = Loader {
+            env: &env,
+            folders: &folders,
+            cwd: &project.path(cwd),
+            explicit: None,
+            profiles: Vec::new(),
+            may_create: None,
+            no_defaults: false,
+        };
+        loader.load_trusted(record)
+    };
+    assert_eq!(value(&load("a", &["a"]).unwrap(), "S"), Some("a"));
+    for trusted in [&["a"][..], &[]] {
+        let error = load("a/b", trusted).unwrap_err();
+        let nearest = project.path("a/b");
+        assert!(
+            matches!(&error, ConfigError::FolderNotTrusted { folder } if *folder == nearest),
+            "{error:?}"
+        );
+        assert!(error.help().unwrap().contains("fnox trust"));
+    }
+    let error = load("a/b", &["a/b"]).unwrap_err();
+    assert!(matches!(error, ConfigError::Syntax { .. }), "{error:?}");
 }
 
 fn value<'a>(config: &'a Config, name: &str) -> Option<&'a str> {
