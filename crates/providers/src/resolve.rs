@@ -93,6 +93,8 @@ pub struct Resolution {
     pub values: IndexMap<SecretName, SecretString>,
     /// Secrets without a value.
     pub missing: Vec<SecretName>,
+    /// Secrets that are missing, or have only their default, because a provider could not be asked.
+    pub unavailable: Vec<SecretName>,
     /// What to tell the person.
     pub notices: Vec<Notice>,
     /// Whether a provider's failure is final, whatever `if_missing` says.

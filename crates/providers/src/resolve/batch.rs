@@ -205,6 +205,7 @@ impl Resolver<'_> {
                 let message = format!(
                     "the secret `{name}` uses its default, because `{provider}` failed: {error}"
                 );
+                resolution.unavailable.push(name.clone());
                 resolution.notices.push(Notice {
                     secret: name.clone(),
                     message,
@@ -281,6 +282,9 @@ impl Resolver<'_> {
                     location,
                 },
             });
+        }
+        if kind != ErrorKind::NotFound {
+            resolution.unavailable.push(secret.name.clone());
         }
         if policy.action == IfMissing::Warn {
             let message = match failure {
