@@ -1,5 +1,6 @@
 //! Settings: the command line and the environment, put together once.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,10 @@ pub(crate) struct App {
     pub(crate) if_missing: Option<IfMissing>,
     pub(crate) no_defaults: bool,
     config_argument: PathBuf,
+    /// What of the command line decides which secrets there are; see [`GlobalArgs::choice`].
+    pub(crate) choice: Vec<String>,
+    /// The first word of the command line: how fnox was called.
+    pub(crate) invoked: OsString,
     profiles: Vec<ProfileName>,
     names_profile: bool,
     write_profile: Option<ProfileName>,
@@ -70,6 +75,8 @@ impl App {
             names_profile: !global.profile.is_empty() || global.write_profile.is_some(),
             write_profile: global.write_profile.as_deref().map(profile).transpose()?,
             config_argument: global.config.clone(),
+            choice: global.choice(&cwd),
+            invoked: std::env::args_os().next().unwrap_or_default(),
             clock: SystemClock,
             no_defaults,
             printer,
@@ -85,6 +92,15 @@ impl App {
             prompt: Arc::new(NoPrompt),
             printer: self.printer.silent(),
             ..self.in_folder(folder)
+        }
+    }
+
+    /// The same with these variables, for a program that cannot be asked.
+    pub(crate) fn with_env(&self, env: Env) -> Self {
+        Self {
+            env,
+            prompt: Arc::new(NoPrompt),
+            ..self.clone()
         }
     }
 

@@ -10,19 +10,21 @@ pub(crate) mod mcp;
 mod provider;
 mod run;
 pub(crate) mod serve;
+mod shell;
 mod sync;
 pub(crate) mod team;
 mod value;
 pub(crate) mod vault;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use fnox_config::discover;
 
 pub(crate) use self::data::{
     AgeCommand, CheckArgs, CompletionArgs, ConfigFilesArgs, DiffArgs, DoctorArgs, ExportArgs,
     ExportFormat, ImportArgs, ImportFormat, InitArgs, ProfilesArgs, ReencryptArgs, ScanArgs,
-    TrustArgs, VersionArgs,
+    VersionArgs,
 };
 pub(crate) use self::lease::{
     CreateArgs, LeaseArgs, LeaseCommand, LeaseFormat, LeaseListArgs, RevokeArgs,
@@ -30,6 +32,7 @@ pub(crate) use self::lease::{
 pub(crate) use self::lifecycle::{LifecycleArgs, LifecycleCommand, OffboardArgs};
 pub(crate) use self::provider::{ProviderAddArgs, ProviderArgs, ProviderCommand, ProviderTestArgs};
 pub(crate) use self::run::{ExecArgs, RunArgs};
+pub(crate) use self::shell::{ActivateArgs, DeactivateArgs, HookEnvArgs, TrustArgs, UntrustArgs};
 pub(crate) use self::sync::SyncArgs;
 pub(crate) use self::value::{
     CopyArgs, EditArgs, GenerateType, GetArgs, ListArgs, RemoveArgs, SetArgs,
@@ -97,6 +100,26 @@ pub(crate) struct GlobalArgs {
     pub age_key_file: Option<PathBuf>,
 }
 
+impl GlobalArgs {
+    /// The flags that decide which secrets there are, as words for another call of fnox.
+    pub(crate) fn choice(&self, cwd: &Path) -> Vec<String> {
+        let mut words = Vec::new();
+        if let Some(path) = discover::explicit_path(&self.config, cwd) {
+            words.extend(["--config".to_owned(), path.display().to_string()]);
+        }
+        for profile in &self.profile {
+            words.extend(["--profile".to_owned(), profile.clone()]);
+        }
+        if let Some(action) = &self.if_missing {
+            words.extend(["--if-missing".to_owned(), action.clone()]);
+        }
+        if self.no_defaults {
+            words.push("--no-defaults".to_owned());
+        }
+        words
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a program with secrets and short-lived credentials
@@ -146,8 +169,17 @@ pub(crate) enum Command {
     Reencrypt(ReencryptArgs),
     /// Keep encrypted copies of values in the configuration, for use without their providers
     Sync(SyncArgs),
-    /// Allow a configuration file that others could have written
+    /// Print code that makes a shell load and unload the secrets of the folders you go into
+    Activate(ActivateArgs),
+    /// Take the secrets out of this shell, and leave it alone from now on
+    Deactivate(DeactivateArgs),
+    /// What an activated shell evaluates before each prompt
+    #[command(hide = true)]
+    HookEnv(HookEnvArgs),
+    /// Allow activated shells to load a folder, or fnox to read a file that others could have written
     Trust(TrustArgs),
+    /// Take back what `fnox trust` allowed
+    Untrust(UntrustArgs),
     /// Manage the places where secrets live
     Provider(ProviderArgs),
     /// List profiles

@@ -34,6 +34,7 @@ mod secret;
 mod selection;
 mod serve;
 mod set;
+mod shell;
 mod sync;
 mod trust;
 pub(crate) mod vault;
@@ -90,7 +91,11 @@ fn dispatch(app: &App, command: Command) -> Result<ExitStatus, CliError> {
         Command::Scan(args) => done(scan::run(app, &args)),
         Command::Reencrypt(args) => done(reencrypt::run(app, &args)),
         Command::Sync(args) => done(sync::run(app, &args)),
-        Command::Trust(args) => done(trust::run(app, &args)),
+        Command::Activate(args) => done(shell::activate(app, &args)),
+        Command::Deactivate(args) => done(shell::deactivate(app, &args.shell)),
+        Command::HookEnv(args) => done(shell::hook(app, &args)),
+        Command::Trust(args) => done(trust::trust(app, &args)),
+        Command::Untrust(args) => done(trust::untrust(app, &args)),
         Command::Provider(args) => done(provider::run(app, args)),
         Command::Profiles(args) => done(profiles::run(app, &args)),
         Command::Lease(args) => done(lease::run(app, args)),

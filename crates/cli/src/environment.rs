@@ -49,6 +49,15 @@ pub const PROVIDER_TIMEOUT: &str = "FNOX_PROVIDER_TIMEOUT";
 /// Time limit of one call of an issuer of leases.
 pub const HTTP_TIMEOUT: &str = "FNOX_HTTP_TIMEOUT";
 
+/// The shell whose hook runs fnox.
+pub const SHELL: &str = "FNOX_SHELL";
+/// What fnox set in a shell, and what was there before.
+pub const SHELL_SESSION: &str = "__FNOX_SESSION";
+/// How much the shell hook says.
+pub const SHELL_OUTPUT: &str = "FNOX_SHELL_OUTPUT";
+/// How long the shell hook waits.
+pub const SHELL_TIMEOUT: &str = "FNOX_SHELL_TIMEOUT";
+
 /// The vault's place, for clients and for `vault serve`.
 pub const VAULT_SOCKET: &str = "FNOX_VAULT_SOCKET";
 /// The agents' socket of `vault serve`.
@@ -171,6 +180,14 @@ pub const VARIABLES: &[Variable] = &[
         HTTP_TIMEOUT,
         "Time limit of one call of an issuer of leases, repetitions included, for example `10s` (default 30s).",
     ),
+    read(
+        SHELL_OUTPUT,
+        "`none`, `normal` or `debug`: how much an activated shell says when secrets come and go.",
+    ),
+    read(
+        SHELL_TIMEOUT,
+        "How long an activated shell waits for providers before its prompt, for example `2s` (default 5s).",
+    ),
     read("NO_COLOR", "No colours when set to anything."),
     read(
         "RUST_LOG",
@@ -223,6 +240,11 @@ pub const VARIABLES: &[Variable] = &[
     read(
         SERVER_DATABASE,
         "Beats `database` of `server.toml`: a file, or a URL of PostgreSQL, which may have a password in it.",
+    ),
+    set(SHELL, "The shell that `fnox activate` was evaluated in."),
+    set(
+        SHELL_SESSION,
+        "What an activated shell got from fnox and what was there before, sealed with a key of the state folder. Never reaches programs that fnox starts.",
     ),
     set(
         "FNOX_LEASE_DURATION",

@@ -17,6 +17,7 @@ pub mod lifecycle;
 mod mcp;
 pub mod output;
 pub mod server;
+mod shell;
 pub mod team;
 mod terminal;
 pub mod vault;

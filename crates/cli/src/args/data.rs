@@ -195,13 +195,6 @@ pub(crate) struct ScanArgs {
 }
 
 #[derive(Debug, Clone, Args)]
-pub(crate) struct TrustArgs {
-    /// The configuration file, as it is now
-    #[arg(value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
-    pub path: PathBuf,
-}
-
-#[derive(Debug, Clone, Args)]
 pub(crate) struct ProfilesArgs {
     /// Print a JSON document
     #[arg(long)]

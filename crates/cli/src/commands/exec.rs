@@ -27,12 +27,13 @@ use crate::team::run::Asking;
 use crate::team::{mask, withheld};
 
 /// Variables with which fnox itself is opened. They never reach the program.
-pub(super) const OWN_KEYS: [&str; 5] = [
+pub(super) const OWN_KEYS: [&str; 6] = [
     environment::AGE_KEY,
     environment::AGE_KEY_FILE,
     environment::VAULT_TOKEN,
     "ENPASS_PASSWORD",
     "FNOX_ENPASS_PASSWORD",
+    environment::SHELL_SESSION,
 ];
 
 /// Like `exec`, but nothing may be missing.

@@ -32,7 +32,7 @@ pub(crate) struct PrivateFolder {
 impl PrivateFolder {
     /// Makes a folder that this process alone looks after.
     pub(crate) fn create(folders: &Folders) -> io::Result<Self> {
-        let base = base(folders, RUNS)?;
+        let base = private_base(folders, RUNS)?;
         // Whoever sweeps holds this lock alone, so a folder is never seen before its own lock is taken.
         let nobody_sweeps = File::open(&base)?;
         nobody_sweeps.lock_shared()?;
@@ -86,7 +86,7 @@ pub(crate) fn write_persistent(
     name: &str,
     value: &SecretString,
 ) -> io::Result<PathBuf> {
-    let base = base(folders, "files")?;
+    let base = private_base(folders, "files")?;
     let folder = tempfile::Builder::new()
         .prefix(&format!("{name}-"))
         .rand_bytes(16)
@@ -130,7 +130,7 @@ pub(crate) fn sweep(folders: &Folders) {
 }
 
 /// Whether a path is a folder, not a link, that belongs to this user alone.
-pub(super) fn is_private_folder(path: &Path) -> bool {
+pub(crate) fn is_private_folder(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|metadata| {
         metadata.is_dir()
             && metadata.uid() == rustix::process::geteuid().as_raw()
@@ -152,7 +152,8 @@ fn roots(folders: &Folders) -> [PathBuf; 2] {
     [folders.runtime.clone(), folders.state.join("run")]
 }
 
-fn base(folders: &Folders, name: &str) -> io::Result<PathBuf> {
+/// A folder of this user alone in one of them.
+pub(crate) fn private_base(folders: &Folders, name: &str) -> io::Result<PathBuf> {
     let mut last = None;
     for root in roots(folders) {
         match private_subfolder(&root, name) {

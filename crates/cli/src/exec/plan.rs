@@ -9,7 +9,7 @@ use fnox_core::{Env, SecretString};
 use crate::error::CliError;
 
 /// Longest `NAME=value` that Linux passes to a program, its final NUL included (`MAX_ARG_STRLEN`, execve(2)).
-const LONGEST_VARIABLE: usize = 128 * 1024;
+pub(crate) const LONGEST_VARIABLE: usize = 128 * 1024;
 
 /// How the program's environment differs from fnox's own. Applied in this order: remove, set, files.
 #[derive(Debug, Clone, Default)]

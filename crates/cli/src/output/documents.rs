@@ -65,6 +65,7 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         ("provider-test", schema_for!(Vec<ProviderTest>)),
         ("profiles", schema_for!(Vec<ListedProfile>)),
         ("config-files", schema_for!(Vec<ConfigFile>)),
+        ("trust-list", schema_for!(Vec<TrustedPath>)),
         ("version", schema_for!(VersionDocument)),
         ("age-keygen", schema_for!(AgeKey)),
         ("export", schema_for!(Exported)),
@@ -263,6 +264,15 @@ pub struct ConfigFile {
     pub kind: &'static str,
     /// The file that imports it, if one does.
     pub imported_by: Option<String>,
+}
+
+/// One element of `fnox trust --list --json`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TrustedPath {
+    /// `folder`: activated shells load it; `file`: it is read although others could have written it.
+    pub kind: &'static str,
+    /// Absolute path.
+    pub path: String,
 }
 
 /// `fnox version --json`

@@ -127,6 +127,12 @@ mod serve_support;
 #[cfg(test)]
 mod serve_tools;
 #[cfg(test)]
+mod shell_hook;
+#[cfg(test)]
+mod shell_real;
+#[cfg(test)]
+mod shell_support;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod sync;

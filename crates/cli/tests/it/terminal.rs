@@ -33,10 +33,12 @@ pub(crate) fn invocation(sandbox: &Sandbox, arguments: &[&str]) -> Invocation {
 impl Session {
     pub(crate) fn start(sandbox: &Sandbox, arguments: &str) -> Self {
         let program = env!("CARGO_BIN_EXE_fnox");
-        let mut invocation = sandbox.run_program(
-            "script",
-            ["-qefc", &format!("{program} {arguments}"), "/dev/null"],
-        );
+        Self::of(sandbox, &format!("{program} {arguments}"))
+    }
+
+    /// Any command line, on a terminal of its own.
+    pub(crate) fn of(sandbox: &Sandbox, command: &str) -> Self {
+        let mut invocation = sandbox.run_program("script", ["-qefc", command, "/dev/null"]);
         let command = invocation.command();
         command
             .stdin(Stdio::piped())
@@ -64,7 +66,16 @@ impl Session {
     #[track_caller]
     pub(crate) fn answer(&mut self, question: &str, keys: &str) {
         self.expect(question);
+        self.types(keys);
+    }
+
+    pub(crate) fn types(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// All that was on the screen.
+    pub(crate) fn screen(&self) -> String {
+        String::from_utf8_lossy(&self.screen.lock().unwrap()).into_owned()
     }
 
     #[track_caller]

@@ -78,6 +78,7 @@ fn modes(app: &App, found: &mut Examinations) {
         super::super::age::usual_file(app),
         app.folders.config.join("age/identities.txt"),
         app.folders.state.join("trusted.json"),
+        app.folders.state.join("shell.key"),
         leases.clone(),
     ];
     if let Ok(entries) = std::fs::read_dir(&leases) {
