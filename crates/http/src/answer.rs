@@ -113,8 +113,14 @@ impl Answer {
     /// and everything that is no refusal "unavailable". The caller adds what to do.
     #[must_use]
     pub fn refusal(&self, service: &Service) -> CallError {
+        self.refusal_saying(service, self.said())
+    }
+
+    /// The same of a service that says why in a way of its own.
+    #[must_use]
+    pub fn refusal_saying(&self, service: &Service, said: Option<String>) -> CallError {
         let status = self.status();
-        let said = match self.said() {
+        let said = match said {
             Some(said) => service.cleaned(&said),
             None => "without a reason that fnox can read".to_owned(),
         };

@@ -95,6 +95,15 @@ impl Service {
         })
     }
 
+    /// The same for another operation, whose clock starts now.
+    #[must_use]
+    pub fn restarted(&self) -> Self {
+        Self {
+            deadline: Instant::now() + self.limits.operation,
+            ..self.clone()
+        }
+    }
+
     /// What messages call it.
     #[must_use]
     pub fn name(&self) -> &str {
