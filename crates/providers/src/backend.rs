@@ -12,6 +12,7 @@ pub mod azure_sm;
 mod binding;
 pub mod bitwarden;
 pub mod bitwarden_sm;
+pub mod doppler;
 pub mod enpass;
 pub mod fnox_server;
 pub mod foks;

@@ -364,7 +364,7 @@ pub static PROVIDERS: &[ProviderSpec] = &[
             reference("token", "Token."),
         ],
         auth_command: Some("doppler login"),
-        variables: &["FNOX_DOPPLER_TOKEN", "DOPPLER_TOKEN"],
+        variables: &["FNOX_DOPPLER_TOKEN", "DOPPLER_TOKEN", "DOPPLER_API_HOST"],
     },
     ProviderSpec {
         name: "vault",

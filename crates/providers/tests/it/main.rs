@@ -15,6 +15,8 @@ mod azure;
 #[cfg(test)]
 mod bad_program;
 #[cfg(test)]
+mod bad_server;
+#[cfg(test)]
 mod bitwarden;
 #[cfg(test)]
 mod bitwarden_sm;
@@ -22,6 +24,8 @@ mod bitwarden_sm;
 mod ci_token;
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod doppler;
 #[cfg(test)]
 mod enpass;
 #[cfg(test)]

@@ -6,6 +6,7 @@
 pub mod aws_sso;
 pub mod azure;
 pub mod cloudflare;
+pub mod doppler;
 pub mod gcp;
 pub mod github;
 pub mod github_login;

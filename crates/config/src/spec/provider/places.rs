@@ -17,6 +17,7 @@ pub(super) const LOCAL: &[&str] = &[
 /// Variables that say where a store is.
 pub(super) const PLACES: &[&str] = &[
     "BWS_PROJECT_ID",
+    "DOPPLER_API_HOST",
     "FNOX_FOKS_HOME",
     "FNOX_FOKS_HOST",
     "FNOX_INFISICAL_API_URL",
