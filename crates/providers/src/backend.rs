@@ -20,6 +20,7 @@ pub mod gcp_kms;
 pub mod gcp_sm;
 mod google;
 pub mod gopass;
+pub mod infisical;
 pub mod keepass;
 pub mod keychain;
 pub mod onepassword;

@@ -39,6 +39,8 @@ mod google;
 #[cfg(test)]
 mod gopass;
 #[cfg(test)]
+mod infisical;
+#[cfg(test)]
 mod keepass;
 #[cfg(test)]
 mod keychain;

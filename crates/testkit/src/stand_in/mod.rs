@@ -11,6 +11,7 @@ pub mod gcp;
 pub mod github;
 pub mod github_login;
 pub mod gitlab;
+pub mod infisical;
 pub mod issuer;
 pub mod jwt;
 pub mod kubernetes;
