@@ -25,6 +25,7 @@ pub mod keepass;
 pub mod keychain;
 pub mod onepassword;
 pub mod password_store;
+pub mod passwordstate;
 pub mod plain;
 pub mod proton_pass;
 mod rest;

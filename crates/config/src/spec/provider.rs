@@ -401,7 +401,11 @@ pub static PROVIDERS: &[ProviderSpec] = &[
             reference("api_key", "API key."),
             reference(
                 "verify_ssl",
-                "Whether to check certificates (default `\"true\"`).",
+                "Whether to check certificates (default `\"true\"`). `\"false\"` only for a server on this machine.",
+            ),
+            path(
+                "ca_file",
+                "Certificates in PEM that are trusted besides the machine's own.",
             ),
         ],
         auth_command: None,

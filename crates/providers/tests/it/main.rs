@@ -49,6 +49,8 @@ mod onepassword;
 #[cfg(test)]
 mod password_store;
 #[cfg(test)]
+mod passwordstate;
+#[cfg(test)]
 mod plain;
 #[cfg(test)]
 mod proton_pass;

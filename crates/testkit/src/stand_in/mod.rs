@@ -17,6 +17,7 @@ pub mod jwt;
 pub mod kubernetes;
 pub mod ntfy;
 pub mod oauth2;
+pub mod passwordstate;
 pub mod postgres;
 pub mod roles_anywhere;
 mod server_certificate;
