@@ -1,15 +1,17 @@
 //! Keys that a person plugs in and touches.
 //!
-//! What a backend needs of the machine is [`SecurityKeys`], so that tests plug in a model of a device. The protocol is in
-//! [`otp`]; what is made of a device's answer is in [`sealing`].
+//! What a backend needs of the machine is [`SecurityKeys`], so that tests plug in a model of a device. The protocols are in
+//! [`otp`] and [`fido`]; what is made of a device's answer is in [`sealing`].
 
 #[cfg(feature = "hardware-keys")]
 mod attached;
+pub mod fido;
 pub mod otp;
 pub mod sealing;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 #[cfg(feature = "hardware-keys")]
 pub use self::attached::Attached;
@@ -32,6 +34,24 @@ pub trait FeatureReports: Send {
     fn fetch(&mut self) -> Result<[u8; REPORT], String>;
 }
 
+/// Bytes of a report of the FIDO interface (CTAP 2.1, section 11.2.3).
+pub const HID_REPORT: usize = 64;
+
+/// The reports of one device's FIDO interface: a person's, or a model of one.
+pub trait HidReports: Send {
+    /// Sends a report.
+    ///
+    /// # Errors
+    /// What the system says, in words.
+    fn send(&mut self, report: &[u8; HID_REPORT]) -> Result<(), String>;
+
+    /// Waits for a report, at most so long.
+    ///
+    /// # Errors
+    /// What the system says, in words.
+    fn receive(&mut self, wait: Duration) -> Result<Option<[u8; HID_REPORT]>, String>;
+}
+
 /// Why no key could be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoKey {
@@ -52,6 +72,12 @@ pub trait SecurityKeys: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`NoKey`]
     fn yubikey(&self) -> Result<Box<dyn FeatureReports>, NoKey>;
+
+    /// The FIDO interface of each key that has one: at least one.
+    ///
+    /// # Errors
+    /// [`NoKey`]
+    fn fido(&self) -> Result<Vec<Box<dyn HidReports>>, NoKey>;
 }
 
 /// The keys at this machine, as far as this build can talk to them.
@@ -69,6 +95,10 @@ pub struct NotBuilt;
 
 impl SecurityKeys for NotBuilt {
     fn yubikey(&self) -> Result<Box<dyn FeatureReports>, NoKey> {
+        Err(NoKey::NotBuilt)
+    }
+
+    fn fido(&self) -> Result<Vec<Box<dyn HidReports>>, NoKey> {
         Err(NoKey::NotBuilt)
     }
 }

@@ -192,3 +192,23 @@ fn a_yubikey_gets_a_challenge_of_its_own() {
     let said = fails(&sandbox, 4, &["provider", "test", "one"]);
     assert!(said.contains("no YubiKey"), "{said}");
 }
+
+#[test]
+fn a_fido2_provider_needs_a_key_or_an_existing_credential() {
+    let sandbox = with_age();
+    let before = sandbox.read("fnox.toml");
+    let said = fails(&sandbox, 4, &["provider", "add", "one", "fido2"]);
+    assert!(said.contains("no FIDO2 key is plugged in"), "{said}");
+    assert_eq!(sandbox.read("fnox.toml"), before);
+    let credential = "credential_id=00ff";
+    ok(
+        &sandbox,
+        &["provider", "add", "one", "fido2", "--field", credential],
+    );
+    let text = sandbox.read("fnox.toml");
+    assert!(text.contains("rp_id = \"fnox.one\""), "{text}");
+    let (_, salt) = text.split_once("salt = \"").unwrap();
+    assert_eq!(salt.find('"'), Some(64), "{text}");
+    let said = fails(&sandbox, 4, &["provider", "test", "one"]);
+    assert!(said.contains("no FIDO2 key"), "{said}");
+}

@@ -207,6 +207,7 @@ pub static PROVIDERS: &[ProviderSpec] = &[
             required("salt", "Hexadecimal salt of 32 bytes."),
             required("rp_id", "Relying party id."),
             reference("pin", "PIN of the key."),
+            BIND_NAMES,
         ],
         auth_command: None,
         variables: &[],

@@ -13,7 +13,7 @@ use fnox_core::prompt::Prompt;
 use fnox_core::{SecretName, SecretString};
 use tokio::sync::OnceCell;
 
-use super::binding::{self, Binding};
+use super::sealed::Sealed;
 use crate::error::ProviderError;
 use crate::hardware::otp::{self, NoAnswer, Slot};
 use crate::hardware::sealing::{SealingKey, Unopened};
@@ -45,12 +45,7 @@ pub fn open(settings: &Settings, context: &Context) -> Result<Box<dyn Provider>,
         purpose: format!("fnox-yubikey-{}", settings.config.name),
         challenge,
         slot,
-        binding: settings
-            .fields()
-            .flag("bind_names")
-            .unwrap_or(false)
-            .then(|| Binding::of(context)),
-        accepted: Binding::of(context),
+        sealed: Sealed::new(settings, context),
         keys: Arc::clone(&context.keys),
         prompt: Arc::clone(&context.prompt),
         key: OnceCell::new(),
@@ -62,9 +57,7 @@ struct YubiKey {
     purpose: String,
     challenge: Vec<u8>,
     slot: Slot,
-    /// What new values are bound to; `None` without `bind_names`.
-    binding: Option<Binding>,
-    accepted: Binding,
+    sealed: Sealed,
     keys: Arc<dyn SecurityKeys>,
     prompt: Arc<dyn Prompt>,
     key: OnceCell<SealingKey>,
@@ -73,7 +66,7 @@ struct YubiKey {
 #[async_trait]
 impl Provider for YubiKey {
     async fn get_many(&self, requests: &[Request]) -> Vec<Result<SecretString, ProviderError>> {
-        self.open_all(requests, self.binding.is_none()).await
+        self.open_all(requests, self.sealed.takes_unbound()).await
     }
 
     async fn get_to_reencrypt(
@@ -95,17 +88,7 @@ impl Provider for YubiKey {
             return Ok(Vec::new());
         }
         let key = self.key().await?;
-        values
-            .iter()
-            .map(|(name, value)| {
-                let plaintext = match &self.binding {
-                    Some(binding) => binding.wrap(name, value),
-                    None => binding::unbound(name, value)?,
-                };
-                key.seal(plaintext.expose_secret())
-                    .ok_or_else(|| ProviderError::unavailable("the system gives no randomness"))
-            })
-            .collect()
+        self.sealed.seal_all(key, values)
     }
 }
 
@@ -118,22 +101,10 @@ impl YubiKey {
         if requests.is_empty() {
             return Vec::new();
         }
-        let key = match self.key().await {
-            Ok(key) => key,
-            Err(error) => return requests.iter().map(|_| Err(error.clone())).collect(),
-        };
-        requests
-            .iter()
-            .map(|request| {
-                let plaintext = key.open(&request.reference).map_err(unopened)?;
-                let value = self
-                    .accepted
-                    .unwrap(&request.name, &plaintext, unbound_too)?;
-                std::str::from_utf8(value)
-                    .map(SecretString::from)
-                    .map_err(|_| ProviderError::misconfigured("the value is not UTF-8 text"))
-            })
-            .collect()
+        match self.key().await {
+            Ok(key) => self.sealed.open_all(key, requests, unbound_too, unopened),
+            Err(error) => vec![Err(error); requests.len()],
+        }
     }
 
     /// The sealing key; asks the device once.

@@ -1,8 +1,10 @@
 //! Keys at this machine's USB ports, by the system's HID interface.
 
+use std::time::Duration;
+
 use hidapi::{DeviceInfo, HidApi, HidDevice, HidError};
 
-use super::{FeatureReports, NoKey, REPORT, SecurityKeys};
+use super::{FeatureReports, HID_REPORT, HidReports, NoKey, REPORT, SecurityKeys};
 
 /// Yubico's vendor id.
 const YUBICO: u16 = 0x1050;
@@ -15,6 +17,9 @@ const WITH_SLOTS: [u16; 10] = [
 /// The interface that types one-time passwords is a keyboard (USB HID Usage Tables, page 1, usage 6), and the same takes
 /// challenges; the others of the device do not.
 const KEYBOARD: (u16, u16) = (0x01, 0x06);
+
+/// The FIDO interface, whoever made the key (CTAP 2.1, section 11.2.8.1: usage page and usage).
+const FIDO: (u16, u16) = (0xf1d0, 0x01);
 
 /// What is plugged in.
 #[derive(Debug, Clone, Copy, Default)]
@@ -32,6 +37,27 @@ impl SecurityKeys for Attached {
                 Ok(Box::new(Reports(device)))
             }
             several => Err(NoKey::Several(several.len())),
+        }
+    }
+
+    fn fido(&self) -> Result<Vec<Box<dyn HidReports>>, NoKey> {
+        let closed = |error: HidError| NoKey::Closed(error.to_string());
+        let api = HidApi::new().map_err(closed)?;
+        let mut found: Vec<Box<dyn HidReports>> = Vec::new();
+        let mut failure = NoKey::Absent;
+        for device in api.device_list() {
+            if (device.usage_page(), device.usage()) != FIDO {
+                continue;
+            }
+            match device.open_device(&api) {
+                Ok(device) => found.push(Box::new(Messages(device))),
+                Err(error) => failure = closed(error),
+            }
+        }
+        if found.is_empty() {
+            Err(failure)
+        } else {
+            Ok(found)
         }
     }
 }
@@ -61,5 +87,27 @@ impl FeatureReports for Reports {
         let mut report = [0; REPORT];
         report.copy_from_slice(&numbered[1..]);
         Ok(report)
+    }
+}
+
+struct Messages(HidDevice);
+
+impl HidReports for Messages {
+    fn send(&mut self, report: &[u8; HID_REPORT]) -> Result<(), String> {
+        // The first byte numbers the report; the device has one alone.
+        let mut numbered = [0; HID_REPORT + 1];
+        numbered[1..].copy_from_slice(report);
+        let sent = self.0.write(&numbered);
+        sent.map(drop).map_err(|error| error.to_string())
+    }
+
+    fn receive(&mut self, wait: Duration) -> Result<Option<[u8; HID_REPORT]>, String> {
+        let mut report = [0; HID_REPORT];
+        let wait = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
+        match self.0.read_timeout(&mut report, wait) {
+            Ok(0) => Ok(None),
+            Ok(_) => Ok(Some(report)),
+            Err(error) => Err(error.to_string()),
+        }
     }
 }

@@ -9,6 +9,12 @@ mod age_plugin;
 #[cfg(test)]
 mod age_vectors;
 #[cfg(test)]
+mod authenticator;
+#[cfg(test)]
+mod authenticator_cbor;
+#[cfg(test)]
+mod authenticator_pin;
+#[cfg(test)]
 mod aws;
 #[cfg(test)]
 mod azure;
@@ -28,6 +34,8 @@ mod conformance;
 mod doppler;
 #[cfg(test)]
 mod enpass;
+#[cfg(test)]
+mod fido2;
 #[cfg(test)]
 mod fnox_server;
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use fnox_core::SecretString;
 use fnox_core::prompt::{NoPrompt, Prompt};
 use fnox_providers::hardware::otp::{self, NoAnswer, Slot};
-use fnox_providers::hardware::{FeatureReports, NoKey, SecurityKeys};
+use fnox_providers::hardware::{FeatureReports, HidReports, NoKey, SecurityKeys};
 use fnox_providers::{ErrorKind, Provider, Registry};
 use sha1::{Digest as _, Sha1};
 
@@ -177,6 +177,10 @@ impl SecurityKeys for Plugged {
         self.0
             .clone()
             .map(|port| Box::new(port) as Box<dyn FeatureReports>)
+    }
+
+    fn fido(&self) -> Result<Vec<Box<dyn HidReports>>, NoKey> {
+        Err(NoKey::Absent)
     }
 }
 

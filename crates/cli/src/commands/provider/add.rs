@@ -1,10 +1,13 @@
 //! `fnox provider add`: no placeholders; what a type needs is given, asked for, or the command fails.
 
+use std::sync::Arc;
+
 use fnox_config::edit::{Change, Editor};
 use fnox_config::spec::{Field, Kind, PROVIDER_COMMON, ProviderSpec};
 use fnox_config::{ConfigError, suggest, trust};
-use fnox_core::ProviderName;
-use fnox_providers::Registry;
+use fnox_core::{ProviderName, SecretString};
+use fnox_providers::backend::fido2;
+use fnox_providers::{Context, Registry};
 use indexmap::IndexMap;
 use rand::TryRngCore as _;
 use toml_edit::{Array, InlineTable, Value};
@@ -60,8 +63,10 @@ pub(super) fn run(app: &App, args: &ProviderAddArgs) -> Result<(), CliError> {
             return Err(exists.into());
         }
     }
-    if spec.name == "yubikey" {
-        own_challenge(&mut keys)?;
+    match spec.name {
+        "yubikey" => own_challenge(&mut keys)?,
+        "fido2" => own_credential(app, &name, &mut keys)?,
+        _ => {}
     }
     ask_required(app, spec, &mut keys)?;
     let mut changes = vec![("type", Change::text(spec.name))];
@@ -104,15 +109,47 @@ pub(super) fn run(app: &App, args: &ProviderAddArgs) -> Result<(), CliError> {
 /// A challenge of this provider's own, for the slot that Yubico leaves free.
 fn own_challenge(keys: &mut Keys) -> Result<(), CliError> {
     if !keys.contains_key("challenge") {
-        let mut challenge = [0_u8; 32];
-        rand::rngs::OsRng
-            .try_fill_bytes(&mut challenge)
-            .map_err(|error| {
-                CliError::failed(format!("the system gives no randomness: {error}"))
-            })?;
-        keys.insert("challenge", hex::encode(challenge).into());
+        keys.insert("challenge", random()?);
     }
     keys.entry("slot").or_insert_with(|| "2".into());
+    Ok(())
+}
+
+/// 32 random bytes, in hexadecimal.
+fn random() -> Result<Value, CliError> {
+    let mut bytes = [0_u8; 32];
+    rand::rngs::OsRng
+        .try_fill_bytes(&mut bytes)
+        .map_err(|error| CliError::failed(format!("the system gives no randomness: {error}")))?;
+    Ok(hex::encode(bytes).into())
+}
+
+/// A credential of this provider's own, on the key that is plugged in, and a salt.
+fn own_credential(app: &App, name: &ProviderName, keys: &mut Keys) -> Result<(), CliError> {
+    let party = keys
+        .entry("rp_id")
+        .or_insert_with(|| format!("fnox.{name}").into())
+        .as_str()
+        .map(str::to_owned);
+    if !keys.contains_key("salt") {
+        keys.insert("salt", random()?);
+    }
+    if let (Some(party), false) = (party, keys.contains_key("credential_id")) {
+        let pin = keys.get("pin").and_then(Value::as_str);
+        let pin = pin.map(SecretString::from);
+        let context = Context::new(
+            app.env.clone(),
+            app.folders.clone(),
+            Arc::clone(&app.prompt),
+        );
+        let id =
+            fido2::make_credential(&context, &party, pin).map_err(|error| CliError::Provider {
+                provider: name.to_string(),
+                action: "make a credential",
+                error,
+            })?;
+        keys.insert("credential_id", hex::encode(id).into());
+    }
     Ok(())
 }
 
