@@ -10,6 +10,7 @@ pub mod accounts;
 pub mod backend;
 pub mod ci_token;
 pub mod dotenv;
+pub mod dotenvx;
 mod entry;
 pub mod envelope;
 pub mod error;
@@ -24,6 +25,7 @@ pub mod resolve;
 pub mod run;
 pub mod settings;
 pub mod shell;
+pub mod sops;
 mod template;
 pub mod wiped;
 

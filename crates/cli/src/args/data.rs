@@ -34,6 +34,16 @@ pub(crate) enum ImportFormat {
     /// `op item get ITEM --format json`
     #[value(name = "1password")]
     Onepassword,
+    /// A YAML, JSON or dotenv file that sops encrypted to age
+    Sops,
+    /// A dotenv file that dotenvx encrypted
+    Dotenvx,
+    /// `secretspec.toml`: names, descriptions, defaults and profiles
+    Secretspec,
+    /// `.teller.yml`: stores, and which of their keys become which variables
+    Teller,
+    /// The AWS configuration file that aws-vault uses: profiles with leases
+    AwsVault,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -70,9 +80,9 @@ pub(crate) struct ImportArgs {
     /// File to read instead of stdin
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub input: Option<PathBuf>,
-    /// Provider that encrypts the values
-    #[arg(short, long, value_name = "NAME", required = true, add = crate::completion::providers())]
-    pub provider: String,
+    /// Provider that encrypts the values; required, except for formats without values
+    #[arg(short, long, value_name = "NAME", add = crate::completion::providers())]
+    pub provider: Option<String>,
     /// Do not ask
     #[arg(short, long)]
     pub force: bool,

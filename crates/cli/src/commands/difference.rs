@@ -34,7 +34,7 @@ impl Change {
         }
     }
 
-    fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::New => "new",
             Self::Removed => "removed",
@@ -44,7 +44,7 @@ impl Change {
         }
     }
 
-    fn mark(self) -> char {
+    pub(crate) fn mark(self) -> char {
         match self {
             Self::New => '+',
             Self::Removed => '-',

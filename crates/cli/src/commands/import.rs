@@ -3,6 +3,8 @@
 //! All or nothing: the input is read, its names checked and its values encrypted in one batch before the
 //! file is touched, and the file is written once.
 
+mod declared;
+mod encrypted;
 mod input;
 mod vendor;
 
@@ -39,10 +41,18 @@ pub(crate) fn run(app: &App, args: &ImportArgs) -> Result<(), CliError> {
             ),
         });
     }
+    if declared::is_declared(args.format) {
+        return declared::run(app, args);
+    }
+    let Some(provider) = &args.provider else {
+        return Err(CliError::usage(
+            "the provider that encrypts the values is missing: `--provider NAME`",
+        ));
+    };
     let (config, profile) = app.load_for_writing()?;
-    let provider = encrypting_provider(&config, &args.provider)?;
+    let provider = encrypting_provider(&config, provider)?;
     let file = args.input.as_ref().map(|path| app.cwd.join(path));
-    let values = chosen(args, read_pairs(file.as_deref(), args.format)?)?;
+    let values = chosen(args, read_pairs(app, file.as_deref(), args.format)?)?;
     if values.is_empty() && !args.json {
         app.printer.note("There is nothing to import.");
         return Ok(());
@@ -71,7 +81,8 @@ pub(crate) fn run(app: &App, args: &ImportArgs) -> Result<(), CliError> {
         ))?;
         return difference.print(app);
     }
-    if !args.force && !confirmed(app, &what, &values)? {
+    let names: Vec<String> = values.keys().map(ToString::to_string).collect();
+    if !args.force && !confirmed(app, &what, &names)? {
         app.printer.note("Import cancelled.");
         return Ok(());
     }
@@ -121,16 +132,20 @@ fn chosen(args: &ImportArgs, pairs: Vec<(String, SecretString)>) -> Result<Value
             Err(_) => refused.push(format!("`{}`", name.escape_debug())),
         }
     }
-    if refused.is_empty() {
-        return Ok(values);
+    match refused.as_slice() {
+        [] => Ok(values),
+        names => Err(not_variables(names)),
     }
-    Err(CliError::Input {
+}
+
+fn not_variables(names: &[String]) -> CliError {
+    CliError::Input {
         what: "the input".to_owned(),
-        reason: format!("these names cannot be environment variables: {}", refused.join(", ")),
+        reason: format!("these names cannot be environment variables: {}", names.join(", ")),
         help: Some(
             "names have letters, digits and `_`, and begin with no digit; `--filter` leaves others out".to_owned(),
         ),
-    })
+    }
 }
 
 /// The regular expression of `--filter`.
@@ -150,23 +165,17 @@ pub(super) fn pattern(text: &str) -> Result<Regex, CliError> {
     })
 }
 
-fn confirmed(app: &App, what: &str, values: &Values) -> Result<bool, CliError> {
+fn confirmed(app: &App, what: &str, names: &[String]) -> Result<bool, CliError> {
     if !app.prompt.is_interactive() {
         return Err(CliError::Usage {
             message: "nobody can be asked whether to import".to_owned(),
             help: Some("add `--force` to import without asking".to_owned()),
         });
     }
-    let mut lines: Vec<String> = values
-        .keys()
-        .take(NAMES_SHOWN)
-        .map(|name| format!("  {name}"))
-        .collect();
-    if let Some(more) = values
-        .len()
-        .checked_sub(NAMES_SHOWN)
-        .filter(|more| *more > 0)
-    {
+    let more = names.len().saturating_sub(NAMES_SHOWN);
+    let shown = names.iter().take(NAMES_SHOWN);
+    let mut lines: Vec<String> = shown.map(|name| format!("  {name}")).collect();
+    if more > 0 {
         lines.push(format!("  … and {more} more"));
     }
     app.prompt.message(&lines.join("\n"));

@@ -70,6 +70,7 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         ("age-keygen", schema_for!(AgeKey)),
         ("export", schema_for!(Exported)),
         ("import", schema_for!(ImportPlan)),
+        ("import-declared", schema_for!(DeclaredPlan)),
         ("diff", schema_for!(ProfileDifference)),
         ("scan", schema_for!(ScanReport)),
         ("check", schema_for!(CheckReport)),
@@ -327,6 +328,30 @@ pub struct ImportPlan<'a> {
     pub file: String,
     /// What would happen to each secret.
     pub secrets: Vec<ChangedSecret>,
+}
+
+/// `fnox import -n --json` of a format without values
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct DeclaredPlan {
+    /// The file that would be written.
+    pub file: String,
+    /// What would happen to each entry.
+    pub entries: Vec<DeclaredEntry>,
+    /// What cannot be taken over, and what is still to be done.
+    pub notes: Vec<String>,
+}
+
+/// One entry of [`DeclaredPlan`].
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct DeclaredEntry {
+    /// `provider`, `secret` or `lease`.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// Its profile; `default` is the base.
+    pub profile: String,
+    /// `new`, `changed` or `same`.
+    pub change: &'static str,
 }
 
 /// `fnox diff --json`

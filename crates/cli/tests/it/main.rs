@@ -73,6 +73,8 @@ mod help;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod import_others;
+#[cfg(test)]
 mod init;
 #[cfg(test)]
 mod inspect;

@@ -32,6 +32,7 @@ mod ci_token;
 mod conformance;
 #[cfg(test)]
 mod doppler;
+mod dotenvx;
 #[cfg(test)]
 mod enpass;
 #[cfg(test)]
@@ -62,6 +63,8 @@ mod passwordstate;
 mod plain;
 #[cfg(test)]
 mod proton_pass;
+#[cfg(test)]
+mod sops;
 #[cfg(test)]
 mod team_server;
 #[cfg(test)]

@@ -8,7 +8,8 @@ use fnox_providers::dotenv;
 use fnox_providers::flat::{self, FlatError, Syntax};
 use zeroize::Zeroizing;
 
-use super::vendor;
+use super::{encrypted, vendor};
+use crate::app::App;
 use crate::args::ImportFormat;
 use crate::error::CliError;
 
@@ -41,12 +42,30 @@ impl Unreadable {
 
 /// The pairs of a file, or of stdin.
 pub(in crate::commands) fn read_pairs(
+    app: &App,
     file: Option<&Path>,
     format: ImportFormat,
 ) -> Result<Pairs, CliError> {
+    let folder = file.and_then(Path::parent).unwrap_or(&app.cwd);
+    let text = read_text(file)?;
+    let pairs = parse(app, folder, text.expose_secret(), format);
+    let is_opened = matches!(format, ImportFormat::Sops | ImportFormat::Dotenvx);
+    pairs
+        .and_then(|pairs| {
+            if is_opened {
+                Ok(pairs)
+            } else {
+                unencrypted(pairs)
+            }
+        })
+        .map_err(|error| failed(file, error))
+}
+
+/// The text of a file, or of stdin.
+pub(super) fn read_text(file: Option<&Path>) -> Result<SecretString, CliError> {
     let bytes = match file {
-        Some(path) => std::fs::File::open(path).and_then(limited),
-        None => limited(std::io::stdin().lock()),
+        Some(path) => std::fs::File::open(path).and_then(|file| limited(file, INPUT_LIMIT)),
+        None => limited(std::io::stdin().lock(), INPUT_LIMIT),
     };
     let bytes = bytes.map_err(|source| CliError::File {
         action: "read",
@@ -55,26 +74,33 @@ pub(in crate::commands) fn read_pairs(
     })?;
     bytes
         .into_string()
-        .map_err(|error| Unreadable::because(&error))
-        .and_then(|text| parse(text.expose_secret(), format))
-        .and_then(unencrypted)
-        .map_err(|error| CliError::Input {
-            what: file.map_or_else(|| "stdin".to_owned(), |path| path.display().to_string()),
-            reason: error.reason,
-            help: error.help,
-        })
+        .map_err(|error| failed(file, Unreadable::because(&error)))
 }
 
-fn limited(input: impl std::io::Read) -> std::io::Result<SecretBytes> {
+/// The error of an input, which is a file or stdin.
+pub(super) fn failed(file: Option<&Path>, error: Unreadable) -> CliError {
+    CliError::Input {
+        what: file.map_or_else(|| "stdin".to_owned(), |path| path.display().to_string()),
+        reason: error.reason,
+        help: error.help,
+    }
+}
+
+/// All of an input, which may have so many bytes.
+pub(super) fn limited(input: impl std::io::Read, limit: u64) -> std::io::Result<SecretBytes> {
     let mut bytes = Zeroizing::new(Vec::new());
-    input.take(INPUT_LIMIT + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > INPUT_LIMIT {
-        return Err(std::io::Error::other("it is larger than 16 MiB"));
+    input.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        let limit = limit / (1024 * 1024);
+        return Err(std::io::Error::other(format!(
+            "it is larger than {limit} MiB"
+        )));
     }
     Ok(SecretBytes::new(std::mem::take(&mut *bytes)))
 }
 
-fn parse(text: &str, format: ImportFormat) -> Result<Pairs, Unreadable> {
+/// `folder` is where the input stands.
+fn parse(app: &App, folder: &Path, text: &str, format: ImportFormat) -> Result<Pairs, Unreadable> {
     let flat = |syntax| {
         flat::parse(text, syntax).map_err(|error| match &error {
             FlatError::NoText { key, .. } if key == "sops" => encrypted(&SOPS),
@@ -90,6 +116,12 @@ fn parse(text: &str, format: ImportFormat) -> Result<Pairs, Unreadable> {
         ImportFormat::Doppler => vendor::doppler(text),
         ImportFormat::Infisical => vendor::infisical(text),
         ImportFormat::Onepassword => vendor::onepassword(text),
+        ImportFormat::Sops => encrypted::sops(app, text),
+        ImportFormat::Dotenvx => encrypted::dotenvx(app, text, folder),
+        ImportFormat::Secretspec | ImportFormat::Teller | ImportFormat::AwsVault => Err(
+            Unreadable::because(&"this format has names in it and no values")
+                .with_help("`fnox import` takes them into fnox.toml"),
+        ),
     }
 }
 
@@ -104,13 +136,13 @@ struct Encrypter {
 const SOPS: Encrypter = Encrypter {
     name: "sops",
     mark: "ENC[AES256_GCM,",
-    remedy: "decrypt it on the way: `sops decrypt --output-type json FILE | fnox import json -f -p PROVIDER`",
+    remedy: "`fnox import sops` opens it with an age identity; where the key is kept otherwise, decrypt it on the way: `sops decrypt --output-type json FILE | fnox import json -f -p PROVIDER`",
 };
 
 const DOTENVX: Encrypter = Encrypter {
     name: "dotenvx",
     mark: "encrypted:",
-    remedy: "decrypt it on the way: `dotenvx decrypt --stdout -f FILE | fnox import -f -p PROVIDER`",
+    remedy: "`fnox import dotenvx` opens it",
 };
 
 /// Refuses ciphertexts: encrypted once more they would be taken for values by every program.

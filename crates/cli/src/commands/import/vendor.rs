@@ -12,7 +12,11 @@ use super::input::{Pairs, Unreadable};
 /// `chamber export --format json SERVICE`: the names of parameters, which `chamber exec` makes variables in this way.
 pub(super) fn chamber(text: &str) -> Result<Pairs, Unreadable> {
     let secrets: IndexMap<String, String> = read(text, "`chamber export --format json SERVICE`")?;
-    renamed(secrets)
+    renamed(
+        secrets
+            .into_iter()
+            .map(|(name, value)| (Name::Made(name), SecretString::from(value))),
+    )
 }
 
 /// `doppler secrets download --no-file --format json` or `doppler secrets --json`.
@@ -84,7 +88,8 @@ pub(super) fn onepassword(text: &str) -> Result<Pairs, Unreadable> {
     });
     renamed(fields.filter_map(|field| {
         let value = field.value.filter(|value| !value.is_empty())?;
-        Some((field.label.unwrap_or(field.id), value))
+        let name = Name::Made(field.label.unwrap_or(field.id));
+        Some((name, SecretString::from(value)))
     }))
 }
 
@@ -95,18 +100,25 @@ fn read<T: DeserializeOwned>(text: &str, command: &str) -> Result<T, Unreadable>
     })
 }
 
+/// A name of another tool.
+pub(super) enum Name {
+    /// A variable's name already.
+    Kept(String),
+    /// A variable's name is made of it.
+    Made(String),
+}
+
 /// Names as variables have them: `api-key` becomes `API_KEY`.
-fn renamed(pairs: impl IntoIterator<Item = (String, String)>) -> Result<Pairs, Unreadable> {
+pub(super) fn renamed(
+    pairs: impl IntoIterator<Item = (Name, SecretString)>,
+) -> Result<Pairs, Unreadable> {
     let mut seen: IndexMap<String, String> = IndexMap::new();
     let mut out = Pairs::new();
     for (name, value) in pairs {
-        let variable: String = name
-            .chars()
-            .map(|character| match character {
-                'a'..='z' | 'A'..='Z' | '0'..='9' => character.to_ascii_uppercase(),
-                _ => '_',
-            })
-            .collect();
+        let (variable, name) = match name {
+            Name::Kept(name) => (name.clone(), name),
+            Name::Made(name) => (variable(&name), name),
+        };
         if let Some(other) = seen.insert(variable.clone(), name.clone()) {
             return Err(Unreadable::because(&format!(
                 "`{}` and `{}` would both be `{variable}`",
@@ -115,9 +127,19 @@ fn renamed(pairs: impl IntoIterator<Item = (String, String)>) -> Result<Pairs, U
             ))
             .with_help("rename one of them where they come from"));
         }
-        out.push((variable, SecretString::from(value)));
+        out.push((variable, value));
     }
     Ok(out)
+}
+
+/// A variable's name that is made of another one.
+pub(super) fn variable(name: &str) -> String {
+    name.chars()
+        .map(|character| match character {
+            'a'..='z' | 'A'..='Z' | '0'..='9' => character.to_ascii_uppercase(),
+            _ => '_',
+        })
+        .collect()
 }
 
 #[cfg(test)]

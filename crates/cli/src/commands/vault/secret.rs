@@ -236,7 +236,7 @@ fn delete(app: &App, group: &SecretGroup, names: &[String]) -> Result<(), CliErr
 
 fn import(app: &App, group: &SecretGroup, args: &SecretImportArgs) -> Result<(), CliError> {
     let file = args.file.as_ref().map(|path| app.cwd.join(path));
-    let pairs = read_pairs(file.as_deref(), args.format)?;
+    let pairs = read_pairs(app, file.as_deref(), args.format)?;
     let prefix = args.prefix.as_deref().unwrap_or_default();
     let secrets = pairs.into_iter().map(|(name, value)| StoreSecret {
         name: format!("{prefix}{name}"),
