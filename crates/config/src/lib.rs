@@ -32,6 +32,8 @@ pub use error::ConfigError;
 pub use fields::{Fields, TextOrSecret, Value};
 pub use layers::{Config, Loader};
 pub use lease::{Delivery, LeaseConfig, RenewalFailure};
-pub use model::{EnvMode, IfMissing, LedgerKey, Project, ProviderConfig, SecretConfig, SyncCache};
+pub use model::{
+    DaemonCache, EnvMode, IfMissing, LedgerKey, Project, ProviderConfig, SecretConfig, SyncCache,
+};
 pub use paths::Folders;
 pub use source::{FileKind, Location, SourceFile};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use fnox_core::{ProviderName, SecretName};
+use fnox_core::{Lifetime, ProviderName, SecretName};
 
 use crate::error::ConfigError;
 use crate::fields::Fields;
@@ -68,6 +68,28 @@ impl EnvMode {
     }
 }
 
+/// `daemon_cache`: whether the daemon may keep a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DaemonCache {
+    /// For as long as is usual.
+    #[default]
+    Usual,
+    /// For so long at most.
+    For(Lifetime),
+    /// Not at all.
+    Never,
+}
+
+impl DaemonCache {
+    fn of(fields: &Fields) -> Self {
+        match (fields.flag("daemon_cache"), fields.lifetime("daemon_cache")) {
+            (Some(false), _) => Self::Never,
+            (_, Some(lifetime)) => Self::For(lifetime),
+            _ => Self::Usual,
+        }
+    }
+}
+
 /// An encrypted copy of a value, for use without its provider.
 #[derive(Debug, Clone)]
 pub struct SyncCache {
@@ -112,6 +134,8 @@ pub struct SecretConfig {
     pub sync: Option<SyncCache>,
     /// Where `fnox push` sends it.
     pub push: Vec<String>,
+    /// Whether the daemon may keep it.
+    pub daemon_cache: DaemonCache,
     /// Where it stands.
     pub location: Location,
     fields: Fields,
@@ -157,6 +181,7 @@ impl SecretConfig {
             require_approval: fields.flag("require_approval").unwrap_or(false),
             sync,
             push: fields.list("push").to_vec(),
+            daemon_cache: DaemonCache::of(&fields),
             location: fields.location().clone(),
             name,
             fields,
@@ -188,6 +213,8 @@ pub struct ProviderConfig {
     pub auth_command: Option<String>,
     /// Whether the variables that opened it stay in the program's environment.
     pub keep_env: bool,
+    /// Whether the daemon may keep its values.
+    pub daemon_cache: DaemonCache,
     /// Its keys.
     pub fields: Fields,
 }
@@ -204,6 +231,7 @@ impl ProviderConfig {
             spec,
             auth_command,
             keep_env: fields.flag("keep_env").unwrap_or(false),
+            daemon_cache: DaemonCache::of(&fields),
             fields,
         }
     }

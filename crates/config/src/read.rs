@@ -111,6 +111,13 @@ impl Reader {
                     .map(Value::Lifetime)
                     .map_err(|error| invalid(field, place, &error))
             }
+            Kind::FlagOrLifetime => match (item.as_bool(), item.as_str()) {
+                (Some(flag), _) => Ok(Value::Flag(flag)),
+                (None, Some(text)) => Lifetime::parse(text)
+                    .map(Value::Lifetime)
+                    .map_err(|error| invalid(field, place, &error)),
+                (None, None) => Err(wrong("`true`, `false` or a duration such as \"15m\"")),
+            },
             Kind::TextList => {
                 let strings = item.as_array().and_then(|array| {
                     array

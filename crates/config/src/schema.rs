@@ -138,9 +138,8 @@ fn property(field: &Field) -> Value {
         }
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Count => json!({ "type": "integer", "minimum": 0 }),
-        Kind::Lifetime => {
-            json!({ "type": "string", "pattern": "^([0-9]+[smhd])*[0-9]*$", "examples": ["15m"] })
-        }
+        Kind::Lifetime => lifetime(),
+        Kind::FlagOrLifetime => json!({ "oneOf": [{ "type": "boolean" }, lifetime()] }),
         Kind::TextList => json!({ "type": "array", "items": { "type": "string" } }),
         Kind::Counts => {
             json!({ "type": "array", "items": { "type": "integer", "minimum": 0 } })
@@ -154,6 +153,10 @@ fn property(field: &Field) -> Value {
     };
     out["description"] = json!(field.doc);
     out
+}
+
+fn lifetime() -> Value {
+    json!({ "type": "string", "pattern": "^([0-9]+[smhd])*[0-9]*$", "examples": ["15m"] })
 }
 
 fn section_object(section: &'static Section) -> Value {

@@ -122,6 +122,7 @@ fn kind(kind: Kind) -> String {
         Kind::Flag => "flag".to_owned(),
         Kind::Count => "number".to_owned(),
         Kind::Lifetime => "duration".to_owned(),
+        Kind::FlagOrLifetime => "flag or duration".to_owned(),
         Kind::TextList => "texts".to_owned(),
         Kind::Counts => "numbers".to_owned(),
         Kind::TextMap => "table of texts".to_owned(),

@@ -34,6 +34,8 @@ pub enum Kind {
     Count,
     /// A duration such as `15m`.
     Lifetime,
+    /// `true`, `false`, or a duration such as `15m`.
+    FlagOrLifetime,
     /// A list of strings.
     TextList,
     /// A list of whole numbers, zero or more.

@@ -2,7 +2,7 @@
 
 mod places;
 
-use self::places::{LOCAL, PLACES};
+use self::places::{LOCAL, NEVER_KEPT, PLACES};
 use super::{Field, Kind, Section};
 
 /// What a provider can do with a value.
@@ -54,6 +54,12 @@ impl ProviderSpec {
     #[must_use]
     pub fn is_local(&self) -> bool {
         LOCAL.contains(&self.name)
+    }
+
+    /// Whether a value of it may be used again by later runs without asking it.
+    #[must_use]
+    pub fn may_be_kept(&self) -> bool {
+        !NEVER_KEPT.contains(&self.name)
     }
 
     /// One of its own keys.

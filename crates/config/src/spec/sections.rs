@@ -176,6 +176,11 @@ pub static DAEMON: Section = Section {
             Kind::Lifetime,
             "Ends after so long without use (default 8h).",
         ),
+        Field::optional(
+            "ttl",
+            Kind::Lifetime,
+            "How long it keeps a value for which nothing else is said (default 15m).",
+        ),
     ],
 };
 
@@ -442,8 +447,8 @@ pub static SECRET: Section = Section {
         ),
         Field::optional(
             "daemon_cache",
-            Kind::Flag,
-            "Whether the daemon may keep it (default true).",
+            Kind::FlagOrLifetime,
+            "Whether the daemon may keep it (default true), or for how long at most.",
         ),
     ],
 };
@@ -509,8 +514,8 @@ pub static PROVIDER_COMMON: Section = Section {
         ),
         Field::optional(
             "daemon_cache",
-            Kind::Flag,
-            "Whether the daemon may keep its values (default true).",
+            Kind::FlagOrLifetime,
+            "Whether the daemon may keep its values (default true), or for how long at most.",
         ),
     ],
 };

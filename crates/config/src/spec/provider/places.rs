@@ -14,6 +14,9 @@ pub(super) const LOCAL: &[&str] = &[
     "yubikey",
 ];
 
+/// What no other process may keep: its values stand in files that people edit, or it decides about each use.
+pub(super) const NEVER_KEPT: &[&str] = &["fnox-server", "kubernetes", "plain", "vault-agent"];
+
 /// Variables that say where a store is.
 pub(super) const PLACES: &[&str] = &[
     "BWS_PROJECT_ID",
