@@ -79,6 +79,7 @@ impl Project {
             failures_are_final: false,
             offline: false,
             required: std::collections::BTreeSet::new(),
+            kept: None,
         };
         let wanted: Vec<SecretName> = config.secrets.keys().cloned().collect();
         let runtime = tokio::runtime::Builder::new_current_thread()

@@ -247,6 +247,7 @@ impl App {
             failures_are_final: false,
             offline: false,
             required: std::collections::BTreeSet::new(),
+            kept: None,
         }
     }
 

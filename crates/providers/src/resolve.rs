@@ -12,6 +12,7 @@
 mod batch;
 mod error;
 mod interpolate;
+mod kept;
 mod open;
 mod plan;
 mod policy;
@@ -32,6 +33,7 @@ use crate::run::RunRequest;
 
 pub use self::error::ResolveError;
 pub use self::interpolate::references as default_references;
+pub use self::kept::{Keeping, KeptValues};
 pub use self::open::Opened;
 pub use self::policy::Policy;
 
@@ -59,6 +61,8 @@ pub struct Options {
     pub offline: bool,
     /// Secrets without which the run does not go on, whatever `if_missing` says.
     pub required: BTreeSet<SecretName>,
+    /// Values that earlier runs fetched, if they are to be used. `None`: every value is fetched anew.
+    pub kept: Option<Arc<dyn KeptValues>>,
 }
 
 /// Resolves secrets of one configuration. Providers are opened once and reused.
@@ -99,6 +103,8 @@ pub struct Resolution {
     pub notices: Vec<Notice>,
     /// Whether a provider's failure is final, whatever `if_missing` says.
     failures_are_final: bool,
+    /// Secrets whose value a provider gave in this run.
+    fetched: Vec<SecretName>,
 }
 
 impl<'a> Resolver<'a> {
@@ -163,19 +169,21 @@ impl<'a> Resolver<'a> {
         wanted: &[SecretName],
         failures_are_final: bool,
     ) -> Result<Resolution, ResolveError> {
-        let levels = plan::levels(self.config, wanted)?;
+        let mut resolution = Resolution {
+            failures_are_final,
+            values: self.find_kept(wanted).await?,
+            ..Resolution::default()
+        };
+        let levels = plan::levels(self.config, wanted, &resolution.values)?;
         tracing::debug!(
             "resolving {} secrets in {} steps",
             levels.iter().map(Vec::len).sum::<usize>(),
             levels.len()
         );
-        let mut resolution = Resolution {
-            failures_are_final,
-            ..Resolution::default()
-        };
         for level in levels {
             self.resolve_level(&level, &mut resolution).await?;
         }
+        self.keep_fetched(&resolution).await;
         let position = |name: &SecretName| self.config.secrets.get_index_of(name);
         resolution
             .values
@@ -210,7 +218,7 @@ impl<'a> Resolver<'a> {
     /// # Errors
     /// [`ResolveError`] for an unknown name or a cycle.
     pub fn closure(&self, wanted: &[SecretName]) -> Result<BTreeSet<SecretName>, ResolveError> {
-        Ok(plan::levels(self.config, wanted)?
+        Ok(plan::levels(self.config, wanted, &IndexMap::new())?
             .into_iter()
             .flatten()
             .collect())

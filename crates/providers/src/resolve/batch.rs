@@ -183,7 +183,10 @@ impl Resolver<'_> {
         let mut sources = Vec::new();
         let mut failure = None;
         match answer {
-            Some((_, Ok(found))) => return Self::take(secret, found, resolution),
+            Some((_, Ok(found))) => {
+                resolution.fetched.push(name.clone());
+                return Self::take(secret, found, resolution);
+            }
             Some((provider, Err(error))) if error.kind.ends_the_run() => {
                 return Err(ResolveError::Provider {
                     name: name.clone(),

@@ -178,7 +178,7 @@ impl Resolver<'_> {
         tolerated
     }
 
-    fn remember_variables(&self, provider: &ProviderConfig) {
+    pub(super) fn remember_variables(&self, provider: &ProviderConfig) {
         if provider.keep_env {
             return;
         }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fnox_config::{Config, ConfigError, ProviderConfig, SecretConfig, TextOrSecret, Value};
-use fnox_core::{ProviderName, SecretName};
+use fnox_core::{ProviderName, SecretName, SecretString};
+use indexmap::IndexMap;
 
 use super::error::ResolveError;
 use super::interpolate;
@@ -17,12 +18,14 @@ enum Need {
     Soft,
 }
 
-/// The wanted secrets and all that they need, as levels: every secret's needs are in earlier levels.
+/// The wanted secrets and all that they need, as levels: every secret's needs are in earlier levels. What is known
+/// already, and what only that needs, is left out.
 pub(super) fn levels(
     config: &Config,
     wanted: &[SecretName],
+    known: &IndexMap<SecretName, SecretString>,
 ) -> Result<Vec<Vec<SecretName>>, ResolveError> {
-    let graph = Graph::of(config, wanted)?;
+    let graph = Graph::of(config, wanted, known)?;
     graph.levels(config)
 }
 
@@ -39,15 +42,20 @@ struct Graph {
 }
 
 impl Graph {
-    fn of(config: &Config, wanted: &[SecretName]) -> Result<Self, ResolveError> {
+    fn of(
+        config: &Config,
+        wanted: &[SecretName],
+        known: &IndexMap<SecretName, SecretString>,
+    ) -> Result<Self, ResolveError> {
         let mut needs = BTreeMap::new();
         let mut open: Vec<SecretName> = wanted.to_vec();
         while let Some(name) = open.pop() {
-            if needs.contains_key(&name) {
+            if needs.contains_key(&name) || known.contains_key(&name) {
                 continue;
             }
             let secret = config.secret(name.as_str())?;
-            let of_this = secret_needs(config, secret)?;
+            let mut of_this = secret_needs(config, secret)?;
+            of_this.retain(|(name, _)| !known.contains_key(name));
             open.extend(of_this.iter().map(|(name, _)| name.clone()));
             needs.insert(name, of_this);
         }

@@ -79,6 +79,7 @@ impl World {
             failures_are_final: false,
             offline: false,
             required: BTreeSet::new(),
+            kept: None,
         }
     }
 

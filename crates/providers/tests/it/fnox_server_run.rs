@@ -64,6 +64,7 @@ impl Run {
             failures_are_final: false,
             offline: false,
             required: std::collections::BTreeSet::new(),
+            kept: None,
         };
         let run = RunRequest {
             argv: vec!["true".into()],
