@@ -31,6 +31,7 @@ use uuid::Uuid;
 
 pub use self::error::KeyRingError;
 use self::inner::Inner;
+pub use self::page::KeyPage;
 use crate::key_source::KeySource;
 use crate::store::{
     KeyPurpose, KeyRingStore, KeyState, Refusal, RingRecord, StoreError, StoredSecret, WrappedKey,

@@ -12,23 +12,29 @@ use zeroize::Zeroizing;
 struct Aligned(SealingKey);
 
 /// A key, overwritten before its page is unlocked.
-pub(super) struct KeyPage {
+pub struct KeyPage {
     key: Box<Aligned>,
     lock: Option<region::LockGuard>,
 }
 
 impl KeyPage {
-    pub(super) fn new(key: SealingKey) -> Self {
+    /// Moves a key into a page of its own.
+    #[must_use]
+    pub fn new(key: SealingKey) -> Self {
         let key = Box::new(Aligned(key));
         let lock = region::lock(std::ptr::from_ref(key.as_ref()), size_of::<SealingKey>()).ok();
         Self { key, lock }
     }
 
-    pub(super) fn key(&self) -> &SealingKey {
+    /// The key.
+    #[must_use]
+    pub fn key(&self) -> &SealingKey {
         &self.key.0
     }
 
-    pub(super) fn is_locked(&self) -> bool {
+    /// Whether the system keeps the page out of its swap space.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
         self.lock.is_some()
     }
 }
@@ -38,5 +44,15 @@ impl Drop for KeyPage {
         // The old key is overwritten where it lies, then the page is unlocked, then freed.
         self.key.0 = SealingKey::new(String::new(), Zeroizing::new([0; 32]));
         self.lock = None;
+    }
+}
+
+impl std::fmt::Debug for KeyPage {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("KeyPage")
+            .field("key", self.key())
+            .field("is_locked", &self.is_locked())
+            .finish()
     }
 }
