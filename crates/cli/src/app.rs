@@ -12,6 +12,7 @@ use fnox_leases::{CloudAccounts, TimeLimits};
 use fnox_providers::resolve::{Notice, Options, Resolver};
 
 use crate::args::GlobalArgs;
+use crate::daemon;
 use crate::environment;
 use crate::error::CliError;
 use crate::output::Printer;
@@ -28,6 +29,7 @@ pub(crate) struct App {
     pub(crate) clock: SystemClock,
     pub(crate) if_missing: Option<IfMissing>,
     pub(crate) no_defaults: bool,
+    pub(crate) no_daemon: bool,
     config_argument: PathBuf,
     /// What of the command line decides which secrets there are; see [`GlobalArgs::choice`].
     pub(crate) choice: Vec<String>,
@@ -79,6 +81,7 @@ impl App {
             invoked: std::env::args_os().next().unwrap_or_default(),
             clock: SystemClock,
             no_defaults,
+            no_daemon: global.no_daemon,
             printer,
             prompt,
             env,
@@ -249,6 +252,23 @@ impl App {
             required: std::collections::BTreeSet::new(),
             kept: None,
         }
+    }
+
+    /// The same for commands that only read: what the daemon keeps is used, and what is new is kept there. `fresh` names
+    /// secrets that are fetched anew.
+    pub(crate) fn reading_options(
+        &self,
+        config: &Config,
+        fresh: &[String],
+    ) -> Result<Options, CliError> {
+        let fresh = fresh
+            .iter()
+            .map(|name| Ok(config.secret(name)?.name.clone()))
+            .collect::<Result<_, CliError>>()?;
+        Ok(Options {
+            kept: daemon::kept_values(self, config, fresh),
+            ..self.resolver_options(config)
+        })
     }
 
     /// Time limit of one call of a provider.

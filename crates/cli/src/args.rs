@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod credential;
+pub(crate) mod daemon;
 mod data;
 pub(crate) mod gateway;
 mod lease;
@@ -189,6 +190,8 @@ pub(crate) enum Command {
     Lease(LeaseArgs),
     /// Credentials for programs that ask for them: AWS SDKs, Google's libraries, kubectl, Docker, git
     Credential(credential::CredentialArgs),
+    /// Keep values in memory between runs
+    Daemon(daemon::DaemonArgs),
     /// A vault that lends secrets to AI agents
     Vault(vault::VaultArgs),
     /// Programs and AI agents that use credentials through a gateway and never hold them

@@ -260,6 +260,48 @@ pub const CODES: &[Code] = &[
         "Mend owner and mode as the message says.",
     ),
     (
+        "daemon::not_running",
+        ExitStatus::Unavailable,
+        "No daemon of this user is running.",
+        "Start it with `fnox daemon start`; runs start it themselves where it is enabled.",
+    ),
+    (
+        "daemon::unreachable",
+        ExitStatus::Unavailable,
+        "The daemon's socket is there, but nobody behind it answers in time.",
+        "End it with `fnox daemon stop`, or by the process that `fnox daemon status` named, and start it anew. Runs go on without it.",
+    ),
+    (
+        "daemon::protocol",
+        ExitStatus::Unavailable,
+        "What runs as the daemon is of another version, or no daemon.",
+        "`fnox daemon stop` ends a daemon of any version; `fnox daemon start` starts this one.",
+    ),
+    (
+        "daemon::foreign_peer",
+        ExitStatus::Denied,
+        "Another user's process is behind the daemon's socket; nothing was sent to it.",
+        "Find out whose it is, remove the socket, and use a folder that only you can enter.",
+    ),
+    (
+        "daemon::socket",
+        ExitStatus::Unavailable,
+        "The daemon cannot make its socket: a path that is too long, another daemon, or something else in its place.",
+        "Name another folder with `FNOX_DAEMON_SOCKET_DIR`.",
+    ),
+    (
+        "daemon::folder",
+        ExitStatus::Configuration,
+        "The folder of the daemon's socket is not private: somebody else's, or open to others.",
+        "Give it mode 0700, or name another one with `FNOX_DAEMON_SOCKET_DIR`.",
+    ),
+    (
+        "daemon::not_started",
+        ExitStatus::Unavailable,
+        "The daemon's process did not become ready.",
+        "`fnox daemon serve` runs it in the foreground and shows what it says.",
+    ),
+    (
         "vault::unreachable",
         ExitStatus::Unavailable,
         "No vault answers at the place that the message names.",
@@ -550,43 +592,4 @@ pub const CODES: &[Code] = &[
 ];
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-    use std::path::Path;
-
-    use super::CODES;
-
-    /// Collects `"area::reason"` from every source file.
-    fn in_sources(folder: &Path, found: &mut BTreeSet<String>) {
-        let pattern = regex::Regex::new(
-            r#""((?:config|secret|provider|lease|ledger|vault|server|team|cli)::[a-z_]+)""#,
-        )
-        .unwrap();
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                in_sources(&path, found);
-            } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("codes.rs")
-            {
-                let text = std::fs::read_to_string(&path).unwrap();
-                found.extend(
-                    pattern
-                        .captures_iter(&text)
-                        .map(|captures| captures[1].to_owned()),
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn every_code_that_the_sources_name_is_documented_and_no_other() {
-        let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let mut found = BTreeSet::new();
-        for name in ["config", "providers", "leases", "cli"] {
-            in_sources(&crates.join(name).join("src"), &mut found);
-        }
-        let documented: BTreeSet<String> = CODES.iter().map(|code| code.0.to_owned()).collect();
-        assert_eq!(documented, found);
-        assert_eq!(documented.len(), CODES.len(), "a code stands twice");
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ mod completion;
 mod config_files;
 mod copy;
 mod credential;
+mod daemon;
 pub(crate) mod definition;
 mod diff;
 mod difference;
@@ -76,14 +77,22 @@ fn dispatch(app: &App, command: Command) -> Result<ExitStatus, CliError> {
         Command::Exec(args) => exec::exec(app, &args.common, args.require_leases),
         Command::Run(args) => exec::run(app, &args),
         Command::Get(args) => done(get::run(app, &args)),
-        Command::Set(args) => done(set::run(app, &args)),
+        Command::Set(args) => done(forgetting(
+            app,
+            Some(&[args.key.as_str()]),
+            set::run(app, &args),
+        )),
         Command::List(args) => done(list::run(app, &args)),
-        Command::Remove(args) => done(remove::run(app, &args)),
+        Command::Remove(args) => done(forgetting(
+            app,
+            Some(&[args.key.as_str()]),
+            remove::run(app, &args),
+        )),
         Command::Export(args) => done(export::run(app, &args)),
-        Command::Import(args) => done(import::run(app, &args)),
-        Command::Copy(args) => done(copy::copy(app, &args)),
-        Command::Rename(args) => done(copy::rename(app, &args)),
-        Command::Edit(args) => done(edit::run(app, &args)),
+        Command::Import(args) => done(forgetting(app, None, import::run(app, &args))),
+        Command::Copy(args) => done(forgetting(app, None, copy::copy(app, &args))),
+        Command::Rename(args) => done(forgetting(app, None, copy::rename(app, &args))),
+        Command::Edit(args) => done(forgetting(app, None, edit::run(app, &args))),
         Command::Diff(args) => done(diff::run(app, &args)),
         Command::Init(args) => done(init::run(app, &args)),
         Command::Check(args) => done(check::run(app, &args)),
@@ -100,6 +109,7 @@ fn dispatch(app: &App, command: Command) -> Result<ExitStatus, CliError> {
         Command::Profiles(args) => done(profiles::run(app, &args)),
         Command::Lease(args) => done(lease::run(app, args)),
         Command::Credential(args) => credential::run(app, &args),
+        Command::Daemon(args) => done(daemon::run(app, &args)),
         Command::Vault(args) => vault::run(app, args),
         Command::Agent(args) => agent::run(app, &args),
         Command::Mcp(args) => mcp::run(app, &args),
@@ -116,6 +126,16 @@ fn dispatch(app: &App, command: Command) -> Result<ExitStatus, CliError> {
         Command::Schema => done(app.printer.json(&fnox_config::schema::json_schema())),
         Command::Version(args) => done(version::run(app, &args)),
     }
+}
+
+/// Has the daemon forget what a command wrote, also if it failed half-way.
+fn forgetting(
+    app: &App,
+    names: Option<&[&str]>,
+    outcome: Result<(), CliError>,
+) -> Result<(), CliError> {
+    crate::daemon::forget(app, names);
+    outcome
 }
 
 /// Messages of our own crates go to stderr: warnings always, more with `--verbose` or `RUST_LOG`. Those of

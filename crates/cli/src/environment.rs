@@ -57,6 +57,12 @@ pub const SHELL_SESSION: &str = "__FNOX_SESSION";
 pub const SHELL_OUTPUT: &str = "FNOX_SHELL_OUTPUT";
 /// How long the shell hook waits.
 pub const SHELL_TIMEOUT: &str = "FNOX_SHELL_TIMEOUT";
+/// Whether runs use the daemon.
+pub const DAEMON: &str = "FNOX_DAEMON";
+/// The folder of the daemon's socket.
+pub const DAEMON_SOCKET_DIR: &str = "FNOX_DAEMON_SOCKET_DIR";
+/// When an unused daemon ends.
+pub const DAEMON_IDLE_TIMEOUT: &str = "FNOX_DAEMON_IDLE_TIMEOUT";
 
 /// The vault's place, for clients and for `vault serve`.
 pub const VAULT_SOCKET: &str = "FNOX_VAULT_SOCKET";
@@ -187,6 +193,18 @@ pub const VARIABLES: &[Variable] = &[
     read(
         SHELL_TIMEOUT,
         "How long an activated shell waits for providers before its prompt, for example `2s` (default 5s).",
+    ),
+    read(
+        DAEMON,
+        "`1`, `true`, `yes`, `y` or `on`: keep values in the daemon between runs; anything else: do not. Beats `[daemon] enabled`; `--no-daemon` beats both.",
+    ),
+    read(
+        DAEMON_SOCKET_DIR,
+        "Folder of the daemon's socket; must be absolute, and open to nobody else. Default: `$XDG_RUNTIME_DIR/fnox`, or `run` of the state folder.",
+    ),
+    read(
+        DAEMON_IDLE_TIMEOUT,
+        "When a daemon that nobody uses ends, for example `1h`; beats `idle_timeout` of `[daemon]`.",
     ),
     read("NO_COLOR", "No colours when set to anything."),
     read(

@@ -8,6 +8,7 @@ use fnox_leases::LeaseError;
 use fnox_providers::ProviderError;
 use fnox_providers::resolve::ResolveError;
 
+use crate::daemon::error::DaemonFailure;
 use crate::server::error::ServerFailure;
 use crate::team::error::TeamFailure;
 use crate::vault::error::VaultFailure;
@@ -27,6 +28,9 @@ pub(crate) enum CliError {
     /// A vault.
     #[error(transparent)]
     Vault(#[from] VaultFailure),
+    /// The daemon.
+    #[error(transparent)]
+    Daemon(#[from] DaemonFailure),
     /// The team server.
     #[error(transparent)]
     Team(#[from] TeamFailure),
@@ -106,6 +110,7 @@ impl CliError {
             Self::Resolve(error) => error.code(),
             Self::Lease(error) => error.code(),
             Self::Vault(error) => error.code(),
+            Self::Daemon(error) => error.code(),
             Self::Team(error) => error.code(),
             Self::Server(error) => error.code(),
             Self::Provider { error, .. } => error.code(),
@@ -125,6 +130,7 @@ impl CliError {
             Self::Resolve(error) => error.help(),
             Self::Lease(error) => error.help(),
             Self::Vault(error) => error.help(),
+            Self::Daemon(error) => error.help(),
             Self::Team(error) => error.help(),
             Self::Server(error) => error.help(),
             Self::Provider { error, .. } => error.remedy.clone(),
@@ -151,6 +157,7 @@ impl CliError {
             Self::Resolve(error) => error.exit_status(),
             Self::Lease(error) => error.exit_status(),
             Self::Vault(error) => error.status(),
+            Self::Daemon(error) => error.status(),
             Self::Team(error) => error.status(),
             Self::Server(error) => error.status(),
             Self::Provider { error, .. } => error.kind.exit_status(),

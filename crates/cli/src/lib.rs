@@ -9,6 +9,7 @@ pub mod args;
 pub mod codes;
 mod commands;
 pub mod completion;
+pub mod daemon;
 pub mod environment;
 mod error;
 pub mod exec;

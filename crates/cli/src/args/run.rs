@@ -46,8 +46,8 @@ pub(crate) struct RunArgs {
     pub keep: Vec<String>,
     #[command(flatten)]
     pub ending: CredentialEndingArgs,
-    /// Fetch these secrets anew
-    #[arg(long, value_name = "KEY", value_delimiter = ',', hide = true)]
+    /// Fetch these secrets anew, even if the daemon has them (repeat or separate by commas)
+    #[arg(long, value_name = "KEY", value_delimiter = ',', add = crate::completion::secrets())]
     pub refresh: Vec<String>,
     #[command(flatten)]
     pub approval: super::team::ApprovalArgs,

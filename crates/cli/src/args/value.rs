@@ -15,8 +15,8 @@ pub(crate) struct GetArgs {
     /// Print a JSON document with name and value
     #[arg(long)]
     pub json: bool,
-    /// Fetch it anew
-    #[arg(long, hide = true)]
+    /// Fetch it anew, even if the daemon has it
+    #[arg(long)]
     pub refresh: bool,
 }
 

@@ -87,7 +87,7 @@ impl Run<'_> {
                 orders,
             })
         };
-        let mut options = self.app.resolver_options(&config);
+        let mut options = self.app.reading_options(&config, &self.args.refresh)?;
         options.if_missing = self.if_missing;
         options.required = required(&config);
         options.offline = self.args.offline;

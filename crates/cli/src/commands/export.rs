@@ -10,6 +10,7 @@ use std::path::Path;
 
 use fnox_config::{Config, EnvMode, edit};
 use fnox_core::{Clock as _, SecretName, SecretString};
+use fnox_providers::resolve::Resolver;
 use zeroize::Zeroizing;
 
 use self::format::Export;
@@ -73,7 +74,8 @@ fn resolve(
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let mut resolution = block_on(app.resolver(config).resolve(wanted))??;
+    let resolver = Resolver::new(config, app.reading_options(config, &[])?);
+    let mut resolution = block_on(resolver.resolve(wanted))??;
     app.tell(&resolution.notices);
     let mut values = Vec::with_capacity(wanted.len());
     for name in wanted {
@@ -132,6 +134,6 @@ fn name_of(format: ExportFormat) -> &'static str {
     }
 }
 
-pub(super) fn plural(count: usize) -> &'static str {
+pub(crate) fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
 }

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use fnox_config::Config;
 use fnox_core::{SecretBytes, SecretString};
+use fnox_providers::resolve::{Options, Resolver};
 
 use crate::app::{App, block_on};
 use crate::args::GetArgs;
@@ -16,7 +17,11 @@ pub(crate) fn run(app: &App, args: &GetArgs) -> Result<(), CliError> {
     let config = app.load()?;
     let value = match lease_of_variable(app, &config, &args.key)? {
         Some(lease) => Some(mint_variable(app, &config, &lease, &args.key)?),
-        None => resolve(app, &config, &args.key)?,
+        None => {
+            let fresh = args.refresh.then(|| args.key.clone());
+            let options = app.reading_options(&config, fresh.as_slice())?;
+            resolve_with(app, &config, &args.key, options)?
+        }
     };
     let Some(value) = value else { return Ok(()) };
     let value = if args.base64_decode {
@@ -49,10 +54,18 @@ pub(crate) fn resolve(
     config: &Config,
     key: &str,
 ) -> Result<Option<SecretString>, CliError> {
+    resolve_with(app, config, key, app.resolver_options(config))
+}
+
+fn resolve_with(
+    app: &App,
+    config: &Config,
+    key: &str,
+    mut options: Options,
+) -> Result<Option<SecretString>, CliError> {
     let secret = config.secret(key)?;
-    let mut options = app.resolver_options(config);
     options.failures_are_final = true;
-    let resolver = fnox_providers::resolve::Resolver::new(config, options);
+    let resolver = Resolver::new(config, options);
     let mut resolution = block_on(resolver.resolve(std::slice::from_ref(&secret.name)))??;
     app.tell(&resolution.notices);
     Ok(resolution.values.swap_remove(&secret.name))

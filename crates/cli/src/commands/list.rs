@@ -2,6 +2,7 @@
 
 use fnox_config::{Config, SecretConfig};
 use fnox_core::SecretName;
+use fnox_providers::resolve::Resolver;
 
 use crate::app::{App, block_on};
 use crate::args::ListArgs;
@@ -86,7 +87,8 @@ fn resolve(
     config: &Config,
 ) -> Result<indexmap::IndexMap<SecretName, fnox_core::SecretString>, CliError> {
     let wanted: Vec<SecretName> = config.secrets.keys().cloned().collect();
-    let resolution = block_on(app.resolver(config).resolve(&wanted))??;
+    let resolver = Resolver::new(config, app.reading_options(config, &[])?);
+    let resolution = block_on(resolver.resolve(&wanted))??;
     app.tell(&resolution.notices);
     Ok(resolution.values)
 }

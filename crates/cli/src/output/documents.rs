@@ -76,6 +76,7 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         ("check", schema_for!(CheckReport)),
         ("doctor", schema_for!(DoctorReport)),
     ];
+    all.extend(crate::daemon::documents::schemas());
     all.extend(crate::vault::documents::schemas());
     all.extend(crate::team::documents::schemas());
     all.extend(crate::lifecycle::documents::schemas());

@@ -35,6 +35,14 @@ mod credential;
 #[cfg(test)]
 mod credential_install;
 #[cfg(test)]
+mod daemon;
+#[cfg(test)]
+mod daemon_logind;
+#[cfg(test)]
+mod daemon_process;
+#[cfg(test)]
+mod daemon_support;
+#[cfg(test)]
 mod diff;
 #[cfg(test)]
 mod doctor;
