@@ -12,6 +12,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use fnox_config::{Config, Folders, Loader};
 use fnox_core::prompt::{NoPrompt, Prompt};
 use fnox_core::{Env, SecretName, age};
+use fnox_providers::NoAccounts;
 use fnox_providers::resolve::{Options, Resolver};
 
 struct Project {
@@ -73,6 +74,7 @@ impl Project {
             env: self.env.clone(),
             folders: Folders::from_env(&self.env),
             prompt: Arc::new(NoPrompt),
+            accounts: Arc::new(NoAccounts),
             if_missing: None,
             prompt_auth: false,
             time_limit: Duration::from_secs(10),
