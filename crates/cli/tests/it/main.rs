@@ -27,6 +27,8 @@ mod canary;
 #[cfg(test)]
 mod check;
 #[cfg(test)]
+mod cloud_stores;
+#[cfg(test)]
 mod concurrency;
 #[cfg(test)]
 mod copy;

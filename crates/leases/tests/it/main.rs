@@ -1,6 +1,8 @@
 //! Leases end to end: configuration, ledger, locks, mints, against issuers on loopback.
 
 #[cfg(test)]
+mod accounts;
+#[cfg(test)]
 mod aws_roles_anywhere;
 #[cfg(test)]
 mod aws_sso;
