@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use fnox_config::Fields;
 use fnox_core::{Env, SecretString};
-use fnox_providers::ci_token;
+use fnox_providers::{ci_token, token_file};
 
 use crate::mint::{MintContext, MintError};
 
@@ -20,9 +20,6 @@ pub(crate) const CI_VARIABLES: [&str; 6] = [
     "ACTIONS_ID_TOKEN_REQUEST_URL",
     "CIRCLE_OIDC_TOKEN_V2",
 ];
-
-/// Largest token file that is read.
-const LIMIT: u64 = 64 * 1024;
 
 /// Where a lease's identity token comes from.
 #[derive(Debug, Clone)]
@@ -117,24 +114,5 @@ impl IdentityToken {
 
 /// The token in a file, without space around it.
 pub(crate) fn read(path: &Path) -> Result<SecretString, MintError> {
-    use std::io::Read as _;
-    let unusable = |reason: &str| {
-        MintError::authentication(format!(
-            "the token file {} cannot be used: {reason}",
-            path.display()
-        ))
-    };
-    let file = std::fs::File::open(path).map_err(|error| unusable(&error.to_string()))?;
-    let mut text = zeroize::Zeroizing::new(String::new());
-    file.take(LIMIT + 1)
-        .read_to_string(&mut text)
-        .map_err(|error| unusable(&error.to_string()))?;
-    if u64::try_from(text.len()).unwrap_or(u64::MAX) > LIMIT {
-        return Err(unusable("it is larger than 64 KiB"));
-    }
-    let token = text.trim();
-    if token.is_empty() {
-        return Err(unusable("it is empty"));
-    }
-    Ok(SecretString::from(token))
+    Ok(token_file::read(path)?)
 }

@@ -8,7 +8,7 @@ use fnox_core::SecretString;
 use fnox_http::{CallError, CallErrorKind, Limits, Service, Url};
 use serde::de::DeserializeOwned;
 
-pub(crate) use fnox_http::address::{below, is_loopback, parse, parse_of_machine};
+pub(crate) use fnox_http::address::{below, parse, parse_of_machine};
 pub(crate) use fnox_http::{Call, Tls, cleaned};
 
 use crate::mint::{MintContext, MintError, MintErrorKind};

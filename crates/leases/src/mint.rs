@@ -32,6 +32,7 @@ use async_trait::async_trait;
 use fnox_config::Folders;
 use fnox_core::prompt::Prompt;
 use fnox_core::{Clock, Credential, Env, ExitStatus, LeaseName, Lifetime, SecretString};
+use fnox_providers::{ErrorKind, ProviderError};
 use jiff::Timestamp;
 
 pub use crate::ledger::entry::RevocationKind;
@@ -364,3 +365,25 @@ impl fmt::Display for MintError {
 }
 
 impl std::error::Error for MintError {}
+
+/// What providers and mints share, such as files of tokens and kubeconfigs. Nothing was issued yet.
+impl From<ProviderError> for MintError {
+    fn from(error: ProviderError) -> Self {
+        Self {
+            remedy: error.remedy,
+            key: error.key,
+            ..Self::new(
+                match error.kind {
+                    ErrorKind::Misconfigured => MintErrorKind::Misconfigured,
+                    ErrorKind::AuthenticationNeeded => MintErrorKind::AuthenticationNeeded,
+                    ErrorKind::Denied => MintErrorKind::Denied,
+                    ErrorKind::NotFound
+                    | ErrorKind::Unavailable
+                    | ErrorKind::Pending
+                    | ErrorKind::Interrupted => MintErrorKind::Unavailable,
+                },
+                error.message,
+            )
+        }
+    }
+}

@@ -16,7 +16,9 @@ pub mod envelope;
 pub mod error;
 pub mod flat;
 pub mod hardware;
+pub mod jwt;
 pub mod keychain;
+pub mod kubernetes;
 mod password;
 pub mod process;
 pub mod provider;
@@ -27,6 +29,7 @@ pub mod settings;
 pub mod shell;
 pub mod sops;
 mod template;
+pub mod token_file;
 pub mod wiped;
 
 pub use accounts::{AccessToken, Accounts, AzureCloud, AzureLogin, GoogleAccess, NoAccounts};

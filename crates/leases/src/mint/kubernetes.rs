@@ -11,20 +11,16 @@
 //! Facts are from "TokenRequest" of the Kubernetes API reference, "Managing Service Accounts", "Organizing Cluster Access
 //! Using kubeconfig Files", "kubeconfig (v1)", "client-go credential plugins" and "Accessing the Kubernetes API from a Pod".
 
-mod access;
-mod exec;
-mod kubeconfig;
-
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use fnox_config::{ConfigError, Fields, LeaseConfig};
 use fnox_core::{Credential, Env, Lifetime};
+use fnox_providers::kubernetes::{Access, Choice, SERVICE_ACCOUNT_FOLDER, Target};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
-use self::access::{Access, Target};
 use super::{
     Consumes, CreateRequest, Limits, Mint, MintContext, MintError, MintErrorKind, PlannedCall,
     Prerequisite, RevocationKind,
@@ -39,9 +35,6 @@ const MASTERS: [&str; 1] = ["KUBECONFIG"];
 /// What says where a pod's cluster is.
 const OF_POD: [&str; 2] = ["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"];
 
-/// Where Kubernetes puts the account of a pod.
-const SERVICE_ACCOUNT_FOLDER: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-
 /// A life for which API servers issue tokens of a year: they take it for that of an old client
 /// (`--service-account-extend-token-expiration`).
 const EXTENDED_LIFE: u64 = 3607;
@@ -52,13 +45,9 @@ const MISSING: &str = "Kubernetes credentials not found. Set KUBECONFIG or `kube
 #[derive(Debug)]
 struct Settings {
     service_account: String,
-    namespace: Option<String>,
     audiences: Vec<String>,
-    context: Option<String>,
-    kubeconfig: Option<PathBuf>,
-    service_account_folder: PathBuf,
     env_var: String,
-    home: Option<PathBuf>,
+    choice: Choice,
 }
 
 #[derive(Debug)]
@@ -92,15 +81,17 @@ impl Settings {
         }
         Ok(Self {
             service_account: name("service_account")?.unwrap_or_default(),
-            namespace: name("namespace")?,
             audiences: fields.list("audiences").to_vec(),
-            context: text("context"),
-            kubeconfig: fields.path("kubeconfig", home),
-            service_account_folder: fields
-                .path("service_account_folder", home)
-                .unwrap_or_else(|| PathBuf::from(SERVICE_ACCOUNT_FOLDER)),
             env_var,
-            home: home.map(Path::to_owned),
+            choice: Choice {
+                context: text("context"),
+                namespace: name("namespace")?,
+                kubeconfig: fields.path("kubeconfig", home),
+                service_account_folder: fields
+                    .path("service_account_folder", home)
+                    .unwrap_or_else(|| PathBuf::from(SERVICE_ACCOUNT_FOLDER)),
+                home: home.map(Path::to_owned),
+            },
         })
     }
 }
@@ -131,7 +122,7 @@ struct Status {
 
 impl Kubernetes {
     fn target(&self, env: &Env) -> Result<Target, MintError> {
-        Target::find(&self.settings, env)?.ok_or_else(|| {
+        Target::find(&self.settings.choice, env)?.ok_or_else(|| {
             MintError::authentication("there is no kubeconfig").with_remedy(
                 "set KUBECONFIG or `kubeconfig`, or run in a pod with a service account",
             )
@@ -193,7 +184,7 @@ impl Mint for Kubernetes {
     }
 
     fn surroundings(&self, env: &Env) -> Vec<String> {
-        match Target::find(&self.settings, env) {
+        match Target::find(&self.settings.choice, env) {
             Ok(Some(target)) => target.principal(),
             Ok(None) | Err(_) => Vec::new(),
         }
@@ -208,7 +199,7 @@ impl Mint for Kubernetes {
     }
 
     fn prerequisites(&self, context: &MintContext) -> Prerequisite {
-        match Target::find(&self.settings, &context.env) {
+        match Target::find(&self.settings.choice, &context.env) {
             Ok(None) => Prerequisite::Missing {
                 message: MISSING.to_owned(),
                 prompts: Vec::new(),
@@ -220,9 +211,12 @@ impl Mint for Kubernetes {
 
     fn explain(&self, context: &MintContext, request: &CreateRequest) -> Vec<PlannedCall> {
         let settings = &self.settings;
-        let target = Target::find(settings, &context.env).ok().flatten();
+        let target = Target::find(&settings.choice, &context.env).ok().flatten();
         let (target, master) = match &target {
-            Some(target) => (url(target, settings).to_string(), target.master(settings)),
+            Some(target) => (
+                url(target, settings).to_string(),
+                target.master(&settings.choice),
+            ),
             None => (
                 "the cluster of the kubeconfig".to_owned(),
                 MASTERS[0].to_owned(),
@@ -251,7 +245,9 @@ impl Mint for Kubernetes {
     ) -> Result<Credential, MintError> {
         let settings = &self.settings;
         let target = self.target(&context.env)?;
-        let access = target.open(settings, context).await?;
+        let access = target
+            .open(&settings.choice, &context.env, &context.masters)
+            .await?;
         let mut issuer = issuer::open_with("Kubernetes", context, &access.tls)?;
         let mut spec = json!({"expirationSeconds": seconds(request.duration)});
         if !settings.audiences.is_empty() {

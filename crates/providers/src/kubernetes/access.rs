@@ -1,21 +1,20 @@
 //! Which cluster is asked, and as whom: a context of a kubeconfig, or the pod's own account.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 
 use fnox_core::{Env, SecretString};
-use reqwest::Url;
+use fnox_http::{Tls, Url, address};
 
-use super::Settings;
+use super::Choice;
 use super::exec;
 use super::kubeconfig::{Cluster, Found, Kubeconfig, User, decoded};
-use crate::identity_token;
-use crate::issuer::{self, Tls};
-use crate::jwt;
-use crate::mint::{MintContext, MintError};
+use crate::error::ProviderError;
+use crate::{jwt, token_file};
 
 /// Where a cluster is.
-pub(super) struct Place {
+pub struct Place {
     /// As the kubeconfig has it.
     pub(super) configured_server: String,
     pub(super) server: Url,
@@ -34,45 +33,52 @@ pub(super) enum Who {
 }
 
 /// What is known before anybody logs in.
-pub(super) struct Target {
-    pub(super) place: Place,
-    pub(super) namespace: String,
+pub struct Target {
+    /// Where the cluster is.
+    pub place: Place,
+    /// The namespace that is meant where none is named.
+    pub namespace: String,
     pub(super) who: Who,
     kubeconfig: Kubeconfig,
 }
 
 /// A way to call the cluster.
-pub(super) struct Access {
-    pub(super) tls: Tls,
-    pub(super) token: Option<SecretString>,
+pub struct Access {
+    /// How the server is recognised, and the caller's certificate.
+    pub tls: Tls,
+    /// The caller's token.
+    pub token: Option<SecretString>,
     /// As whom, for messages.
-    pub(super) described: String,
+    pub described: String,
 }
 
 impl Target {
     /// Finds it. `None`: there is neither a kubeconfig nor a pod.
     ///
     /// # Errors
-    /// [`MintError`] for files and entries that cannot be used.
-    pub(super) fn find(settings: &Settings, env: &Env) -> Result<Option<Self>, MintError> {
-        let home = settings.home.as_deref();
-        let kubeconfig = Kubeconfig::read(settings.kubeconfig.as_deref(), env, home)?;
+    /// [`ProviderError`] for files and entries that cannot be used.
+    pub fn find(choice: &Choice, env: &Env) -> Result<Option<Self>, ProviderError> {
+        let home = choice.home.as_deref();
+        let kubeconfig = Kubeconfig::read(choice.kubeconfig.as_deref(), env, home)?;
         if kubeconfig.is_empty() {
-            if settings.context.is_some() || env.var("KUBECONFIG").is_some() {
+            if choice.context.is_some() || env.var("KUBECONFIG").is_some() {
                 return Ok(None);
             }
-            return pod(settings, env);
+            return pod(choice, env);
         }
-        let name = settings.context.as_deref();
+        let name = choice.context.as_deref();
         let name = name
             .or_else(|| kubeconfig.current_context())
             .ok_or_else(|| {
-                MintError::authentication(format!("{} has no current-context", kubeconfig.names()))
-                    .with_remedy("set `context` of the lease, or run `kubectl config use-context`")
+                ProviderError::authentication(format!(
+                    "{} has no current-context",
+                    kubeconfig.names()
+                ))
+                .with_remedy("set `context`, or run `kubectl config use-context`")
             })?;
         let lacks = |what: &str, name: &str| {
             let name = name.escape_debug();
-            MintError::authentication(format!("{} has no {what} `{name}`", kubeconfig.names()))
+            ProviderError::authentication(format!("{} has no {what} `{name}`", kubeconfig.names()))
         };
         let context = kubeconfig
             .context(name)
@@ -87,7 +93,7 @@ impl Target {
             check(user.ok_or_else(|| lacks("user", &context.user))?.entry)?;
         }
         let of_context = context.namespace.as_deref().filter(|name| !name.is_empty());
-        let namespace = settings.namespace.as_deref().or(of_context);
+        let namespace = choice.namespace.as_deref().or(of_context);
         Ok(Some(Self {
             place,
             namespace: namespace.unwrap_or("default").to_owned(),
@@ -99,12 +105,16 @@ impl Target {
         }))
     }
 
-    /// Logs in, as far as that needs something: files are read and programs are run.
-    pub(super) async fn open(
+    /// Logs in, as far as that needs something: files are read and programs are run. What is `hidden` is in no message.
+    ///
+    /// # Errors
+    /// [`ProviderError`] for files that cannot be used and programs that give nothing.
+    pub async fn open(
         &self,
-        settings: &Settings,
-        context: &MintContext,
-    ) -> Result<Access, MintError> {
+        choice: &Choice,
+        env: &Env,
+        hidden: &[SecretString],
+    ) -> Result<Access, ProviderError> {
         let mut access = Access {
             tls: Tls {
                 only: self.place.authority.clone(),
@@ -117,8 +127,8 @@ impl Target {
         };
         match &self.who {
             Who::Pod => {
-                let folder = &settings.service_account_folder;
-                access.token = Some(identity_token::read(&folder.join("token"))?);
+                let folder = &choice.service_account_folder;
+                access.token = Some(token_file::read(&folder.join("token"))?);
                 "the pod's service account".clone_into(&mut access.described);
             }
             Who::User {
@@ -126,7 +136,7 @@ impl Target {
                 user,
             } => {
                 if let Some(found) = self.kubeconfig.user(user) {
-                    self.log_in(&found, context, &mut access).await?;
+                    self.log_in(&found, env, hidden, &mut access).await?;
                     access.described = format!("user `{user}` of context `{name}`");
                 }
             }
@@ -144,9 +154,10 @@ impl Target {
     async fn log_in(
         &self,
         found: &Found<'_, User>,
-        context: &MintContext,
+        env: &Env,
+        hidden: &[SecretString],
         access: &mut Access,
-    ) -> Result<(), MintError> {
+    ) -> Result<(), ProviderError> {
         let user = found.entry;
         access.tls.identity = identity(found)?;
         // "If both Token and TokenFile are specified, the TokenFile will be periodically read and the last successfully read
@@ -154,14 +165,14 @@ impl Target {
         let file = user.token_file.as_ref().filter(|file| !file.is_empty());
         let token = user.token.as_ref().filter(|token| !token.0.is_empty());
         access.token = match (file, token) {
-            (Some(file), _) => Some(identity_token::read(&found.path(file))?),
+            (Some(file), _) => Some(token_file::read(&found.path(file))?),
             (None, Some(token)) => Some(token.0.clone()),
             (None, None) => None,
         };
         let (None, Some(exec)) = (&access.token, &user.exec) else {
             return Ok(());
         };
-        let login = exec::run(found, exec, &self.place, context).await?;
+        let login = exec::run(found, exec, &self.place, env, hidden).await?;
         access.token = login.token;
         if let Some((certificate, key)) = login.certificate {
             let pem = SecretString::new(format!("{certificate}\n{}", key.expose_secret()));
@@ -170,8 +181,9 @@ impl Target {
         Ok(())
     }
 
-    /// What names the principal besides the lease's keys: digests of what is secret, and not of what changes by itself.
-    pub(super) fn principal(&self) -> Vec<String> {
+    /// What names the principal besides a configuration's keys: digests of what is secret, and not of what changes by itself.
+    #[must_use]
+    pub fn principal(&self) -> Vec<String> {
         let mut parts = vec![self.place.server.to_string(), self.namespace.clone()];
         let Who::User {
             context,
@@ -210,9 +222,10 @@ impl Target {
     }
 
     /// The master's name, for people.
-    pub(super) fn master(&self, settings: &Settings) -> String {
+    #[must_use]
+    pub fn master(&self, choice: &Choice) -> String {
         match &self.who {
-            Who::Pod => settings
+            Who::Pod => choice
                 .service_account_folder
                 .join("token")
                 .display()
@@ -222,9 +235,38 @@ impl Target {
     }
 }
 
+impl fmt::Debug for Target {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Target")
+            .field("place", &self.place)
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Access")
+            .field("described", &self.described)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Place")
+            .field("server", &self.configured_server)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Place {
     /// The URL of a call, below the server's. With `tls-server-name` that name stands in it, and nobody is asked where it is.
-    pub(super) fn base(&self) -> Url {
+    #[must_use]
+    pub fn base(&self) -> Url {
         let mut url = self.server.clone();
         if let Some(name) = &self.tls_server_name {
             // A name that is none was refused before.
@@ -233,7 +275,7 @@ impl Place {
         url
     }
 
-    async fn resolved(&self) -> Result<Option<(String, Vec<SocketAddr>)>, MintError> {
+    async fn resolved(&self) -> Result<Option<(String, Vec<SocketAddr>)>, ProviderError> {
         let Some(name) = &self.tls_server_name else {
             return Ok(None);
         };
@@ -243,17 +285,20 @@ impl Place {
         let addresses = tokio::net::lookup_host((host, port))
             .await
             .map_err(|error| {
-                MintError::unavailable(format!("Kubernetes cannot be reached at {host}: {error}"))
+                ProviderError::unavailable(format!(
+                    "Kubernetes cannot be reached at {host}: {error}"
+                ))
             })?;
         Ok(Some((name.clone(), addresses.collect())))
     }
 }
 
-fn place(found: &Found<'_, Cluster>) -> Result<Place, MintError> {
+fn place(found: &Found<'_, Cluster>) -> Result<Place, ProviderError> {
     let cluster = found.entry;
-    let refused = |reason: String| MintError::authentication(format!("the kubeconfig's {reason}"));
+    let refused =
+        |reason: String| ProviderError::authentication(format!("the kubeconfig's {reason}"));
     let server =
-        issuer::parse(&cluster.server).map_err(|reason| refused(format!("`server` {reason}")))?;
+        address::parse(&cluster.server).map_err(|reason| refused(format!("`server` {reason}")))?;
     if cluster
         .proxy_url
         .as_ref()
@@ -262,7 +307,7 @@ fn place(found: &Found<'_, Cluster>) -> Result<Place, MintError> {
         return Err(refused("`proxy-url` is not supported".to_owned())
             .with_remedy("set HTTPS_PROXY in its place"));
     }
-    if cluster.insecure_skip_tls_verify && !issuer::is_loopback(&server) {
+    if cluster.insecure_skip_tls_verify && !address::is_loopback(&server) {
         return Err(refused(
             "`insecure-skip-tls-verify` would send the master to whoever pretends to be the cluster"
                 .to_owned(),
@@ -302,18 +347,18 @@ fn place(found: &Found<'_, Cluster>) -> Result<Place, MintError> {
     })
 }
 
-fn file(path: &Path) -> Result<(String, Vec<u8>), MintError> {
+fn file(path: &Path) -> Result<(String, Vec<u8>), ProviderError> {
     let shown = path.display().to_string();
     match std::fs::read(path) {
         Ok(pem) => Ok((shown, pem)),
-        Err(error) => Err(MintError::authentication(format!(
+        Err(error) => Err(ProviderError::authentication(format!(
             "the certificates of {shown} cannot be used: {error}"
         ))),
     }
 }
 
 /// What must not be left out silently: the call would be made as somebody else than kubectl makes it.
-fn check(user: &User) -> Result<(), MintError> {
+fn check(user: &User) -> Result<(), ProviderError> {
     let unsupported = [
         (user.username.is_some(), "username"),
         (user.auth_provider.is_some(), "auth-provider"),
@@ -324,7 +369,7 @@ fn check(user: &User) -> Result<(), MintError> {
     ];
     match unsupported.into_iter().find(|(is_there, _)| *is_there) {
         None => Ok(()),
-        Some((_, key)) => Err(MintError::authentication(format!(
+        Some((_, key)) => Err(ProviderError::authentication(format!(
             "the kubeconfig's user has `{key}`, which fnox does not support"
         ))
         .with_remedy("name a context whose user has a token, a certificate or `exec`")),
@@ -332,14 +377,14 @@ fn check(user: &User) -> Result<(), MintError> {
 }
 
 /// Certificate and key of a user. Inline ones count before files.
-fn identity(found: &Found<'_, User>) -> Result<Option<(String, SecretString)>, MintError> {
+fn identity(found: &Found<'_, User>) -> Result<Option<(String, SecretString)>, ProviderError> {
     let user = found.entry;
-    let text = |path: &str| -> Result<SecretString, MintError> {
+    let text = |path: &str| -> Result<SecretString, ProviderError> {
         let (shown, pem) = file(&found.path(path))?;
         let pem = zeroize::Zeroizing::new(pem);
         std::str::from_utf8(&pem)
             .map(SecretString::from)
-            .map_err(|_| MintError::authentication(format!("{shown} is not PEM")))
+            .map_err(|_| ProviderError::authentication(format!("{shown} is not PEM")))
     };
     let certificate = match (&user.client_certificate_data, &user.client_certificate) {
         (Some(data), _) => Some(decoded("client-certificate-data", data)?),
@@ -360,21 +405,21 @@ fn identity(found: &Found<'_, User>) -> Result<Option<(String, SecretString)>, M
             )))
         }
         (None, None) => Ok(None),
-        _ => Err(MintError::authentication(
+        _ => Err(ProviderError::authentication(
             "the kubeconfig's user has a client certificate without its key, or a key alone",
         )),
     }
 }
 
 /// The pod's own account ("Accessing the Kubernetes API from a Pod").
-fn pod(settings: &Settings, env: &Env) -> Result<Option<Target>, MintError> {
+fn pod(choice: &Choice, env: &Env) -> Result<Option<Target>, ProviderError> {
     let (Some(host), Some(port)) = (
         env.var("KUBERNETES_SERVICE_HOST"),
         env.var("KUBERNETES_SERVICE_PORT"),
     ) else {
         return Ok(None);
     };
-    let folder = &settings.service_account_folder;
+    let folder = &choice.service_account_folder;
     if !folder.join("token").exists() {
         return Ok(None);
     }
@@ -384,10 +429,10 @@ fn pod(settings: &Settings, env: &Env) -> Result<Option<Target>, MintError> {
         host.to_owned()
     };
     let configured_server = format!("https://{host}:{port}");
-    let server = issuer::parse(&configured_server).map_err(|reason| {
-        MintError::authentication(format!("KUBERNETES_SERVICE_HOST and its port: {reason}"))
+    let server = address::parse(&configured_server).map_err(|reason| {
+        ProviderError::authentication(format!("KUBERNETES_SERVICE_HOST and its port: {reason}"))
     })?;
-    let namespace = match &settings.namespace {
+    let namespace = match &choice.namespace {
         Some(name) => name.clone(),
         None => std::fs::read_to_string(folder.join("namespace"))
             .map(|name| name.trim().to_owned())

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use fnox_core::{Env, SecretString};
-use fnox_providers::process::{Program, complaint};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::access::Place;
 use super::kubeconfig::{Exec, Found, User};
-use crate::mint::{MintContext, MintError};
+use crate::error::ProviderError;
+use crate::process::{Program, complaint};
 use crate::wiped::Wiped;
 
 const LIMIT: Duration = Duration::from_mins(1);
@@ -42,8 +42,8 @@ struct Status {
 }
 
 /// What is wrong with an entry, seen before anything is run.
-fn check(exec: &Exec) -> Result<(), MintError> {
-    let wrong = |what: String| Err(MintError::authentication(what));
+fn check(exec: &Exec) -> Result<(), ProviderError> {
+    let wrong = |what: String| Err(ProviderError::authentication(what));
     if exec.command.is_empty() {
         return wrong("`exec` of the kubeconfig names no command".to_owned());
     }
@@ -61,7 +61,7 @@ fn check(exec: &Exec) -> Result<(), MintError> {
             "`exec` of the kubeconfig has no `interactiveMode`, which version v1 requires"
                 .to_owned(),
         ),
-        Some("Always") => Err(MintError::authentication(format!(
+        Some("Always") => Err(ProviderError::authentication(format!(
             "`{}` of the kubeconfig logs in at a terminal only",
             exec.command
         ))
@@ -75,8 +75,9 @@ pub(super) async fn run(
     user: &Found<'_, User>,
     exec: &Exec,
     place: &Place,
-    context: &MintContext,
-) -> Result<Login, MintError> {
+    env: &Env,
+    hidden: &[SecretString],
+) -> Result<Login, ProviderError> {
     check(exec)?;
     // A name is looked for on PATH; what has a slash is relative to the kubeconfig, as in client-go.
     let command = if exec.command.contains('/') {
@@ -84,7 +85,7 @@ pub(super) async fn run(
     } else {
         exec.command.clone()
     };
-    let env = environment(exec, place, &context.env);
+    let env = environment(exec, place, env);
     let program = Program {
         name: &command,
         arguments: exec.args.iter().flatten().map(Into::into).collect(),
@@ -97,18 +98,18 @@ pub(super) async fn run(
             .unwrap_or("it is named in `exec` of the kubeconfig"),
     };
     let failed = |reason: &str| {
-        MintError::authentication(format!(
+        ProviderError::authentication(format!(
             "`{}` of the kubeconfig failed: {reason}",
             exec.command
         ))
     };
-    let output = program.run().await.map_err(|error| MintError {
+    let output = program.run().await.map_err(|error| ProviderError {
         remedy: error.remedy.clone(),
         ..failed(&error.message)
     })?;
-    let masters: Vec<&SecretString> = context.masters.iter().collect();
+    let hidden: Vec<&SecretString> = hidden.iter().collect();
     if !output.status.success() {
-        return Err(failed(&complaint(&output.stderr, &masters)));
+        return Err(failed(&complaint(&output.stderr, &hidden)));
     }
     // The parser's message may quote the output, which has a token.
     let answer: ExecCredential = serde_json::from_slice(output.stdout.expose_secret())

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
-use crate::mint::MintError;
+use crate::error::ProviderError;
 use crate::wiped::Wiped;
 
 /// Largest file that is read.
@@ -134,15 +134,16 @@ impl Kubeconfig {
     /// be there; then it is empty.
     ///
     /// # Errors
-    /// [`MintError`] for a file that is none, and for an explicit one that is not there.
+    /// [`ProviderError`] for a file that is none, and for an explicit one that is not there.
     pub(super) fn read(
         explicit: Option<&Path>,
         env: &Env,
         home: Option<&Path>,
-    ) -> Result<Self, MintError> {
+    ) -> Result<Self, ProviderError> {
         if let Some(path) = explicit {
             let document = read(path)?.ok_or_else(|| {
-                MintError::misconfigured("kubeconfig", format!("there is no {}", path.display()))
+                ProviderError::misconfigured(format!("there is no {}", path.display()))
+                    .at_key("kubeconfig")
             })?;
             return Ok(Self {
                 files: vec![(path.to_owned(), document)],
@@ -224,10 +225,10 @@ fn paths(env: &Env, home: Option<&Path>) -> Vec<PathBuf> {
 }
 
 /// `None` if there is no such file.
-fn read(path: &Path) -> Result<Option<Document>, MintError> {
+fn read(path: &Path) -> Result<Option<Document>, ProviderError> {
     use std::io::Read as _;
     let unusable = |reason: &str| {
-        MintError::authentication(format!(
+        ProviderError::authentication(format!(
             "the kubeconfig {} cannot be used: {reason}",
             path.display()
         ))
@@ -251,15 +252,15 @@ fn read(path: &Path) -> Result<Option<Document>, MintError> {
 }
 
 /// The text of an inline value, which is base64 of it.
-pub(super) fn decoded(key: &str, data: &str) -> Result<SecretString, MintError> {
+pub(super) fn decoded(key: &str, data: &str) -> Result<SecretString, ProviderError> {
     use base64::Engine as _;
     let bytes = base64::engine::general_purpose::STANDARD
         .decode(data.trim())
         .map(Zeroizing::new)
         .map_err(|_| {
-            MintError::authentication(format!("`{key}` of the kubeconfig is not base64"))
+            ProviderError::authentication(format!("`{key}` of the kubeconfig is not base64"))
         })?;
     std::str::from_utf8(&bytes)
         .map(SecretString::from)
-        .map_err(|_| MintError::authentication(format!("`{key}` of the kubeconfig is not PEM")))
+        .map_err(|_| ProviderError::authentication(format!("`{key}` of the kubeconfig is not PEM")))
 }
