@@ -24,6 +24,7 @@ pub mod gopass;
 pub mod infisical;
 pub mod keepass;
 pub mod keychain;
+pub mod kubernetes;
 pub mod onepassword;
 pub mod password_store;
 pub mod passwordstate;

@@ -54,6 +54,8 @@ mod keepass;
 #[cfg(test)]
 mod keychain;
 #[cfg(test)]
+mod kubernetes;
+#[cfg(test)]
 mod onepassword;
 #[cfg(test)]
 mod password_store;

@@ -1,11 +1,12 @@
-//! A Kubernetes API server's `TokenRequest`.
+//! A Kubernetes API server's `TokenRequest`, and its Secrets to read.
 //!
 //! Checked against the Kubernetes API reference ("TokenRequest" of `authentication.k8s.io/v1`, operation
-//! `createCoreV1NamespacedServiceAccountToken`), "Managing Service Accounts" (lives, audiences, the claims of tokens) and "Kubernetes
+//! `createCoreV1NamespacedServiceAccountToken`; "Secret" of `v1`, operation `readCoreV1NamespacedSecret`), "Managing Service Accounts" (lives, audiences, the claims of tokens) and "Kubernetes
 //! API Concepts" (the form of a refusal).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use base64::Engine as _;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
@@ -17,6 +18,8 @@ use super::jwt;
 pub struct Kubernetes {
     /// Service accounts: namespace and name.
     pub accounts: BTreeSet<(String, String)>,
+    /// Secrets by namespace and name: their keys and values.
+    pub secrets: BTreeMap<(String, String), BTreeMap<String, Vec<u8>>>,
     /// Whether whoever asks may not.
     pub is_forbidden: bool,
     /// Whether callers are known by the certificate that they showed to a proxy before the server.
@@ -44,6 +47,7 @@ impl Kubernetes {
         let accounts = ["apps", "default"].map(|space| (space.to_owned(), "deploy".to_owned()));
         Self {
             accounts: accounts.into(),
+            secrets: BTreeMap::new(),
             is_forbidden: false,
             is_by_certificate: false,
             longest: 48 * 3600,
@@ -55,6 +59,64 @@ impl Kubernetes {
     #[must_use]
     pub fn issued(&self) -> &[Value] {
         &self.issued
+    }
+
+    /// Sets a key of a Secret.
+    pub fn set_secret(&mut self, namespace: &str, name: &str, key: &str, value: &[u8]) {
+        let place = (namespace.to_owned(), name.to_owned());
+        let data = self.secrets.entry(place).or_default();
+        data.insert(key.to_owned(), value.to_vec());
+    }
+
+    fn is_known(&self, request: &Request) -> Result<bool, Reply> {
+        match (request.header("authorization"), request.bearer()) {
+            (None, _) => Ok(self.is_by_certificate),
+            (Some(_), Some(token)) => Ok(token == Self::USER_TOKEN),
+            (Some(_), None) => Err(Reply::undocumented(
+                "basic authentication is gone since 1.19",
+            )),
+        }
+    }
+
+    /// `GET /api/v1/namespaces/{namespace}/secrets/{name}`
+    fn read_secret(&self, request: &Request, namespace: &str, name: &str) -> Reply {
+        if request.method != "GET" || !request.query.is_empty() || !request.body.is_empty() {
+            return Reply::undocumented("reading a Secret is a GET without query and body");
+        }
+        match self.is_known(request) {
+            Err(reply) => return reply,
+            Ok(false) => return failure(401, "Unauthorized", "Unauthorized"),
+            Ok(true) => {}
+        }
+        if self.is_forbidden {
+            let message = format!(
+                "secrets \"{name}\" is forbidden: User \"ada\" cannot get resource \"secrets\" in API group \"\" in the namespace \
+                 \"{namespace}\""
+            );
+            return failure(403, "Forbidden", &message);
+        }
+        let place = (namespace.to_owned(), name.to_owned());
+        let Some(data) = self.secrets.get(&place) else {
+            return failure(404, "NotFound", &format!("secrets \"{name}\" not found"));
+        };
+        let encoded: Map<String, Value> = data
+            .iter()
+            .map(|(key, value)| {
+                let value = base64::engine::general_purpose::STANDARD.encode(value);
+                (key.clone(), value.into())
+            })
+            .collect();
+        let mut object = json!({
+            "kind": "Secret",
+            "apiVersion": "v1",
+            "metadata": {"name": name, "namespace": namespace, "uid": "1", "resourceVersion": "7"},
+            "type": "Opaque",
+        });
+        // An empty map is left out.
+        if !encoded.is_empty() {
+            object["data"] = encoded.into();
+        }
+        Reply::json(200, &object)
     }
 
     fn create(
@@ -130,6 +192,15 @@ impl Kubernetes {
 impl Service for Kubernetes {
     fn answer(&mut self, request: &Request, now: Timestamp, is_expired: bool) -> Reply {
         let segments: Vec<&str> = request.path.split('/').collect();
+        if request
+            .header("accept")
+            .is_none_or(|kinds| !kinds.contains("application/json"))
+        {
+            return Reply::undocumented("`Accept` has no application/json");
+        }
+        if let ["", "api", "v1", "namespaces", namespace, "secrets", name] = segments.as_slice() {
+            return self.read_secret(request, namespace, name);
+        }
         let [
             "",
             "api",
@@ -146,21 +217,10 @@ impl Service for Kubernetes {
         if request.method != "POST" || !request.query.is_empty() {
             return Reply::undocumented("`TokenRequest` is a POST without a query");
         }
-        if request
-            .header("accept")
-            .is_none_or(|kinds| !kinds.contains("application/json"))
-        {
-            return Reply::undocumented("`Accept` has no application/json");
-        }
-        let is_known = match (request.header("authorization"), request.bearer()) {
-            (None, _) => self.is_by_certificate,
-            (Some(_), Some(token)) => token == Self::USER_TOKEN,
-            (Some(_), None) => {
-                return Reply::undocumented("basic authentication is gone since 1.19");
-            }
-        };
-        if !is_known {
-            return failure(401, "Unauthorized", "Unauthorized");
+        match self.is_known(request) {
+            Err(reply) => return reply,
+            Ok(false) => return failure(401, "Unauthorized", "Unauthorized"),
+            Ok(true) => {}
         }
         let Some(Value::Object(fields)) = request.json() else {
             return Reply::undocumented("the body is no JSON object");
