@@ -1,8 +1,10 @@
 //! The types of provider and their keys.
 
 mod places;
+mod vault;
 
 use self::places::{LOCAL, NEVER_KEPT, PLACES};
+use self::vault::VAULT;
 use super::{Field, Kind, Section};
 
 /// What a provider can do with a value.
@@ -373,31 +375,7 @@ pub static PROVIDERS: &[ProviderSpec] = &[
         auth_command: Some("doppler login"),
         variables: &["FNOX_DOPPLER_TOKEN", "DOPPLER_TOKEN", "DOPPLER_API_HOST"],
     },
-    ProviderSpec {
-        name: "vault",
-        label: "HashiCorp Vault",
-        capability: StoresRemotely,
-        fields: &[
-            reference("address", "URL of the server."),
-            reference("path", "Mount path (default `secret`)."),
-            reference("token", "Token."),
-            reference("namespace", "Namespace."),
-            Field::optional(
-                "credential_command",
-                Kind::Text,
-                "Command that prints a token.",
-            ),
-        ],
-        auth_command: Some("vault login"),
-        variables: &[
-            "FNOX_VAULT_TOKEN",
-            "VAULT_TOKEN",
-            "FNOX_VAULT_ADDR",
-            "VAULT_ADDR",
-            "FNOX_VAULT_NAMESPACE",
-            "VAULT_NAMESPACE",
-        ],
-    },
+    VAULT,
     ProviderSpec {
         name: "passwordstate",
         label: "Passwordstate",

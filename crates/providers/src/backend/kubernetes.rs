@@ -231,32 +231,31 @@ fn value(data: &Data, reference: &Reference) -> Result<SecretString, ProviderErr
             .collect::<Vec<_>>()
             .join(", ")
     };
-    let (key, encoded) = match &reference.key {
-        Some(key) => data.get_key_value(key).ok_or_else(|| {
+    let (key, encoded) = if let Some(key) = &reference.key {
+        data.get_key_value(key).ok_or_else(|| {
             ProviderError::new(ErrorKind::NotFound, format!("{named} has no key `{key}`"))
                 .with_remedy(format!("its keys: {}", keys()))
-        })?,
-        None => {
-            let mut all = data.iter();
-            match (all.next(), all.next()) {
-                (Some(only), None) => only,
-                (None, _) => {
-                    return Err(ProviderError::new(
-                        ErrorKind::NotFound,
-                        format!("{named} is empty"),
-                    ));
-                }
-                (Some(_), Some(_)) => {
-                    return Err(ProviderError::misconfigured(format!(
-                        "{named} has {} keys, and the reference names none",
-                        data.len()
-                    ))
-                    .with_remedy(format!(
-                        "write `{}/KEY` with one of: {}",
-                        place.secret,
-                        keys()
-                    )));
-                }
+        })?
+    } else {
+        let mut all = data.iter();
+        match (all.next(), all.next()) {
+            (Some(only), None) => only,
+            (None, _) => {
+                return Err(ProviderError::new(
+                    ErrorKind::NotFound,
+                    format!("{named} is empty"),
+                ));
+            }
+            (Some(_), Some(_)) => {
+                return Err(ProviderError::misconfigured(format!(
+                    "{named} has {} keys, and the reference names none",
+                    data.len()
+                ))
+                .with_remedy(format!(
+                    "write `{}/KEY` with one of: {}",
+                    place.secret,
+                    keys()
+                )));
             }
         }
     };

@@ -1,18 +1,19 @@
 //! `vault`: fields of a KV engine (version 1 and 2) of HashiCorp Vault or OpenBao, over their HTTP API.
 //!
-//! A reference is `secret` or `secret/field`, below `path`; without a field it is `value`. The token is the key `token`, or what
-//! `FNOX_VAULT_TOKEN`, `VAULT_TOKEN` or `~/.vault-token` has. Writing one field keeps the others: version 2 is written with
+//! A reference is `secret` or `secret/field`, below `path`; without a field it is `value`. The token is one that
+//! somebody got, or one of a login that `auth` names. Writing one field keeps the others: version 2 is written with
 //! check-and-set, so that nobody's change is lost; version 1 has no such thing. Facts are from HashiCorp's pages "KV secrets
 //! engine version 1 (API)", "KV secrets engine version 2 (API)" and "/sys/internal/ui/mounts".
 
 mod answer;
+mod login;
 mod server;
 
 use async_trait::async_trait;
 use fnox_core::SecretString;
+use fnox_http::Method;
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use reqwest::Method;
 
 use self::answer::Stored;
 use self::server::{Engine, Server};
@@ -97,7 +98,7 @@ impl Vault {
     async fn stored(&self, engine: &Engine, secret: &str) -> Result<Stored, ProviderError> {
         let path = engine.secret(secret);
         let answer = self.server.call(Method::GET, &path, None).await?;
-        if answer.status != 404 {
+        if answer.status() != 404 {
             self.server.expect_success(&answer, &path, "read")?;
         }
         Stored::read(&answer, engine.is_second)

@@ -72,6 +72,8 @@ mod team_server;
 #[cfg(test)]
 mod vault;
 #[cfg(test)]
+mod vault_login;
+#[cfg(test)]
 mod world;
 #[cfg(test)]
 mod yubikey;

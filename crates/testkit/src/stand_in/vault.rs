@@ -1,8 +1,8 @@
 //! HashiCorp Vault's HTTP API, as far as leases need it.
 //!
 //! Checked against HashiCorp's pages: "HTTP API" (headers, methods, status codes, the form of errors), "AppRole", "JWT/OIDC",
-//! "Kubernetes", "Userpass" and "Token auth method (API)", "/sys/leases", "/sys/wrapping/lookup", "/sys/wrapping/unwrap", "KV secrets
-//! engine" versions 1 and 2, "Database secrets engine (API)", "AWS secrets engine (API)", "PKI secrets engine (API)", "Lease, renew,
+//! "Kubernetes", "Userpass" and "Token auth method (API)", "/sys/leases", "/sys/wrapping/lookup", "/sys/wrapping/unwrap", "/sys/internal/ui/mounts",
+//! "KV secrets engine" versions 1 and 2, "Database secrets engine (API)", "AWS secrets engine (API)", "PKI secrets engine (API)", "Lease, renew,
 //! and revoke" (a lease ends with its token), "Response wrapping". What those pages do not have is refused; Vault ignores it.
 
 mod auth;
@@ -176,6 +176,7 @@ impl Vault {
             return errors(403, "1 error occurred:\n\t* permission denied\n\n");
         }
         match path {
+            "sys/internal/ui/mounts/kv" | "sys/internal/ui/mounts/secret" => mounted(path, request),
             "auth/token/lookup-self" => self.lookup_self(token, request, now),
             "auth/token/renew-self" => self.renew_self(token, request, now),
             "auth/token/revoke-self" => self.revoke_self(token, request),
@@ -222,6 +223,20 @@ impl Service for Vault {
             (_, None) => Reply::undocumented("there is no X-Vault-Token"),
         }
     }
+}
+
+/// "/sys/internal/ui/mounts/:path": which engine is mounted there.
+fn mounted(path: &str, request: &Request) -> Reply {
+    if request.method != "GET" || !request.query.is_empty() || !request.body.is_empty() {
+        return Reply::undocumented("a mount is told to a GET without query and body");
+    }
+    let (mount, version) = if path.ends_with("/kv") {
+        ("kv/", "1")
+    } else {
+        ("secret/", "2")
+    };
+    let data = json!({"path": mount, "type": "kv", "options": {"version": version}});
+    Reply::json(200, &envelope(&json!({ "data": data })))
 }
 
 /// "X-Vault-Request: true … is included by all standard clients".

@@ -19,6 +19,8 @@ pub(super) const NEVER_KEPT: &[&str] = &["fnox-server", "kubernetes", "plain", "
 
 /// Variables that say where a store is.
 pub(super) const PLACES: &[&str] = &[
+    "BAO_ADDR",
+    "BAO_NAMESPACE",
     "BWS_PROJECT_ID",
     "DOPPLER_API_HOST",
     "FNOX_FOKS_HOME",

@@ -1,30 +1,23 @@
 //! What Vault answers.
 
 use fnox_core::SecretString;
-use serde_json::{Map, Value, json};
+use fnox_http::Answer;
+use serde_json::{Map, Value};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::error::ProviderError;
 
-/// A status and a whole body.
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) body: Zeroizing<Vec<u8>>,
-}
-
-impl Answer {
-    /// Its JSON. The parser's own words may quote a secret, so only the place is told.
-    pub(super) fn json(&self) -> Result<Value, ProviderError> {
-        serde_json::from_slice(&self.body).map_err(|error| {
-            ProviderError::unavailable(format!(
-                "Vault answered with something else than JSON, at line {}, column {} (status {})",
-                error.line(),
-                error.column(),
-                self.status
-            ))
-            .with_remedy("is the address really that of Vault's API?")
-        })
-    }
+/// An answer's JSON. The parser's own words may quote a secret, so only the place is told.
+pub(super) fn json(answer: &Answer) -> Result<Value, ProviderError> {
+    serde_json::from_slice(&answer.body).map_err(|error| {
+        ProviderError::unavailable(format!(
+            "Vault answered with something else than JSON, at line {}, column {} (status {})",
+            error.line(),
+            error.column(),
+            answer.status()
+        ))
+        .with_remedy("is the address really that of Vault's API?")
+    })
 }
 
 /// The fields of a secret, wiped when dropped, and its version where there are versions.
@@ -36,7 +29,7 @@ pub(super) struct Stored {
 impl Stored {
     /// Reads an answer of a `GET`, 404 included: version 2 tells there the version that was deleted.
     pub(super) fn read(answer: &Answer, is_second: bool) -> Result<Self, ProviderError> {
-        let mut body = answer.json()?;
+        let mut body = json(answer)?;
         let mut data = body["data"].take();
         wipe(&mut body);
         if !is_second {
@@ -53,7 +46,7 @@ impl Stored {
     fn from(fields: Value, answer: &Answer, version: Option<u64>) -> Result<Self, ProviderError> {
         match fields {
             Value::Object(fields) => Ok(Self { fields, version }),
-            Value::Null if answer.status == 404 => Ok(Self {
+            Value::Null if answer.status() == 404 => Ok(Self {
                 fields: Map::new(),
                 version,
             }),
@@ -101,7 +94,9 @@ impl Stored {
     /// The body that writes it, in the form of the engine's version.
     pub(super) fn body(&self) -> Zeroizing<Vec<u8>> {
         let mut body = match self.version {
-            Some(version) => json!({ "options": { "cas": version }, "data": self.fields }),
+            Some(version) => {
+                serde_json::json!({ "options": { "cas": version }, "data": self.fields })
+            }
             None => Value::Object(self.fields.clone()),
         };
         let bytes = Zeroizing::new(body.to_string().into_bytes());
@@ -118,7 +113,7 @@ impl Drop for Stored {
     }
 }
 
-fn wipe(value: &mut Value) {
+pub(super) fn wipe(value: &mut Value) {
     match value {
         Value::String(text) => text.zeroize(),
         Value::Array(values) => values.iter_mut().for_each(wipe),

@@ -1,27 +1,38 @@
-//! Calls to one server in one namespace: one time limit each, answers of 2 MiB at most, no redirects.
+//! Calls to one server in one namespace, and where and what its engine is.
+//!
+//! Each call has `X-Vault-Request: true`, which a Vault Agent or Proxy may ask for against forged requests, and the namespace
+//! ("Namespaces": `X-Vault-Namespace`).
 
-use std::time::Duration;
+use std::path::PathBuf;
 
-use fnox_core::SecretString;
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use reqwest::{Certificate, Client, Method, Url};
+use fnox_core::{Env, SecretString};
+use fnox_http::header::{CONTENT_TYPE, HeaderName};
+use fnox_http::{Answer, Call, Method, Service, Url, address, below};
+use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
-use super::answer::{Answer, Stored};
-use crate::error::ProviderError;
+use super::answer::{Stored, json};
+use super::login::Login;
+use crate::backend::rest;
+use crate::error::{ErrorKind, ProviderError};
 use crate::provider::Context;
 use crate::settings::Settings;
 
-const ANSWER_LIMIT: usize = 2 * 1024 * 1024;
+const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
+const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
+const REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
+
+const ADDRESSES: [&str; 3] = ["FNOX_VAULT_ADDR", "VAULT_ADDR", "BAO_ADDR"];
+const NAMESPACES: [&str; 3] = ["FNOX_VAULT_NAMESPACE", "VAULT_NAMESPACE", "BAO_NAMESPACE"];
 
 #[derive(Debug)]
 pub(super) struct Server {
-    client: Client,
-    address: Url,
+    service: Service,
+    pub(super) address: Url,
     path: String,
-    namespace: Option<String>,
-    token: SecretString,
-    time_limit: Duration,
+    pub(super) namespace: Option<String>,
+    login: Login,
+    token: OnceCell<SecretString>,
 }
 
 /// A KV engine, and the folder below it.
@@ -43,24 +54,19 @@ impl Engine {
 impl Server {
     pub(super) fn new(settings: &Settings, context: &Context) -> Result<Self, ProviderError> {
         let env = &context.env;
-        let chosen = |key: &str, own: &str, plain: &str| {
-            let named = |name: &str| env.var(name).filter(|text| !text.is_empty());
-            settings
-                .text(key)
+        let chosen = |key: &str, names: &[&str]| {
+            let of_key = settings.text(key);
+            of_key
+                .or_else(|| rest::variable(env, names))
                 .map(str::to_owned)
-                .or_else(|| named(own).or_else(|| named(plain)).map(str::to_owned))
         };
-        if settings.text("credential_command").is_some() {
-            return Err(ProviderError::misconfigured(
-                "`credential_command` is not supported by providers of type `vault` yet",
-            )
-            .with_remedy("give the token by VAULT_TOKEN, or log in with `vault login`")
-            .at_key("credential_command"));
-        }
-        let address = chosen("address", "FNOX_VAULT_ADDR", "VAULT_ADDR").ok_or_else(|| {
+        let text = chosen("address", &ADDRESSES).ok_or_else(|| {
             ProviderError::misconfigured("nothing says where Vault is")
                 .with_remedy("set `address`, or VAULT_ADDR")
                 .at_key("address")
+        })?;
+        let address = address::parse(&text).map_err(|reason| {
+            ProviderError::misconfigured(format!("the address of Vault {reason}")).at_key("address")
         })?;
         let path = settings.text("path").unwrap_or("secret").trim_matches('/');
         if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
@@ -68,18 +74,17 @@ impl Server {
                 ProviderError::misconfigured("`path` is no path of an engine").at_key("path"),
             );
         }
-        let token = match chosen("token", "FNOX_VAULT_TOKEN", "VAULT_TOKEN") {
-            Some(token) => SecretString::new(token),
-            None => token_of_file(context)?,
-        };
-        let address = parse(&address)?;
+        let ca_file = ca_file(settings, env)?;
+        let namespace = chosen("namespace", &NAMESPACES)
+            .map(|text| text.trim_matches('/').to_owned())
+            .filter(|text| !text.is_empty());
         Ok(Self {
-            client: client(context, is_here(&address))?,
+            service: rest::service("Vault", context, ca_file.as_deref())?,
             address,
             path: path.to_owned(),
-            namespace: chosen("namespace", "FNOX_VAULT_NAMESPACE", "VAULT_NAMESPACE"),
-            token,
-            time_limit: context.time_limit,
+            namespace,
+            login: Login::new(settings, context)?,
+            token: OnceCell::new(),
         })
     }
 
@@ -88,7 +93,7 @@ impl Server {
         let asked = format!("sys/internal/ui/mounts/{}", self.path);
         let answer = self.call(Method::GET, &asked, None).await?;
         self.expect_success(&answer, &self.path, "read")?;
-        let body = answer.json()?;
+        let body = json(&answer)?;
         let data = &body["data"];
         let whole = format!("{}/", self.path);
         let folder = data["path"]
@@ -121,39 +126,43 @@ impl Server {
         self.expect_done(&answer, &path, "update")
     }
 
+    /// A call with the token, after a login if there is none yet.
     pub(super) async fn call(
         &self,
         method: Method,
         path: &str,
         body: Option<Zeroizing<Vec<u8>>>,
     ) -> Result<Answer, ProviderError> {
-        let mut url = self.address.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().push("v1").extend(path.split('/'));
-        }
-        let mut token = header(self.token.expose_secret(), "token")?;
-        token.set_sensitive(true);
-        let mut request = self
-            .client
-            .request(method, url)
-            .header("x-vault-request", "true")
-            .header("x-vault-token", token);
-        if let Some(namespace) = &self.namespace {
-            request = request.header("x-vault-namespace", header(namespace, "namespace")?);
-        }
+        let token = self.token().await?;
+        let mut service = self.service.restarted();
+        service.hide(token);
+        let is_read = method == Method::GET;
+        let mut call = self.prepared(method, path)?.secret_header(TOKEN, token)?;
         if let Some(body) = body {
-            request = request
-                .header(CONTENT_TYPE, "application/json")
+            call = call
+                .header(CONTENT_TYPE, "application/json")?
                 .body(body.to_vec());
         }
-        tokio::time::timeout(self.time_limit, answer(request))
+        if !is_read {
+            call = call.changes();
+        }
+        Ok(service.send(call).await?)
+    }
+
+    /// A call without a token.
+    pub(super) fn prepared(&self, method: Method, path: &str) -> Result<Call, ProviderError> {
+        let segments: Vec<&str> = std::iter::once("v1").chain(path.split('/')).collect();
+        let call = Call::new(method, below(&self.address, &segments)).header(REQUEST, "true")?;
+        match &self.namespace {
+            Some(namespace) => Ok(call.header(NAMESPACE, namespace)?),
+            None => Ok(call),
+        }
+    }
+
+    async fn token(&self) -> Result<&SecretString, ProviderError> {
+        self.token
+            .get_or_try_init(|| self.login.token(self, self.service.restarted()))
             .await
-            .map_err(|_| {
-                ProviderError::unavailable(format!(
-                    "Vault did not answer within {} s",
-                    self.time_limit.as_secs()
-                ))
-            })?
     }
 
     /// Whether a change was made: 204, or an answer in JSON, which a login page of some network is not.
@@ -164,8 +173,8 @@ impl Server {
         capability: &str,
     ) -> Result<(), ProviderError> {
         self.expect_success(answer, path, capability)?;
-        if answer.status != 204 {
-            answer.json()?;
+        if answer.status() != 204 {
+            json(answer)?;
         }
         Ok(())
     }
@@ -177,13 +186,15 @@ impl Server {
         capability: &str,
     ) -> Result<(), ProviderError> {
         let said = self.said(answer);
-        let status = answer.status;
+        let status = answer.status();
         Err(match status {
             200..=299 => return Ok(()),
-            403 if said.contains("invalid token") || said.contains("bad token") => {
+            403 if is_bad_token(&said) => {
                 ProviderError::authentication(format!("Vault does not accept the token: {said}"))
                     .with_remedy("log in again, for example with `vault login`")
             }
+            401 => ProviderError::authentication(format!("Vault does not accept the token (status 401): {said}"))
+                .with_remedy("log in again, for example with `vault login`"),
             403 => ProviderError::denied(format!("Vault does not allow `{capability}` of `{path}`: {said}"))
                 .with_remedy(format!("a policy of the token needs `{capability}` for `{path}`; Vault answers the same if the token has expired")),
             400 if said.contains("check-and-set") => {
@@ -191,121 +202,55 @@ impl Server {
                     .with_remedy("try again")
             }
             404 => ProviderError::not_found(path),
-            400..=499 if status != 429 => ProviderError::misconfigured(format!(
+            412 | 472 | 473 => ProviderError::unavailable(format!(
+                "this node of Vault cannot answer yet (status {status}): {said}"
+            ))
+            .with_remedy("try again, or use the address of the active node"),
+            400..=499 => ProviderError::new(ErrorKind::Misconfigured, format!(
                 "Vault refused `{capability}` of `{path}` (status {status}): {said}"
             )),
-            503 => ProviderError::unavailable(format!("Vault is sealed or not ready (status 503): {said}")),
-            _ => ProviderError::unavailable(format!("Vault failed with status {status}: {said}")),
+            _ => ProviderError::unavailable(format!(
+                "Vault sends to another address or answers strangely (status {status})"
+            ))
+            .with_remedy("use the address of the active node or of the load balancer"),
         })
     }
 
     /// What Vault says of a refusal (`{"errors": […]}`): one line, without the token.
-    fn said(&self, answer: &Answer) -> String {
-        let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let errors = body["errors"].as_array().map_or(&[][..], Vec::as_slice);
-        let texts: Vec<&str> = errors
-            .iter()
-            .filter_map(serde_json::Value::as_str)
-            .collect();
-        let text = texts
-            .join("; ")
-            .replace(self.token.expose_secret(), "[redacted]")
-            .replace(char::is_control, " ");
-        match text.trim() {
-            "" => "no reason given".to_owned(),
-            text => text.chars().take(300).collect(),
-        }
+    pub(super) fn said(&self, answer: &Answer) -> String {
+        let said = answer
+            .said()
+            .unwrap_or_else(|| "no reason given".to_owned());
+        let token = self.token.get().cloned();
+        fnox_http::cleaned(&said, token.as_slice())
     }
 }
 
-/// The token that `vault login` left.
-fn token_of_file(context: &Context) -> Result<SecretString, ProviderError> {
-    let file = context.folders.home().map(|home| home.join(".vault-token"));
-    let text = file.and_then(|file| std::fs::read_to_string(file).ok());
-    text.map(Zeroizing::new)
-        .map(|text| SecretString::from(text.trim()))
-        .filter(|token| !token.is_empty())
-        .ok_or_else(|| {
-            ProviderError::authentication("there is no token for Vault")
-                .with_remedy("set VAULT_TOKEN, or log in with `vault login`")
-        })
+/// Whether a refusal is of the token itself: newer servers say so beside "permission denied".
+fn is_bad_token(said: &str) -> bool {
+    [
+        "invalid token",
+        "bad token",
+        "missing client token",
+        "token not found",
+    ]
+    .iter()
+    .any(|text| said.contains(text))
 }
 
-fn client(context: &Context, is_local: bool) -> Result<Client, ProviderError> {
-    // A second call finds the provider of the first one, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = Client::builder()
-        .connect_timeout(context.time_limit)
-        .redirect(reqwest::redirect::Policy::none())
-        .referer(false)
-        .user_agent(concat!("fnox/", env!("CARGO_PKG_VERSION")));
-    // What goes to this machine without TLS is for no proxy to see.
-    if is_local {
-        builder = builder.no_proxy();
-    } else {
-        builder = builder.https_only(true);
-    }
-    if let Some(file) = context
-        .env
-        .var("VAULT_CACERT")
-        .filter(|file| !file.is_empty())
-    {
-        let unusable = |reason: String| {
-            ProviderError::misconfigured(format!(
-                "the certificates of VAULT_CACERT cannot be used: {reason}"
+/// The file of trusted certificates. What would weaken the check of the server's certificate is refused.
+fn ca_file(settings: &Settings, env: &Env) -> Result<Option<PathBuf>, ProviderError> {
+    for name in ["VAULT_SKIP_VERIFY", "BAO_SKIP_VERIFY"] {
+        if env.var(name).is_some_and(|text| !text.is_empty()) && env.switch(name) != Some(false) {
+            return Err(ProviderError::misconfigured(format!(
+                "{name} is set, and fnox sends no token to a server that it cannot tell from another one"
             ))
-        };
-        let pem = std::fs::read(file).map_err(|error| unusable(error.to_string()))?;
-        let certificates =
-            Certificate::from_pem_bundle(&pem).map_err(|error| unusable(error.to_string()))?;
-        builder = builder.tls_certs_merge(certificates);
-    }
-    builder
-        .build()
-        .map_err(|error| ProviderError::unavailable(format!("Vault cannot be called: {error}")))
-}
-
-fn parse(text: &str) -> Result<Url, ProviderError> {
-    Url::parse(text)
-        .ok()
-        .filter(|url| url.scheme() == "https" || (url.scheme() == "http" && is_here(url)))
-        .filter(|url| url.username().is_empty() && url.password().is_none())
-        .ok_or_else(|| {
-            ProviderError::misconfigured(
-                "the address of Vault must be an `https://` URL (`http://` only on this machine)",
-            )
-            .at_key("address")
-        })
-}
-
-fn is_here(url: &Url) -> bool {
-    matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
-}
-
-fn header(text: &str, key: &'static str) -> Result<HeaderValue, ProviderError> {
-    HeaderValue::from_str(text).map_err(|_| {
-        ProviderError::misconfigured(format!("the {key} has characters that no header can have"))
-            .at_key(key)
-    })
-}
-
-async fn answer(request: reqwest::RequestBuilder) -> Result<Answer, ProviderError> {
-    let lost = |error: reqwest::Error| {
-        ProviderError::unavailable(format!("Vault cannot be reached: {}", error.without_url()))
-            .with_remedy("is the address right, and the server running?")
-    };
-    let mut response = request.send().await.map_err(lost)?;
-    let mut body = Zeroizing::new(Vec::new());
-    while let Some(part) = response.chunk().await.map_err(lost)? {
-        if body.len() + part.len() > ANSWER_LIMIT {
-            return Err(ProviderError::unavailable(
-                "Vault's answer is larger than 2 MiB",
-            ));
+            .with_remedy(format!(
+                "unset {name} and name the server's certificate with `ca_file` or VAULT_CACERT"
+            )));
         }
-        body.extend_from_slice(&part);
     }
-    Ok(Answer {
-        status: response.status().as_u16(),
-        body,
-    })
+    Ok(settings
+        .path("ca_file")
+        .or_else(|| rest::variable(env, &["VAULT_CACERT", "BAO_CACERT"]).map(PathBuf::from)))
 }
