@@ -147,9 +147,12 @@ pub(crate) enum Command {
     /// Remove a secret from the configuration
     #[command(visible_alias = "rm", alias = "delete")]
     Remove(RemoveArgs),
-    /// Print secrets as env, shell, json, yaml or toml
+    /// Print secrets as env, shell, json, yaml, toml, or for a job of GitHub Actions
     #[command(visible_alias = "ex")]
     Export(ExportArgs),
+    /// Tell GitHub Actions which values its log must not show
+    #[command(hide = true)]
+    CiRedact,
     /// Take secrets over from a file, or from what another tool prints
     #[command(visible_alias = "im")]
     Import(ImportArgs),

@@ -4,6 +4,7 @@ pub(crate) mod age;
 pub(crate) mod agent;
 mod approve;
 mod check;
+mod ci_redact;
 mod completion;
 mod config_files;
 mod copy;
@@ -93,6 +94,11 @@ fn dispatch(app: &App, command: Command) -> Result<ExitStatus, CliError> {
         Command::Copy(args) => done(forgetting(app, None, copy::copy(app, &args))),
         Command::Rename(args) => done(forgetting(app, None, copy::rename(app, &args))),
         Command::Edit(args) => done(forgetting(app, None, edit::run(app, &args))),
+        Command::CiRedact => done(ci_redact::run(app)),
+        Command::Import(args) => done(import::run(app, &args)),
+        Command::Copy(args) => done(copy::copy(app, &args)),
+        Command::Rename(args) => done(copy::rename(app, &args)),
+        Command::Edit(args) => done(edit::run(app, &args)),
         Command::Diff(args) => done(diff::run(app, &args)),
         Command::Init(args) => done(init::run(app, &args)),
         Command::Check(args) => done(check::run(app, &args)),

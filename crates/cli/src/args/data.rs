@@ -12,6 +12,8 @@ pub(crate) enum ExportFormat {
     Json,
     Yaml,
     Toml,
+    /// For `>> "$GITHUB_ENV"` in a job of GitHub Actions, whose log will not show the values
+    Gha,
 }
 
 /// Formats of `import`.

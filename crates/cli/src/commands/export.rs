@@ -19,9 +19,15 @@ use crate::args::{ExportArgs, ExportFormat};
 use crate::commands::selection;
 use crate::error::CliError;
 use crate::exec::files;
+use crate::team::mask;
 
 pub(crate) fn run(app: &App, args: &ExportArgs) -> Result<(), CliError> {
     let config = app.load()?;
+    if args.header && args.format == ExportFormat::Gha {
+        return Err(CliError::usage(
+            "`--header` is not possible with `--format gha`, which has no comments",
+        ));
+    }
     let wanted = wanted(&config, args)?;
     let output = args.output.as_ref().map(|path| app.cwd.join(path));
     if args.dry_run {
@@ -38,6 +44,10 @@ pub(crate) fn run(app: &App, args: &ExportArgs) -> Result<(), CliError> {
         header: args.header,
     };
     let text = export.render(args.format)?;
+    if args.format == ExportFormat::Gha {
+        // Before anything of it can reach a log.
+        mask::announce(&app.env, export.values.iter().map(|(_, value)| value));
+    }
     let Some(path) = output else {
         return app.printer.raw(&text);
     };
@@ -131,6 +141,7 @@ fn name_of(format: ExportFormat) -> &'static str {
         ExportFormat::Json => "json",
         ExportFormat::Yaml => "yaml",
         ExportFormat::Toml => "toml",
+        ExportFormat::Gha => "gha",
     }
 }
 

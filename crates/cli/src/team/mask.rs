@@ -34,7 +34,9 @@ pub(crate) fn announce<'a>(env: &Env, values: impl IntoIterator<Item = &'a Secre
 }
 
 /// One command for each line: a mask that holds a line break would never match.
-fn commands<'a>(values: impl IntoIterator<Item = &'a SecretString>) -> Zeroizing<String> {
+pub(crate) fn commands<'a>(
+    values: impl IntoIterator<Item = &'a SecretString>,
+) -> Zeroizing<String> {
     let mut parts: Vec<Zeroizing<String>> = Vec::new();
     for value in values {
         let value = value.expose_secret();

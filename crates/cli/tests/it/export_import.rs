@@ -344,3 +344,63 @@ fn ciphertexts_of_other_tools_are_not_taken_for_values() {
     }
     assert_eq!(sandbox.read("fnox.toml"), before);
 }
+
+/// The entries of an environment file, read as GitHub's runner does: `NAME<<DELIMITER`, lines, `DELIMITER`.
+fn environment_file(text: &str) -> Vec<(String, String)> {
+    let mut out = Vec::new();
+    let mut lines = text.split('\n');
+    while let Some((name, delimiter)) = lines.next().and_then(|line| line.split_once("<<")) {
+        let value: Vec<&str> = lines
+            .by_ref()
+            .take_while(|line| *line != delimiter)
+            .collect();
+        out.push((name.to_owned(), value.join("\n")));
+    }
+    assert_eq!(lines.next(), None, "{text}");
+    out
+}
+
+#[test]
+fn a_job_of_github_actions_gets_every_value_and_its_log_none() {
+    let sandbox = imported();
+    let job = |arguments: &[&str]| {
+        let run = sandbox.run(arguments).env("GITHUB_ACTIONS", "true");
+        run.finish().succeeds()
+    };
+    let run = job(&["export", "-f", "gha"]);
+    let original = json(AWKWARD)["secrets"].clone();
+    let entries = environment_file(&run.stdout);
+    assert_eq!(entries.len(), original.as_object().unwrap().len());
+    for (name, value) in &entries {
+        assert_eq!(original[name].as_str(), Some(value.as_str()), "{name}");
+    }
+    // Each line that is worth hiding is hidden before anything else is said.
+    for hidden in [
+        "::add-mask::plain",
+        "::add-mask::-----BEGIN-----",
+        "::add-mask::a #b",
+    ] {
+        assert!(
+            run.stderr.lines().any(|line| line == hidden),
+            "{}",
+            run.stderr
+        );
+    }
+    assert!(
+        run.stderr
+            .lines()
+            .all(|line| line.starts_with("::add-mask::"))
+    );
+
+    fails(&sandbox, 2, &["export", "-f", "gha", "--header"]);
+
+    let redacted = job(&["ci-redact"]);
+    assert!(
+        redacted
+            .stdout
+            .lines()
+            .any(|line| line == "::add-mask::plain")
+    );
+    assert_eq!(redacted.stderr, "");
+    assert!(fails(&sandbox, 2, &["ci-redact"]).contains("no job of GitHub Actions"));
+}

@@ -36,6 +36,12 @@ impl Export {
                 out.push('=');
                 shell_value(out, value);
             }),
+            ExportFormat::Gha => {
+                let delimiter = format!("fnox_{}", uuid::Uuid::new_v4().simple());
+                self.lines(format, |out, name, value| {
+                    environment_file_entry(out, name, value, &delimiter);
+                })
+            }
             ExportFormat::Json => self.json(),
             ExportFormat::Yaml => Ok(self.yaml()),
             ExportFormat::Toml => Ok(self.toml()),
@@ -179,6 +185,14 @@ fn dotenv_value(out: &mut String, value: &str) {
             }
         }
         out.push('"');
+    }
+}
+
+/// An entry of `$GITHUB_ENV` (GitHub Actions, "Workflow commands: multiline strings"). Nobody can have put a
+/// delimiter that was drawn just now into a value.
+fn environment_file_entry(out: &mut String, name: &str, value: &str, delimiter: &str) {
+    for part in [name, "<<", delimiter, "\n", value, "\n", delimiter] {
+        out.push_str(part);
     }
 }
 
