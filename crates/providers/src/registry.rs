@@ -4,8 +4,9 @@ use fnox_config::spec::ProviderSpec;
 
 use crate::backend::{
     age, aws_kms, aws_ps, aws_sm, azure_ac, azure_kms, azure_sm, bitwarden, bitwarden_sm, doppler,
-    enpass, fido2, fnox_server, foks, gcp_kms, gcp_sm, gopass, infisical, keepass, keychain, kubernetes,
-    onepassword, password_store, passwordstate, plain, proton_pass, vault, vault_agent, yubikey,
+    enpass, fido2, fnox_server, foks, gcp_kms, gcp_sm, gopass, infisical, keepass, keychain,
+    kubernetes, onepassword, password_store, passwordstate, plain, proton_pass, vault, vault_agent,
+    yubikey,
 };
 use crate::error::ProviderError;
 use crate::provider::{Context, Provider};
