@@ -130,7 +130,7 @@ impl CliError {
             Self::Resolve(error) => error.help(),
             Self::Lease(error) => error.help(),
             Self::Vault(error) => error.help(),
-            Self::Daemon(error) => error.help(),
+            Self::Daemon(error) => Some(error.help().to_owned()),
             Self::Team(error) => error.help(),
             Self::Server(error) => error.help(),
             Self::Provider { error, .. } => error.remedy.clone(),

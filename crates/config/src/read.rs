@@ -129,17 +129,9 @@ impl Reader {
                     .map(Value::TextList)
                     .ok_or_else(|| wrong("a list of strings"))
             }
-            Kind::Counts => {
-                let numbers = item.as_array().and_then(|array| {
-                    array
-                        .iter()
-                        .map(|value| u64::try_from(value.as_integer()?).ok())
-                        .collect::<Option<Vec<_>>>()
-                });
-                numbers
-                    .map(Value::Counts)
-                    .ok_or_else(|| wrong("a list of whole numbers, zero or more"))
-            }
+            Kind::Counts => counts(item)
+                .map(Value::Counts)
+                .ok_or_else(|| wrong("a list of whole numbers, zero or more")),
             Kind::TextMap => {
                 let strings = item.as_table_like().and_then(|table| {
                     table
@@ -316,4 +308,11 @@ fn type_in_words(item: &Item) -> &'static str {
         "table" | "inline table" => "a table",
         _ => "that",
     }
+}
+
+fn counts(item: &Item) -> Option<Vec<u64>> {
+    let numbers = item.as_array()?.iter();
+    numbers
+        .map(|value| u64::try_from(value.as_integer()?).ok())
+        .collect()
 }

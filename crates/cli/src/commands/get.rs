@@ -15,13 +15,12 @@ use crate::output::documents::SecretValue;
 
 pub(crate) fn run(app: &App, args: &GetArgs) -> Result<(), CliError> {
     let config = app.load()?;
-    let value = match lease_of_variable(app, &config, &args.key)? {
-        Some(lease) => Some(mint_variable(app, &config, &lease, &args.key)?),
-        None => {
-            let fresh = args.refresh.then(|| args.key.clone());
-            let options = app.reading_options(&config, fresh.as_slice())?;
-            resolve_with(app, &config, &args.key, options)?
-        }
+    let value = if let Some(lease) = lease_of_variable(app, &config, &args.key)? {
+        Some(mint_variable(app, &config, &lease, &args.key)?)
+    } else {
+        let fresh = args.refresh.then(|| args.key.clone());
+        let options = app.reading_options(&config, fresh.as_slice())?;
+        resolve_with(app, &config, &args.key, options)?
     };
     let Some(value) = value else { return Ok(()) };
     let value = if args.base64_decode {

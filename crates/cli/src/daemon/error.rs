@@ -65,8 +65,8 @@ impl DaemonFailure {
         }
     }
 
-    pub(crate) fn help(&self) -> Option<String> {
-        let text = match self {
+    pub(crate) fn help(&self) -> &'static str {
+        match self {
             Self::NotRunning => "start it: fnox daemon start",
             Self::Unreachable { .. } | Self::Silent { .. } | Self::Protocol { .. } => {
                 "end it and start it anew: fnox daemon stop; fnox daemon start"
@@ -82,8 +82,7 @@ impl DaemonFailure {
             Self::NotStarted { .. } => {
                 "`fnox daemon serve` runs it in the foreground and shows what it says"
             }
-        };
-        Some(text.to_owned())
+        }
     }
 
     /// What came over a connection is not what should.

@@ -61,8 +61,8 @@ impl Launcher {
         command.stdout(Stdio::null()).stderr(Stdio::null());
         match timeout(READY_LIMIT, command.status()).await {
             Ok(Ok(status)) if status.success() => Ok(()),
-            Ok(Ok(status)) => Err(not_started(format!("`fnox daemon start`: {status}"))),
-            Ok(Err(error)) => Err(not_started(error)),
+            Ok(Ok(status)) => Err(not_started(&format!("`fnox daemon start`: {status}"))),
+            Ok(Err(error)) => Err(not_started(&error)),
             Err(_) => Err(late()),
         }
     }
@@ -76,10 +76,10 @@ impl Launcher {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(not_started)?;
+            .map_err(|error| not_started(&error))?;
         let (Some(mut stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take())
         else {
-            return Err(not_started("it has no output"));
+            return Err(not_started(&"it has no output"));
         };
         let (mut said, mut complaint) = (String::new(), String::new());
         let reading = async {
@@ -91,8 +91,8 @@ impl Launcher {
         let outcome = timeout(READY_LIMIT, reading).await;
         match outcome {
             Ok(Ok(_)) if said == READY => Ok(()),
-            Ok(Ok(_)) => Err(not_started(complaint.trim())),
-            Ok(Err(error)) => Err(not_started(error)),
+            Ok(Ok(_)) => Err(not_started(&complaint.trim())),
+            Ok(Err(error)) => Err(not_started(&error)),
             Err(_) => {
                 let _gone = child.start_kill();
                 Err(late())
@@ -138,17 +138,17 @@ fn own_binary() -> Result<PathBuf, DaemonFailure> {
     if own.exists() {
         return Ok(own.to_owned());
     }
-    std::env::current_exe().map_err(not_started)
+    std::env::current_exe().map_err(|error| not_started(&error))
 }
 
-fn not_started(reason: impl ToString) -> DaemonFailure {
+fn not_started(reason: &dyn ToString) -> DaemonFailure {
     DaemonFailure::NotStarted {
         reason: reason.to_string(),
     }
 }
 
 fn late() -> DaemonFailure {
-    not_started(format!(
+    not_started(&format!(
         "it was not ready after {} seconds",
         READY_LIMIT.as_secs()
     ))

@@ -152,14 +152,14 @@ impl Desk {
                     let values = held.credential.variables.iter();
                     redaction.add(values.map(|(_, value)| value.clone()).collect());
                 }
-                let (ender, ended) = Ender::new();
+                let (ender, over) = Ender::new();
                 ending = held
                     .credential
                     .expires_at
                     .map(|end| ends_at(end, now, ender.clone(), name));
                 let loan = Arc::new(Loan {
                     credential: held.credential,
-                    ended,
+                    ended: over,
                 });
                 counter.lent = Some(LentOut {
                     created_at: held.created_at,

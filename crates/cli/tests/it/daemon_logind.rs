@@ -21,7 +21,7 @@ struct Manager(Sender<std::io::PipeReader>);
 
 #[interface(name = "org.freedesktop.login1.Manager")]
 impl Manager {
-    /// "Inhibit() creates an inhibition lock. It takes four parameters: what, who, why, and mode … The lock is
+    /// "`Inhibit()` creates an inhibition lock. It takes four parameters: what, who, why, and mode … The lock is
     /// released the moment this file descriptor (and all its duplicates) are closed."
     fn inhibit(&self, what: &str, who: &str, why: &str, mode: &str) -> zbus::fdo::Result<OwnedFd> {
         if (what, mode) != ("sleep", "delay") || who.is_empty() || why.is_empty() {

@@ -183,31 +183,34 @@ fn an_independent_client_speaks_the_protocol() {
     world.ok(&["daemon", "start"]);
     let mut client = world.speak();
     let find = json!({ "find": { "keys": [KEY] } });
-    let found = client.ask(find.clone()).unwrap();
+    let found = client.ask(&find).unwrap();
     let generation = found["found"]["generation"].as_u64().unwrap();
     assert_eq!(found["found"]["values"], json!([]));
     let entry = json!({ "key": KEY, "name": "TOKEN", "seconds": 60, "value": "aHVudGVyMg==" });
     let keep = json!({ "keep": { "generation": generation, "entries": [entry] } });
     assert_eq!(
-        client.ask(keep.clone()).unwrap(),
+        client.ask(&keep).unwrap(),
         json!({ "kept": { "count": 1 } })
     );
-    let found = client.ask(find).unwrap();
+    let found = client.ask(&find).unwrap();
     let value = json!({ "key": KEY, "value": "aHVudGVyMg==" });
     assert_eq!(found["found"]["values"], json!([value]));
     assert_eq!(found["found"]["more"], json!([]));
 
     let clear = json!({ "clear": { "names": ["TOKEN"] } });
     assert_eq!(
-        client.ask(clear).unwrap(),
+        client.ask(&clear).unwrap(),
         json!({ "cleared": { "count": 1 } })
     );
-    assert_eq!(client.ask(keep).unwrap(), json!({ "kept": { "count": 0 } }));
     assert_eq!(
-        client.ask(json!({ "clear": {} })).unwrap(),
+        client.ask(&keep).unwrap(),
+        json!({ "kept": { "count": 0 } })
+    );
+    assert_eq!(
+        client.ask(&json!({ "clear": {} })).unwrap(),
         json!({ "cleared": { "count": 0 } })
     );
-    let status = client.ask(json!("status")).unwrap();
+    let status = client.ask(&json!("status")).unwrap();
     assert_eq!(status["status"]["versions"], json!([1]));
 
     let mut newer = world.speak();

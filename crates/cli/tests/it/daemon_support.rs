@@ -132,7 +132,7 @@ impl Client {
         Some(serde_json::from_slice(&payload).unwrap())
     }
 
-    pub(crate) fn ask(&mut self, request: Value) -> Option<Value> {
+    pub(crate) fn ask(&mut self, request: &Value) -> Option<Value> {
         let message = json!({ "version": 1, "request": request });
         self.send(message.to_string().as_bytes());
         self.receive()

@@ -18,7 +18,7 @@ const USES: usize = 40;
 /// Requests of a load, twice in a round.
 const LOAD: usize = 60;
 /// Nothing takes this long unless it never comes.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// A program, and what it holds since the gateway's last start.
 struct Agent {

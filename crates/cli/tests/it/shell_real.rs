@@ -232,7 +232,7 @@ fn ctrl_c_ends_the_waiting_and_nothing_else() {
         shell.goes("a");
         fnox_testkit::wait::until(
             "the provider is asked",
-            std::time::Duration::from_secs(60),
+            std::time::Duration::from_mins(1),
             || begun.exists(),
         );
         shell.interrupts();
@@ -314,7 +314,7 @@ fn a_shell_inside_another_takes_away_what_it_inherited_and_leaves_the_others_fil
     shell.types("exit");
     fnox_testkit::wait::until(
         "the file goes with its shell",
-        std::time::Duration::from_secs(60),
+        std::time::Duration::from_mins(1),
         || !Path::new(&file).exists(),
     );
 }

@@ -12,7 +12,7 @@ use fnox_testkit::{Sandbox, wait};
 use crate::support::ok;
 use crate::terminal::Session;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 const FNOX: &str = env!("CARGO_BIN_EXE_fnox");
 
 /// A shell in which fnox is activated.

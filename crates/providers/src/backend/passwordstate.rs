@@ -112,7 +112,8 @@ impl fmt::Debug for Passwordstate {
 #[serde(rename_all = "PascalCase")]
 struct Password {
     title: Option<String>,
-    password: Option<Wiped>,
+    #[serde(rename = "Password")]
+    value: Option<Wiped>,
     user_name: Option<Wiped>,
     #[serde(rename = "URL")]
     url: Option<Wiped>,
@@ -250,7 +251,7 @@ impl Password {
     fn field(&self, field: Field) -> Option<SecretString> {
         let value = match field {
             Field::Title => return self.title.as_deref().map(SecretString::from),
-            Field::Password => &self.password,
+            Field::Password => &self.value,
             Field::UserName => &self.user_name,
             Field::Url => &self.url,
             Field::Description => &self.description,

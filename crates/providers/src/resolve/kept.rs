@@ -140,10 +140,10 @@ mod tests {
     #[async_trait]
     impl KeptValues for Shelf {
         async fn find(&self, _: &Config, wanted: &[Keeping]) -> IndexMap<SecretName, SecretString> {
-            let shelf = self.0.lock().unwrap();
-            let found = wanted.iter().filter_map(|wanted| {
-                let (value, _) = shelf.get(&wanted.name)?;
-                Some((wanted.name.clone(), value.clone()))
+            let kept = self.0.lock().unwrap();
+            let found = wanted.iter().filter_map(|keeping| {
+                let (value, _) = kept.get(&keeping.name)?;
+                Some((keeping.name.clone(), value.clone()))
             });
             found.collect()
         }
@@ -192,6 +192,7 @@ mod tests {
             failures_are_final: false,
             offline: false,
             required: std::collections::BTreeSet::new(),
+            accounts: Arc::new(crate::accounts::NoAccounts),
             kept: Some(Arc::clone(shelf) as Arc<dyn KeptValues>),
         };
         let wanted: Vec<SecretName> = config.secrets.keys().cloned().collect();

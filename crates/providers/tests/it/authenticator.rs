@@ -175,7 +175,7 @@ impl Model {
             return self.send(channel, 0x10, &[0x2f]);
         }
         self.touches += usize::from(waits);
-        let answer = answer.map_or_else(|status| vec![status], |answer| answer);
+        let answer = answer.unwrap_or_else(|status| vec![status]);
         self.send(channel, 0x10, &answer);
     }
 

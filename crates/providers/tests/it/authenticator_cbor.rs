@@ -89,7 +89,9 @@ impl Cbor {
             }
             Self::Array(values) => {
                 head(4, values.len(), to);
-                values.iter().for_each(|value| value.write(to));
+                for value in values {
+                    value.write(to);
+                }
             }
             Self::Map(entries) => {
                 head(5, entries.len(), to);
@@ -172,9 +174,9 @@ fn head(kind: u8, number: usize, to: &mut Vec<u8>) {
     let kind = kind << 5;
     match (u8::try_from(number), u16::try_from(number)) {
         (Ok(number @ 0..=23), _) => to.push(kind | number),
-        (Ok(number), _) => to.extend([kind | 24, number]),
+        (Ok(number), _) => to.extend([kind | 0x18, number]),
         (_, Ok(number)) => {
-            to.push(kind | 25);
+            to.push(kind | 0x19);
             to.extend(number.to_be_bytes());
         }
         _ => panic!("{number} is too large"),

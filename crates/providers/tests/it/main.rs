@@ -32,6 +32,7 @@ mod ci_token;
 mod conformance;
 #[cfg(test)]
 mod doppler;
+#[cfg(test)]
 mod dotenvx;
 #[cfg(test)]
 mod enpass;

@@ -49,13 +49,11 @@ impl Program {
 
     /// Of a folder in which nobody ran `doppler setup` neither is known, and Doppler says what it lacks.
     async fn chosen(&self, given: Option<String>, name: &str) -> Option<String> {
-        match given {
-            Some(given) => Some(given),
-            None => {
-                let option = self.option(name).await.ok().flatten()?;
-                Some(option.expose_secret().to_owned())
-            }
+        if given.is_some() {
+            return given;
         }
+        let option = self.option(name).await.ok().flatten()?;
+        Some(option.expose_secret().to_owned())
     }
 
     /// # Errors

@@ -20,13 +20,14 @@ struct Import {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Secret {
-    secret_key: String,
-    secret_value: Option<Wiped>,
+    #[serde(rename = "secretKey")]
+    key: String,
+    #[serde(rename = "secretValue")]
+    value: Option<Wiped>,
     /// Whether something else stands in the value's place.
-    #[serde(default)]
-    secret_value_hidden: bool,
+    #[serde(default, rename = "secretValueHidden")]
+    is_hidden: bool,
     /// `shared`, or `personal` for one that only its owner sees, which then is meant.
     #[serde(default)]
     r#type: Option<String>,
@@ -39,8 +40,8 @@ impl Folder {
             .chain(imports)
             .find_map(|secrets| named(secrets, key))
             .ok_or_else(|| ProviderError::not_found(key))?;
-        match &secret.secret_value {
-            Some(Wiped(value)) if !secret.secret_value_hidden => Ok(value.clone()),
+        match &secret.value {
+            Some(Wiped(value)) if !secret.is_hidden => Ok(value.clone()),
             _ => Err(ProviderError::denied(format!(
                 "Infisical hides the value of `{}` from this identity",
                 key.escape_debug()
@@ -52,7 +53,7 @@ impl Folder {
 
 fn named<'a>(secrets: &'a [Secret], key: &str) -> Option<&'a Secret> {
     let is_personal = |secret: &&Secret| secret.r#type.as_deref() == Some("personal");
-    let mut found = secrets.iter().filter(|secret| secret.secret_key == key);
+    let mut found = secrets.iter().filter(|secret| secret.key == key);
     let first = found.next()?;
     Some(found.find(is_personal).unwrap_or(first))
 }

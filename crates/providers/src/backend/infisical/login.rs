@@ -78,14 +78,13 @@ impl Login {
             Self::Universal { id, secret, held } => {
                 // Whoever asks at the same time waits for the same login.
                 let mut held = held.lock().await;
-                match &*held {
-                    Some(token) => token.clone(),
-                    None => {
-                        service.hide(secret);
-                        let token = universal(service, base, id, secret).await?;
-                        *held = Some(token.clone());
-                        token
-                    }
+                if let Some(token) = &*held {
+                    token.clone()
+                } else {
+                    service.hide(secret);
+                    let token = universal(service, base, id, secret).await?;
+                    *held = Some(token.clone());
+                    token
                 }
             }
         };

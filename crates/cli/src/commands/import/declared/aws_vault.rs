@@ -156,7 +156,7 @@ impl Profiles {
             let mut keys: Vec<(&'static str, Value)> =
                 vec![("type", "aws-sts".into()), ("region", self.region(name)?)];
             let mut copy = |from: &str, to: &'static str| {
-                keys.extend(key(from).map(|value| (to, Value::from(value))))
+                keys.extend(key(from).map(|value| (to, Value::from(value))));
             };
             copy("role_arn", "role_arn");
             copy("role_session_name", "session_name");

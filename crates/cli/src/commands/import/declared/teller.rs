@@ -46,11 +46,13 @@ struct Map {
     keys: IndexMap<String, String>,
 }
 
+type Keys = Vec<(&'static str, Value)>;
+
 /// The entries of one map.
 struct Taken {
-    provider: Vec<(&'static str, Value)>,
+    provider: Keys,
     /// The keys of a secret for a key of the store.
-    secret: fn(&Map, &str) -> Option<Vec<(&'static str, Value)>>,
+    secret: fn(&Map, &str) -> Option<Keys>,
 }
 
 pub(super) fn read(text: &str, places: &Places<'_>) -> Result<Declarations, Unreadable> {
