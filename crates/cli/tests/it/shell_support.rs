@@ -60,6 +60,8 @@ impl Shell {
             other => panic!("unknown shell {other}"),
         };
         let answers = sandbox.root().join("answers");
+        // Answers of a shell before this one would be taken for this one's.
+        let _ = fs::remove_dir_all(&answers);
         fs::create_dir_all(&answers).unwrap();
         let mut shell = Self {
             session: Session::of(sandbox, &command),

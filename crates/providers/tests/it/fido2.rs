@@ -279,7 +279,11 @@ async fn a_key_that_does_not_answer_is_told_apart_by_why() {
             "not touched in time",
         ),
         (Manner::PulledOut, ErrorKind::Unavailable, "No such device"),
-        (Manner::LosesReports, ErrorKind::Unavailable, "damaged"),
+        (
+            Manner::LosesReports,
+            ErrorKind::Unavailable,
+            "does not answer",
+        ),
         (Manner::Garbage, ErrorKind::Unavailable, "damaged"),
         (Manner::TooLong, ErrorKind::Unavailable, "damaged"),
         (Manner::Busy, ErrorKind::Unavailable, "another program"),
