@@ -9,6 +9,7 @@ It is here to check those pages and the server against each other. Standard libr
 """
 
 import base64
+import contextlib
 import hashlib
 import http.client
 import json
@@ -83,7 +84,8 @@ class Client:
         target = path + ("?" + urllib.parse.urlencode(query) if query else "")
         connection = http.client.HTTPConnection(self.address, timeout=PATIENCE)
         try:
-            connection.request(method, target, raw, {name: value for name, value in sent.items() if value is not None})
+            with contextlib.suppress(BrokenPipeError):  # answered before all was sent (RFC 9112, section 9.5)
+                connection.request(method, target, raw, {name: value for name, value in sent.items() if value is not None})
             answer = Answer(method, path, connection.getresponse())
         finally:
             connection.close()
