@@ -20,6 +20,9 @@
 //! its own, does not open; values of the base profile are accepted in every profile, as the base itself is.
 //!
 //! What this does not hide is the length of a value.
+//!
+//! The form before this one is the base64 of what the service encrypted itself. It is read as well, and `fnox
+//! reencrypt` replaces it.
 
 use std::collections::BTreeMap;
 
@@ -37,8 +40,10 @@ use crate::provider::{Context, Request};
 
 /// How a stored value begins.
 const MAGIC: &str = "fnox-envelope-v1:";
-/// How many keys are asked for at a time.
-const AT_ONCE: usize = 16;
+/// How many values are encrypted at a time.
+const SEALED_AT_ONCE: usize = 16;
+/// How many values are decrypted at a time.
+const OPENED_AT_ONCE: usize = 10;
 
 /// A key of 256 bits that encrypts one value.
 pub type Key = Zeroizing<[u8; 32]>;
@@ -49,6 +54,9 @@ pub trait KeyService: Send + Sync {
     /// The provider's type: `aws-kms`.
     fn kind(&self) -> &'static str;
 
+    /// What messages call it: `AWS KMS`.
+    fn label(&self) -> &'static str;
+
     /// The name of the wrapping key, as the configuration has it, without a version.
     fn key_name(&self) -> String;
 
@@ -58,6 +66,13 @@ pub trait KeyService: Send + Sync {
     /// Unwraps a data key. `Misconfigured` for one that was wrapped by another key or for another place;
     /// [`not_for`] says that.
     async fn unwrap_key(&self, wrapped: &[u8], place: &Place) -> Result<Key, ProviderError>;
+
+    /// Decrypts what the service encrypted itself, before there were envelopes.
+    async fn decrypt_direct(
+        &self,
+        ciphertext: &[u8],
+        secret: &SecretName,
+    ) -> Result<Zeroizing<Vec<u8>>, ProviderError>;
 }
 
 /// Where a value belongs.
@@ -123,11 +138,13 @@ pub fn random_key() -> Result<Key, ProviderError> {
     Ok(key)
 }
 
-/// Whether a stored value is of this form. If not, it is of the form before it: what the service itself
-/// encrypted.
-#[must_use]
-pub fn is_envelope(stored: &str) -> bool {
-    stored.starts_with(MAGIC)
+/// What a service unwrapped, as a key. Of another length, it is none.
+///
+/// # Errors
+/// [`not_for`]
+pub fn key_of(unwrapped: &[u8], secret: &SecretName) -> Result<Key, ProviderError> {
+    let key: [u8; 32] = unwrapped.try_into().map_err(|_| not_for(secret))?;
+    Ok(Zeroizing::new(key))
 }
 
 /// Whether a stored value is of this form, of a type and under the key of this name ([`KeyService::key_name`]), as far as it
@@ -150,20 +167,26 @@ pub async fn encrypt(
         .iter()
         .map(|(name, value)| seal(service, profiles, name, value))
         .collect();
-    stream::iter(sealed).buffered(AT_ONCE).try_collect().await
+    stream::iter(sealed)
+        .buffered(SEALED_AT_ONCE)
+        .try_collect()
+        .await
 }
 
-/// Decrypts values of this form. The answers are in the order of the requests.
+/// Decrypts values of this form and of the one before it. The answers are in the order of the requests.
 pub async fn decrypt(
     service: &dyn KeyService,
     profiles: &Profiles,
-    requests: &[&Request],
+    requests: &[Request],
 ) -> Vec<Result<SecretString, ProviderError>> {
     let opened: Vec<_> = requests
         .iter()
         .map(|request| open(service, profiles, request))
         .collect();
-    stream::iter(opened).buffered(AT_ONCE).collect().await
+    stream::iter(opened)
+        .buffered(OPENED_AT_ONCE)
+        .collect()
+        .await
 }
 
 /// A value that belongs elsewhere, or was changed: which of these it is, encryption does not tell.
@@ -209,6 +232,9 @@ async fn open(
     request: &Request,
 ) -> Result<SecretString, ProviderError> {
     let name = &request.name;
+    if !request.reference.starts_with(MAGIC) {
+        return open_direct(service, request).await;
+    }
     let stored = Stored::parse(&request.reference)?;
     let kind = service.kind();
     if stored.kind != kind {
@@ -237,7 +263,27 @@ async fn open(
     let plaintext = SealingKey::new(kind.to_owned(), key)
         .open_bytes(Algorithm::Aes256Gcm, &parts, &stored.sealed)
         .map_err(|_| not_for(name))?;
-    std::str::from_utf8(plaintext.expose_secret())
+    text(plaintext.expose_secret())
+}
+
+async fn open_direct(
+    service: &dyn KeyService,
+    request: &Request,
+) -> Result<SecretString, ProviderError> {
+    let ciphertext = BASE64.decode(&request.reference).unwrap_or_default();
+    if ciphertext.is_empty() {
+        return Err(ProviderError::misconfigured(format!(
+            "the value of `{}` is nothing that {} encrypted",
+            request.name,
+            service.label()
+        ))
+        .with_remedy("set it with `fnox set`, which encrypts it"));
+    }
+    text(&service.decrypt_direct(&ciphertext, &request.name).await?)
+}
+
+fn text(plaintext: &[u8]) -> Result<SecretString, ProviderError> {
+    std::str::from_utf8(plaintext)
         .map(SecretString::from)
         .map_err(|_| ProviderError::misconfigured("the decrypted value is not UTF-8 text"))
 }

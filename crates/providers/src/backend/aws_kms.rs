@@ -6,13 +6,11 @@
 //! `kms:Encrypt` gives for the value itself, is read, and `fnox reencrypt` replaces it.
 
 use async_trait::async_trait;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use fnox_aws::{AwsClient, AwsError, kms};
 use fnox_core::{SecretName, SecretString};
-use futures_util::stream::{self, StreamExt as _};
+use zeroize::Zeroizing;
 
-use super::aws::{self, AT_ONCE, Connection};
+use super::aws::{self, Connection};
 use crate::envelope::{self, Key, KeyService, Place, Profiles};
 use crate::error::{ErrorKind, ProviderError};
 use crate::provider::{Context, Provider, Request};
@@ -47,39 +45,19 @@ impl KeyManagement {
             accepts_every_key,
         }
     }
-
-    async fn open_all(
-        &self,
-        requests: &[Request],
-        service: &Service<'_>,
-    ) -> Vec<Result<SecretString, ProviderError>> {
-        let opened: Vec<_> = requests
-            .iter()
-            .map(|request| async move {
-                if !envelope::is_envelope(&request.reference) {
-                    return service.direct(request).await;
-                }
-                let mut answers = envelope::decrypt(service, &self.profiles, &[request]).await;
-                answers
-                    .pop()
-                    .unwrap_or_else(|| Err(envelope::not_for(&request.name)))
-            })
-            .collect();
-        stream::iter(opened).buffered(AT_ONCE).collect().await
-    }
 }
 
 #[async_trait]
 impl Provider for KeyManagement {
     async fn get_many(&self, requests: &[Request]) -> Vec<Result<SecretString, ProviderError>> {
-        self.open_all(requests, &self.service(false)).await
+        envelope::decrypt(&self.service(false), &self.profiles, requests).await
     }
 
     async fn get_to_reencrypt(
         &self,
         requests: &[Request],
     ) -> Vec<Result<SecretString, ProviderError>> {
-        self.open_all(requests, &self.service(true)).await
+        envelope::decrypt(&self.service(true), &self.profiles, requests).await
     }
 
     async fn check(&self) -> Result<(), ProviderError> {
@@ -127,36 +105,16 @@ impl Service<'_> {
     async fn client(&self) -> Result<&AwsClient, ProviderError> {
         self.connection.client().await
     }
-
-    /// The form in which KMS encrypted the value itself.
-    async fn direct(&self, request: &Request) -> Result<SecretString, ProviderError> {
-        let not_encrypted = || {
-            ProviderError::misconfigured(format!(
-                "the value of `{}` is nothing that AWS KMS encrypted",
-                request.name
-            ))
-            .with_remedy("set it with `fnox set`, which encrypts it")
-        };
-        let blob = BASE64
-            .decode(&request.reference)
-            .map_err(|_| not_encrypted())?;
-        if blob.is_empty() {
-            return Err(not_encrypted());
-        }
-        let context = kms::EncryptionContext::new();
-        let value =
-            kms::decrypt_value(self.client().await?, &blob, &context, self.demanded()).await;
-        let value = value.map_err(|error| refused(&error, &request.name))?;
-        std::str::from_utf8(&value)
-            .map(SecretString::from)
-            .map_err(|_| ProviderError::misconfigured("the decrypted value is not UTF-8 text"))
-    }
 }
 
 #[async_trait]
 impl KeyService for Service<'_> {
     fn kind(&self) -> &'static str {
         KIND
+    }
+
+    fn label(&self) -> &'static str {
+        "AWS KMS"
     }
 
     fn key_name(&self) -> String {
@@ -174,6 +132,17 @@ impl KeyService for Service<'_> {
         let client = self.client().await?;
         let key = kms::decrypt(client, wrapped, &place.context(), self.demanded()).await;
         key.map_err(|error| refused(&error, &place.secret))
+    }
+
+    async fn decrypt_direct(
+        &self,
+        ciphertext: &[u8],
+        secret: &SecretName,
+    ) -> Result<Zeroizing<Vec<u8>>, ProviderError> {
+        let client = self.client().await?;
+        let context = kms::EncryptionContext::new();
+        let value = kms::decrypt_value(client, ciphertext, &context, self.demanded()).await;
+        value.map_err(|error| refused(&error, secret))
     }
 }
 

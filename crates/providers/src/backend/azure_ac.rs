@@ -66,7 +66,7 @@ impl Provider for Configuration {
         }
         let session = match self.login.session(&self.store).await {
             Ok(session) => session,
-            Err(error) => return requests.iter().map(|_| Err(error.clone())).collect(),
+            Err(error) => return vec![Err(error); requests.len()],
         };
         let reads: Vec<_> = requests
             .iter()

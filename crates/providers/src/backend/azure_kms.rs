@@ -9,14 +9,11 @@
 mod key;
 
 use async_trait::async_trait;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use fnox_core::{SecretName, SecretString};
-use futures_util::stream::{self, StreamExt as _};
 use zeroize::Zeroizing;
 
 use self::key::{Wrapped, Wrapper};
-use super::azure::{self, AT_ONCE, KEYS, Login, Place, Session};
+use super::azure::{self, KEYS, Login, Place, Session};
 use crate::envelope::{self, Key, KeyService, Place as Belonging, Profiles};
 use crate::error::{ErrorKind, ProviderError};
 use crate::provider::{Context, Provider, Request};
@@ -69,20 +66,6 @@ impl Keys {
             name: self.key_name(),
         }
     }
-
-    async fn open_one(
-        &self,
-        service: &Service<'_>,
-        request: &Request,
-    ) -> Result<SecretString, ProviderError> {
-        if !envelope::is_envelope(&request.reference) {
-            return service.direct(request).await;
-        }
-        let mut answers = envelope::decrypt(service, &self.profiles, &[request]).await;
-        answers
-            .pop()
-            .unwrap_or_else(|| Err(envelope::not_for(&request.name)))
-    }
 }
 
 #[async_trait]
@@ -93,14 +76,9 @@ impl Provider for Keys {
         }
         let session = match self.session().await {
             Ok(session) => session,
-            Err(error) => return requests.iter().map(|_| Err(error.clone())).collect(),
+            Err(error) => return vec![Err(error); requests.len()],
         };
-        let service = self.service(&session);
-        let opened: Vec<_> = requests
-            .iter()
-            .map(|request| self.open_one(&service, request))
-            .collect();
-        stream::iter(opened).buffered(AT_ONCE).collect().await
+        envelope::decrypt(&self.service(&session), &self.profiles, requests).await
     }
 
     async fn check(&self) -> Result<(), ProviderError> {
@@ -137,28 +115,14 @@ struct Service<'a> {
     name: String,
 }
 
-impl Service<'_> {
-    /// The form in which the vault encrypted the value itself.
-    async fn direct(&self, request: &Request) -> Result<SecretString, ProviderError> {
-        let block = BASE64.decode(&request.reference).unwrap_or_default();
-        if block.is_empty() {
-            return Err(ProviderError::misconfigured(format!(
-                "the value of `{}` is nothing that Key Vault encrypted",
-                request.name
-            ))
-            .with_remedy("set it with `fnox set`, which encrypts it"));
-        }
-        let value = self.wrapper.decrypt(&block, &request.name).await?;
-        std::str::from_utf8(&value)
-            .map(SecretString::from)
-            .map_err(|_| ProviderError::misconfigured("the decrypted value is not UTF-8 text"))
-    }
-}
-
 #[async_trait]
 impl KeyService for Service<'_> {
     fn kind(&self) -> &'static str {
         KIND
+    }
+
+    fn label(&self) -> &'static str {
+        KEYS.name
     }
 
     fn key_name(&self) -> String {
@@ -175,10 +139,14 @@ impl KeyService for Service<'_> {
     async fn unwrap_key(&self, wrapped: &[u8], place: &Belonging) -> Result<Key, ProviderError> {
         let wrapped = Wrapped::parse(wrapped).ok_or_else(|| envelope::not_for(&place.secret))?;
         let bytes = self.wrapper.unwrap(&wrapped, &place.secret).await?;
-        let key: [u8; 32] = bytes
-            .as_slice()
-            .try_into()
-            .map_err(|_| envelope::not_for(&place.secret))?;
-        Ok(Zeroizing::new(key))
+        envelope::key_of(&bytes, &place.secret)
+    }
+
+    async fn decrypt_direct(
+        &self,
+        ciphertext: &[u8],
+        secret: &SecretName,
+    ) -> Result<Zeroizing<Vec<u8>>, ProviderError> {
+        self.wrapper.decrypt(ciphertext, secret).await
     }
 }

@@ -64,7 +64,7 @@ impl Provider for Secrets {
         }
         let session = match self.login.session(&self.vault).await {
             Ok(session) => session,
-            Err(error) => return requests.iter().map(|_| Err(error.clone())).collect(),
+            Err(error) => return vec![Err(error); requests.len()],
         };
         let reads: Vec<_> = requests
             .iter()

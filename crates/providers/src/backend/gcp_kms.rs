@@ -11,11 +11,10 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use fnox_core::{SecretName, SecretString};
 use fnox_http::Call;
 use fnox_http::header::CONTENT_TYPE;
-use futures_util::stream::{self, StreamExt as _};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::google::{self, AT_ONCE, Api, Connection, Facts, Session, crc32c};
+use super::google::{self, Api, Connection, Facts, Session, crc32c};
 use crate::envelope::{self, Key, KeyService, Place, Profiles};
 use crate::error::{ErrorKind, ProviderError};
 use crate::provider::{Context, Provider, Request};
@@ -93,22 +92,6 @@ struct Version {
     state: Option<String>,
 }
 
-impl KeyManagement {
-    async fn open_one(
-        &self,
-        service: &KeyRing<'_>,
-        request: &Request,
-    ) -> Result<SecretString, ProviderError> {
-        if !envelope::is_envelope(&request.reference) {
-            return service.direct(request).await;
-        }
-        let mut answers = envelope::decrypt(service, &self.profiles, &[request]).await;
-        answers
-            .pop()
-            .unwrap_or_else(|| Err(envelope::not_for(&request.name)))
-    }
-}
-
 #[async_trait]
 impl Provider for KeyManagement {
     async fn get_many(&self, requests: &[Request]) -> Vec<Result<SecretString, ProviderError>> {
@@ -117,17 +100,13 @@ impl Provider for KeyManagement {
         }
         let session = match self.connection.session().await {
             Ok(session) => session,
-            Err(error) => return requests.iter().map(|_| Err(error.clone())).collect(),
+            Err(error) => return vec![Err(error); requests.len()],
         };
         let service = KeyRing {
             session: &session,
             key: &self.key,
         };
-        let opened: Vec<_> = requests
-            .iter()
-            .map(|request| self.open_one(&service, request))
-            .collect();
-        stream::iter(opened).buffered(AT_ONCE).collect().await
+        envelope::decrypt(&service, &self.profiles, requests).await
     }
 
     async fn check(&self) -> Result<(), ProviderError> {
@@ -262,33 +241,16 @@ impl KeyRing<'_> {
             decrypted.plaintext_crc32c.as_deref(),
         )
     }
-
-    /// The form in which KMS encrypted the value itself.
-    async fn direct(&self, request: &Request) -> Result<SecretString, ProviderError> {
-        let not_encrypted = || {
-            ProviderError::misconfigured(format!(
-                "the value of `{}` is nothing that Cloud KMS encrypted",
-                request.name
-            ))
-            .with_remedy("set it with `fnox set`, which encrypts it")
-        };
-        let ciphertext = BASE64
-            .decode(&request.reference)
-            .map_err(|_| not_encrypted())?;
-        if ciphertext.is_empty() {
-            return Err(not_encrypted());
-        }
-        let value = self.decrypt(&ciphertext, &[], &request.name).await?;
-        std::str::from_utf8(&value)
-            .map(SecretString::from)
-            .map_err(|_| ProviderError::misconfigured("the decrypted value is not UTF-8 text"))
-    }
 }
 
 #[async_trait]
 impl KeyService for KeyRing<'_> {
     fn kind(&self) -> &'static str {
         KIND
+    }
+
+    fn label(&self) -> &'static str {
+        API.name
     }
 
     fn key_name(&self) -> String {
@@ -318,11 +280,15 @@ impl KeyService for KeyRing<'_> {
     async fn unwrap_key(&self, wrapped: &[u8], place: &Place) -> Result<Key, ProviderError> {
         let associated = place.associated_data();
         let bytes = self.decrypt(wrapped, &associated, &place.secret).await?;
-        let key: [u8; 32] = bytes
-            .as_slice()
-            .try_into()
-            .map_err(|_| envelope::not_for(&place.secret))?;
-        Ok(Zeroizing::new(key))
+        envelope::key_of(&bytes, &place.secret)
+    }
+
+    async fn decrypt_direct(
+        &self,
+        ciphertext: &[u8],
+        secret: &SecretName,
+    ) -> Result<Zeroizing<Vec<u8>>, ProviderError> {
+        self.decrypt(ciphertext, &[], secret).await
     }
 }
 

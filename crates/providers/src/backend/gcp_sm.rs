@@ -78,7 +78,7 @@ impl Provider for SecretManager {
         }
         let session = match self.connection.session().await {
             Ok(session) => session,
-            Err(error) => return requests.iter().map(|_| Err(error.clone())).collect(),
+            Err(error) => return vec![Err(error); requests.len()],
         };
         let reads: Vec<_> = requests
             .iter()
