@@ -12,17 +12,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use fnox_core::SecretString;
 use fnox_core::prompt::Prompt;
-use fnox_core::{SecretName, SecretString};
-use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
-use super::sealed::Sealed;
+use super::sealed::{Device, SealedBy};
 use crate::error::ProviderError;
 use crate::hardware::fido::{Authenticator, CREDENTIAL, Failure, Person, SALT, SECRET};
 use crate::hardware::sealing::{SealingKey, Unopened};
 use crate::hardware::{HidReports, NoKey, SecurityKeys};
-use crate::provider::{Context, Provider, Request};
+use crate::provider::{Context, Provider};
 use crate::settings::Settings;
 
 /// What Linux needs to let people talk to their keys.
@@ -43,7 +42,7 @@ pub fn open(settings: &Settings, context: &Context) -> Result<Box<dyn Provider>,
         .and_then(|bytes| <[u8; SALT]>::try_from(bytes).ok())
         .ok_or_else(|| wrong("salt", "`salt` must be 32 bytes, in hexadecimal"))?;
     let party = settings.required("rp_id")?.to_owned();
-    Ok(Box::new(Fido2 {
+    let device = Fido2 {
         purpose: format!("fnox-fido2-{}", settings.config.name),
         question: Arc::new(Question {
             credential,
@@ -51,9 +50,8 @@ pub fn open(settings: &Settings, context: &Context) -> Result<Box<dyn Provider>,
             party,
             holder: Holder::new(context, settings.secret("pin")),
         }),
-        sealed: Sealed::new(settings, context),
-        key: OnceCell::new(),
-    }))
+    };
+    Ok(Box::new(SealedBy::new(device, settings, context)))
 }
 
 fn wrong(key: &'static str, message: &str) -> ProviderError {
@@ -88,8 +86,6 @@ pub fn make_credential(
 struct Fido2 {
     purpose: String,
     question: Arc<Question>,
-    sealed: Sealed,
-    key: OnceCell<SealingKey>,
 }
 
 /// What the key is asked.
@@ -190,54 +186,7 @@ impl Drop for EndsWithMe {
 }
 
 #[async_trait]
-impl Provider for Fido2 {
-    async fn get_many(&self, requests: &[Request]) -> Vec<Result<SecretString, ProviderError>> {
-        self.open_all(requests, self.sealed.takes_unbound()).await
-    }
-
-    async fn get_to_reencrypt(
-        &self,
-        requests: &[Request],
-    ) -> Vec<Result<SecretString, ProviderError>> {
-        self.open_all(requests, true).await
-    }
-
-    async fn check(&self) -> Result<(), ProviderError> {
-        self.question.holder.keys.fido().map(drop).map_err(absent)
-    }
-
-    async fn encrypt(
-        &self,
-        values: &[(SecretName, SecretString)],
-    ) -> Result<Vec<String>, ProviderError> {
-        if values.is_empty() {
-            return Ok(Vec::new());
-        }
-        let key = self.key().await?;
-        self.sealed.seal_all(key, values)
-    }
-}
-
-impl Fido2 {
-    async fn open_all(
-        &self,
-        requests: &[Request],
-        unbound_too: bool,
-    ) -> Vec<Result<SecretString, ProviderError>> {
-        if requests.is_empty() {
-            return Vec::new();
-        }
-        match self.key().await {
-            Ok(key) => self.sealed.open_all(key, requests, unbound_too, unopened),
-            Err(error) => vec![Err(error); requests.len()],
-        }
-    }
-
-    /// The sealing key; asks the device once.
-    async fn key(&self) -> Result<&SealingKey, ProviderError> {
-        self.key.get_or_try_init(|| self.ask()).await
-    }
-
+impl Device for Fido2 {
     async fn ask(&self) -> Result<SealingKey, ProviderError> {
         let holder = &self.question.holder;
         // With the PIN in the configuration, somebody means this to work without a terminal.
@@ -252,6 +201,23 @@ impl Fido2 {
             .map_err(|_| ProviderError::unavailable("the security key could not be asked"))??;
         SealingKey::derive(secret.as_slice(), &self.purpose)
             .ok_or_else(|| ProviderError::unavailable("no key can be derived"))
+    }
+
+    fn check(&self) -> Result<(), ProviderError> {
+        self.question.holder.keys.fido().map(drop).map_err(absent)
+    }
+
+    fn unopened(&self, error: Unopened) -> ProviderError {
+        match error {
+            Unopened::NotSealed => {
+                ProviderError::misconfigured("the stored value is not one that this provider wrote")
+                    .with_remedy("store it again with `fnox set`")
+            }
+            Unopened::WrongKey => ProviderError::misconfigured(
+                "this security key does not open the value: it was stored with another salt or provider name, before the key had a PIN, or it was changed",
+            )
+            .with_remedy("restore the provider's keys in the file, or store the value again with `fnox set`"),
+        }
     }
 }
 
@@ -311,18 +277,5 @@ fn explain(failure: &Failure) -> ProviderError {
         | Failure::Refused(_) => ProviderError::unavailable(message)
             .with_remedy("plug the key in again, and end other programs that use it"),
         Failure::Cancelled | Failure::NoRandomness => ProviderError::unavailable(message),
-    }
-}
-
-fn unopened(error: Unopened) -> ProviderError {
-    match error {
-        Unopened::NotSealed => {
-            ProviderError::misconfigured("the stored value is not one that this provider wrote")
-                .with_remedy("store it again with `fnox set`")
-        }
-        Unopened::WrongKey => ProviderError::misconfigured(
-            "this security key does not open the value: it was stored with another salt or provider name, before the key had a PIN, or it was changed",
-        )
-        .with_remedy("restore the provider's keys in the file, or store the value again with `fnox set`"),
     }
 }

@@ -10,15 +10,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use fnox_core::prompt::Prompt;
-use fnox_core::{SecretName, SecretString};
-use tokio::sync::OnceCell;
 
-use super::sealed::Sealed;
+use super::sealed::{Device, SealedBy};
 use crate::error::ProviderError;
 use crate::hardware::otp::{self, NoAnswer, Slot};
 use crate::hardware::sealing::{SealingKey, Unopened};
 use crate::hardware::{NoKey, SecurityKeys};
-use crate::provider::{Context, Provider, Request};
+use crate::provider::{Context, Provider};
 use crate::settings::Settings;
 
 /// What Linux needs to let people talk to their keys.
@@ -41,15 +39,14 @@ pub fn open(settings: &Settings, context: &Context) -> Result<Box<dyn Provider>,
     let slot = Slot::parse(settings.required("slot")?).ok_or_else(|| {
         ProviderError::misconfigured("`slot` must be \"1\" or \"2\"").at_key("slot")
     })?;
-    Ok(Box::new(YubiKey {
+    let device = YubiKey {
         purpose: format!("fnox-yubikey-{}", settings.config.name),
         challenge,
         slot,
-        sealed: Sealed::new(settings, context),
         keys: Arc::clone(&context.keys),
         prompt: Arc::clone(&context.prompt),
-        key: OnceCell::new(),
-    }))
+    };
+    Ok(Box::new(SealedBy::new(device, settings, context)))
 }
 
 #[derive(Debug)]
@@ -57,61 +54,12 @@ struct YubiKey {
     purpose: String,
     challenge: Vec<u8>,
     slot: Slot,
-    sealed: Sealed,
     keys: Arc<dyn SecurityKeys>,
     prompt: Arc<dyn Prompt>,
-    key: OnceCell<SealingKey>,
 }
 
 #[async_trait]
-impl Provider for YubiKey {
-    async fn get_many(&self, requests: &[Request]) -> Vec<Result<SecretString, ProviderError>> {
-        self.open_all(requests, self.sealed.takes_unbound()).await
-    }
-
-    async fn get_to_reencrypt(
-        &self,
-        requests: &[Request],
-    ) -> Vec<Result<SecretString, ProviderError>> {
-        self.open_all(requests, true).await
-    }
-
-    async fn check(&self) -> Result<(), ProviderError> {
-        self.keys.yubikey().map(drop).map_err(absent)
-    }
-
-    async fn encrypt(
-        &self,
-        values: &[(SecretName, SecretString)],
-    ) -> Result<Vec<String>, ProviderError> {
-        if values.is_empty() {
-            return Ok(Vec::new());
-        }
-        let key = self.key().await?;
-        self.sealed.seal_all(key, values)
-    }
-}
-
-impl YubiKey {
-    async fn open_all(
-        &self,
-        requests: &[Request],
-        unbound_too: bool,
-    ) -> Vec<Result<SecretString, ProviderError>> {
-        if requests.is_empty() {
-            return Vec::new();
-        }
-        match self.key().await {
-            Ok(key) => self.sealed.open_all(key, requests, unbound_too, unopened),
-            Err(error) => vec![Err(error); requests.len()],
-        }
-    }
-
-    /// The sealing key; asks the device once.
-    async fn key(&self) -> Result<&SealingKey, ProviderError> {
-        self.key.get_or_try_init(|| self.ask()).await
-    }
-
+impl Device for YubiKey {
     async fn ask(&self) -> Result<SealingKey, ProviderError> {
         if !self.prompt.is_interactive() {
             return Err(ProviderError::authentication(
@@ -129,6 +77,25 @@ impl YubiKey {
             .ok_or_else(|| ProviderError::unavailable("no key can be derived"))
     }
 
+    fn check(&self) -> Result<(), ProviderError> {
+        self.keys.yubikey().map(drop).map_err(absent)
+    }
+
+    fn unopened(&self, error: Unopened) -> ProviderError {
+        match error {
+            Unopened::NotSealed => ProviderError::misconfigured(
+                "the stored value is not one that this provider wrote",
+            )
+            .with_remedy("store it again with `fnox set`"),
+            Unopened::WrongKey => ProviderError::misconfigured(
+                "this YubiKey does not open the value: it was stored with another key, slot, challenge or provider name, or it was changed",
+            )
+            .with_remedy("use the key that it was stored with, or store the value again with `fnox set`"),
+        }
+    }
+}
+
+impl YubiKey {
     fn no_answer(&self, error: &NoAnswer) -> ProviderError {
         let message = error.to_string();
         match error {
@@ -165,18 +132,5 @@ fn absent(error: NoKey) -> ProviderError {
             ProviderError::misconfigured("this build of fnox cannot talk to hardware keys")
                 .with_remedy("build it with the cargo feature `hardware-keys`")
         }
-    }
-}
-
-fn unopened(error: Unopened) -> ProviderError {
-    match error {
-        Unopened::NotSealed => ProviderError::misconfigured(
-            "the stored value is not one that this provider wrote",
-        )
-        .with_remedy("store it again with `fnox set`"),
-        Unopened::WrongKey => ProviderError::misconfigured(
-            "this YubiKey does not open the value: it was stored with another key, slot, challenge or provider name, or it was changed",
-        )
-        .with_remedy("use the key that it was stored with, or store the value again with `fnox set`"),
     }
 }
