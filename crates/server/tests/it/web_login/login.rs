@@ -306,10 +306,10 @@ async fn what_the_provider_refuses_is_told_in_our_words() {
     let scene = Scene::new().await;
     let cases = [
         (
-            "error=access_denied&error_description=%3Cb%3ECall+555%3C/b%3E",
+            "error=access_denied&error_description=%3Cb%3ECall+premium-rate%3C/b%3E",
             "may not",
         ),
-        ("error=Call+555", "administrator"),
+        ("error=Call+premium-rate", "administrator"),
         (
             "iss=https://evil.example&code=code-1",
             "at which the login began",
@@ -328,7 +328,7 @@ async fn what_the_provider_refuses_is_told_in_our_words() {
         let status = answer.status.as_u16();
         let page = must_fail(&browser, answer, status);
         assert!(page.text.contains(words), "{}", page.text);
-        assert!(!page.text.contains("555"), "{}", page.text);
+        assert!(!page.text.contains("premium-rate"), "{}", page.text);
         let again = format!("href=\"/login?next={}\"", scene.page);
         assert!(page.text.contains(&again), "{}", page.text);
         assert!(browser.cookies.is_empty(), "it came back");
