@@ -85,7 +85,13 @@ pub struct CreateRequest {
     pub label: String,
     /// The id under which the intent is on record.
     pub provisional_id: String,
+    /// What [`Mint::prepare`] made for it, on record by now.
+    pub prepared: Prepared,
 }
+
+/// What a mint keeps, with the intent, of what it did before the call that issues: enough to withdraw whatever that call
+/// issues, should its answer be lost. Sealed with the record.
+pub type Prepared = Vec<(String, SecretString)>;
 
 /// How a credential that nears its end is replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,6 +138,8 @@ pub struct RevokeRequest {
     pub label: String,
     /// The credential itself, if it is known.
     pub credential: Option<Credential>,
+    /// Of an intent: what [`Mint::prepare`] had made when it was last on record.
+    pub prepared: Prepared,
     /// When it ends by itself, as far as is on record. Of an intent, when it would have ended that was asked for.
     pub expires_at: Option<Timestamp>,
 }
@@ -215,6 +223,20 @@ pub trait Mint: Send + Sync + fmt::Debug {
 
     /// The calls that `create` would make, in their order. Contacts nobody and reads no secret.
     fn explain(&self, context: &MintContext, request: &CreateRequest) -> Vec<PlannedCall>;
+
+    /// The first of two steps, for issuers that give a handle before they issue: what this answers is on record before
+    /// [`Mint::create`] begins, and comes back to [`Mint::revoke`] if the process dies in between.
+    ///
+    /// # Errors
+    /// [`MintError`] as of `create`.
+    async fn prepare(
+        &self,
+        context: &MintContext,
+        request: &CreateRequest,
+    ) -> Result<Prepared, MintError> {
+        let _ = (context, request);
+        Ok(Prepared::new())
+    }
 
     /// Creates a credential.
     ///

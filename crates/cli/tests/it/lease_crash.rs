@@ -8,7 +8,7 @@ use fnox_testkit::stand_in::issuer::Misbehaviour;
 use fnox_testkit::wait::until;
 use rustix::process::Signal;
 
-use crate::lease_issuers::{KINDS, Subject};
+use crate::lease_issuers::{KINDS, Subject, vault_by_child, vault_by_login};
 use crate::lease_support::listed;
 use crate::support::{json, ok, sandbox};
 
@@ -36,10 +36,15 @@ fn each_type_that_can_be_withdrawn_is_tried() {
 
 /// A subject whose issuer has just made what nobody was given.
 fn killed(kind: &str) -> Subject {
-    let subject = Subject::new(kind);
+    killed_in(Subject::new(kind), 0)
+}
+
+/// A subject whose issuer has just made what nobody was given, by a request after so many that it answered.
+fn killed_in(subject: Subject, answers: u32) -> Subject {
     let before = subject.live();
     // It does what it is asked, and the answer is on its way for ever.
-    subject.issuer().misbehave(Some(Misbehaviour::Silence));
+    let silence = Misbehaviour::SilenceAfter(answers);
+    subject.issuer().misbehave(Some(silence));
     let mark = subject.sandbox.root().join("started");
     let run = subject
         .run(&["exec", "--", "touch", mark.to_str().unwrap()])
@@ -96,9 +101,26 @@ fn an_orphan_without_a_name_is_forgotten_and_its_end_is_told() {
     }
 }
 
-/// A lease of Vault can be found by an administrator, so it is told of for as long as it may live.
+/// The token that asked for it is on record, and what hangs from it ends with it.
 #[test]
-fn an_orphan_of_vault_stays_on_record_until_it_ends() {
+fn an_orphan_of_vault_ends_with_the_token_of_ours_that_asked_for_it() {
+    for subject in [vault_by_login(), vault_by_child()] {
+        let subject = killed_in(subject, 1);
+        assert_eq!(subject.live(), 1);
+        cleaned(&subject, 0);
+        assert_eq!(subject.live(), 0);
+        assert_eq!(listed(&subject.sandbox)[0]["status"], "revoked");
+        // The token itself is over as well: nothing is left to ask with.
+        let again = cleaned(&subject, 0);
+        assert!(again.stderr.contains("Nothing to clean up"), "{again}");
+        subject.run(&["exec", "--", "true"]).finish().succeeds();
+        assert_eq!(subject.issuer().complaints(), Vec::<String>::new());
+    }
+}
+
+/// A lease that a given token asked for can be found by an administrator, so it is told of for as long as it may live.
+#[test]
+fn an_orphan_of_a_token_that_was_given_to_vault_stays_on_record_until_it_ends() {
     let subject = killed("vault");
     for _ in 0..2 {
         let run = cleaned(&subject, 6);

@@ -425,12 +425,28 @@ fn tailscale(clock: Arc<dyn Clock>) -> Subject {
 }
 
 fn vault(clock: Arc<dyn Clock>) -> Subject {
+    vault_with("", clock).master("VAULT_TOKEN", Vault::GIVEN)
+}
+
+/// A lease whose child of the given token asks.
+pub(crate) fn vault_by_child() -> Subject {
+    let subject = vault_with("child_token = true", Arc::new(SystemClock));
+    subject.master("VAULT_TOKEN", Vault::GIVEN)
+}
+
+/// A lease that logs in for itself.
+pub(crate) fn vault_by_login() -> Subject {
+    let keys = format!("auth = 'approle'\nrole_id = '{}'", Vault::ROLE_ID);
+    let subject = vault_with(&keys, Arc::new(SystemClock));
+    subject.master("VAULT_SECRET_ID", Vault::SECRET_ID)
+}
+
+fn vault_with(keys: &str, clock: Arc<dyn Clock>) -> Subject {
     let vault = start(Vault::new(), clock);
     let lease = format!(
-        "type = 'vault'\naddress = '{}'\nsecret_path = 'database/creds/app'\n\
+        "type = 'vault'\naddress = '{}'\nsecret_path = 'database/creds/app'\n{keys}\n\
          env_map = {{ DB_USER = 'username', DB_PASSWORD = 'password' }}",
         vault.url()
     );
     Subject::of(&vault, &lease, |service| service.leases().len())
-        .master("VAULT_TOKEN", Vault::GIVEN)
 }

@@ -63,7 +63,7 @@ pub struct Entry {
     /// The credential's variables.
     #[serde(with = "secret_variables")]
     pub variables: Vec<(String, SecretString)>,
-    /// What only the mint needs again.
+    /// What only the mint needs again; of an intent, what it could withdraw the lost answer by.
     #[serde(
         default,
         with = "secret_variables",

@@ -8,7 +8,7 @@ use super::Manager;
 use super::acquire::{Acquire, Plan};
 use crate::error::LeaseError;
 use crate::ledger::entry::RevocationKind;
-use crate::mint::{Consumes, CreateRequest, PlannedCall, Prerequisite, RenewalKind};
+use crate::mint::{Consumes, CreateRequest, PlannedCall, Prepared, Prerequisite, RenewalKind};
 
 /// What creating a lease would do, found out without calling anybody and without reading a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -78,6 +78,7 @@ impl Manager<'_> {
             duration: plan.duration,
             label: plan.label.clone(),
             provisional_id: format!("{}-…", plan.lease.spec.name),
+            prepared: Prepared::new(),
         };
         let masters = self.masters_of(&plan);
         let from_secrets = masters.iter().any(|master| master.source != "environment");

@@ -9,7 +9,7 @@ use super::acquire::{Held, Plan};
 use crate::error::LeaseError;
 use crate::ledger::entry::{Entry, RevocationKind};
 use crate::ledger::{LedgerError, random_hex};
-use crate::mint::{CreateRequest, MintContext, MintError, RevokeRequest};
+use crate::mint::{CreateRequest, MintContext, MintError, Prepared, RevokeRequest};
 use crate::principal::identify;
 
 impl Manager<'_> {
@@ -20,11 +20,23 @@ impl Manager<'_> {
         context: &MintContext,
     ) -> Result<Held, LeaseError> {
         let intent = self.intent(plan).await?;
-        let request = CreateRequest {
+        let mut request = CreateRequest {
             duration: plan.duration,
             label: plan.label.clone(),
             provisional_id: intent.lease_id.clone(),
+            prepared: Prepared::new(),
         };
+        request.prepared = match plan.mint.prepare(context, &request).await {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                self.settle(&intent, &error).await;
+                return Err(failed(plan, error));
+            }
+        };
+        if let Err(source) = self.record_prepared(&intent, &request.prepared).await {
+            let withdrawn = undo(plan, context, request).await;
+            return Err(not_recorded(plan, withdrawn, source));
+        }
         let credential = match plan.mint.create(context, &request).await {
             Ok(credential) => credential,
             Err(error) => {
@@ -35,11 +47,8 @@ impl Manager<'_> {
         let created_at = match self.record(&intent, &credential).await {
             Ok(created_at) => created_at,
             Err(source) => {
-                return Err(LeaseError::NotRecorded {
-                    lease: plan.lease.name.clone(),
-                    withdrawn: take_back(plan, context, credential).await,
-                    source,
-                });
+                let withdrawn = take_back(plan, context, credential).await;
+                return Err(not_recorded(plan, withdrawn, source));
             }
         };
         Ok(Held {
@@ -92,6 +101,29 @@ impl Manager<'_> {
         Ok(entry)
     }
 
+    /// Writes down the handle of what is about to be issued.
+    async fn record_prepared(
+        &self,
+        intent: &Entry,
+        prepared: &Prepared,
+    ) -> Result<(), LedgerError> {
+        if prepared.is_empty() {
+            return Ok(());
+        }
+        let now = self.options.clock.now();
+        self.ledger
+            .update(now, |entries| {
+                if let Some(entry) = entries
+                    .iter_mut()
+                    .find(|entry| entry.record == intent.record)
+                {
+                    entry.private.clone_from(prepared);
+                }
+            })
+            .await?;
+        Ok(())
+    }
+
     async fn record(
         &self,
         intent: &Entry,
@@ -137,6 +169,27 @@ pub(super) fn failed(plan: &Plan<'_>, error: MintError) -> LeaseError {
     }
 }
 
+fn not_recorded(plan: &Plan<'_>, withdrawn: bool, source: LedgerError) -> LeaseError {
+    LeaseError::NotRecorded {
+        lease: plan.lease.name.clone(),
+        withdrawn,
+        source,
+    }
+}
+
+/// Withdraws the handle of what was not issued yet.
+async fn undo(plan: &Plan<'_>, context: &MintContext, request: CreateRequest) -> bool {
+    let request = RevokeRequest {
+        lease_id: request.provisional_id,
+        is_intent: true,
+        label: request.label,
+        expires_at: None,
+        credential: None,
+        prepared: request.prepared,
+    };
+    plan.mint.revoke(context, &request).await.is_ok()
+}
+
 /// Withdraws a credential that could not be recorded, if its issuer can.
 async fn take_back(plan: &Plan<'_>, context: &MintContext, credential: Credential) -> bool {
     if plan.mint.revocation() != RevocationKind::Supported {
@@ -148,6 +201,7 @@ async fn take_back(plan: &Plan<'_>, context: &MintContext, credential: Credentia
         label: plan.label.clone(),
         expires_at: credential.expires_at,
         credential: Some(credential),
+        prepared: Prepared::new(),
     };
     plan.mint.revoke(context, &request).await.is_ok()
 }

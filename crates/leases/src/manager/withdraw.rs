@@ -12,7 +12,7 @@ use super::{Acquire, LeaseSummary, Manager};
 use crate::error::LeaseError;
 use crate::ledger::entry::{Entry, RevocationKind};
 use crate::ledger::lock::Lock;
-use crate::mint::{Mint, Prerequisite, RevokeRequest};
+use crate::mint::{Mint, Prepared, Prerequisite, RevokeRequest};
 
 /// What came of withdrawing one lease.
 #[derive(Debug)]
@@ -266,6 +266,10 @@ impl Manager<'_> {
             is_intent: entry.state == LeaseState::Pending,
             label: entry.label.clone(),
             credential: entry.credential(),
+            prepared: match entry.state {
+                LeaseState::Pending => entry.private.clone(),
+                _ => Prepared::new(),
+            },
             expires_at: entry.expires_at,
         };
         mint.revoke(&context, &request)

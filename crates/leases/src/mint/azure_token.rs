@@ -384,6 +384,7 @@ mod tests {
             duration: Lifetime::from_secs(900),
             label: "l".to_owned(),
             provisional_id: "p".to_owned(),
+            prepared: Vec::new(),
         };
         let calls = mint.explain(&context(&[(SECRET, "hunter2")]), &request);
         let told = format!("{calls:?}");

@@ -246,6 +246,7 @@ mod tests {
             duration: Lifetime::from_secs(900),
             label: "l".to_owned(),
             provisional_id: "database-0123456789abcdef".to_owned(),
+            prepared: Vec::new(),
         };
         let calls = mint.explain(&testing::context(&[]), &request);
         assert_eq!(calls[0].target, "postgres://db.example.com:5432/postgres");

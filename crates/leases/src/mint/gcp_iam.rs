@@ -288,6 +288,7 @@ mod tests {
             duration: Lifetime::from_secs(900),
             label: "l".to_owned(),
             provisional_id: "p".to_owned(),
+            prepared: Vec::new(),
         };
         let calls = mint.explain(
             &context(&[(KEY, "{\"private_key\":\"hunter2\"}")]),

@@ -273,6 +273,7 @@ mod tests {
             duration: Lifetime::from_secs(900),
             label: "l".to_owned(),
             provisional_id: "p".to_owned(),
+            prepared: Vec::new(),
         };
         let told = format!("{:?}", mint.explain(&testing::context(&[]), &request));
         for wanted in [

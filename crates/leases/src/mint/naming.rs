@@ -44,6 +44,7 @@ mod tests {
             duration: Lifetime::DEFAULT,
             label: label.to_owned(),
             provisional_id: "tailscale-0123456789abcdef".to_owned(),
+            prepared: Vec::new(),
         }
     }
 

@@ -5,8 +5,9 @@
 //! certificate cannot be checked gets nothing. An answer without a lease (KV) is not a credential that ends: fnox reads it
 //! anew when the lease's `duration` is over.
 //!
-//! Vault has no place for a name of ours in a lease. When the answer is lost after a login, the login's token is revoked
-//! at once, which ends what hangs from it. After a crash nothing can be found: it ends by its own time to live.
+//! Vault has no place for a name of ours in a lease. So the token of our own, from a login or a child of the one that was
+//! given (`child_token`), is on record before it asks for the lease: whatever hangs from it ends when it is revoked, by us
+//! at once when an answer is lost, by `cleanup` after a crash. A lease that a given token itself asked for cannot be found.
 //!
 //! Facts are from HashiCorp's pages "HTTP API", "/sys/leases", "Lease, renew, and revoke", "Token auth method (API)",
 //! "KV secrets engine (API)" and the pages of the auth methods. OpenBao's API is the same in all that is used here.
@@ -34,7 +35,7 @@ use self::server::Server;
 use self::settings::{ADDRESSES, Auth, NAMESPACES, Settings, TOKENS, TRUST};
 use super::{
     Consumes, CreateRequest, Limits, Mint, MintContext, MintError, MintErrorKind, PlannedCall,
-    Prerequisite, PromptField, RenewRequest, RenewalKind, RevocationKind, RevokeRequest,
+    Prepared, Prerequisite, PromptField, RenewRequest, RenewalKind, RevocationKind, RevokeRequest,
 };
 use crate::error::LeaseError;
 
@@ -67,8 +68,8 @@ impl Vault {
         }
     }
 
-    /// Nothing can be withdrawn where the answer was lost: a lease has no name of ours. Nobody has what was issued, and it
-    /// ends at the time to live that was asked for.
+    /// Nothing can be withdrawn where the answer was lost and no token of ours is on record: a lease has no name of ours.
+    /// Nobody has what was issued, and it ends at the time to live that was asked for.
     fn end_of_intent(&self, request: &RevokeRequest, now: Timestamp) -> Result<(), MintError> {
         if request.expires_at.is_some_and(|end| end <= now) {
             return Ok(());
@@ -81,7 +82,8 @@ impl Vault {
              it ends by itself{end}"
         ))
         .with_remedy(format!(
-            "`vault list sys/leases/lookup/{}` lists the leases; a later `fnox lease cleanup` forgets this one",
+            "`vault list sys/leases/lookup/{}` lists the leases; a later `fnox lease cleanup` forgets this one; with \
+             `child_token = true` or a login (`auth`) fnox can withdraw such a lease",
             self.settings.path
         )))
     }
@@ -93,7 +95,7 @@ impl Vault {
         context: &MintContext,
         credential: Option<&Credential>,
     ) -> Result<Token, MintError> {
-        match credential.and_then(lease::own_token) {
+        match credential.and_then(|credential| lease::own_token(&credential.private)) {
             Some(token) => {
                 server.issuer.hide(&token.value);
                 Ok(token)
@@ -213,13 +215,29 @@ impl Mint for Vault {
         explain::calls(&self.settings, context, request)
     }
 
+    async fn prepare(
+        &self,
+        context: &MintContext,
+        request: &CreateRequest,
+    ) -> Result<Prepared, MintError> {
+        let mut server = Server::new(&self.settings, context)?;
+        let token = login::own(&self.settings, context, &mut server, request).await?;
+        Ok(token.as_ref().map(lease::kept_token).unwrap_or_default())
+    }
+
     async fn create(
         &self,
         context: &MintContext,
         request: &CreateRequest,
     ) -> Result<Credential, MintError> {
         let mut server = Server::new(&self.settings, context)?;
-        let mut token = login::token(&self.settings, context, &mut server).await?;
+        let mut token = match lease::own_token(&request.prepared) {
+            Some(token) => {
+                server.issuer.hide(&token.value);
+                token
+            }
+            None => login::token(&self.settings, context, &mut server).await?,
+        };
         let question = Question {
             settings: &self.settings,
             context,
@@ -273,12 +291,19 @@ impl Mint for Vault {
     ) -> Result<(), MintError> {
         let now = context.clock.now();
         if request.is_intent {
-            return self.end_of_intent(request, now);
+            let token = lease::own_token(&request.prepared);
+            let Some(token) = token.filter(|token| !lease::is_batch(&token.value)) else {
+                return self.end_of_intent(request, now);
+            };
+            let mut server = Server::new(&self.settings, context)?;
+            server.issuer.hide(&token.value);
+            return lease::revoke(&server, None, &token, now).await;
         }
         let credential = request.credential.as_ref();
         let kind = credential.and_then(Kind::of);
         let is_stored = kind == Some(Kind::Stored);
-        if is_stored && credential.and_then(lease::own_token).is_none() {
+        let has_own = credential.is_some_and(|it| lease::own_token(&it.private).is_some());
+        if is_stored && !has_own {
             return Ok(());
         }
         let mut server = Server::new(&self.settings, context)?;

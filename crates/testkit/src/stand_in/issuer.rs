@@ -154,6 +154,8 @@ pub enum Misbehaviour {
     TooManyFor(u32),
     /// It does what it is asked and never answers.
     Silence,
+    /// It answers the next so many requests as usual; then it does what it is asked and never answers.
+    SilenceAfter(u32),
     /// It does what it is asked and hangs up instead of answering.
     HangUp,
     /// It does what it is asked and answers 200 with something that is not of its API.
@@ -358,7 +360,9 @@ async fn serve<S: Service>(
     };
     let (misbehaviour, reply) = decide(request, state, clock);
     match misbehaviour {
-        Some(Misbehaviour::Silence) => std::future::pending::<()>().await,
+        Some(Misbehaviour::Silence | Misbehaviour::SilenceAfter(0)) => {
+            std::future::pending::<()>().await
+        }
         Some(Misbehaviour::HangUp) => return Err(io::ErrorKind::ConnectionAborted.into()),
         _ => {}
     }
@@ -395,6 +399,10 @@ fn decide<S: Service>(
         Some(Misbehaviour::TooMany(left)) => {
             state.misbehaviour = Some(Misbehaviour::TooMany(left - 1));
             Some(failure(429).with("retry-after", "1"))
+        }
+        Some(Misbehaviour::SilenceAfter(left)) => {
+            state.misbehaviour = Some(Misbehaviour::SilenceAfter(left.saturating_sub(1)));
+            None
         }
         Some(Misbehaviour::TooManyFor(seconds)) => {
             Some(failure(429).with("retry-after", seconds.to_string()))

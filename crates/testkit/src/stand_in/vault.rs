@@ -112,6 +112,13 @@ impl Vault {
             .collect()
     }
 
+    /// What the children of tokens were made with as `meta`.
+    #[must_use]
+    pub fn metadata(&self) -> Vec<Value> {
+        let children = self.tokens.values().filter(|token| token.parent.is_some());
+        children.map(|token| token.metadata.clone()).collect()
+    }
+
     /// The tokens that work besides the given one.
     #[must_use]
     pub fn logins(&self) -> Vec<String> {
@@ -128,6 +135,15 @@ impl Vault {
     pub fn end_token(&mut self, token: &str) {
         self.tokens.remove(token);
         self.leases.retain(|_, lease| lease.token != token);
+        let children: Vec<String> = self
+            .tokens
+            .iter()
+            .filter(|(_, child)| child.parent.as_deref() == Some(token))
+            .map(|(value, _)| value.clone())
+            .collect();
+        for child in children {
+            self.end_token(&child);
+        }
     }
 
     /// Ends a lease.
@@ -177,6 +193,7 @@ impl Vault {
         }
         match path {
             "sys/internal/ui/mounts/kv" | "sys/internal/ui/mounts/secret" => mounted(path, request),
+            "auth/token/create" => self.create_token(token, request, now),
             "auth/token/lookup-self" => self.lookup_self(token, request, now),
             "auth/token/renew-self" => self.renew_self(token, request, now),
             "auth/token/revoke-self" => self.revoke_self(token, request),

@@ -189,6 +189,10 @@ pub(super) static VAULT: LeaseSpec = LeaseSpec {
             "wrapped",
             "Ask for a wrapped answer and unwrap it once, so that nobody between can read it unnoticed.",
         ),
+        flag(
+            "child_token",
+            "Ask for the lease with a child of the token that was given, so that revoking the child ends it, also after a crash.",
+        ),
     ],
 };
 

@@ -1,6 +1,7 @@
 //! The calls that would be made, for people.
 
 use super::issue::parameters;
+use super::login::CHILD;
 use super::settings::{Auth, Settings, TOKENS};
 use crate::mint::{CreateRequest, MintContext, PlannedCall};
 
@@ -23,6 +24,11 @@ pub(super) fn calls(
     let mut calls = Vec::new();
     let master = master(settings, context);
     let token = match login(&settings.auth) {
+        None if settings.child_token => {
+            let purpose = "make a child of the token, which ends with the lease";
+            calls.push(planned("POST", CHILD, purpose, &master));
+            "the child token".to_owned()
+        }
         None => master,
         Some((path, details)) => {
             let path = format!("auth/{}/{path}", settings.mount);
@@ -56,7 +62,7 @@ pub(super) fn calls(
             planned("POST", &path, purpose, "the token of the wrapped answer")
         }));
     }
-    if login(&settings.auth).is_none() {
+    if login(&settings.auth).is_none() && !settings.child_token {
         let purpose = "see when the token ends, if the credential has a lease";
         calls.push(planned("GET", "auth/token/lookup-self", purpose, &token));
     }

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::answer::Envelope;
 use super::login::{Token, after};
 use super::server::{Server, is_bad_token};
-use crate::mint::{MintContext, MintError, RenewRequest};
+use crate::mint::{MintContext, MintError, Prepared, RenewRequest};
 
 /// The names of what the record of a lease keeps.
 pub(super) const TOKEN: &str = "token";
@@ -59,22 +59,33 @@ impl Kind {
 pub(super) fn kept(kind: Kind, token: &Token) -> Vec<(String, SecretString)> {
     let mut out = vec![(KIND.to_owned(), SecretString::from(kind.name()))];
     if token.is_own {
-        out.push((TOKEN.to_owned(), token.value.clone()));
-        if let Some(end) = token.expires_at {
-            out.push((TOKEN_END.to_owned(), SecretString::new(end.to_string())));
-        }
+        out.extend(kept_token(token));
     }
     out
 }
 
-/// The token of our own login that a credential hangs from.
-pub(super) fn own_token(credential: &Credential) -> Option<Token> {
+/// What a record keeps of a token of our own.
+pub(super) fn kept_token(token: &Token) -> Prepared {
+    let end = token
+        .expires_at
+        .map(|end| (TOKEN_END.to_owned(), SecretString::new(end.to_string())));
+    [(TOKEN.to_owned(), token.value.clone())]
+        .into_iter()
+        .chain(end)
+        .collect()
+}
+
+/// The token of our own of which a record keeps this.
+pub(super) fn own_token(kept: &[(String, SecretString)]) -> Option<Token> {
+    let find = |wanted: &str| {
+        kept.iter()
+            .find(|(name, _)| name == wanted)
+            .map(|(_, value)| value)
+    };
     Some(Token {
-        value: credential.private(TOKEN)?.clone(),
+        value: find(TOKEN)?.clone(),
         is_own: true,
-        expires_at: credential
-            .private(TOKEN_END)
-            .and_then(|text| text.expose_secret().parse().ok()),
+        expires_at: find(TOKEN_END).and_then(|text| text.expose_secret().parse().ok()),
     })
 }
 
@@ -164,7 +175,7 @@ pub(super) async fn revoke(
 }
 
 /// Batch tokens cannot be revoked ("Tokens": "hvb."; older servers and OpenBao: "b.").
-fn is_batch(token: &SecretString) -> bool {
+pub(super) fn is_batch(token: &SecretString) -> bool {
     let token = token.expose_secret();
     token.starts_with("hvb.") || token.starts_with("b.")
 }

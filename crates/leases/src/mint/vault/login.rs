@@ -1,4 +1,4 @@
-//! The token with which a lease is asked for: one that somebody got, or one of a login.
+//! The token with which a lease is asked for: one that somebody got, a child of it, or one of a login.
 //!
 //! Only one way is tried. "AppRole auth method (API)", "JWT/OIDC auth method (API)", "Kubernetes auth method (API)" and
 //! "Userpass auth method (API)": each is `POST auth/MOUNT/login…` and answers with `auth`.
@@ -16,7 +16,10 @@ use super::server::Server;
 use super::settings::{Auth, Settings, TOKENS};
 use crate::issuer::Answer;
 use crate::jwt;
-use crate::mint::{MintContext, MintError, MintErrorKind};
+use crate::mint::{CreateRequest, MintContext, MintError, MintErrorKind};
+
+/// Where children of a token are made.
+pub(super) const CHILD: &str = "auth/token/create";
 
 /// How long a `credential_command` may run.
 const COMMAND_LIMIT: Duration = Duration::from_secs(30);
@@ -28,6 +31,47 @@ pub(super) struct Token {
     pub(super) is_own: bool,
     /// When it ends, as far as known.
     pub(super) expires_at: Option<Timestamp>,
+}
+
+/// Gets a token of our own, which ends with what it asks for: of a login, or a child of the one that somebody got where
+/// that is wanted. `None`: the one that somebody got is to be used itself.
+pub(super) async fn own(
+    settings: &Settings,
+    context: &MintContext,
+    server: &mut Server,
+    request: &CreateRequest,
+) -> Result<Option<Token>, MintError> {
+    if matches!(settings.auth, Auth::Token | Auth::TokenFile) && !settings.child_token {
+        return Ok(None);
+    }
+    let token = token(settings, context, server).await?;
+    if token.is_own {
+        return Ok(Some(token));
+    }
+    child(context, server, &token, request).await.map(Some)
+}
+
+/// Makes a child of a token ("Token auth method (API)", "Create token"). It has its parent's policies and ends with it.
+async fn child(
+    context: &MintContext,
+    server: &mut Server,
+    parent: &Token,
+    request: &CreateRequest,
+) -> Result<Token, MintError> {
+    let body = json!({
+        "ttl": format!("{}s", request.duration.as_secs()),
+        "display_name": "fnox",
+        "meta": {"fnox": request.provisional_id},
+    });
+    let asked_at = context.clock.now();
+    let call = server
+        .call(reqwest::Method::POST, CHILD, Some(&parent.value))?
+        .json(&body)?;
+    let answer = server.issuer.send(call.changes()).await?;
+    if !answer.is_success() {
+        return Err(server.refusal(&answer, CHILD, "update"));
+    }
+    own_of(server, &answer, asked_at, "the request for a child token")
 }
 
 /// Gets the token.
@@ -94,14 +138,23 @@ pub(super) async fn token(
     if !answer.is_success() {
         return Err(refused(server, &answer, &path, identity.as_ref()));
     }
+    own_of(server, &answer, asked_at, "the login")
+}
+
+/// The token in an answer to what asked for one.
+fn own_of(
+    server: &mut Server,
+    answer: &Answer,
+    asked_at: Timestamp,
+    question: &str,
+) -> Result<Token, MintError> {
     let envelope: Envelope = answer.json(&server.issuer)?;
     let Some(login) = envelope
         .auth
         .filter(|login| !login.client_token.0.is_empty())
     else {
-        return Err(
-            MintError::unavailable("Vault answered the login without a token").maybe_issued(),
-        );
+        let message = format!("Vault answered {question} without a token");
+        return Err(MintError::unavailable(message).maybe_issued());
     };
     server.issuer.hide(&login.client_token.0);
     Ok(Token {

@@ -69,6 +69,8 @@ pub(super) struct Settings {
     pub(super) auth: Auth,
     pub(super) mount: String,
     pub(super) wrapped: bool,
+    /// Whether a token that somebody gave only makes a child, which asks for the lease.
+    pub(super) child_token: bool,
 }
 
 impl Settings {
@@ -97,6 +99,13 @@ impl Settings {
             return Err(fields.invalid("username", "must be one name, without a slash"));
         }
         let auth = auth_of(fields, home)?;
+        let child_token = fields.flag("child_token") == Some(true);
+        if child_token && !matches!(auth, Auth::Token | Auth::TokenFile) {
+            return Err(fields.invalid(
+                "child_token",
+                "is for tokens that were given; a login has a token of its own",
+            ));
+        }
         Ok(Self {
             path,
             variables,
@@ -123,6 +132,7 @@ impl Settings {
                 .unwrap_or_else(|| fields.text("auth").unwrap_or("token").to_owned()),
             auth,
             wrapped: fields.flag("wrapped") == Some(true),
+            child_token,
         })
     }
 

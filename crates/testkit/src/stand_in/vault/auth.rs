@@ -5,7 +5,7 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
 use super::lease::Token;
-use super::{Vault, envelope, errors, fields, later, text};
+use super::{Vault, envelope, errors, fields, later, seconds, text};
 use crate::stand_in::issuer::{Reply, Request};
 use crate::stand_in::jwt;
 
@@ -33,16 +33,56 @@ impl Vault {
         }
     }
 
+    /// "Token auth method (API)", "Create token": a child has its parent's policies unless it asks for others.
+    pub(super) fn create_token(
+        &mut self,
+        parent: &str,
+        request: &Request,
+        now: Timestamp,
+    ) -> Reply {
+        let fields = match fields(request, &["ttl", "display_name", "meta"]) {
+            Ok(fields) => fields,
+            Err(reply) => return reply,
+        };
+        if self.tokens.get(parent).is_some_and(|token| token.is_batch) {
+            return errors(400, "batch tokens cannot create more tokens");
+        }
+        let metadata = fields.get("meta").cloned().unwrap_or(Value::Null);
+        let is_map = |value: &Value| {
+            value
+                .as_object()
+                .is_some_and(|map| map.values().all(Value::is_string))
+        };
+        if !metadata.is_null() && !is_map(&metadata) {
+            return Reply::undocumented("`meta` is a map of string to string values");
+        }
+        let wanted = fields.get("ttl").and_then(seconds);
+        let ttl = wanted.unwrap_or(self.token_ttl).min(self.token_max_ttl);
+        self.new_token(Some(parent), &metadata, ttl, now)
+    }
+
     fn logged_in(&mut self, metadata: &Value, now: Timestamp) -> Reply {
+        let ttl = self.token_ttl.min(self.token_max_ttl);
+        self.new_token(None, metadata, ttl, now)
+    }
+
+    fn new_token(
+        &mut self,
+        parent: Option<&str>,
+        metadata: &Value,
+        ttl: i64,
+        now: Timestamp,
+    ) -> Reply {
         let number = self.number();
         let value = format!("{}CAESILogin{number}x{}", self.token_prefix, "y".repeat(60));
         let is_batch = self.token_prefix == "hvb.";
-        let ttl = self.token_ttl.min(self.token_max_ttl);
         let token = Token {
             expires_at: Some(later(now, ttl)),
             latest_end: Some(later(now, self.token_max_ttl)),
             is_renewable: !is_batch,
             is_batch,
+            parent: parent.map(str::to_owned),
+            metadata: metadata.clone(),
         };
         self.tokens.insert(value.clone(), token);
         let auth = json!({
@@ -55,7 +95,7 @@ impl Vault {
             "renewable": !is_batch,
             "entity_id": "7d2e3179-f69b-450c-7179-ac8ee8bd8ca9",
             "token_type": if is_batch { "batch" } else { "service" },
-            "orphan": true,
+            "orphan": parent.is_none(),
             "mfa_requirement": null,
             "num_uses": 0,
         });

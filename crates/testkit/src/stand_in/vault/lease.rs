@@ -1,7 +1,7 @@
 //! Tokens and leases: how long they live, and how they end.
 
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Vault, envelope, errors, fields, later, seconds, text};
 use crate::stand_in::issuer::{Reply, Request};
@@ -17,6 +17,10 @@ pub struct Token {
     pub is_renewable: bool,
     /// Whether it is a batch token, which cannot be revoked.
     pub is_batch: bool,
+    /// The token that made it, with which it ends.
+    pub parent: Option<String>,
+    /// What it was made with as `meta`.
+    pub metadata: Value,
 }
 
 impl Token {
@@ -26,6 +30,8 @@ impl Token {
             latest_end: None,
             is_renewable: false,
             is_batch: false,
+            parent: None,
+            metadata: Value::Null,
         }
     }
 }
