@@ -36,14 +36,12 @@ fn each_type_that_can_be_withdrawn_is_tried() {
 
 /// A subject whose issuer has just made what nobody was given.
 fn killed(kind: &str) -> Subject {
-    killed_in(Subject::new(kind), 0)
+    killed_by(Subject::new(kind), Misbehaviour::Silence)
 }
 
-/// A subject whose issuer has just made what nobody was given, by a request after so many that it answered.
-fn killed_in(subject: Subject, answers: u32) -> Subject {
+fn killed_by(subject: Subject, silence: Misbehaviour) -> Subject {
     let before = subject.live();
     // It does what it is asked, and the answer is on its way for ever.
-    let silence = Misbehaviour::SilenceAfter(answers);
     subject.issuer().misbehave(Some(silence));
     let mark = subject.sandbox.root().join("started");
     let run = subject
@@ -105,7 +103,7 @@ fn an_orphan_without_a_name_is_forgotten_and_its_end_is_told() {
 #[test]
 fn an_orphan_of_vault_ends_with_the_token_of_ours_that_asked_for_it() {
     for subject in [vault_by_login(), vault_by_child()] {
-        let subject = killed_in(subject, 1);
+        let subject = killed_by(subject, Misbehaviour::SilenceAfter(1));
         assert_eq!(subject.live(), 1);
         cleaned(&subject, 0);
         assert_eq!(subject.live(), 0);

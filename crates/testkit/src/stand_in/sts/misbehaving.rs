@@ -12,6 +12,7 @@ impl Misbehaving for Sts {
             Some(Misbehaviour::TooMany(requests)) => throttling(Some(requests), 1),
             Some(Misbehaviour::TooManyFor(seconds)) => throttling(None, seconds),
             Some(Misbehaviour::Silence) => Behaviour::Silence,
+            Some(Misbehaviour::SilenceAfter(_)) => panic!("STS issues by its first answer"),
             Some(Misbehaviour::HangUp) => Behaviour::HangUp,
             Some(Misbehaviour::Garbage) => Behaviour::Garbage,
             Some(Misbehaviour::EmptyAnswer) => Behaviour::EmptyAnswer,
