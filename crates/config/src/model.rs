@@ -3,6 +3,7 @@
 use std::fmt;
 
 use fnox_core::{Lifetime, ProviderName, SecretName};
+use jiff::Timestamp;
 
 use crate::error::ConfigError;
 use crate::fields::Fields;
@@ -101,6 +102,20 @@ pub struct SyncCache {
     pub local_source: bool,
     /// When it was made, as it is written; other programs' copies do not say.
     pub at: Option<String>,
+    /// The entry in a local file that is nothing but this copy, if the copy does not stand in the secret's own entry.
+    pub apart: Option<Location>,
+}
+
+impl SyncCache {
+    /// Whether this copy is younger than another one. One that does not say when it was made is old.
+    fn is_younger_than(&self, other: &Self) -> bool {
+        let at = |copy: &Self| {
+            copy.at
+                .as_deref()
+                .and_then(|at| at.parse::<Timestamp>().ok())
+        };
+        at(self) > at(other)
+    }
 }
 
 /// One secret.
@@ -142,6 +157,21 @@ pub struct SecretConfig {
 }
 
 impl SecretConfig {
+    /// Takes the copy of an entry that is nothing but a copy, if it is one of this secret's value.
+    pub(crate) fn take_copy(&mut self, entry: &Self) {
+        let is_of_this = self.provider == entry.provider && self.value == entry.value;
+        let Some(copy) = entry.sync.as_ref().filter(|_| is_of_this) else {
+            return;
+        };
+        if !self
+            .sync
+            .as_ref()
+            .is_some_and(|own| own.is_younger_than(copy))
+        {
+            self.sync = Some(copy.clone());
+        }
+    }
+
     pub(crate) fn new(name: SecretName, fields: Fields) -> Result<Self, ConfigError> {
         let text = |key: &str| fields.text(key).map(str::to_owned);
         if fields.contains("value") && fields.contains("ref") {
@@ -165,6 +195,7 @@ impl SecretConfig {
                 value: copy.text("value").unwrap_or_default().to_owned(),
                 local_source: copy.flag("local_source").unwrap_or(false),
                 at: copy.text("at").map(str::to_owned),
+                apart: (copy.flag("copy_only") == Some(true)).then(|| fields.location().clone()),
             }),
         };
         Ok(Self {

@@ -30,6 +30,9 @@ pub(crate) struct SyncArgs {
     /// Only secrets that the global file defines
     #[arg(short, long)]
     pub global: bool,
+    /// Keep the copies in a local file (`fnox.local.toml`), for this machine alone
+    #[arg(long, conflicts_with = "global")]
+    pub local_file: bool,
     /// Only say what would be copied
     #[arg(short = 'n', long)]
     pub dry_run: bool,

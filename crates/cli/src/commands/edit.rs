@@ -14,6 +14,7 @@ use self::document::Document;
 use self::editor::Session;
 use super::export::plural;
 use super::reencrypt::{self, Candidate};
+use super::sync::apart;
 use crate::app::{App, block_on};
 use crate::args::EditArgs;
 use crate::error::CliError;
@@ -59,7 +60,9 @@ fn one(app: &App, key: &str) -> Result<(), CliError> {
         if value == before {
             return Ok(false);
         }
-        store(app, &config, &candidate, &name, value).map(|()| true)
+        store(app, &config, &candidate, &name, value)?;
+        apart::forget(config.secret(key)?)?;
+        Ok(true)
     })?;
     if changed == Some(true) {
         app.printer.done(&format!("Set {name}"));

@@ -11,6 +11,7 @@ use fnox_config::spec::Capability;
 use fnox_config::{Config, ProviderConfig, SecretConfig};
 use fnox_core::{ProfileName, SecretBytes, SecretName, SecretString};
 
+use super::sync::apart;
 use crate::app::{App, block_on};
 use crate::args::SetArgs;
 use crate::error::CliError;
@@ -313,7 +314,11 @@ impl Setting<'_> {
             changes.push(("sync", Change::Remove));
         }
         editor.set(&table, self.name.as_str(), &last_of_each(changes))?;
-        Ok(editor.save()?)
+        editor.save()?;
+        match self.existing {
+            Some(existing) if stored.is_some() => apart::forget(existing),
+            _ => Ok(()),
+        }
     }
 
     fn dry_run(&self, value: Option<&SecretString>) -> Result<(), CliError> {

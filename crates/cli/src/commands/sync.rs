@@ -4,6 +4,7 @@
 //! tried before the first file is written; a provider that fails costs its own secrets only, which keep the copy that
 //! they have.
 
+pub(super) mod apart;
 mod status;
 mod write;
 
@@ -43,11 +44,17 @@ pub(crate) fn run(app: &App, args: &SyncArgs) -> Result<(), CliError> {
     if args.status {
         return status::run(app, &config, &named, args.json);
     }
+    let local = args.local_file.then(|| apart::LocalFile::of(app, &config));
+    let local = local.transpose()?;
     let target = target(&config, args)?;
     let candidates = candidates(&config, args, &named, &target)?;
     let count = candidates.len();
     let what = format!("{count} secret{}", plural(count));
-    if candidates.is_empty() {
+    let stale = match &local {
+        Some(local) if is_whole(args) => local.stale(&config, &candidates)?,
+        _ => Vec::new(),
+    };
+    if candidates.is_empty() && stale.is_empty() {
         app.printer
             .note("There is nothing to copy: every value is kept in the configuration already.");
         return Ok(());
@@ -55,10 +62,14 @@ pub(crate) fn run(app: &App, args: &SyncArgs) -> Result<(), CliError> {
     if args.dry_run {
         app.printer
             .line(&format!("[dry-run] would sync {what} to {target}"))?;
-        return candidates.iter().try_for_each(|candidate| {
+        candidates.iter().try_for_each(|candidate| {
             let Candidate { secret, source, .. } = candidate;
             app.printer
                 .line(&format!("  {} (from {source})", secret.name))
+        })?;
+        return stale.iter().try_for_each(|copy| {
+            app.printer
+                .line(&format!("  {} (remove stale local copy)", copy.name))
         });
     }
     if !args.force && !confirmed(app, &what, &target)? {
@@ -66,8 +77,30 @@ pub(crate) fn run(app: &App, args: &SyncArgs) -> Result<(), CliError> {
         return Ok(());
     }
     let (fresh, failed) = block_on(copies(app, &config, candidates, &target))??;
-    write::run(&fresh, &target, app.clock.now())?;
-    report(app, &fresh, failed, &named, &target)
+    let now = app.clock.now();
+    let kept = match &local {
+        Some(local) => {
+            local.write(&fresh, &stale, &target, now)?;
+            format!("{target} ({})", local.name())
+        }
+        None => {
+            write::run(&fresh, &target, now)?;
+            target.to_string()
+        }
+    };
+    if !stale.is_empty() {
+        let count = stale.len();
+        app.printer.done(&format!(
+            "Removed {count} stale {}",
+            if count == 1 { "copy" } else { "copies" }
+        ));
+    }
+    report(app, &fresh, failed, &named, &kept)
+}
+
+/// Whether the run is about all secrets, so that what has no copy after it needs none.
+fn is_whole(args: &SyncArgs) -> bool {
+    args.keys.is_empty() && args.source.is_none() && args.filter.is_none()
 }
 
 /// The provider that encrypts the copies.
@@ -288,14 +321,12 @@ fn report(
     fresh: &[Fresh<'_>],
     failed: Vec<Failure<'_>>,
     named: &[SecretName],
-    target: &ProviderName,
+    kept: &str,
 ) -> Result<(), CliError> {
     let count = fresh.len();
     if count > 0 {
-        app.printer.done(&format!(
-            "Synced {count} secret{} to {target}",
-            plural(count)
-        ));
+        app.printer
+            .done(&format!("Synced {count} secret{} to {kept}", plural(count)));
     }
     let skipped: usize = failed.iter().map(|failure| failure.names.len()).sum();
     let mut fatal = None;

@@ -182,3 +182,88 @@ fn copies_are_never_made_where_they_would_undo_something() {
     let said = fails(&sandbox, 2, &["sync"]);
     assert!(said.contains("nobody can be asked"), "{said}");
 }
+
+#[test]
+fn a_local_file_keeps_copies_for_this_machine_alone() {
+    let sandbox = shop();
+    let shared = sandbox.read("fnox.toml");
+    let said = sandbox.run(["sync", "-f", "--local-file"]).finish();
+    said.succeeds();
+    assert!(
+        said.stderr.contains("to age (fnox.local.toml)"),
+        "{}",
+        said.stderr
+    );
+    ok(&sandbox, &["sync", "-f", "--local-file", "-P", "prod"]);
+    assert_eq!(sandbox.read("fnox.toml"), shared, "what is shared stays");
+    assert!(!sandbox.read("fnox.local.toml").contains("value-of"));
+    go_offline(&sandbox);
+    // Each profile has its own, though a local file lies over all of them.
+    assert_eq!(ok(&sandbox, &["get", "DB"]), "value-of-shop/db/password\n");
+    let prod = ok(&sandbox, &["get", "DB", "-P", "prod"]);
+    assert_eq!(prod, "value-of-prod/db/password\n");
+    assert!(ok(&sandbox, &["sync", "--status"]).contains("API"));
+    assert_eq!(
+        ok(&sandbox, &["list", "--json"]).matches("\"op\"").count(),
+        2
+    );
+}
+
+#[test]
+fn a_local_copy_of_another_reference_is_left_aside_and_taken_out() {
+    let sandbox = shop();
+    ok(&sandbox, &["sync", "-f", "--local-file"]);
+    let text = sandbox.read("fnox.toml");
+    let moved = text.replacen("op://shop/db/password", "op://shop/db/new", 1);
+    let without_api: String = moved
+        .lines()
+        .filter(|line| !line.starts_with("API"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    sandbox.write("fnox.toml", without_api);
+    assert_eq!(ok(&sandbox, &["get", "DB"]), "value-of-shop/db/new\n");
+    fails(&sandbox, 3, &["get", "API"]);
+    let listed = ok(&sandbox, &["sync", "-n", "--local-file"]);
+    assert!(listed.contains("API (remove stale local copy)"), "{listed}");
+    ok(&sandbox, &["sync", "-f", "--local-file"]);
+    let local = sandbox.read("fnox.local.toml");
+    assert!(
+        local.contains("op://shop/db/new") && !local.contains("API"),
+        "{local}"
+    );
+}
+
+#[test]
+fn the_younger_copy_wins_and_a_new_value_drops_it() {
+    let sandbox = shop();
+    ok(&sandbox, &["sync", "-f", "--local-file", "DB"]);
+    // A personal secret in the local file keeps its copy in its own entry.
+    let local = sandbox.read("fnox.local.toml");
+    let own = "MINE = { provider = \"op\", value = \"op://me/mine\" }\n";
+    sandbox.write("fnox.local.toml", format!("{local}{own}"));
+    ok(&sandbox, &["sync", "-f", "--local-file"]);
+    let local = sandbox.read("fnox.local.toml");
+    assert_eq!(local.matches("local_source = true").count(), 1, "{local}");
+    assert_eq!(local.matches("copy_only = true").count(), 2, "{local}");
+    go_offline(&sandbox);
+    assert_eq!(ok(&sandbox, &["get", "MINE"]), "value-of-me/mine\n");
+    sandbox
+        .run(["set", "DB", "-p", "age"])
+        .stdin("new")
+        .finish()
+        .succeeds();
+    assert_eq!(ok(&sandbox, &["get", "DB"]), "new\n");
+    assert_eq!(
+        sandbox
+            .read("fnox.local.toml")
+            .matches("copy_only = true")
+            .count(),
+        1
+    );
+    let said = fails(
+        &sandbox,
+        2,
+        &["-c", "./fnox.toml", "sync", "-f", "--local-file"],
+    );
+    assert!(said.contains("without a local file"), "{said}");
+}

@@ -10,14 +10,20 @@ use super::{Config, Loader, Settings, unknown};
 use crate::error::ConfigError;
 use crate::fields::{Fields, TextOrSecret, Value, resolve_path};
 use crate::file::{Body, FileConfig, Profile, absorb};
-use crate::model::ProviderConfig;
+use crate::model::{ProviderConfig, SecretConfig};
 use crate::source::{FileKind, Location, SourceFile};
 use crate::spec::ProviderSpec;
+
+/// Entries that are nothing but copies, in the order of the files.
+type Copies = Vec<SecretConfig>;
 
 /// All layers on top of one another, profiles still apart.
 #[derive(Debug, Default)]
 pub(super) struct Merged {
     base: Body,
+    /// Of the base, and of profiles. Each belongs to an entry of the same table's name, whichever file that stands in.
+    copies: Copies,
+    profile_copies: IndexMap<ProfileName, Copies>,
     profiles: IndexMap<ProfileName, Profile>,
     settings: Settings,
     /// Where `server_url` and `[age]` stand.
@@ -38,7 +44,16 @@ impl Merged {
     ) -> Self {
         let mut merged = Self::default();
         for layer in layers {
-            let layer = layer.clone();
+            let mut layer = layer.clone();
+            merged.copies.extend(taken_copies(&mut layer.base));
+            for (name, profile) in &mut layer.profiles {
+                let copies = taken_copies(&mut profile.body);
+                merged
+                    .profile_copies
+                    .entry(name.clone())
+                    .or_default()
+                    .extend(copies);
+            }
             match (&layer.source.kind, selected) {
                 (FileKind::Profile(profile), _) => {
                     merged.onto_profile(profile, layer.base, &layer.source);
@@ -137,11 +152,15 @@ impl Merged {
     ) -> Result<Config, ConfigError> {
         let known_profiles = self.profiles.keys().cloned().collect();
         let mut body = std::mem::take(&mut self.base);
+        give_copies(&mut body, &self.copies);
         if loader.no_defaults && !active.is_empty() {
             body.secrets.clear();
         }
         for name in &active {
-            if let Some(profile) = self.profiles.shift_remove(name) {
+            if let Some(mut profile) = self.profiles.shift_remove(name) {
+                if let Some(copies) = self.profile_copies.get(name) {
+                    give_copies(&mut profile.body, copies);
+                }
                 absorb(&mut body, profile.body);
             }
         }
@@ -167,6 +186,31 @@ impl Merged {
             files: layers.into_iter().map(|layer| layer.source).collect(),
         };
         check_names(with_server(config, self.server_location))
+    }
+}
+
+/// Takes the entries out of a body that are nothing but copies.
+fn taken_copies(body: &mut Body) -> Copies {
+    let is_copy = |secret: &SecretConfig| {
+        secret
+            .sync
+            .as_ref()
+            .is_some_and(|copy| copy.apart.is_some())
+    };
+    let (copies, entries) = std::mem::take(&mut body.secrets)
+        .into_iter()
+        .partition(|(_, secret)| is_copy(secret));
+    body.secrets = entries;
+    let copies: IndexMap<_, _> = copies;
+    copies.into_values().collect()
+}
+
+/// A copy of what an entry said before, or of one that is gone, is left aside.
+fn give_copies(body: &mut Body, copies: &[SecretConfig]) {
+    for copy in copies {
+        if let Some(secret) = body.secrets.get_mut(&copy.name) {
+            secret.take_copy(copy);
+        }
     }
 }
 

@@ -466,6 +466,11 @@ pub static SYNC: Section = Section {
             "Whether the copy's source stands in a local file.",
         ),
         Field::optional("at", Kind::Text, "When the copy was made (RFC 3339)."),
+        Field::optional(
+            "copy_only",
+            Kind::Flag,
+            "Whether the entry is nothing but this copy, for the entry of the same name, provider and value below it.",
+        ),
     ],
 };
 

@@ -49,13 +49,19 @@ fn edited(
         )));
     }
     for Fresh { candidate, stored } in edits {
-        let mut copy = InlineTable::new();
-        copy.insert("provider", target.as_str().into());
-        copy.insert("value", stored.as_str().into());
-        copy.insert("at", now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into());
+        let copy = copy(target, stored, now);
         let changes = [("sync", Change::Set(Value::InlineTable(copy)))];
         let name = candidate.secret.name.as_str();
         editor.set(&candidate.place.table(), name, &changes)?;
     }
     Ok(editor)
+}
+
+/// `sync` of an entry.
+pub(super) fn copy(target: &ProviderName, stored: &str, now: Timestamp) -> InlineTable {
+    let mut copy = InlineTable::new();
+    copy.insert("provider", target.as_str().into());
+    copy.insert("value", stored.into());
+    copy.insert("at", now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into());
+    copy
 }
