@@ -23,7 +23,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "fnox-leases",
-        &["fnox-core", "fnox-config", "fnox-http", "fnox-providers"],
+        &[
+            "fnox-core",
+            "fnox-config",
+            "fnox-http",
+            "fnox-providers",
+            "fnox-aws",
+        ],
     ),
     ("fnox-api", &["fnox-core"]),
     ("fnox-server", &["fnox-core", "fnox-api"]),

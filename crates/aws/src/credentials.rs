@@ -4,7 +4,6 @@
 //! profile is read from the files that this environment names. Everything else is `aws-config`'s business:
 //! SSO, web identity, containers, instances.
 
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use aws_config::BehaviorVersion;
@@ -19,7 +18,6 @@ use aws_config::sts::AssumeRoleProvider;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
-use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
 use aws_smithy_runtime_api::client::http::{SharedHttpConnector, http_client_fn};
@@ -31,6 +29,7 @@ use tokio::sync::Mutex;
 
 use crate::error::{AwsError, AwsErrorKind, chain};
 use crate::options::{AwsOptions, is_region, sts_endpoint};
+use crate::profile_files;
 
 /// How long before their end credentials are replaced.
 const MARGIN: Duration = Duration::from_mins(5);
@@ -56,7 +55,7 @@ impl Keeper {
         let named = |name: &str| {
             ProfileFileCredentialsProvider::builder()
                 .configure(&config(options, region, connector))
-                .profile_files(profile_files(env))
+                .profile_files(profile_files::existing(env))
                 .profile_name(name)
                 .build()
         };
@@ -157,7 +156,8 @@ pub(crate) async fn region(env: &Env, options: &AwsOptions) -> Result<String, Aw
 }
 
 async fn surroundings(env: &Env, options: &AwsOptions) -> Option<String> {
-    let mut files = ProfileFileRegionProvider::builder().profile_files(profile_files(env));
+    let mut files =
+        ProfileFileRegionProvider::builder().profile_files(profile_files::existing(env));
     if let Some(profile) = profile(env, options) {
         files = files.profile_name(profile);
     }
@@ -226,47 +226,6 @@ fn config(options: &AwsOptions, region: &str, connector: &SharedHttpConnector) -
                 .operation_timeout(options.call_limit)
                 .build(),
         )
-}
-
-/// The files that the environment names. The SDK would look at the process's own.
-fn profile_files(env: &Env) -> EnvConfigFiles {
-    let existing = [
-        (
-            EnvConfigFileKind::Config,
-            file(env, "AWS_CONFIG_FILE", "config"),
-        ),
-        (
-            EnvConfigFileKind::Credentials,
-            file(env, "AWS_SHARED_CREDENTIALS_FILE", "credentials"),
-        ),
-    ]
-    .into_iter()
-    .filter_map(|(kind, path)| Some((kind, path.filter(|path| path.exists())?)));
-    let mut builder = EnvConfigFiles::builder();
-    let mut any = false;
-    for (kind, path) in existing {
-        builder = builder.with_file(kind, path);
-        any = true;
-    }
-    if any {
-        builder.build()
-    } else {
-        // A set without files is an error of the SDK; one that is empty is not.
-        EnvConfigFiles::builder()
-            .with_contents(EnvConfigFileKind::Config, "")
-            .build()
-    }
-}
-
-fn file(env: &Env, variable: &str, name: &str) -> Option<PathBuf> {
-    let home = env.var("HOME").map(PathBuf::from);
-    match (env.var(variable), home) {
-        (Some(path), home) => match (path.strip_prefix("~/"), home) {
-            (Some(rest), Some(home)) => Some(home.join(rest)),
-            _ => Some(PathBuf::from(path)),
-        },
-        (None, home) => home.map(|home| home.join(".aws").join(name)),
-    }
 }
 
 fn lives(credentials: &Credentials, now: SystemTime) -> bool {

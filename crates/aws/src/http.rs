@@ -17,7 +17,7 @@ use fnox_core::Env;
 
 use crate::error::AwsError;
 
-/// Largest answer that is read: twenty secrets of 64 KiB in base64 are less than half of it.
+/// Largest answer that is read of the operations of this crate: twenty secrets of 64 KiB in base64 are less than half of it.
 pub(crate) const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
 
 /// A connector that keeps connections for the next call.
@@ -30,18 +30,34 @@ pub(crate) fn connector(
         .connect_timeout(connect_limit)
         .read_timeout(call_limit)
         .build();
+    Ok(capped(settings, trust(env)?, ANSWER_LIMIT))
+}
+
+/// A connector that reads at most so many bytes of an answer.
+#[must_use]
+pub fn capped(
+    settings: HttpConnectorSettings,
+    trust: TlsContext,
+    answer_limit: usize,
+) -> SharedHttpConnector {
     let inner = Connector::builder()
         .connector_settings(settings)
         .proxy_config(ProxyConfig::from_env())
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .tls_context(tls(env)?)
+        .tls_context(trust)
         .build();
-    Ok(SharedHttpConnector::new(Capped {
+    SharedHttpConnector::new(Capped {
         inner: SharedHttpConnector::new(inner),
-    }))
+        answer_limit,
+    })
 }
 
-fn tls(env: &Env) -> Result<TlsContext, AwsError> {
+/// Which certificates are trusted: those of `AWS_CA_BUNDLE`, else the machine's.
+///
+/// # Errors
+/// [`AwsError`] of kind [`AwsErrorKind::Configuration`](crate::AwsErrorKind::Configuration) if that file cannot be read or
+/// has no certificates.
+pub fn trust(env: &Env) -> Result<TlsContext, AwsError> {
     let refuse = |path: &str, reason: &str| {
         AwsError::configuration(format!("AWS_CA_BUNDLE {}: {reason}", path.escape_debug()))
     };
@@ -62,30 +78,30 @@ fn tls(env: &Env) -> Result<TlsContext, AwsError> {
 #[derive(Debug)]
 struct Capped {
     inner: SharedHttpConnector,
+    answer_limit: usize,
 }
 
 impl HttpConnector for Capped {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let answer = self.inner.call(request);
+        let limit = self.answer_limit;
         HttpConnectorFuture::new(async move {
             let mut answer: HttpResponse = answer.await?;
             let body = std::mem::replace(answer.body_mut(), SdkBody::taken());
-            *answer.body_mut() = SdkBody::from(read(body).await?);
+            *answer.body_mut() = SdkBody::from(read(body, limit).await?);
             Ok(answer)
         })
     }
 }
 
-async fn read(body: SdkBody) -> Result<Vec<u8>, ConnectorError> {
+async fn read(body: SdkBody, limit: usize) -> Result<Vec<u8>, ConnectorError> {
     let mut stream = ByteStream::new(body);
     let mut bytes = Vec::new();
     while let Some(part) = stream.next().await {
         let part = part.map_err(|error| ConnectorError::io(error.into()))?;
-        if bytes.len() + part.len() > ANSWER_LIMIT {
-            return Err(ConnectorError::other(
-                "the answer is larger than 4 MiB".into(),
-                None,
-            ));
+        if bytes.len() + part.len() > limit {
+            let problem = format!("the answer is larger than {} MiB", limit >> 20);
+            return Err(ConnectorError::other(problem.into(), None));
         }
         bytes.extend_from_slice(&part);
     }

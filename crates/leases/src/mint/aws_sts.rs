@@ -27,7 +27,6 @@ use async_trait::async_trait;
 use fnox_config::LeaseConfig;
 use fnox_core::{Credential, Env, LeaseName};
 
-pub(crate) use self::files::config_file;
 use self::settings::Settings;
 use self::source::Source;
 pub(crate) use self::source::firmware_vendor;

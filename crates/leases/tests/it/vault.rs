@@ -280,6 +280,10 @@ async fn what_could_lead_elsewhere_is_told_without_a_call() {
             &format!("secret_path = 'kv/a'\n{one}\nauth = 'userpass'\nusername = '../x'"),
             "one name",
         ),
+        (
+            &format!("secret_path = 'kv/a'\n{one}\nchild_token = true\n{APPROLE}"),
+            "a token of its own",
+        ),
     ] {
         let error = given(&vault, more).exec("x").await.unwrap_err();
         assert_eq!(error.exit_status(), ExitStatus::Configuration, "{more}");

@@ -4,10 +4,9 @@
 //! credentials of its own, so the SDK goes on to the container's, which is the lease. Which keys lead to credentials:
 //! AWS SDKs and Tools Reference Guide, "Standardized credential providers" and "Settings reference".
 
+use fnox_aws::profile_files;
 use fnox_core::{Env, SecretString};
 use zeroize::Zeroizing;
-
-use crate::mint::aws_sts;
 
 /// Keys that lead to credentials, or say how to get some.
 const CREDENTIALS: [&str; 17] = [
@@ -32,7 +31,7 @@ const CREDENTIALS: [&str; 17] = [
 
 /// The configuration file as a program may see it. Empty if there is none that can be read.
 pub(super) fn without_credentials(env: &Env) -> SecretString {
-    let text = aws_sts::config_file(env)
+    let text = profile_files::config(env)
         .and_then(|path| std::fs::read_to_string(path).ok())
         .map(Zeroizing::new);
     SecretString::new(text.map(|text| cleaned(&text)).unwrap_or_default())

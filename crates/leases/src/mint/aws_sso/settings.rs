@@ -3,6 +3,7 @@
 //! `[sso-session NAME]` and `[profile NAME]`: AWS SDKs and Tools Reference Guide, "IAM Identity Center credential
 //! provider". Keys of the lease win over those of the session, those of the session over those of the profile.
 
+use fnox_aws::profile_files;
 use fnox_config::{ConfigError, Fields, LeaseConfig};
 use fnox_core::{Env, LeaseName};
 use reqwest::Url;
@@ -233,7 +234,7 @@ fn address(
 }
 
 fn absent(key: &'static str, what: &str, env: &Env) -> MintError {
-    let place = files::config_file(env).map_or_else(
+    let place = profile_files::config(env).map_or_else(
         || "the AWS configuration file".to_owned(),
         |path| path.display().to_string(),
     );

@@ -12,10 +12,10 @@ use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_credential_types::provider::error::CredentialsError;
-use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::region::Region;
+use fnox_aws::profile_files;
 use fnox_core::Env;
 
 use super::files;
@@ -48,7 +48,7 @@ pub(super) async fn load(
         (Source::Profile, Some(profile)) => {
             ProfileFileCredentialsProvider::builder()
                 .configure(&config)
-                .profile_files(profile_files(env))
+                .profile_files(profile_files::existing(env))
                 .profile_name(profile)
                 .build()
                 .provide_credentials()
@@ -74,7 +74,7 @@ pub(super) async fn load(
 }
 
 fn no_such_profile(env: &Env, profile: &str) -> MintError {
-    let places = [files::config_file(env), files::credentials_file(env)];
+    let places = [profile_files::config(env), profile_files::credentials(env)];
     let places: Vec<String> = places
         .into_iter()
         .flatten()
@@ -106,27 +106,6 @@ fn keys(settings: &Settings, context: &MintContext) -> Credentials {
         None,
         "fnox",
     )
-}
-
-/// The files that the environment with its overlay names. The SDK would look at the process's own.
-fn profile_files(env: &Env) -> EnvConfigFiles {
-    let existing = [
-        (EnvConfigFileKind::Config, files::config_file(env)),
-        (EnvConfigFileKind::Credentials, files::credentials_file(env)),
-    ]
-    .into_iter()
-    .filter_map(|(kind, path)| Some((kind, path.filter(|path| path.exists())?)));
-    let mut builder = EnvConfigFiles::builder();
-    let mut any = false;
-    for (kind, path) in existing {
-        builder = builder.with_file(kind, path);
-        any = true;
-    }
-    if any {
-        builder.build()
-    } else {
-        EnvConfigFiles::default()
-    }
 }
 
 fn explain(error: &CredentialsError, profile: Option<&str>) -> MintError {

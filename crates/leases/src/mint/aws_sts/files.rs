@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use fnox_aws::profile_files;
 use fnox_core::Env;
 
 /// Keys that lead to credentials.
@@ -34,19 +35,9 @@ const LONGEST_CHAIN: usize = 8;
 /// The keys of a section, in lower case, with their values.
 pub(in crate::mint) type Section = BTreeMap<String, String>;
 
-/// `AWS_CONFIG_FILE` or `~/.aws/config`.
-pub(crate) fn config_file(env: &Env) -> Option<PathBuf> {
-    file(env, "AWS_CONFIG_FILE", "config")
-}
-
-/// `AWS_SHARED_CREDENTIALS_FILE` or `~/.aws/credentials`.
-pub(in crate::mint) fn credentials_file(env: &Env) -> Option<PathBuf> {
-    file(env, "AWS_SHARED_CREDENTIALS_FILE", "credentials")
-}
-
 /// The keys of a profile from both files; those of the credentials file win. Without what is secret.
 pub(in crate::mint) fn profile(env: &Env, name: &str) -> Option<Section> {
-    let in_config = text(config_file(env)).and_then(|text| {
+    let in_config = text(profile_files::config(env)).and_then(|text| {
         section(&text, |title| match words(title) {
             ("profile", own) => own == name,
             // Only the default profile may do without the word `profile` in the config file.
@@ -54,8 +45,8 @@ pub(in crate::mint) fn profile(env: &Env, name: &str) -> Option<Section> {
             _ => false,
         })
     });
-    let in_credentials =
-        text(credentials_file(env)).and_then(|text| section(&text, |title| title == name));
+    let in_credentials = text(profile_files::credentials(env))
+        .and_then(|text| section(&text, |title| title == name));
     match (in_config, in_credentials) {
         (None, None) => None,
         (one, other) => Some(one.into_iter().chain(other).flatten().collect()),
@@ -64,7 +55,7 @@ pub(in crate::mint) fn profile(env: &Env, name: &str) -> Option<Section> {
 
 /// The keys of an `[sso-session NAME]`.
 pub(in crate::mint) fn sso_session(env: &Env, name: &str) -> Option<Section> {
-    section(&text(config_file(env))?, |title| {
+    section(&text(profile_files::config(env))?, |title| {
         words(title) == ("sso-session", name)
     })
 }
@@ -145,17 +136,6 @@ fn without_comment(value: &str) -> &str {
 
 fn text(path: Option<PathBuf>) -> Option<String> {
     std::fs::read_to_string(path?).ok()
-}
-
-fn file(env: &Env, variable: &str, name: &str) -> Option<PathBuf> {
-    let home = env.var("HOME").map(PathBuf::from);
-    match (env.var(variable), home) {
-        (Some(path), home) => match (path.strip_prefix("~/"), home) {
-            (Some(rest), Some(home)) => Some(home.join(rest)),
-            _ => Some(PathBuf::from(path)),
-        },
-        (None, home) => home.map(|home| home.join(".aws").join(name)),
-    }
 }
 
 #[cfg(test)]

@@ -99,6 +99,40 @@ async fn a_lease_that_ended_by_itself_needs_no_right_to_be_forgotten() {
     assert!(report.failure().is_none(), "{report:?}");
 }
 
+/// The right to withdraw leases is not needed, and the given token stays.
+#[tokio::test]
+async fn a_child_of_the_given_token_asks_and_ends_with_its_lease() {
+    let vault = Issuer::start(Vault::new());
+    vault.change(|vault| vault.denied.insert("sys/leases/revoke".to_owned()));
+    let project = given(&vault, &format!("{DATABASE}\nchild_token = true"));
+    let held = minted(project.exec("x").await.unwrap());
+    let child = vault.change(|vault| vault.logins().remove(0));
+    let leases = vault.change(|vault| vault.leases());
+    assert_eq!(leases, [(held.credential.id.clone(), child)]);
+    let metadata = vault.change(|vault| vault.metadata());
+    let name = metadata[0]["fnox"].as_str().unwrap();
+    assert!(name.starts_with("vault-"), "{name}");
+    assert_eq!(
+        paths(&vault),
+        ["POST auth/token/create", "GET database/creds/app"]
+    );
+    let done = revoked(project.manager()).await;
+    assert!(matches!(done.outcome, RevocationOutcome::Revoked));
+    assert_eq!(vault.change(|vault| vault.leases()), []);
+    assert_eq!(vault.change(|vault| vault.logins()), Vec::<String>::new());
+    minted(project.exec("x").await.unwrap());
+    // Who may not make children is told so, and nothing is left open.
+    vault.change(|vault| vault.denied.insert("auth/token/create".to_owned()));
+    let project = given(&vault, &format!("{DATABASE}\nchild_token = true"));
+    let error = project.exec("x").await.unwrap_err();
+    assert!(
+        error.help().unwrap().contains("auth/token/create"),
+        "{error}"
+    );
+    assert!(project.manager().list().await.unwrap().is_empty());
+    no_complaints(&vault);
+}
+
 #[tokio::test]
 async fn a_login_is_withdrawn_with_its_lease_and_a_given_token_never() {
     let vault = Issuer::start(Vault::new());
