@@ -50,9 +50,9 @@ pub(crate) fn run(app: &App, args: &SyncArgs) -> Result<(), CliError> {
     let candidates = candidates(&config, args, &named, &target)?;
     let count = candidates.len();
     let what = format!("{count} secret{}", plural(count));
-    let stale = match &local {
-        Some(local) if is_whole(args) => local.stale(&config, &candidates)?,
-        _ => Vec::new(),
+    let stale = match local.as_ref().filter(|_| is_whole(args)) {
+        Some(local) => local.stale(&config, &candidates)?,
+        None => Vec::new(),
     };
     if candidates.is_empty() && stale.is_empty() {
         app.printer
@@ -78,15 +78,12 @@ pub(crate) fn run(app: &App, args: &SyncArgs) -> Result<(), CliError> {
     }
     let (fresh, failed) = block_on(copies(app, &config, candidates, &target))??;
     let now = app.clock.now();
-    let kept = match &local {
-        Some(local) => {
-            local.write(&fresh, &stale, &target, now)?;
-            format!("{target} ({})", local.name())
-        }
-        None => {
-            write::run(&fresh, &target, now)?;
-            target.to_string()
-        }
+    let kept = if let Some(local) = &local {
+        local.write(&fresh, &stale, &target, now)?;
+        format!("{target} ({})", local.name())
+    } else {
+        write::run(&fresh, &target, now)?;
+        target.to_string()
     };
     if !stale.is_empty() {
         let count = stale.len();

@@ -188,12 +188,8 @@ fn a_local_file_keeps_copies_for_this_machine_alone() {
     let sandbox = shop();
     let shared = sandbox.read("fnox.toml");
     let said = sandbox.run(["sync", "-f", "--local-file"]).finish();
-    said.succeeds();
-    assert!(
-        said.stderr.contains("to age (fnox.local.toml)"),
-        "{}",
-        said.stderr
-    );
+    assert_eq!(said.code, Some(0), "{said}");
+    assert!(said.stderr.contains("to age (fnox.local.toml)"), "{said}");
     ok(&sandbox, &["sync", "-f", "--local-file", "-P", "prod"]);
     assert_eq!(sandbox.read("fnox.toml"), shared, "what is shared stays");
     assert!(!sandbox.read("fnox.local.toml").contains("value-of"));
