@@ -151,6 +151,16 @@ impl Fields {
         }
     }
 
+    /// A string that is written out, or the strings of a list; empty if the key is not there.
+    #[must_use]
+    pub fn one_or_more(&self, name: &str) -> &[String] {
+        match self.value(name) {
+            Some(Value::TextList(list)) => list,
+            Some(Value::Text(TextOrSecret::Text(text))) => std::slice::from_ref(text),
+            _ => &[],
+        }
+    }
+
     /// A list of whole numbers; empty if the key is not there.
     #[must_use]
     pub fn counts(&self, name: &str) -> &[u64] {

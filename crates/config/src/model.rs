@@ -123,8 +123,10 @@ impl SyncCache {
 pub struct SecretConfig {
     /// Its name.
     pub name: SecretName,
-    /// The provider that it names.
+    /// The provider that it names; the first one of a list.
     pub provider: Option<ProviderName>,
+    /// The providers that are asked for the same value, in this order, if the first one has none.
+    pub fallbacks: Vec<ProviderName>,
     /// The ciphertext or reference (`value`, or `ref`).
     pub value: Option<String>,
     /// What to take out of a JSON document.
@@ -186,7 +188,7 @@ impl SecretConfig {
         if fields.text("json_path") == Some("") {
             return Err(fields.invalid("json_path", "must not be empty"));
         }
-        let provider = provider_name(&fields, "provider")?;
+        let (provider, fallbacks) = chain(&fields)?;
         let sync = match fields.table("sync") {
             None => None,
             Some(copy) => Some(SyncCache {
@@ -200,6 +202,7 @@ impl SecretConfig {
         };
         Ok(Self {
             provider,
+            fallbacks,
             value: text("value").or_else(|| text("ref")),
             json_path: text("json_path"),
             line: fields.count("line"),
@@ -224,6 +227,11 @@ impl SecretConfig {
         if let (false, Some(default)) = (self.fields.contains("env"), default) {
             self.env = default;
         }
+    }
+
+    /// The providers that it names, in the order in which they are asked.
+    pub fn chain(&self) -> impl Iterator<Item = &ProviderName> {
+        self.provider.iter().chain(&self.fallbacks)
     }
 
     /// Where one of its keys stands.
@@ -285,6 +293,28 @@ pub enum LedgerKey {
     File,
     /// The keychain.
     Keychain,
+}
+
+/// `provider` of a secret: one name, or several in the order in which they are asked.
+fn chain(fields: &Fields) -> Result<(Option<ProviderName>, Vec<ProviderName>), ConfigError> {
+    const KEY: &str = "provider";
+    let mut names: Vec<ProviderName> = Vec::new();
+    for text in fields.one_or_more(KEY) {
+        let name = ProviderName::parse(text)
+            .map_err(|error| fields.invalid(KEY, format!("is not acceptable: {error}")))?;
+        if names.contains(&name) {
+            return Err(fields.invalid(KEY, format!("names `{name}` twice")));
+        }
+        names.push(name);
+    }
+    if names.is_empty() && fields.contains(KEY) {
+        return Err(fields.invalid(
+            KEY,
+            "is an empty list: name a provider, or leave the key out",
+        ));
+    }
+    let mut names = names.into_iter();
+    Ok((names.next(), names.collect()))
 }
 
 fn provider_name(fields: &Fields, key: &str) -> Result<Option<ProviderName>, ConfigError> {

@@ -118,17 +118,15 @@ impl Reader {
                     .map_err(|error| invalid(field, place, &error)),
                 (None, None) => Err(wrong("`true`, `false` or a duration such as \"15m\"")),
             },
-            Kind::TextList => {
-                let strings = item.as_array().and_then(|array| {
-                    array
-                        .iter()
-                        .map(|value| value.as_str().map(str::to_owned))
-                        .collect::<Option<Vec<_>>>()
-                });
-                strings
+            Kind::TextList => texts(item)
+                .map(Value::TextList)
+                .ok_or_else(|| wrong("a list of strings")),
+            Kind::TextOrList => match item.as_str() {
+                Some(text) => Ok(Value::Text(TextOrSecret::Text(text.to_owned()))),
+                None => texts(item)
                     .map(Value::TextList)
-                    .ok_or_else(|| wrong("a list of strings"))
-            }
+                    .ok_or_else(|| wrong("a string or a list of strings")),
+            },
             Kind::Counts => counts(item)
                 .map(Value::Counts)
                 .ok_or_else(|| wrong("a list of whole numbers, zero or more")),
@@ -308,6 +306,13 @@ fn type_in_words(item: &Item) -> &'static str {
         "table" | "inline table" => "a table",
         _ => "that",
     }
+}
+
+fn texts(item: &Item) -> Option<Vec<String>> {
+    let values = item.as_array()?.iter();
+    values
+        .map(|value| value.as_str().map(str::to_owned))
+        .collect()
 }
 
 fn counts(item: &Item) -> Option<Vec<u64>> {

@@ -141,6 +141,12 @@ fn property(field: &Field) -> Value {
         Kind::Lifetime => lifetime(),
         Kind::FlagOrLifetime => json!({ "oneOf": [{ "type": "boolean" }, lifetime()] }),
         Kind::TextList => json!({ "type": "array", "items": { "type": "string" } }),
+        Kind::TextOrList => json!({
+            "oneOf": [
+                { "type": "string" },
+                { "type": "array", "items": { "type": "string" }, "minItems": 1 },
+            ],
+        }),
         Kind::Counts => {
             json!({ "type": "array", "items": { "type": "integer", "minimum": 0 } })
         }

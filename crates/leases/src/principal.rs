@@ -142,8 +142,11 @@ fn add_secret(
         Some(sync) => Some(sync.provider.clone()),
         None => config.provider_of(secret),
     };
-    if let Some(provider) = provider.and_then(|name| config.providers.get(&name)) {
-        add_provider(parts, provider, config, env, seen);
+    let fallbacks = secret.fallbacks.iter().cloned();
+    for name in provider.into_iter().chain(fallbacks) {
+        if let Some(provider) = config.providers.get(&name) {
+            add_provider(parts, provider, config, env, seen);
+        }
     }
 }
 

@@ -49,6 +49,15 @@ impl ErrorKind {
         }
     }
 
+    /// Whether another provider of the same secret may be asked instead. A refusal and a wrong configuration stand.
+    #[must_use]
+    pub fn falls_through(self) -> bool {
+        matches!(
+            self,
+            Self::NotFound | Self::AuthenticationNeeded | Self::Unavailable
+        )
+    }
+
     /// Whether it ends the run, whatever defaults and `if_missing` say.
     #[must_use]
     pub fn ends_the_run(self) -> bool {

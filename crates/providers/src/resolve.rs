@@ -3,13 +3,14 @@
 //! A [`Resolver`] first makes a plan: which other secrets the wanted ones need (for a provider's keys, for
 //! the variables that open it, for `${NAME}` in a default), and in which order. Secrets of one level that
 //! share a provider are fetched as one batch, at most ten providers at a time. For each secret the order
-//! of sources is: provider, `default`, the environment variable of the same name. What happens when all of
-//! them have nothing is [`Policy`]'s business.
+//! of sources is: its providers in the order in which it names them, `default`, the environment variable of the same
+//! name. What happens when all of them have nothing is [`Policy`]'s business.
 //!
 //! Nothing that the plan does not need is touched, and the process's own environment is never written:
 //! providers get an overlay.
 
 mod batch;
+mod chain;
 mod error;
 mod interpolate;
 mod kept;
@@ -180,9 +181,8 @@ impl<'a> Resolver<'a> {
             levels.iter().map(Vec::len).sum::<usize>(),
             levels.len()
         );
-        for level in levels {
-            self.resolve_level(&level, &mut resolution).await?;
-        }
+        self.resolve_levels(&levels, &mut resolution, &BTreeSet::new())
+            .await?;
         self.keep_fetched(&resolution).await;
         let position = |name: &SecretName| self.config.secrets.get_index_of(name);
         resolution

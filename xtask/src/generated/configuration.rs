@@ -125,6 +125,7 @@ fn kind(kind: Kind) -> String {
         Kind::FlagOrLifetime => "flag or duration".to_owned(),
         Kind::TextList => "texts".to_owned(),
         Kind::Counts => "numbers".to_owned(),
+        Kind::TextOrList => "text or list of texts".to_owned(),
         Kind::TextMap => "table of texts".to_owned(),
         Kind::Choice(words) => words
             .iter()

@@ -13,7 +13,7 @@ use super::export::plural;
 use crate::app::App;
 use crate::args::CheckArgs;
 use crate::error::CliError;
-use crate::output::documents::{CheckReport, CheckedServerSecret, Finding};
+use crate::output::documents::{CheckReport, CheckedServerSecret, Finding, ProviderChain};
 
 /// What was found so far.
 #[derive(Debug, Default)]
@@ -99,10 +99,26 @@ fn report(
         secrets: config.secrets.len(),
         providers: config.providers.len(),
         leases: config.leases.len(),
+        chains: chains(config),
         team_server,
         errors: findings.errors,
         warnings: findings.warnings,
     }
+}
+
+/// The chains of providers that secrets name, each once.
+pub(super) fn chains(config: &Config) -> Vec<ProviderChain> {
+    let mut chains: indexmap::IndexMap<Vec<String>, usize> = indexmap::IndexMap::new();
+    for secret in config.secrets.values() {
+        if !secret.fallbacks.is_empty() {
+            let names = secret.chain().map(ToString::to_string).collect();
+            *chains.entry(names).or_default() += 1;
+        }
+    }
+    let chains = chains.into_iter();
+    chains
+        .map(|(providers, secrets)| ProviderChain { providers, secrets })
+        .collect()
 }
 
 fn print(app: &App, report: &CheckReport) -> Result<(), CliError> {
@@ -114,6 +130,14 @@ fn print(app: &App, report: &CheckReport) -> Result<(), CliError> {
         .line(&format!("Providers: {}", report.providers))?;
     if report.leases > 0 {
         app.printer.line(&format!("Leases: {}", report.leases))?;
+    }
+    for chain in &report.chains {
+        app.printer.line(&format!(
+            "Chain: {} ({} secret{})",
+            chain.providers.join(", then "),
+            chain.secrets,
+            plural(chain.secrets)
+        ))?;
     }
     for secret in &report.team_server {
         app.printer.line(&would_be(secret))?;

@@ -35,6 +35,7 @@ pub(crate) fn run(app: &App, args: &ListArgs) -> Result<(), CliError> {
                     .provider_of(secret)
                     .filter(|_| secret.value.is_some())
                     .map(|name| name.to_string()),
+                fallbacks: secret.fallbacks.iter().map(ToString::to_string).collect(),
                 reference: reference(&config, secret),
                 description: secret.description.clone(),
                 env: env_mode(secret.env),
@@ -96,7 +97,13 @@ fn resolve(
 /// Where the value comes from: a word for programs and one for people.
 fn kind(config: &Config, secret: &SecretConfig) -> (&'static str, String) {
     let (word, mut shown) = match (&secret.value, config.provider_of(secret), &secret.default) {
-        (Some(_), Some(provider), _) => ("provider", format!("provider ({provider})")),
+        (Some(_), Some(provider), _) => {
+            let later = secret.fallbacks.iter();
+            let chain = later.fold(provider.to_string(), |chain, name| {
+                format!("{chain}, then {name}")
+            });
+            ("provider", format!("provider ({chain})"))
+        }
         (Some(_), None, _) => ("stored value", "stored value".to_owned()),
         (None, _, Some(_)) => ("default value", "default value".to_owned()),
         (None, Some(provider), None) if Some(&provider) == config.server() => {

@@ -279,7 +279,7 @@ impl Setting<'_> {
         let is_new_here = !editor.has(&table, self.name.as_str());
         if let Some(stored) = stored {
             if let Some(provider) = &stored.provider {
-                changes.push(("provider", Change::text(provider)));
+                changes.push(("provider", self.named(provider)));
             }
             // An entry that says `ref` keeps saying it.
             let uses_ref = !is_new_here
@@ -318,6 +318,21 @@ impl Setting<'_> {
         match self.existing {
             Some(existing) if stored.is_some() => apart::forget(existing),
             _ => Ok(()),
+        }
+    }
+
+    /// The provider as the entry names it. The rest of a chain stays as long as its first provider does.
+    fn named(&self, provider: &str) -> Change {
+        let chain = self.existing.filter(|secret| {
+            let is_first = secret
+                .provider
+                .as_ref()
+                .is_some_and(|name| name.as_str() == provider);
+            is_first && !secret.fallbacks.is_empty()
+        });
+        match chain {
+            Some(secret) => Change::Set(secret.chain().map(AsRef::<str>::as_ref).collect()),
+            None => Change::text(provider),
         }
     }
 

@@ -22,6 +22,9 @@ pub struct ListedSecret {
     pub kind: &'static str,
     /// The provider that keeps it.
     pub provider: Option<String>,
+    /// The providers that are asked after it, in this order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fallbacks: Vec<String>,
     /// The ciphertext or reference.
     pub reference: Option<String>,
     /// What it is for.
@@ -428,12 +431,24 @@ pub struct CheckReport {
     pub providers: usize,
     /// Number of leases.
     pub leases: usize,
+    /// Secrets that name several providers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub chains: Vec<ProviderChain>,
     /// What the team server would be asked.
     pub team_server: Vec<CheckedServerSecret>,
     /// What must be mended.
     pub errors: Vec<Finding>,
     /// What should be looked at.
     pub warnings: Vec<Finding>,
+}
+
+/// Providers that are asked one after another.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ProviderChain {
+    /// Their names, in the order in which they are asked.
+    pub providers: Vec<String>,
+    /// Number of secrets that name them so.
+    pub secrets: usize,
 }
 
 /// What the team server would be asked for one secret.

@@ -123,6 +123,8 @@ mod modernization;
 #[cfg(test)]
 mod provider;
 #[cfg(test)]
+mod provider_chain;
+#[cfg(test)]
 mod reencrypt;
 #[cfg(test)]
 mod scan;

@@ -38,6 +38,8 @@ pub enum Kind {
     FlagOrLifetime,
     /// A list of strings.
     TextList,
+    /// A string, or a list of strings.
+    TextOrList,
     /// A list of whole numbers, zero or more.
     Counts,
     /// A table of strings.

@@ -389,8 +389,8 @@ pub static SECRET: Section = Section {
     fields: &[
         Field::optional(
             "provider",
-            Kind::Text,
-            "Name of the provider that keeps it.",
+            Kind::TextOrList,
+            "Name of the provider that keeps it, or a list of names: the first that has the value gives it.",
         ),
         Field::optional(
             "value",

@@ -1,84 +1,62 @@
-//! Resolving one level: batches by provider, then each secret's fall-backs.
+//! Resolving one level: what its providers answer, then each secret's fall-backs.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fnox_config::{IfMissing, SecretConfig};
 use fnox_core::{SecretName, SecretString};
-use futures_util::stream::{self, StreamExt as _};
 use indexmap::IndexMap;
 
+use super::chain::{self, Answer, Asking, Failure};
 use super::error::ResolveError;
 use super::open::Opened;
-use super::{Notice, Policy, Resolution, Resolver, interpolate, plan, value};
+use super::{Notice, Policy, Resolution, Resolver, interpolate, value};
 use crate::error::{ErrorKind, ProviderError};
 use crate::provider::Request;
 
-/// How many providers are asked at a time.
-const PROVIDERS_IN_FLIGHT: usize = 10;
-
-type Answers = Vec<(SecretName, String, Result<SecretString, ProviderError>)>;
-
 impl Resolver<'_> {
-    pub(super) async fn resolve_level(
+    pub(super) async fn resolve_levels(
         &self,
-        level: &[SecretName],
+        levels: &[Vec<SecretName>],
         resolution: &mut Resolution,
+        busy: &BTreeSet<SecretName>,
     ) -> Result<(), ResolveError> {
-        let mut batches: IndexMap<String, Vec<Request>> = IndexMap::new();
-        for name in level {
-            let secret = self.config.secret(name.as_str())?;
-            if let Some((provider, reference)) = plan::source(self.config, secret) {
-                let request = Request {
-                    name: name.clone(),
-                    reference,
-                };
-                batches
-                    .entry(provider.to_string())
-                    .or_default()
-                    .push(request);
-            }
-        }
-        let values = &resolution.values;
-        let answers: Vec<Answers> = stream::iter(batches)
-            .map(|(provider, requests)| self.ask(provider, requests, values))
-            .buffer_unordered(PROVIDERS_IN_FLIGHT)
-            .collect()
-            .await;
-        let mut answers: IndexMap<SecretName, (String, Result<SecretString, ProviderError>)> =
-            answers
-                .into_iter()
-                .flatten()
-                .map(|(name, provider, answer)| (name, (provider, answer)))
-                .collect();
-        for name in level {
-            let answer = answers.swap_remove(name);
-            self.settle(name, answer, resolution)?;
+        for level in levels {
+            self.resolve_level(level, resolution, busy).await?;
         }
         Ok(())
     }
 
-    /// Asks one provider for all that is wanted from it.
-    async fn ask(
+    async fn resolve_level(
         &self,
-        provider: String,
-        requests: Vec<Request>,
-        values: &IndexMap<SecretName, SecretString>,
-    ) -> Answers {
-        let answers = self.fetch(&provider, &requests, values).await;
-        requests
-            .into_iter()
-            .zip(answers)
-            .map(|(request, answer)| (request.name, provider.clone(), answer))
-            .collect()
+        level: &[SecretName],
+        resolution: &mut Resolution,
+        busy: &BTreeSet<SecretName>,
+    ) -> Result<(), ResolveError> {
+        // A later provider of an earlier secret may have needed some of them already.
+        let mut level = level.to_vec();
+        level.retain(|name| !resolution.is_settled(name));
+        let mut answers = self.answers(&level, resolution, busy).await?;
+        let mut given = Vec::new();
+        for name in &level {
+            let answer = answers.swap_remove(name);
+            if let Some(answer) = answer.as_ref().filter(|answer| answer.outcome.is_ok()) {
+                given.push((name.clone(), answer.provider.clone(), answer.passed.clone()));
+            }
+            self.settle(name, answer, resolution)?;
+        }
+        resolution.tell_passed_over(&given);
+        Ok(())
     }
 
-    async fn fetch(
+    /// Asks one provider for all that is wanted from it.
+    pub(super) async fn fetch(
         &self,
         provider: &str,
-        requests: &[Request],
+        batch: &[Asking],
         values: &IndexMap<SecretName, SecretString>,
     ) -> Vec<Result<SecretString, ProviderError>> {
-        let all = |error: ProviderError| vec![Err(error); requests.len()];
+        let all = |error: ProviderError| vec![Err(error); batch.len()];
         let config = match self.config.provider(provider, None) {
             Ok(config) => config,
             Err(error) => return all(ProviderError::misconfigured(error.to_string())),
@@ -88,10 +66,16 @@ impl Resolver<'_> {
             Err(ResolveError::ProviderUnusable { error, .. }) => return all(error),
             Err(error) => return all(ProviderError::misconfigured(error.to_string())),
         };
-        tracing::debug!("asking `{provider}` for {} values", requests.len());
-        let mut answers = opened.provider.get_many(requests).await;
-        if answers.iter().any(needs_authentication) && self.log_in(&opened, &answers).await {
-            self.ask_again(&opened, requests, &mut answers).await;
+        tracing::debug!("asking `{provider}` for {} values", batch.len());
+        let requests: Vec<Request> = batch.iter().map(|asking| asking.request.clone()).collect();
+        let mut answers = opened.provider.get_many(&requests).await;
+        // Nobody is asked to log in where another provider can be asked instead.
+        let locked_out = batch
+            .iter()
+            .zip(&answers)
+            .any(|(asking, answer)| asking.is_last() && needs_authentication(answer));
+        if locked_out && self.log_in(&opened, &answers).await {
+            self.ask_again(&opened, &requests, &mut answers).await;
         }
         answers
     }
@@ -176,27 +160,37 @@ impl Resolver<'_> {
     fn settle(
         &self,
         name: &SecretName,
-        answer: Option<(String, Result<SecretString, ProviderError>)>,
+        answer: Option<Answer>,
         resolution: &mut Resolution,
     ) -> Result<(), ResolveError> {
         let secret = self.config.secret(name.as_str())?;
         let mut sources = Vec::new();
         let mut failure = None;
         match answer {
-            Some((_, Ok(found))) => {
+            Some(Answer {
+                outcome: Ok(found), ..
+            }) => {
                 resolution.fetched.push(name.clone());
                 return Self::take(secret, found, resolution);
             }
-            Some((provider, Err(error))) if error.kind.ends_the_run() => {
-                return Err(ResolveError::Provider {
-                    name: name.clone(),
-                    provider,
-                    error,
-                    location: secret.location.clone(),
-                });
-            }
-            Some((provider, Err(error))) => {
-                sources.push(format!("provider `{provider}`: {error}"));
+            Some(Answer {
+                provider,
+                outcome: Err(error),
+                passed,
+            }) => {
+                let told = |(provider, error): &Failure| format!("provider `{provider}`: {error}");
+                sources.extend(passed.iter().map(told));
+                let last = (provider, error);
+                sources.push(told(&last));
+                let (provider, error) = chain::together(passed, last);
+                if error.kind.ends_the_run() {
+                    return Err(ResolveError::Provider {
+                        name: name.clone(),
+                        provider,
+                        error,
+                        location: secret.location.clone(),
+                    });
+                }
                 failure = Some((provider, error));
             }
             None => sources.push(self.no_provider(secret)),

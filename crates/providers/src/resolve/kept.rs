@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fnox_config::{Config, DaemonCache};
-use fnox_core::{SecretName, SecretString};
+use fnox_core::{ProviderName, SecretName, SecretString};
 use indexmap::IndexMap;
 
 use super::error::ResolveError;
@@ -86,7 +86,15 @@ impl Resolver<'_> {
         let Some(secret) = self.config.secrets.get(name) else {
             return;
         };
-        let mut next = plan::source(self.config, secret).map(|(provider, _)| provider);
+        let first = plan::source(self.config, secret).map(|(provider, _)| provider);
+        // Which one of a chain gave the value is not known any more.
+        for provider in first.into_iter().chain(secret.fallbacks.iter().cloned()) {
+            self.remember_openers_of(provider);
+        }
+    }
+
+    fn remember_openers_of(&self, provider: ProviderName) {
+        let mut next = Some(provider);
         // An identity's keeper may name a keeper itself, and a circle is refused only when it is opened.
         for _ in 0..self.config.providers.len() {
             let Some(provider) = next.and_then(|name| self.config.providers.get(&name)) else {
@@ -95,25 +103,32 @@ impl Resolver<'_> {
             self.remember_variables(provider);
             let identity = provider.fields.table("identity");
             let keeper = identity.and_then(|identity| identity.text("provider"));
-            next = keeper.and_then(|name| fnox_core::ProviderName::parse(name).ok());
+            next = keeper.and_then(|name| ProviderName::parse(name).ok());
         }
     }
 }
 
-/// Whether and how long a secret's value may be kept, by what the secret, its provider and the provider's type say.
+/// Whether and how long a secret's value may be kept, by what the secret, its providers and their types say. Of a
+/// chain, every one must allow it.
 fn keeping(config: &Config, name: &SecretName) -> Option<Keeping> {
     let secret = config.secrets.get(name)?;
     let (provider, _) = plan::source(config, secret)?;
-    let provider = config.providers.get(&provider)?;
-    let may_be_kept = provider.spec.may_be_kept()
-        && !secret.require_approval
+    let mut providers = vec![config.providers.get(&provider)?];
+    providers.extend(plan::fallbacks(config, secret).ok()?);
+    let may_be_kept = !secret.require_approval
         && secret.daemon_cache != DaemonCache::Never
-        && provider.daemon_cache != DaemonCache::Never;
-    let lifetime = match (secret.daemon_cache, provider.daemon_cache) {
-        (DaemonCache::For(lifetime), _) | (_, DaemonCache::For(lifetime)) => {
-            Some(lifetime.as_duration())
-        }
-        _ => None,
+        && providers.iter().all(|provider| {
+            provider.spec.may_be_kept() && provider.daemon_cache != DaemonCache::Never
+        });
+    let of_providers = providers
+        .iter()
+        .filter_map(|provider| match provider.daemon_cache {
+            DaemonCache::For(lifetime) => Some(lifetime.as_duration()),
+            _ => None,
+        });
+    let lifetime = match secret.daemon_cache {
+        DaemonCache::For(lifetime) => Some(lifetime.as_duration()),
+        _ => of_providers.min(),
     };
     may_be_kept.then(|| Keeping {
         name: name.clone(),
@@ -213,6 +228,7 @@ mod tests {
 plain = { type = "plain" }
 op = { type = "1password", vault = "V", daemon_cache = "5m" }
 never = { type = "1password", vault = "V", daemon_cache = false }
+short = { type = "1password", vault = "V", daemon_cache = "1m" }
 [secrets]
 A = { provider = "op", value = "a" }
 B = { provider = "op", value = "b", daemon_cache = "1h" }
@@ -221,6 +237,8 @@ D = { provider = "never", value = "d", daemon_cache = "1h" }
 E = {}
 F = { default = "${A}" }
 G = { provider = "plain", value = "g" }
+I = { provider = ["op", "plain"], value = "i" }
+J = { provider = ["op", "short"], value = "j" }
 H = { provider = "op", value = "h", require_approval = true }
 "#;
         let shelf = Arc::new(Shelf::default());
@@ -232,6 +250,9 @@ H = { provider = "op", value = "h", require_approval = true }
                 (name.as_str(), *seconds)
             })
             .collect();
-        assert_eq!(names, [("A", Some(300)), ("B", Some(3600))]);
+        assert_eq!(
+            names,
+            [("A", Some(300)), ("B", Some(3600)), ("J", Some(60))]
+        );
     }
 }

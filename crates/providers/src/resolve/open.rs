@@ -162,6 +162,10 @@ impl Resolver<'_> {
     fn tolerated(&self) -> Tolerated {
         let mut tolerated = Tolerated::default();
         for (name, secret) in &self.config.secrets {
+            // Others of a chain may have what one of them lacks.
+            if !secret.fallbacks.is_empty() {
+                tolerated.missing.insert(name.clone());
+            }
             if self.options.required.contains(name) || self.options.failures_are_final {
                 continue;
             }

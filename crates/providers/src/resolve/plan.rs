@@ -29,6 +29,18 @@ pub(super) fn levels(
     graph.levels(config)
 }
 
+/// Whether resolving a secret touches another one that is being resolved.
+pub(super) fn touches(
+    config: &Config,
+    name: &SecretName,
+    others: &BTreeSet<SecretName>,
+    known: &IndexMap<SecretName, SecretString>,
+) -> bool {
+    // What cannot be planned says why when it is resolved.
+    levels(config, std::slice::from_ref(name), known)
+        .is_ok_and(|levels| levels.iter().flatten().any(|name| others.contains(name)))
+}
+
 /// The secrets that opening a provider needs.
 pub(super) fn needs_of_provider(config: &Config, provider: &ProviderConfig) -> Vec<SecretName> {
     provider_needs(config, provider, &mut BTreeSet::new())
@@ -60,8 +72,32 @@ impl Graph {
             needs.insert(name, of_this);
         }
         let mut graph = Self { needs };
+        graph.order_by_fallbacks(config)?;
         graph.drop_impossible_soft_needs();
         Ok(graph)
+    }
+
+    /// What opens the later providers of a chain is resolved first if it is wanted anyway. Otherwise it is
+    /// resolved only if the chain comes so far.
+    fn order_by_fallbacks(&mut self, config: &Config) -> Result<(), ResolveError> {
+        let mut order = Vec::new();
+        for name in self.needs.keys() {
+            let secret = config.secret(name.as_str())?;
+            for fallback in fallbacks(config, secret)? {
+                let needs = provider_needs(config, fallback, &mut BTreeSet::new());
+                let wanted = needs
+                    .into_iter()
+                    .filter(|(need, _)| need != name && self.needs.contains_key(need));
+                order.extend(wanted.map(|(need, _)| (name.clone(), need)));
+            }
+        }
+        for (name, need) in order {
+            let needs = self.needs.entry(name).or_default();
+            if !needs.iter().any(|(known, _)| *known == need) {
+                needs.push((need, Need::Soft));
+            }
+        }
+        Ok(())
     }
 
     /// A soft need that would close a circle is none: a store's token that is kept in that store must
@@ -215,6 +251,21 @@ pub(super) fn source(config: &Config, secret: &SecretConfig) -> Option<(Provider
         .get(&provider)
         .is_some_and(|provider| provider.spec.name == "fnox-server");
     on_server.then(|| (provider, secret.name.to_string()))
+}
+
+/// The later providers of a secret's chain. A synced copy stands for all of them.
+pub(super) fn fallbacks<'a>(
+    config: &'a Config,
+    secret: &SecretConfig,
+) -> Result<Vec<&'a ProviderConfig>, ResolveError> {
+    if secret.sync.is_some() {
+        return Ok(Vec::new());
+    }
+    let place = secret.location_of("provider");
+    let names = secret.fallbacks.iter();
+    names
+        .map(|name| Ok(config.provider(name.as_str(), Some(place))?))
+        .collect()
 }
 
 fn source_provider<'a>(

@@ -12,6 +12,8 @@ use fnox_core::{Env, ExitStatus, SecretName};
 
 use super::{Options, Resolution, ResolveError, Resolver};
 
+mod chains;
+
 struct World {
     folder: tempfile::TempDir,
     variables: Vec<(String, String)>,

@@ -115,6 +115,7 @@ fn examine_secret(
         }
         return false;
     }
+    examine_chain(config, secret, findings);
     let provider = config
         .provider_of(secret)
         .and_then(|name| config.providers.get(&name));
@@ -137,6 +138,27 @@ fn examine_secret(
         _ => {}
     }
     true
+}
+
+/// All providers of a chain are asked for the same reference, and one that only repeats it has no value to give.
+fn examine_chain(config: &Config, secret: &SecretConfig, findings: &mut Findings) {
+    if secret.fallbacks.is_empty() {
+        return;
+    }
+    let repeats = |provider: &&ProviderConfig| {
+        provider.spec.name == "plain" && !provider.fields.contains("file")
+    };
+    let providers = secret.chain().filter_map(|name| config.providers.get(name));
+    for provider in providers.filter(repeats) {
+        findings.error(
+            format!(
+                "the secret `{}` has `{}` in its list of providers, which would give the reference itself as the value",
+                secret.name, provider.name
+            ),
+            Some("take it out; a value for want of a better one is a `default`".to_owned()),
+            Some(secret.location_of("provider")),
+        );
+    }
 }
 
 /// The same thing, found from another secret.

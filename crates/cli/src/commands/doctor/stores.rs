@@ -14,6 +14,7 @@ use fnox_providers::{Context, ProviderError, Registry, Settings};
 
 use super::Examinations;
 use crate::app::App;
+use crate::commands::export::plural;
 use crate::commands::masters::Masters;
 use crate::commands::provider::tested;
 use crate::output::documents::Outcome;
@@ -26,6 +27,7 @@ pub(super) async fn examine(app: &App, config: Option<&Config>, found: &mut Exam
         options.prompt_auth = false;
         let resolver = Resolver::new(config, options);
         providers(app, config, &resolver, found).await;
+        chains(config, found);
         types(found);
         leases(app, config, found);
         let masters = Masters::new(app, config, &resolver);
@@ -65,6 +67,18 @@ async fn providers(app: &App, config: &Config, resolver: &Resolver<'_>, found: &
             provider.name.as_str(),
             Outcome::Warning,
             detail,
+        );
+    }
+}
+
+fn chains(config: &Config, found: &mut Examinations) {
+    for chain in crate::commands::check::chains(config) {
+        let several = plural(chain.secrets);
+        found.add(
+            "providers",
+            chain.providers.join(", then "),
+            Outcome::Information,
+            format!("asked in this order for {} secret{several}", chain.secrets),
         );
     }
 }
