@@ -91,6 +91,14 @@ impl Config {
         }
     }
 
+    /// All providers that a secret's value may come from, in the order in which they are asked; those that do not exist are
+    /// left out.
+    pub fn providers_of(&self, secret: &SecretConfig) -> impl Iterator<Item = &ProviderConfig> {
+        let first = self.provider_of(secret);
+        let names = first.into_iter().chain(secret.fallbacks.iter().cloned());
+        names.filter_map(|name| self.providers.get(&name))
+    }
+
     /// The team server that `server_url` declares.
     #[must_use]
     pub fn server(&self) -> Option<&ProviderName> {

@@ -352,7 +352,7 @@ fn required(config: &Config) -> BTreeSet<SecretName> {
         .secrets
         .values()
         .filter(|secret| secret.if_missing.is_none() && secret.default.is_none())
-        .filter(|secret| provider_type(config, secret) == Some("fnox-server"))
+        .filter(|secret| asks_server(config, secret))
         .map(|secret| secret.name.clone())
         .collect()
 }
@@ -364,7 +364,8 @@ fn worth_masking<'a>(
 ) -> impl Iterator<Item = &'a SecretString> {
     resolution.values.iter().filter_map(|(name, value)| {
         let secret = config.secrets.get(name)?;
-        let is_clear = provider_type(config, secret).is_none_or(|kind| kind == "plain")
+        let mut providers = config.providers_of(secret);
+        let is_clear = providers.all(|provider| provider.spec.name == "plain")
             || secret.default.as_deref() == Some(value.expose_secret());
         (!is_clear).then_some(value)
     })
@@ -375,12 +376,12 @@ fn uses_server(config: &Config) -> bool {
     config
         .secrets
         .values()
-        .any(|secret| provider_type(config, secret) == Some("fnox-server"))
+        .any(|secret| asks_server(config, secret))
 }
 
-fn provider_type(config: &Config, secret: &SecretConfig) -> Option<&'static str> {
-    let name = config.provider_of(secret)?;
-    Some(config.providers.get(&name)?.spec.name)
+fn asks_server(config: &Config, secret: &SecretConfig) -> bool {
+    let mut providers = config.providers_of(secret);
+    providers.any(|provider| provider.spec.name == "fnox-server")
 }
 
 fn in_scope(secret: &SecretConfig, selection: &Selection) -> bool {

@@ -95,8 +95,9 @@ impl Values {
         let is_secret = |name: &SecretName| {
             let secret = config.secrets.get(name)?;
             secret.value.as_ref()?;
-            let provider = config.providers.get(&config.provider_of(secret)?)?;
-            (provider.spec.name != "plain").then(|| name.clone())
+            let mut providers = config.providers_of(secret);
+            let is_kept = providers.any(|provider| provider.spec.name != "plain");
+            is_kept.then(|| name.clone())
         };
         let names: Vec<SecretName> = config.secrets.keys().filter_map(is_secret).collect();
         let values = readable(app, &config, &names)?;

@@ -152,11 +152,8 @@ fn wanted(config: &Config, only: Option<&[String]>, loaded: &mut Loaded) -> Vec<
 }
 
 fn is_released(config: &Config, secret: &SecretConfig) -> bool {
-    let provider = config
-        .provider_of(secret)
-        .and_then(|name| config.providers.get(&name));
-    secret.require_approval
-        || provider.is_some_and(|provider| RELEASING.contains(&provider.spec.name))
+    let mut providers = config.providers_of(secret);
+    secret.require_approval || providers.any(|provider| RELEASING.contains(&provider.spec.name))
 }
 
 fn resolve(app: &App, config: &Config, wanted: &[SecretName]) -> Result<Resolution, CliError> {
