@@ -17,6 +17,17 @@ pub enum TextOrSecret {
     Secret(SecretName),
 }
 
+/// One value of a table whose keys fnox does not know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OptionValue {
+    /// A string or `{ secret = … }`.
+    Text(TextOrSecret),
+    /// `true` or `false`.
+    Flag(bool),
+    /// A whole number.
+    Number(i64),
+}
+
 /// A checked value.
 #[derive(Debug, Clone)]
 pub enum Value {
@@ -34,6 +45,8 @@ pub enum Value {
     Counts(Vec<u64>),
     /// A table of strings.
     TextMap(IndexMap<String, String>),
+    /// A table whose keys somebody else knows.
+    Options(IndexMap<String, OptionValue>),
     /// A table with known keys.
     Table(Fields),
     /// A list of such tables.
@@ -177,6 +190,33 @@ impl Fields {
             Value::TextMap(map) => Some(map),
             _ => None,
         }
+    }
+
+    /// A table whose keys somebody else knows.
+    #[must_use]
+    pub fn options(&self, name: &str) -> Option<&IndexMap<String, OptionValue>> {
+        match self.value(name)? {
+            Value::Options(options) => Some(options),
+            _ => None,
+        }
+    }
+
+    /// The secrets whose values the keys are to have: each key with the secret's name.
+    pub fn secrets(&self) -> impl Iterator<Item = (&'static str, &SecretName)> {
+        self.iter().flat_map(|(key, value)| {
+            let names: Vec<&SecretName> = match value {
+                Value::Text(TextOrSecret::Secret(name)) => vec![name],
+                Value::Options(options) => options
+                    .values()
+                    .filter_map(|option| match option {
+                        OptionValue::Text(TextOrSecret::Secret(name)) => Some(name),
+                        _ => None,
+                    })
+                    .collect(),
+                _ => Vec::new(),
+            };
+            names.into_iter().map(move |name| (key, name))
+        })
     }
 
     /// A table with known keys.

@@ -29,7 +29,7 @@ pub mod suggest;
 pub mod trust;
 
 pub use error::ConfigError;
-pub use fields::{Fields, TextOrSecret, Value};
+pub use fields::{Fields, OptionValue, TextOrSecret, Value};
 pub use layers::{Config, Loader};
 pub use lease::{Delivery, LeaseConfig, RenewalFailure};
 pub use model::{

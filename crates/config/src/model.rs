@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::error::ConfigError;
 use crate::fields::Fields;
 use crate::source::Location;
-use crate::spec::ProviderSpec;
+use crate::spec::{Capability, ProviderSpec};
 
 /// What to do about a secret without a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,6 +248,8 @@ pub struct ProviderConfig {
     pub name: ProviderName,
     /// Its type.
     pub spec: &'static ProviderSpec,
+    /// What it can do with a value: what its type can, or what it says of itself.
+    pub capability: Capability,
     /// The command that logs in: the configured one, or the type's. `None`: nothing to offer.
     pub auth_command: Option<String>,
     /// Whether the variables that opened it stay in the program's environment.
@@ -265,9 +267,16 @@ impl ProviderConfig {
             Some(command) => Some(command.to_owned()),
             None => spec.auth_command.map(str::to_owned),
         };
+        let capability = match fields.text("capability") {
+            Some("read") => Capability::ReadsOnly,
+            Some("store") => Capability::StoresRemotely,
+            Some("encrypt") => Capability::EncryptsInConfig,
+            _ => spec.capability,
+        };
         Self {
             name,
             spec,
+            capability,
             auth_command,
             keep_env: fields.flag("keep_env").unwrap_or(false),
             daemon_cache: DaemonCache::of(&fields),

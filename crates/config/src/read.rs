@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use toml_edit::{Item, TableLike};
 
 use crate::error::ConfigError;
-use crate::fields::{Fields, TextOrSecret, Value};
+use crate::fields::{Fields, OptionValue, TextOrSecret, Value};
 use crate::source::{Location, SourceFile};
 use crate::spec::{Field, Kind, Section};
 use crate::suggest::nearest;
@@ -141,6 +141,7 @@ impl Reader {
                     .map(Value::TextMap)
                     .ok_or_else(|| wrong("a table of strings"))
             }
+            Kind::Options => self.options(field, item, place),
             Kind::Choice(words) => self.choice(field, item, place, words),
             Kind::EnvMode => match (item.as_bool(), item.as_str()) {
                 (Some(flag), _) => Ok(Value::Flag(flag)),
@@ -193,6 +194,28 @@ impl Reader {
             .ok_or_else(wrong)?;
         let name = SecretName::parse(name).map_err(|error| invalid(field, place, &error))?;
         Ok(Value::Text(TextOrSecret::Secret(name)))
+    }
+
+    fn options(&self, field: &Field, item: &Item, place: &Location) -> Result<Value, ConfigError> {
+        let table = self.table(item, field.name, place, "a table")?;
+        let mut options = IndexMap::new();
+        for (key, item) in table.iter() {
+            let place = self
+                .locate(item)
+                .unwrap_or_else(|| self.key_location(table, key));
+            let option = if let Some(flag) = item.as_bool() {
+                OptionValue::Flag(flag)
+            } else if let Some(number) = item.as_integer() {
+                OptionValue::Number(number)
+            } else {
+                match self.reference(field, item, &place)? {
+                    Value::Text(text) => OptionValue::Text(text),
+                    _ => continue,
+                }
+            };
+            options.insert(key.to_owned(), option);
+        }
+        Ok(Value::Options(options))
     }
 
     fn choice(

@@ -151,6 +151,15 @@ fn property(field: &Field) -> Value {
             json!({ "type": "array", "items": { "type": "integer", "minimum": 0 } })
         }
         Kind::TextMap => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
+        Kind::Options => json!({
+            "type": "object",
+            "additionalProperties": {
+                "oneOf": [
+                    { "type": ["string", "boolean", "integer"] },
+                    { "$ref": "#/$defs/secretReference" },
+                ],
+            },
+        }),
         Kind::Choice(words) => json!({ "enum": words }),
         Kind::EnvMode => json!({ "enum": [true, false, "exec"] }),
         Kind::Table(section) => section_object(section),

@@ -10,7 +10,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use fnox_config::spec::{Field, Kind};
-use fnox_config::{Config, Fields, LeaseConfig, ProviderConfig, SecretConfig, TextOrSecret, Value};
+use fnox_config::{
+    Config, Fields, LeaseConfig, OptionValue, ProviderConfig, SecretConfig, TextOrSecret, Value,
+};
 use fnox_core::seal::SealingKey;
 use fnox_core::{Env, SecretName};
 
@@ -167,13 +169,11 @@ fn add_provider(
         home(env),
     );
     // What opens the provider can decide which account it shows.
-    for (_, value) in provider.fields.iter() {
-        if let Value::Text(TextOrSecret::Secret(name)) = value {
-            if let Some(secret) = config.secrets.get(name) {
-                add_secret(parts, secret, config, env, seen);
-            }
-            parts.optional(env.var(name.as_str()));
+    for (_, name) in provider.fields.secrets() {
+        if let Some(secret) = config.secrets.get(name) {
+            add_secret(parts, secret, config, env, seen);
         }
+        parts.optional(env.var(name.as_str()));
     }
 }
 
@@ -238,13 +238,19 @@ impl Parts {
         }
     }
 
-    fn value(&mut self, value: &Value) {
-        match value {
-            Value::Text(TextOrSecret::Text(text)) => self.text(text),
-            Value::Text(TextOrSecret::Secret(name)) => {
+    fn text_or_secret(&mut self, text: &TextOrSecret) {
+        match text {
+            TextOrSecret::Text(text) => self.text(text),
+            TextOrSecret::Secret(name) => {
                 self.text("secret");
                 self.text(name.as_str());
             }
+        }
+    }
+
+    fn value(&mut self, value: &Value) {
+        match value {
+            Value::Text(text) => self.text_or_secret(text),
             Value::Flag(flag) => self.text(if *flag { "true" } else { "false" }),
             Value::Count(count) => self.text(&count.to_string()),
             Value::Lifetime(lifetime) => self.text(&lifetime.as_secs().to_string()),
@@ -267,6 +273,19 @@ impl Parts {
                 for (key, value) in entries {
                     self.text(key);
                     self.text(value);
+                }
+            }
+            Value::Options(options) => {
+                let mut entries: Vec<_> = options.iter().collect();
+                entries.sort_unstable_by_key(|(key, _)| *key);
+                self.count(entries.len());
+                for (key, value) in entries {
+                    self.text(key);
+                    match value {
+                        OptionValue::Text(text) => self.text_or_secret(text),
+                        OptionValue::Flag(flag) => self.text(if *flag { "true" } else { "false" }),
+                        OptionValue::Number(number) => self.text(&number.to_string()),
+                    }
                 }
             }
             Value::Table(fields) => self.fields(fields, &[], |_| None, None),

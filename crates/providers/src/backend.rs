@@ -14,6 +14,7 @@ pub mod bitwarden;
 pub mod bitwarden_sm;
 pub mod doppler;
 pub mod enpass;
+pub mod external;
 pub mod fido2;
 pub mod fnox_server;
 pub mod foks;

@@ -4,9 +4,9 @@ use fnox_config::spec::ProviderSpec;
 
 use crate::backend::{
     age, aws_kms, aws_ps, aws_sm, azure_ac, azure_kms, azure_sm, bitwarden, bitwarden_sm, doppler,
-    enpass, fido2, fnox_server, foks, gcp_kms, gcp_sm, gopass, infisical, keepass, keychain,
-    kubernetes, onepassword, password_store, passwordstate, plain, proton_pass, vault, vault_agent,
-    yubikey,
+    enpass, external, fido2, fnox_server, foks, gcp_kms, gcp_sm, gopass, infisical, keepass,
+    keychain, kubernetes, onepassword, password_store, passwordstate, plain, proton_pass, vault,
+    vault_agent, yubikey,
 };
 use crate::error::ProviderError;
 use crate::provider::{Context, Provider};
@@ -31,6 +31,7 @@ const BUILT: &[(&str, Build)] = &[
     ("bitwarden-sm", bitwarden_sm::open),
     ("doppler", doppler::open),
     ("enpass", enpass::open),
+    ("external", external::open),
     ("fido2", fido2::open),
     ("fnox-server", fnox_server::open),
     ("foks", foks::open),

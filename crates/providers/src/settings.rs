@@ -4,10 +4,29 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use fnox_config::fields::resolve_path;
-use fnox_config::{Fields, Folders, ProviderConfig, TextOrSecret, Value};
+use fnox_config::{Fields, Folders, OptionValue, ProviderConfig, TextOrSecret, Value};
 use fnox_core::{SecretName, SecretString};
 
 use crate::error::ProviderError;
+
+/// One of the `options` of a provider that others make.
+#[derive(Debug, Clone)]
+pub enum Opt {
+    /// A text, which may be secret.
+    Text {
+        /// The text.
+        value: SecretString,
+        /// Whether it is a secret's value.
+        is_secret: bool,
+    },
+    /// `true` or `false`.
+    Flag(bool),
+    /// A whole number.
+    Number(i64),
+}
+
+/// `options` of a provider that others make, in the order in which they are written.
+pub type Options = Vec<(String, Opt)>;
 
 /// What a backend is made from: its keys, `{ secret = "NAME" }` and templates already replaced by values.
 #[derive(Debug, Clone)]
@@ -15,6 +34,7 @@ pub struct Settings {
     /// The configured provider.
     pub config: ProviderConfig,
     texts: BTreeMap<&'static str, SecretString>,
+    options: Options,
     folders: Folders,
 }
 
@@ -32,25 +52,44 @@ impl Settings {
     where
         R: Fn(&str) -> Result<String, String>,
     {
+        let fill_in = |key: &'static str, value: &TextOrSecret| match value {
+            TextOrSecret::Text(text) => render(text)
+                .map(SecretString::from)
+                .map_err(|reason| ProviderError::misconfigured(reason).at_key(key)),
+            TextOrSecret::Secret(name) => secrets.get(name).cloned().ok_or_else(|| {
+                ProviderError::misconfigured(format!(
+                    "`{key}` needs the secret `{name}`, which has no value"
+                ))
+                .at_key(key)
+            }),
+        };
         let mut texts = BTreeMap::new();
+        let mut options = Options::new();
         for (key, value) in config.fields.iter() {
-            let Value::Text(value) = value else { continue };
-            let text = match value {
-                TextOrSecret::Text(text) => render(text)
-                    .map(SecretString::from)
-                    .map_err(|reason| ProviderError::misconfigured(reason).at_key(key))?,
-                TextOrSecret::Secret(name) => secrets.get(name).cloned().ok_or_else(|| {
-                    ProviderError::misconfigured(format!(
-                        "`{key}` needs the secret `{name}`, which has no value"
-                    ))
-                    .at_key(key)
-                })?,
-            };
-            texts.insert(key, text);
+            match value {
+                Value::Text(value) => {
+                    texts.insert(key, fill_in(key, value)?);
+                }
+                Value::Options(values) => {
+                    for (name, value) in values {
+                        let option = match value {
+                            OptionValue::Text(text) => Opt::Text {
+                                value: fill_in(key, text)?,
+                                is_secret: matches!(text, TextOrSecret::Secret(_)),
+                            },
+                            OptionValue::Flag(flag) => Opt::Flag(*flag),
+                            OptionValue::Number(number) => Opt::Number(*number),
+                        };
+                        options.push((name.clone(), option));
+                    }
+                }
+                _ => {}
+            }
         }
         Ok(Self {
             config,
             texts,
+            options,
             folders: folders.clone(),
         })
     }
@@ -86,6 +125,12 @@ impl Settings {
         let folder = self.fields().location_of(key).file.folder();
         self.text(key)
             .map(|text| resolve_path(text, folder, self.folders.home()))
+    }
+
+    /// `options`, with the values of secrets.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
     }
 
     /// The keys as they were written: lists, flags, tables.

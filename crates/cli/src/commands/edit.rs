@@ -122,7 +122,7 @@ fn store(
 ) -> Result<(), CliError> {
     let provider = config.provider(candidate.provider().as_str(), None)?;
     let profile = candidate.definition().profile.as_ref();
-    let stored = if provider.spec.capability == Capability::StoresRemotely {
+    let stored = if provider.capability == Capability::StoresRemotely {
         let failed = |error| CliError::Provider {
             provider: provider.name.to_string(),
             action: "store the value",

@@ -99,7 +99,7 @@ pub(crate) fn run(app: &App, args: &ImportArgs) -> Result<(), CliError> {
 fn encrypting_provider<'a>(config: &'a Config, name: &str) -> Result<&'a ProviderConfig, CliError> {
     let provider = config.provider(name, None)?;
     let reads_a_file = provider.spec.name == "plain" && provider.fields.contains("file");
-    if provider.spec.capability == Capability::EncryptsInConfig && !reads_a_file {
+    if provider.capability == Capability::EncryptsInConfig && !reads_a_file {
         return Ok(provider);
     }
     Err(CliError::Usage {

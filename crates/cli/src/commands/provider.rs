@@ -47,7 +47,7 @@ fn document(config: &Config, provider: &ProviderConfig) -> ListedProvider {
         name: provider.name.to_string(),
         kind: provider.spec.name,
         label: provider.spec.label,
-        capability: match provider.spec.capability {
+        capability: match provider.capability {
             Capability::EncryptsInConfig => "encrypts",
             Capability::StoresRemotely => "stores",
             Capability::ReadsOnly => "reads",

@@ -225,7 +225,7 @@ pub(super) fn candidate<'a>(
     let found = editable(config, secret)?;
     let provider = config.providers.get(&found.provider);
     let label = provider
-        .filter(|it| it.spec.capability != Capability::EncryptsInConfig || it.spec.name == "plain")
+        .filter(|it| it.capability != Capability::EncryptsInConfig || it.spec.name == "plain")
         .map(|it| it.spec.label);
     label.map_or(Ok(found.clone()), |label| {
         Err(format!(
@@ -247,7 +247,7 @@ pub(super) fn editable<'a>(
         .get(&name)
         .ok_or_else(|| format!("its provider `{name}` does not exist"))?;
     let reads_a_file = provider.spec.name == "plain" && provider.fields.contains("file");
-    if provider.spec.capability == Capability::ReadsOnly || reads_a_file {
+    if provider.capability == Capability::ReadsOnly || reads_a_file {
         return Err(format!(
             "its provider `{name}` ({}) only reads",
             provider.spec.label

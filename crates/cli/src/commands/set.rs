@@ -210,7 +210,7 @@ impl Setting<'_> {
                 value: value.expose_secret().to_owned(),
             });
         };
-        let stored = match provider.spec.capability {
+        let stored = match provider.capability {
             // The value that was given is the reference.
             Capability::ReadsOnly => value.expose_secret().to_owned(),
             Capability::EncryptsInConfig => {
@@ -349,7 +349,7 @@ impl Setting<'_> {
             add("provider", provider.name.as_str());
         }
         if let Some(value) = value {
-            match self.provider.map(|provider| provider.spec.capability) {
+            match self.provider.map(|provider| provider.capability) {
                 Some(Capability::ReadsOnly) => add(
                     "value",
                     &value.expose_secret().chars().take(50).collect::<String>(),

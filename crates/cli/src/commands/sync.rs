@@ -110,7 +110,7 @@ fn target(config: &Config, args: &SyncArgs) -> Result<ProviderName, CliError> {
     })?;
     let provider = config.provider(name, None)?;
     // `plain` would keep them in the clear.
-    if provider.spec.capability == Capability::EncryptsInConfig && provider.spec.name != "plain" {
+    if provider.capability == Capability::EncryptsInConfig && provider.spec.name != "plain" {
         return Ok(provider.name.clone());
     }
     Err(CliError::Usage {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
-use fnox_config::{Config, TextOrSecret, Value};
+use fnox_config::Config;
 use fnox_core::{Env, SecretName};
 
 use super::protocol::Key;
@@ -118,11 +118,7 @@ fn variables<'a>(config: &Config, env: &'a Env) -> BTreeMap<&'a OsStr, &'a OsStr
     let mut named: Vec<&str> = FOLDERS.to_vec();
     for provider in config.providers.values() {
         named.extend(provider.spec.variables);
-        for (_, value) in provider.fields.iter() {
-            if let Value::Text(TextOrSecret::Secret(name)) = value {
-                named.push(name.as_str());
-            }
-        }
+        named.extend(provider.fields.secrets().map(|(_, name)| name.as_str()));
     }
     let counts = |name: &str| {
         !OF_NO_CONSEQUENCE.contains(&name)

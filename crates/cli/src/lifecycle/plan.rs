@@ -70,10 +70,8 @@ fn secrets(
     let mut out = Vec::new();
     for view in views {
         for secret in view.config.secrets.values() {
-            let provider = view.config.provider_of(secret);
-            let provider = provider.and_then(|name| view.config.providers.get(&name));
-            if let Some(provider) = provider
-                && fits(secret, provider)
+            let mut providers = view.config.providers_of(secret);
+            if let Some(provider) = providers.find(|provider| fits(secret, provider))
                 && seen.insert((secret.name.to_string(), place(&secret.location)))
             {
                 out.push((secret, provider));
@@ -97,7 +95,7 @@ fn known_secrets<'a>(
 fn shared_secrets(views: &[View]) -> Vec<(&SecretConfig, &ProviderConfig)> {
     const OF_ONE_MACHINE: [&str; 3] = ["plain", "keychain", "password-store"];
     secrets(views, |_, provider| {
-        provider.spec.capability != Capability::EncryptsInConfig
+        provider.capability != Capability::EncryptsInConfig
             && !OF_ONE_MACHINE.contains(&provider.spec.name)
     })
 }

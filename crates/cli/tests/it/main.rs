@@ -125,6 +125,8 @@ mod provider;
 #[cfg(test)]
 mod provider_chain;
 #[cfg(test)]
+mod provider_external;
+#[cfg(test)]
 mod reencrypt;
 #[cfg(test)]
 mod scan;

@@ -44,6 +44,8 @@ pub enum Kind {
     Counts,
     /// A table of strings.
     TextMap,
+    /// A table of strings, flags, whole numbers and `{ secret = "NAME" }`, whose keys somebody else knows.
+    Options,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// `true`, `false` or `"exec"`.

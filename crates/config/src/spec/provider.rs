@@ -1,8 +1,10 @@
 //! The types of provider and their keys.
 
+mod extension;
 mod places;
 mod vault;
 
+use self::extension::{EXTERNAL, LUA};
 use self::places::{LOCAL, NEVER_KEPT, PLACES};
 use self::vault::VAULT;
 use super::{Field, Kind, Section};
@@ -513,17 +515,8 @@ pub static PROVIDERS: &[ProviderSpec] = &[
         auth_command: None,
         variables: &["FNOX_K8S_CONTEXT", "KUBECONFIG"],
     },
-    ProviderSpec {
-        name: "lua",
-        label: "Lua plugin",
-        capability: ReadsOnly,
-        fields: &[
-            Field::required("plugin", Kind::Text, "Name or path of the plugin."),
-            Field::optional("options", Kind::Opaque, "Options for the plugin."),
-        ],
-        auth_command: None,
-        variables: &[],
-    },
+    EXTERNAL,
+    LUA,
     ProviderSpec {
         name: "vault-agent",
         label: "agents' vault",

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use fnox_config::ProviderConfig;
 use fnox_config::model::Project;
-use fnox_config::{ProviderConfig, TextOrSecret, Value};
 use fnox_core::{SecretName, SecretString, SystemClock};
 use indexmap::IndexMap;
 
@@ -72,14 +72,12 @@ impl Resolver<'_> {
     ) -> Result<Settings, ProviderError> {
         // A name that no secret has may be an environment variable.
         let mut secrets: BTreeMap<SecretName, SecretString> = BTreeMap::new();
-        for (_, value) in provider.fields.iter() {
-            if let Value::Text(TextOrSecret::Secret(name)) = value {
-                let found = values
-                    .get(name)
-                    .cloned()
-                    .or_else(|| self.options.env.secret(name.as_str()));
-                secrets.extend(found.map(|value| (name.clone(), value)));
-            }
+        for (_, name) in provider.fields.secrets() {
+            let found = values
+                .get(name)
+                .cloned()
+                .or_else(|| self.options.env.secret(name.as_str()));
+            secrets.extend(found.map(|value| (name.clone(), value)));
         }
         let render = |text: &str| interpolate::render(text, self.config);
         Settings::new(provider.clone(), &secrets, &self.options.folders, render)
@@ -188,11 +186,7 @@ impl Resolver<'_> {
         }
         if let Ok(mut names) = self.opening.variables.lock() {
             names.extend(provider.spec.credentials().map(str::to_owned));
-            for (_, value) in provider.fields.iter() {
-                if let Value::Text(TextOrSecret::Secret(name)) = value {
-                    names.insert(name.to_string());
-                }
-            }
+            names.extend(provider.fields.secrets().map(|(_, name)| name.to_string()));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fnox_config::{Config, ConfigError, ProviderConfig, SecretConfig, TextOrSecret, Value};
+use fnox_config::{Config, ConfigError, ProviderConfig, SecretConfig};
 use fnox_core::{ProviderName, SecretName, SecretString};
 use indexmap::IndexMap;
 
@@ -296,10 +296,8 @@ fn provider_needs(
         return Vec::new();
     }
     let mut needs = Vec::new();
-    for (_, value) in provider.fields.iter() {
-        if let Value::Text(TextOrSecret::Secret(name)) = value
-            && config.secrets.contains_key(name)
-        {
+    for (_, name) in provider.fields.secrets() {
+        if config.secrets.contains_key(name) {
             needs.push((name.clone(), Need::Hard));
         }
     }

@@ -37,6 +37,8 @@ mod dotenvx;
 #[cfg(test)]
 mod enpass;
 #[cfg(test)]
+mod external;
+#[cfg(test)]
 mod fido2;
 #[cfg(test)]
 mod fnox_server;

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fnox_config::{
-    Config, LeaseConfig, ProviderConfig, SecretConfig, TextOrSecret, Value, suggest,
-};
+use fnox_config::{Config, LeaseConfig, ProviderConfig, SecretConfig, suggest};
 use fnox_core::SecretName;
 use fnox_providers::Registry;
 use fnox_providers::resolve::{ResolveError, Resolver};
@@ -49,10 +47,7 @@ fn examine_provider(
             Some(provider.fields.location()),
         );
     }
-    for (key, value) in provider.fields.iter() {
-        let Value::Text(TextOrSecret::Secret(secret)) = value else {
-            continue;
-        };
+    for (key, secret) in provider.fields.secrets() {
         if !config.secrets.contains_key(secret) && app.env.var(secret.as_str()).is_none() {
             let names = config.secrets.keys().map(SecretName::as_str);
             let help = suggest::nearest(secret.as_str(), names)

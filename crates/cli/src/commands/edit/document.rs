@@ -211,8 +211,7 @@ impl Document {
             None => None,
         };
         let encrypts = provider.filter(|provider| {
-            provider.spec.capability == Capability::EncryptsInConfig
-                && provider.spec.name != "plain"
+            provider.capability == Capability::EncryptsInConfig && provider.spec.name != "plain"
         });
         let Some(provider) = encrypts else {
             let was_secret = |opened: &Opened| opened.value.expose_secret() == value;

@@ -242,15 +242,22 @@ fn parse(spec: &'static ProviderSpec, pairs: &[String]) -> Result<Keys, CliError
                 }
                 continue;
             }
-            Kind::TextMap => {
+            Kind::TextMap | Kind::Options => {
                 let (name, value) = text
                     .split_once('=')
                     .ok_or_else(|| wrong("of the form NAME=VALUE"))?;
+                let value = if field.kind == Kind::Options {
+                    option(value).ok_or_else(|| {
+                        wrong("a text, a number, a flag or `{ secret = \"NAME\" }`")
+                    })?
+                } else {
+                    Value::from(value)
+                };
                 let map = keys
                     .entry(field.name)
                     .or_insert_with(|| Value::InlineTable(InlineTable::new()));
                 if let Some(map) = map.as_inline_table_mut() {
-                    map.insert(name, value.into());
+                    map.insert(name, value);
                 }
                 continue;
             }
@@ -277,6 +284,19 @@ fn parse(spec: &'static ProviderSpec, pairs: &[String]) -> Result<Keys, CliError
         }
     }
     Ok(keys)
+}
+
+/// Flags, whole numbers and tables as TOML has them; everything else is a text.
+fn option(text: &str) -> Option<Value> {
+    if text.starts_with('{') {
+        return text.parse().ok();
+    }
+    let simple = text.parse::<Value>().ok();
+    Some(
+        simple
+            .filter(|value| value.is_bool() || value.is_integer())
+            .unwrap_or_else(|| Value::from(text)),
+    )
 }
 
 fn field(spec: &'static ProviderSpec, key: &str) -> Result<&'static Field, CliError> {
