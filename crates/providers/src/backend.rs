@@ -26,6 +26,8 @@ pub mod infisical;
 pub mod keepass;
 pub mod keychain;
 pub mod kubernetes;
+#[cfg(feature = "lua")]
+pub mod lua;
 pub mod onepassword;
 pub mod password_store;
 pub mod passwordstate;

@@ -2,6 +2,8 @@
 
 use fnox_config::spec::ProviderSpec;
 
+#[cfg(feature = "lua")]
+use crate::backend::lua;
 use crate::backend::{
     age, aws_kms, aws_ps, aws_sm, azure_ac, azure_kms, azure_sm, bitwarden, bitwarden_sm, doppler,
     enpass, external, fido2, fnox_server, foks, gcp_kms, gcp_sm, gopass, infisical, keepass,
@@ -42,6 +44,8 @@ const BUILT: &[(&str, Build)] = &[
     ("keepass", keepass::open),
     ("keychain", keychain::open),
     ("kubernetes", kubernetes::open),
+    #[cfg(feature = "lua")]
+    ("lua", lua::open),
     ("password-store", password_store::open),
     ("passwordstate", passwordstate::open),
     ("plain", plain::open),

@@ -53,7 +53,7 @@ fn what_does_not_work_is_told_with_its_remedy() {
     let sandbox = sandbox();
     sandbox.write(
         "fnox.toml",
-        "[providers]\nage = { type = \"age\", recipients = [\"age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg\"], key_file = \"gone.txt\" }\nlater = { type = \"lua\", plugin = \"p\" }\n",
+        "[providers]\nage = { type = \"age\", recipients = [\"age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg\"], key_file = \"gone.txt\" }\nlater = { type = \"keeper-sm\" }\n",
     );
     let run = sandbox.run(["doctor", "--json"]).finish().exits_with(1);
     let document = json(&run.stdout);
@@ -81,7 +81,7 @@ fn what_does_not_work_is_told_with_its_remedy() {
         of("providers", "not built")["detail"]
             .as_str()
             .unwrap()
-            .contains("lua")
+            .contains("keeper-sm")
     );
     assert_eq!(of("leases", "ledger")["outcome"], "ok");
     assert_eq!(of("clock", "time")["outcome"], "ok");

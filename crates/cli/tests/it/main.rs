@@ -127,6 +127,8 @@ mod provider_chain;
 #[cfg(test)]
 mod provider_external;
 #[cfg(test)]
+mod provider_lua;
+#[cfg(test)]
 mod reencrypt;
 #[cfg(test)]
 mod scan;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use fnox_config::trust::TrustRecord;
-use fnox_config::{Config, ConfigError, Folders, Loader, OptionValue, TextOrSecret};
+use fnox_config::{Config, ConfigError, Folders, Loader};
 use fnox_core::{Env, ProfileName};
 use proptest::prelude::*;
 
@@ -518,37 +518,6 @@ fn every_documented_provider_type_parses() {
         32,
         "29 types, external programs, the team server and the agents' vault"
     );
-}
-
-#[test]
-fn options_are_texts_secrets_flags_and_numbers() {
-    let text = |options: &str| {
-        format!("[providers.x]\ntype = \"external\"\nprogram = \"x\"\noptions = {{ {options} }}\n")
-    };
-    let given = "a = \"text\", b = { secret = \"B_TOKEN\" }, c = true, d = -7, \"e f\" = \"\"";
-    let tree = Tree::new(&[("p/fnox.toml", &text(given))]);
-    let config = tree.load("p", &[]).unwrap();
-    let fields = &config.provider("x", None).unwrap().fields;
-    let options = fields.options("options").unwrap();
-    assert_eq!(options["c"], OptionValue::Flag(true));
-    assert_eq!(options["d"], OptionValue::Number(-7));
-    let empty = TextOrSecret::Text(String::new());
-    assert_eq!(options["e f"], OptionValue::Text(empty));
-    let secrets: Vec<(&str, &str)> = fields
-        .secrets()
-        .map(|(key, name)| (key, name.as_str()))
-        .collect();
-    assert_eq!(secrets, [("options", "B_TOKEN")]);
-    for wrong in [
-        "a = 1.5",
-        "a = [1]",
-        "a = { sceret = \"B\" }",
-        "a = { secret = 7 }",
-    ] {
-        let tree = Tree::new(&[("p/fnox.toml", &text(wrong))]);
-        let error = tree.load("p", &[]).unwrap_err();
-        assert!(error.to_string().contains("options"), "{wrong}: {error}");
-    }
 }
 
 #[test]

@@ -4,3 +4,5 @@
 mod edits;
 #[cfg(test)]
 mod layering;
+#[cfg(test)]
+mod options;

@@ -58,6 +58,8 @@ mod keepass;
 mod keychain;
 #[cfg(test)]
 mod kubernetes;
+#[cfg(all(test, feature = "lua"))]
+mod lua;
 #[cfg(test)]
 mod onepassword;
 #[cfg(test)]
