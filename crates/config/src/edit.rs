@@ -5,6 +5,7 @@
 //! line ends of everything else survive by construction. Saving writes a temporary file beside the original,
 //! syncs it and renames it; a lock on the folder keeps two fnox processes from losing one another's edits.
 
+mod list;
 mod place;
 mod splice;
 
@@ -123,6 +124,61 @@ impl Editor {
         let next =
             splice::set_key(&self.text, table, key, value).map_err(|reason| self.syntax(reason))?;
         self.replace(next)
+    }
+
+    /// Adds a table to a list of an entry, such as `keys` of `["providers"]` / `secure`. The list is made if need be, in the
+    /// form in which the entry is written.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if there is no such entry, or the result would not be a valid configuration; the text is then as
+    /// before.
+    pub fn push_table(
+        &mut self,
+        table: &[&str],
+        entry: &str,
+        key: &str,
+        pairs: &[(&str, Value)],
+    ) -> Result<(), ConfigError> {
+        let place = list::Place { table, entry, key };
+        let next = list::push(&self.text, place, pairs).map_err(|reason| self.syntax(reason))?;
+        self.replace(next)
+    }
+
+    /// Removes a table of a list by its number from 0. `false`: there was none.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the result would not be a valid configuration; the text is then as before.
+    pub fn remove_table(
+        &mut self,
+        table: &[&str],
+        entry: &str,
+        key: &str,
+        index: usize,
+    ) -> Result<bool, ConfigError> {
+        let place = list::Place { table, entry, key };
+        match list::remove(&self.text, place, index).map_err(|reason| self.syntax(reason))? {
+            None => Ok(false),
+            Some(next) => self.replace(next).map(|()| true),
+        }
+    }
+
+    /// Sets a text in a table of a list by its number from 0. `false`: there is none.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the result would not be a valid configuration; the text is then as before.
+    pub fn set_in_table(
+        &mut self,
+        table: &[&str],
+        entry: &str,
+        (key, index): (&str, usize),
+        (name, text): (&str, &str),
+    ) -> Result<bool, ConfigError> {
+        let place = list::Place { table, entry, key };
+        let next = list::set(&self.text, place, index, name, &Value::from(text));
+        match next.map_err(|reason| self.syntax(reason))? {
+            None => Ok(false),
+            Some(next) => self.replace(next).map(|()| true),
+        }
     }
 
     /// Replaces the whole text.

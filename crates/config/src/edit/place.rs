@@ -18,7 +18,10 @@ pub(super) enum Written {
     Lines {
         /// Range of the header, if there is one.
         header: Option<Range<usize>>,
+        /// Also those that have headers of their own.
         keys: Vec<(String, Range<usize>, Range<usize>)>,
+        /// Keys and values of the lines right under the header.
+        own: Vec<(String, Range<usize>, Range<usize>)>,
     },
     /// Not a table at all.
     Other {
@@ -78,10 +81,12 @@ pub(super) fn entry(root: &dyn TableLike, path: &[&str], name: &str) -> Option<W
                 .then(|| lines.span())
                 .flatten(),
             keys: keys_of(lines),
+            own: own_keys_of(lines),
         },
         Item::Value(toml_edit::Value::InlineTable(dotted)) => Written::Lines {
             header: None,
             keys: keys_of(dotted),
+            own: own_keys_of(dotted),
         },
         other => Written::Other {
             key,
@@ -90,10 +95,21 @@ pub(super) fn entry(root: &dyn TableLike, path: &[&str], name: &str) -> Option<W
     })
 }
 
-fn keys_of(table: &dyn TableLike) -> Vec<(String, Range<usize>, Range<usize>)> {
+/// The keys that stand under a table's own header.
+pub(super) fn own_keys_of(table: &dyn TableLike) -> Vec<(String, Range<usize>, Range<usize>)> {
+    let mut keys = keys_of(table);
+    keys.retain(|(name, _, _)| !has_own_header(table.get(name)));
+    keys
+}
+
+pub(super) fn keys_of(table: &dyn TableLike) -> Vec<(String, Range<usize>, Range<usize>)> {
     table
         .iter()
         .filter_map(|(name, item)| {
+            if let Item::ArrayOfTables(tables) = item {
+                let all = extent(tables)?;
+                return Some((name.to_owned(), all.clone(), all));
+            }
             let key = table.key(name)?.span()?;
             match item.as_table_like() {
                 Some(dotted) if !item.is_inline_table() => {
@@ -117,6 +133,19 @@ fn keys_of(table: &dyn TableLike) -> Vec<(String, Range<usize>, Range<usize>)> {
         .collect()
 }
 
+/// From the first header of a list of tables to the last value of its last table.
+fn extent(tables: &toml_edit::ArrayOfTables) -> Option<Range<usize>> {
+    let start = tables.iter().next()?.span()?.start;
+    Some(start..end_of(tables.iter().last()?)?)
+}
+
+/// Where the last value of a table with a header ends.
+pub(super) fn end_of(table: &toml_edit::Table) -> Option<usize> {
+    let header = table.span()?.end;
+    let values = keys_of(table).into_iter().map(|(_, _, value)| value.end);
+    Some(values.fold(header, usize::max))
+}
+
 /// Where a table takes new entries.
 pub(super) fn container(text: &str, root: &dyn TableLike, path: &[&str]) -> Container {
     if path.is_empty() {
@@ -136,9 +165,8 @@ pub(super) fn container(text: &str, root: &dyn TableLike, path: &[&str]) -> Cont
             let Some(header) = table.span() else {
                 return Container::Absent;
             };
-            let last = keys_of(table)
+            let last = own_keys_of(table)
                 .into_iter()
-                .filter(|(key, _, _)| !has_own_header(table.get(key)))
                 .map(|(_, _, value)| value.end)
                 .max();
             Container::Header {

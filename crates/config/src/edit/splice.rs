@@ -7,7 +7,7 @@ use toml_edit::{Key, Value};
 use super::Change;
 use super::place::{Container, Written, container, entry, parse, table_at};
 
-type KeyRanges = (String, Range<usize>, Range<usize>);
+pub(super) type KeyRanges = (String, Range<usize>, Range<usize>);
 
 pub(super) fn set(
     text: &str,
@@ -45,8 +45,11 @@ pub(super) fn set(
             (Some(Written::Inline { keys, .. }), Change::Remove) => {
                 remove_inline(&text, &keys, key)
             }
-            (Some(Written::Lines { header, keys }), Change::Set(new)) => {
-                set_line(&text, header.as_ref(), &keys, key, new)
+            (Some(Written::Lines { header, keys, own }), Change::Set(new)) => {
+                match keys.iter().find(|(name, _, _)| name == key) {
+                    Some((_, _, range)) => Some(replaced(&text, range, new)),
+                    None => set_line(&text, header.as_ref(), &own, key, new),
+                }
             }
             (Some(Written::Lines { keys, .. }), Change::Remove) => remove_line(&text, &keys, key),
             _ => None,
@@ -75,6 +78,7 @@ pub(super) fn remove(text: &str, table: &[&str], name: &str) -> Result<Option<St
         Written::Lines {
             header: Some(header),
             keys,
+            ..
         } => {
             let end = keys
                 .iter()
@@ -84,7 +88,9 @@ pub(super) fn remove(text: &str, table: &[&str], name: &str) -> Result<Option<St
                 .max(header.end);
             text.replace_range(whole_lines(&text, &(header.start..end)), "");
         }
-        Written::Lines { header: None, keys } => {
+        Written::Lines {
+            header: None, keys, ..
+        } => {
             let mut ranges: Vec<Range<usize>> = keys
                 .iter()
                 .map(|(_, key, value)| whole_lines(&text, &(key.start..value.end)))
@@ -169,7 +175,7 @@ fn add(text: &str, table: &[&str], name: &str, value: &str) -> Result<String, St
     Ok(out)
 }
 
-fn set_inline(
+pub(super) fn set_inline(
     text: &str,
     braces: &Range<usize>,
     keys: &[KeyRanges],
@@ -203,18 +209,17 @@ fn remove_inline(text: &str, keys: &[KeyRanges], key: &str) -> Option<String> {
     Some(out)
 }
 
-fn set_line(
+pub(super) fn set_line(
     text: &str,
     header: Option<&Range<usize>>,
     keys: &[KeyRanges],
     key: &str,
     value: &Value,
 ) -> Option<String> {
-    let mut out = text.to_owned();
     if let Some((_, _, range)) = keys.iter().find(|(name, _, _)| name == key) {
-        out.replace_range(range.clone(), &render(value));
-        return Some(out);
+        return Some(replaced(text, range, value));
     }
+    let mut out = text.to_owned();
     let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
     match (keys.last(), header) {
         // `NAME.key = …`: the new line begins like the last one.
@@ -239,6 +244,12 @@ fn set_line(
         (None, None) => return None,
     }
     Some(out)
+}
+
+fn replaced(text: &str, range: &Range<usize>, value: &Value) -> String {
+    let mut out = text.to_owned();
+    out.replace_range(range.clone(), &render(value));
+    out
 }
 
 fn remove_line(text: &str, keys: &[KeyRanges], key: &str) -> Option<String> {
@@ -268,14 +279,14 @@ fn rendered(changes: &[(&str, Change)]) -> Vec<String> {
         .collect()
 }
 
-fn render(value: &Value) -> String {
+pub(super) fn render(value: &Value) -> String {
     let mut value = value.clone();
     value.decor_mut().clear();
     value.to_string()
 }
 
 /// The lines that a range touches, with the last one's line end.
-fn whole_lines(text: &str, range: &Range<usize>) -> Range<usize> {
+pub(super) fn whole_lines(text: &str, range: &Range<usize>) -> Range<usize> {
     let start = text[..range.start].rfind('\n').map_or(0, |at| at + 1);
     let end = text[range.end..]
         .find('\n')
@@ -284,7 +295,7 @@ fn whole_lines(text: &str, range: &Range<usize>) -> Range<usize> {
 }
 
 /// The end of the line of an offset, before its line end.
-fn end_of_line(text: &str, offset: usize) -> usize {
+pub(super) fn end_of_line(text: &str, offset: usize) -> usize {
     let end = text[offset..]
         .find('\n')
         .map_or(text.len(), |at| offset + at);
