@@ -124,6 +124,29 @@ impl Profiles {
             read: context.profiles_of_old_values(),
         }
     }
+
+    /// The profile for which new values are stored.
+    #[must_use]
+    pub fn written(&self) -> &str {
+        &self.written
+    }
+
+    /// Whether values that were stored for a profile are read.
+    #[must_use]
+    pub fn reads(&self, profile: &str) -> bool {
+        self.read.iter().any(|it| it == profile)
+    }
+
+    /// A value that was stored for a profile that does not take part.
+    #[must_use]
+    pub fn not_for(&self, secret: &SecretName, profile: &str) -> ProviderError {
+        ProviderError::misconfigured(format!(
+            "the value of `{secret}` was stored for the profile `{}`, not for `{}`",
+            profile.escape_debug(),
+            self.written
+        ))
+        .with_remedy("set it again in this profile with `fnox set`, or look at the file's history")
+    }
 }
 
 /// A random data key.
@@ -244,15 +267,8 @@ async fn open(
         ))
         .with_remedy("name the provider that encrypted it, or set the secret again"));
     }
-    if !profiles.read.iter().any(|it| it == stored.profile) {
-        return Err(ProviderError::misconfigured(format!(
-            "the value of `{name}` was stored for the profile `{}`, not for `{}`",
-            stored.profile.escape_debug(),
-            profiles.written
-        ))
-        .with_remedy(
-            "set it again in this profile with `fnox set`, or look at the file's history",
-        ));
+    if !profiles.reads(stored.profile) {
+        return Err(profiles.not_for(name, stored.profile));
     }
     let place = Place {
         profile: stored.profile.to_owned(),

@@ -1,11 +1,13 @@
 //! Keys that a person plugs in and touches.
 //!
 //! What a backend needs of the machine is [`SecurityKeys`], so that tests plug in a model of a device. The protocols are in
-//! [`otp`] and [`fido`]; what is made of a device's answer is in [`sealing`].
+//! [`otp`] and [`fido`]; what is made of a device's answer is in [`sealing`], and in [`data_key`] what several devices open.
 
 #[cfg(feature = "hardware-keys")]
 mod attached;
+pub mod data_key;
 pub mod fido;
+pub mod keys;
 pub mod otp;
 pub mod sealing;
 
@@ -67,11 +69,11 @@ pub enum NoKey {
 
 /// The keys that are plugged in.
 pub trait SecurityKeys: Send + Sync + fmt::Debug {
-    /// The feature reports of the YubiKey whose slots answer challenges.
+    /// The feature reports of each YubiKey whose slots answer challenges: at least one.
     ///
     /// # Errors
     /// [`NoKey`]
-    fn yubikey(&self) -> Result<Box<dyn FeatureReports>, NoKey>;
+    fn yubikeys(&self) -> Result<Vec<Box<dyn FeatureReports>>, NoKey>;
 
     /// The FIDO interface of each key that has one: at least one.
     ///
@@ -94,7 +96,7 @@ pub fn plugged_in() -> Arc<dyn SecurityKeys> {
 pub struct NotBuilt;
 
 impl SecurityKeys for NotBuilt {
-    fn yubikey(&self) -> Result<Box<dyn FeatureReports>, NoKey> {
+    fn yubikeys(&self) -> Result<Vec<Box<dyn FeatureReports>>, NoKey> {
         Err(NoKey::NotBuilt)
     }
 

@@ -13,6 +13,7 @@ use fnox_http::Limits;
 
 use crate::accounts::{Accounts, NoAccounts};
 use crate::error::ProviderError;
+use crate::hardware::keys::HardwareKeys;
 use crate::hardware::{self, SecurityKeys};
 use crate::run::{ProjectContext, RunRequest, Tolerated};
 
@@ -191,6 +192,11 @@ pub trait Provider: Send + Sync + fmt::Debug {
     /// `None`: this provider cannot tell. Used by `reencrypt --check`.
     fn is_current(&self, stored: &str) -> Option<bool> {
         let _ = stored;
+        None
+    }
+
+    /// Its hardware keys, if it is one whose values they open.
+    fn hardware_keys(&self) -> Option<&dyn HardwareKeys> {
         None
     }
 }

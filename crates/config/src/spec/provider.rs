@@ -1,10 +1,12 @@
 //! The types of provider and their keys.
 
 mod extension;
+mod hardware;
 mod places;
 mod vault;
 
 use self::extension::{EXTERNAL, LUA};
+use self::hardware::{FIDO2, YUBIKEY};
 use self::places::{LOCAL, NEVER_KEPT, PLACES};
 use self::vault::VAULT;
 use super::{Field, Kind, Section};
@@ -196,32 +198,8 @@ pub static PROVIDERS: &[ProviderSpec] = &[
         auth_command: Some("az login"),
         variables: &[],
     },
-    ProviderSpec {
-        name: "yubikey",
-        label: "YubiKey",
-        capability: EncryptsInConfig,
-        fields: &[
-            required("challenge", "Hexadecimal challenge."),
-            required("slot", "Slot, `1` or `2`."),
-            BIND_NAMES,
-        ],
-        auth_command: None,
-        variables: &[],
-    },
-    ProviderSpec {
-        name: "fido2",
-        label: "FIDO2",
-        capability: EncryptsInConfig,
-        fields: &[
-            required("credential_id", "Hexadecimal credential id."),
-            required("salt", "Hexadecimal salt of 32 bytes."),
-            required("rp_id", "Relying party id."),
-            reference("pin", "PIN of the key."),
-            BIND_NAMES,
-        ],
-        auth_command: None,
-        variables: &[],
-    },
+    YUBIKEY,
+    FIDO2,
     ProviderSpec {
         name: "keychain",
         label: "Keychain",

@@ -26,39 +26,38 @@ const FIDO: (u16, u16) = (0xf1d0, 0x01);
 pub struct Attached;
 
 impl SecurityKeys for Attached {
-    fn yubikey(&self) -> Result<Box<dyn FeatureReports>, NoKey> {
-        let closed = |error: HidError| NoKey::Closed(error.to_string());
-        let api = HidApi::new().map_err(closed)?;
-        let found: Vec<&DeviceInfo> = api.device_list().filter(|device| fits(device)).collect();
-        match found.as_slice() {
-            [] => Err(NoKey::Absent),
-            [device] => {
-                let device = device.open_device(&api).map_err(closed)?;
-                Ok(Box::new(Reports(device)))
-            }
-            several => Err(NoKey::Several(several.len())),
-        }
+    fn yubikeys(&self) -> Result<Vec<Box<dyn FeatureReports>>, NoKey> {
+        opened(fits, |device| -> Box<dyn FeatureReports> {
+            Box::new(Reports(device))
+        })
     }
 
     fn fido(&self) -> Result<Vec<Box<dyn HidReports>>, NoKey> {
-        let closed = |error: HidError| NoKey::Closed(error.to_string());
-        let api = HidApi::new().map_err(closed)?;
-        let mut found: Vec<Box<dyn HidReports>> = Vec::new();
-        let mut failure = NoKey::Absent;
-        for device in api.device_list() {
-            if (device.usage_page(), device.usage()) != FIDO {
-                continue;
-            }
-            match device.open_device(&api) {
-                Ok(device) => found.push(Box::new(Messages(device))),
-                Err(error) => failure = closed(error),
-            }
+        let is_fido = |device: &DeviceInfo| (device.usage_page(), device.usage()) == FIDO;
+        opened(is_fido, |device| -> Box<dyn HidReports> {
+            Box::new(Messages(device))
+        })
+    }
+}
+
+/// Opens the devices of a kind: those that this user may open.
+fn opened<T>(
+    is_wanted: impl Fn(&DeviceInfo) -> bool,
+    port: impl Fn(HidDevice) -> T,
+) -> Result<Vec<T>, NoKey> {
+    let closed = |error: HidError| NoKey::Closed(error.to_string());
+    let api = HidApi::new().map_err(closed)?;
+    let (mut found, mut failure) = (Vec::new(), NoKey::Absent);
+    for device in api.device_list().filter(|device| is_wanted(device)) {
+        match device.open_device(&api) {
+            Ok(device) => found.push(port(device)),
+            Err(error) => failure = closed(error),
         }
-        if found.is_empty() {
-            Err(failure)
-        } else {
-            Ok(found)
-        }
+    }
+    if found.is_empty() {
+        Err(failure)
+    } else {
+        Ok(found)
     }
 }
 

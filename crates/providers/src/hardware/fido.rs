@@ -80,6 +80,9 @@ pub enum Failure {
     /// It has no such credential.
     #[error("the key does not have this credential")]
     OtherKey,
+    /// It has a credential that it must not have.
+    #[error("the key has a credential of this provider already")]
+    KnownKey,
     /// It cannot make the secrets that are needed.
     #[error("the key has no `hmac-secret`")]
     NotSupported,
@@ -114,6 +117,7 @@ impl Failure {
         match status {
             0x27 | 0x2f | 0x3a => Self::NotTouched,
             0x2d => Self::Cancelled,
+            0x19 => Self::KnownKey,
             0x2e => Self::OtherKey,
             0x31 => Self::PinWrong(None),
             0x32 => Self::PinBlocked,
@@ -248,7 +252,8 @@ impl<'a> Authenticator<'a> {
         }))
     }
 
-    /// Whether it has a credential; nobody has to touch it for that ("pre-flight", section 6.2.1).
+    /// Whether it has a credential; nobody has to touch it for that ("pre-flight", section 6.2.1). `None`: it does not say so
+    /// before it knows its user.
     ///
     /// # Errors
     /// [`Failure`]
@@ -257,16 +262,16 @@ impl<'a> Authenticator<'a> {
         party: &str,
         credential: &[u8],
         person: &Person<'_>,
-    ) -> Result<bool, Failure> {
+    ) -> Result<Option<bool>, Failure> {
         let parameters = map([
             (1, Value::from(party)),
             (2, Value::from(&[0; 32][..])),
-            (3, allowed(credential)),
+            (3, descriptors(&[credential])),
             (5, texts([("up", Value::from(false))])),
         ]);
         let message = command(GET_ASSERTION, parameters, Vec::new())?;
         match self.ask(&message, &person.wait(AT_ONCE)) {
-            Err(Failure::OtherKey) => Ok(false),
+            Err(Failure::OtherKey) => Ok(Some(false)),
             Err(
                 failure @ (Failure::Broken(_)
                 | Failure::Silent
@@ -274,8 +279,8 @@ impl<'a> Authenticator<'a> {
                 | Failure::Damaged
                 | Failure::Cancelled),
             ) => Err(failure),
-            // A key that will not say so before it knows its user may have it.
-            Ok(_) | Err(_) => Ok(true),
+            Ok(_) => Ok(Some(true)),
+            Err(_) => Ok(None),
         }
     }
 
@@ -307,7 +312,7 @@ impl<'a> Authenticator<'a> {
         let parameters = map([
             (1, Value::from(party)),
             (2, Value::from(&digest[..])),
-            (3, allowed(credential)),
+            (3, descriptors(&[credential])),
             (4, texts([(HMAC_SECRET, Value::Map(wanted))])),
         ]);
         let message = command(
@@ -330,11 +335,17 @@ impl<'a> Authenticator<'a> {
         Ok(secret)
     }
 
-    /// Makes a credential that has secrets, and returns its id. The key keeps nothing of it.
+    /// Makes a credential that has secrets, and returns its id. The key keeps nothing of it. A key that has one of the `known`
+    /// ones makes none.
     ///
     /// # Errors
     /// [`Failure`]
-    pub fn create(&mut self, party: &str, person: &Person<'_>) -> Result<Vec<u8>, Failure> {
+    pub fn create(
+        &mut self,
+        party: &str,
+        known: &[&[u8]],
+        person: &Person<'_>,
+    ) -> Result<Vec<u8>, Failure> {
         if !self.has_secrets {
             return Err(Failure::NotSupported);
         }
@@ -362,14 +373,15 @@ impl<'a> Authenticator<'a> {
                 ]),
             ),
             (4, Value::Array(vec![algorithm])),
-            (6, texts([(HMAC_SECRET, Value::from(true))])),
         ]);
+        let mut more = Vec::new();
+        if !known.is_empty() {
+            more.push((5, descriptors(known)));
+        }
+        more.push((6, texts([(HMAC_SECRET, Value::from(true))])));
         let stays = ("rk", Value::from(false));
-        let message = command(
-            MAKE_CREDENTIAL,
-            parameters,
-            self.proof(&verified, &digest, [7, 8, 9], Some(stays)),
-        )?;
+        more.extend(self.proof(&verified, &digest, [7, 8, 9], Some(stays)));
+        let message = command(MAKE_CREDENTIAL, parameters, more)?;
         let answer = self.ask(&message, &person.wait(person.patience))?;
         let data = bytes_at(&answer, 2).ok_or(Failure::Damaged)?;
         let granted = under(&extensions(data, party)?, HMAC_SECRET).and_then(Value::as_bool);
@@ -505,12 +517,15 @@ impl<'a> Authenticator<'a> {
     }
 }
 
-/// `allowList` with one credential.
-fn allowed(credential: &[u8]) -> Value {
-    Value::Array(vec![texts([
-        ("id", Value::from(credential)),
-        ("type", Value::from("public-key")),
-    ])])
+/// `allowList` or `excludeList`.
+fn descriptors(credentials: &[&[u8]]) -> Value {
+    let descriptor = |credential: &&[u8]| {
+        texts([
+            ("id", Value::from(*credential)),
+            ("type", Value::from("public-key")),
+        ])
+    };
+    Value::Array(credentials.iter().map(descriptor).collect())
 }
 
 /// What comes behind a status that is no failure.

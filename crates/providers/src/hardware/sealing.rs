@@ -26,7 +26,7 @@ pub enum Unopened {
 }
 
 /// A device's answer as a key.
-pub struct SealingKey(Zeroizing<[u8; 32]>);
+pub struct SealingKey(pub(super) Zeroizing<[u8; 32]>);
 
 impl std::fmt::Debug for SealingKey {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -380,6 +380,12 @@ impl Model {
             return Err(0x36);
         }
         *waits = true;
+        if let Some(Cbor::Array(excluded)) = wanted.find(5) {
+            let mut ids = excluded.iter().map(|it| it.under("id").unwrap().as_bytes());
+            if ids.any(|id| self.knows(id, &party)) {
+                return Err(0x19);
+            }
+        }
         self.inside.made += 1;
         let id = self.credential(self.inside.made, &party);
         let mut data = self.data(&party, verified, 0x40 | 0x80);

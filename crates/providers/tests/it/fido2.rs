@@ -28,7 +28,7 @@ const STORED_WITH_USER: &str = "AAECAwQFBgcICQoLJPyXOqZesF5t6qORR3TdazWLEM1+K1+C
 struct Plugged(Result<Vec<Port>, NoKey>);
 
 impl SecurityKeys for Plugged {
-    fn yubikey(&self) -> Result<Box<dyn FeatureReports>, NoKey> {
+    fn yubikeys(&self) -> Result<Vec<Box<dyn FeatureReports>>, NoKey> {
         Err(NoKey::Absent)
     }
 

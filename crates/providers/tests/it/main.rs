@@ -51,6 +51,8 @@ mod google;
 #[cfg(test)]
 mod gopass;
 #[cfg(test)]
+mod hardware_keys;
+#[cfg(test)]
 mod infisical;
 #[cfg(test)]
 mod keepass;

@@ -26,7 +26,7 @@ const STORED_ELSEWHERE: &str = "AAECAwQFBgcICQoLm5ChZ+kfwrsSWpiO7PEF/rduSoln9dII
 
 /// What a device does wrong, or how it is set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Manner {
+pub(crate) enum Manner {
     Instant,
     /// Answers after so many looks at it.
     Touched(usize),
@@ -41,19 +41,19 @@ enum Manner {
 }
 
 #[derive(Debug)]
-struct Model {
-    slot: u8,
-    secret: [u8; 20],
-    short: bool,
-    manner: Manner,
-    frame: [u8; 70],
-    pending: VecDeque<[u8; 8]>,
-    is_writing: bool,
-    touches: usize,
+pub(crate) struct Model {
+    pub(crate) slot: u8,
+    pub(crate) secret: [u8; 20],
+    pub(crate) short: bool,
+    pub(crate) manner: Manner,
+    pub(crate) frame: [u8; 70],
+    pub(crate) pending: VecDeque<[u8; 8]>,
+    pub(crate) is_writing: bool,
+    pub(crate) touches: usize,
 }
 
 impl Model {
-    fn new(manner: Manner) -> Self {
+    pub(crate) fn new(manner: Manner) -> Self {
         Self {
             slot: 0x38,
             secret: *b"twenty bytes of key.",
@@ -128,7 +128,18 @@ impl Model {
 
 /// The device at its port, which several runs may open.
 #[derive(Debug, Clone)]
-struct Port(Arc<Mutex<Model>>);
+pub(crate) struct Port(Arc<Mutex<Model>>);
+
+impl Port {
+    pub(crate) fn of(model: Model) -> Self {
+        Self(Arc::new(Mutex::new(model)))
+    }
+
+    /// How often it was asked.
+    pub(crate) fn asked(&self) -> usize {
+        self.0.lock().unwrap().touches
+    }
+}
 
 impl FeatureReports for Port {
     fn send(&mut self, report: [u8; 8]) -> Result<(), String> {
@@ -170,13 +181,15 @@ impl FeatureReports for Port {
 }
 
 #[derive(Debug)]
-struct Plugged(Result<Port, NoKey>);
+struct Plugged(Result<Vec<Port>, NoKey>);
 
 impl SecurityKeys for Plugged {
-    fn yubikey(&self) -> Result<Box<dyn FeatureReports>, NoKey> {
-        self.0
-            .clone()
+    fn yubikeys(&self) -> Result<Vec<Box<dyn FeatureReports>>, NoKey> {
+        let ports = self.0.clone()?;
+        Ok(ports
+            .into_iter()
             .map(|port| Box::new(port) as Box<dyn FeatureReports>)
+            .collect())
     }
 
     fn fido(&self) -> Result<Vec<Box<dyn HidReports>>, NoKey> {
@@ -218,7 +231,7 @@ struct Desk {
 }
 
 impl Desk {
-    fn with(plugged: Result<Port, NoKey>) -> Self {
+    fn with(plugged: Result<Vec<Port>, NoKey>) -> Self {
         let toucher = Arc::new(Toucher::default());
         let mut world = World::new();
         world.prompt = Arc::<Toucher>::clone(&toucher);
@@ -230,7 +243,7 @@ impl Desk {
     }
 
     fn model(model: Model) -> Self {
-        Self::with(Ok(Port(Arc::new(Mutex::new(model)))))
+        Self::with(Ok(vec![Port::of(model)]))
     }
 
     fn open(&self, more: &str) -> Box<dyn Provider> {
@@ -248,7 +261,11 @@ impl Desk {
     }
 
     fn asked(&self) -> usize {
-        self.plugged.0.as_ref().unwrap().0.lock().unwrap().touches
+        self.plugged.0.as_ref().unwrap()[0]
+            .0
+            .lock()
+            .unwrap()
+            .touches
     }
 }
 
@@ -366,7 +383,6 @@ async fn a_device_that_does_not_answer_is_told_apart_by_why() {
 async fn without_a_key_or_without_a_person_it_says_what_to_do() {
     for (plugged, said) in [
         (NoKey::Absent, "no YubiKey"),
-        (NoKey::Several(2), "2 YubiKeys"),
         (
             NoKey::Closed("Permission denied".to_owned()),
             "Permission denied",
@@ -383,6 +399,15 @@ async fn without_a_key_or_without_a_person_it_says_what_to_do() {
             assert!(error.remedy.is_some());
         }
     }
+    let two = [(); 2].map(|()| Port::of(Model::new(Manner::Instant)));
+    let desk = Desk::with(Ok(two.to_vec()));
+    let error = read(desk.open("").as_ref(), "AAAA").await.unwrap_err();
+    assert!(error.message.contains("2 YubiKeys"), "{error}");
+    assert_eq!(
+        two.each_ref().map(Port::asked),
+        [0, 0],
+        "which is not known"
+    );
     let mut desk = Desk::model(Model::new(Manner::Instant));
     desk.world.prompt = Arc::new(NoPrompt);
     let error = read(desk.open("").as_ref(), "AAAA").await.unwrap_err();
@@ -399,7 +424,7 @@ async fn the_first_slot_has_a_command_of_its_own_and_long_challenges_go_whole() 
     };
     let challenge: Vec<u8> = (1..=64).collect();
     let wanted = model.hmac(&challenge);
-    let mut port = Port(Arc::new(Mutex::new(model)));
+    let mut port = Port::of(model);
     let answer = otp::hmac_sha1(&mut port, Slot::One, &challenge, &|| {})
         .await
         .unwrap();
