@@ -31,7 +31,10 @@ pub(crate) use self::lease::{
     CreateArgs, LeaseArgs, LeaseCommand, LeaseFormat, LeaseListArgs, RevokeArgs,
 };
 pub(crate) use self::lifecycle::{LifecycleArgs, LifecycleCommand, OffboardArgs};
-pub(crate) use self::provider::{ProviderAddArgs, ProviderArgs, ProviderCommand, ProviderTestArgs};
+pub(crate) use self::provider::{
+    ProviderAddArgs, ProviderArgs, ProviderCommand, ProviderKeysCommand, ProviderKeysRemoveArgs,
+    ProviderTestArgs,
+};
 pub(crate) use self::run::{ExecArgs, RunArgs};
 pub(crate) use self::shell::{ActivateArgs, DeactivateArgs, HookEnvArgs, TrustArgs, UntrustArgs};
 pub(crate) use self::sync::SyncArgs;

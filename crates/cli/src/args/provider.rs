@@ -36,6 +36,59 @@ pub(crate) enum ProviderCommand {
     /// Test whether a provider answers
     #[command(visible_alias = "t")]
     Test(ProviderTestArgs),
+    /// Hardware keys that open a provider's values
+    Keys {
+        #[command(subcommand)]
+        command: ProviderKeysCommand,
+    },
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum ProviderKeysCommand {
+    /// Let another hardware key open the values; one that opens them now has to be at hand
+    Add {
+        /// The provider's name
+        #[arg(value_name = "NAME", add = crate::completion::providers())]
+        name: String,
+        /// What the new key is called, for example safe; by default key-2, and so on
+        #[arg(value_name = "KEY")]
+        key: Option<String>,
+        /// The slot of a YubiKey that answers, 1 or 2; by default that of the first key
+        #[arg(long)]
+        slot: Option<String>,
+    },
+    /// List a provider's hardware keys
+    #[command(visible_alias = "ls")]
+    List {
+        /// The provider's name
+        #[arg(value_name = "NAME", add = crate::completion::providers())]
+        name: String,
+        /// Print a JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a hardware key from a provider, for example one that was lost
+    #[command(visible_alias = "rm")]
+    Remove(ProviderKeysRemoveArgs),
+    /// Make a new data key, which removed keys do not know; each key has to be at hand
+    Rotate {
+        /// The provider's name
+        #[arg(value_name = "NAME", add = crate::completion::providers())]
+        name: String,
+    },
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ProviderKeysRemoveArgs {
+    /// The provider's name
+    #[arg(value_name = "NAME", add = crate::completion::providers())]
+    pub name: String,
+    /// The key, as `fnox provider keys list` calls it
+    #[arg(value_name = "KEY")]
+    pub key: String,
+    /// Make a new data key, which the removed key does not know; each key that stays has to be at hand
+    #[arg(long)]
+    pub rotate: bool,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -1,6 +1,7 @@
 //! `fnox provider`
 
 mod add;
+mod keys;
 mod test;
 
 use fnox_config::edit::Editor;
@@ -22,6 +23,7 @@ pub(crate) fn run(app: &App, args: ProviderArgs) -> Result<(), CliError> {
         Some(ProviderCommand::List { json, complete: _ }) => list(app, json),
         Some(ProviderCommand::Remove { name, global }) => remove(app, &name, global),
         Some(ProviderCommand::Test(args)) => test::run(app, &args),
+        Some(ProviderCommand::Keys { command }) => keys::run(app, &command),
         None => list(app, false),
     }
 }

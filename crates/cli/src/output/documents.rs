@@ -65,6 +65,7 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         ("lease-list", schema_for!(Vec<ListedLease>)),
         ("lease-cleanup", schema_for!(Vec<SettledLease>)),
         ("provider-list", schema_for!(Vec<ListedProvider>)),
+        ("provider-keys", schema_for!(ListedKeys)),
         ("provider-test", schema_for!(Vec<ProviderTest>)),
         ("profiles", schema_for!(Vec<ListedProfile>)),
         ("config-files", schema_for!(Vec<ConfigFile>)),
@@ -234,6 +235,35 @@ pub struct ListedProvider {
     pub default: bool,
     /// The file that defines it.
     pub source: String,
+}
+
+/// `fnox provider keys list --json`
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ListedKeys {
+    /// The provider.
+    pub provider: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The data key that each of its keys opens; `null` while there is one key, whose answer encrypts the values itself.
+    pub data_key: Option<String>,
+    /// How many older keys are kept for values that were not encrypted anew.
+    pub former_keys: usize,
+    /// Its keys.
+    pub keys: Vec<ListedKey>,
+}
+
+/// One of a provider's hardware keys.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ListedKey {
+    /// What it is called.
+    pub name: String,
+    /// The slot that answers (YubiKey).
+    pub slot: Option<String>,
+    /// The credential that answers (FIDO2).
+    pub credential_id: Option<String>,
+    /// What the credential belongs to (FIDO2).
+    pub rp_id: Option<String>,
 }
 
 /// One element of `fnox provider test --json`.

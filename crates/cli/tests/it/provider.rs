@@ -212,3 +212,84 @@ fn a_fido2_provider_needs_a_key_or_an_existing_credential() {
     let said = fails(&sandbox, 4, &["provider", "test", "one"]);
     assert!(said.contains("no FIDO2 key"), "{said}");
 }
+
+/// A provider with two keys, as `provider keys add` writes it. No key is plugged in here, so nothing is opened.
+const TWO_KEYS: &str = "# ours\n[providers.secure] # by touch\ntype = \"yubikey\"\ndata_key = \"0011223344556677\"\nformer_keys = []\n\n\
+    # on the desk\n[[providers.secure.keys]]\nname = \"desk\"\nchallenge = \"00ff\"\nslot = \"2\"\nwrapped = \"AAAA\"\n\n\
+    [[providers.secure.keys]]\nname = \"safe\"\nchallenge = \"00ff\"\nslot = \"1\"\nwrapped = \"BBBB\"\n\n[secrets]\n# none\n";
+
+#[test]
+fn the_keys_of_a_provider_are_listed_and_removed() {
+    let sandbox = sandbox();
+    sandbox.write("fnox.toml", TWO_KEYS);
+    let document = json(&ok(
+        &sandbox,
+        &["provider", "keys", "list", "secure", "--json"],
+    ));
+    assert_eq!(document["data_key"], "0011223344556677");
+    assert_eq!(document["keys"][1]["name"], "safe");
+    assert_eq!(document["keys"][1]["slot"], "1");
+    let listed = ok(&sandbox, &["provider", "keys", "list", "secure"]);
+    assert!(listed.contains("desk  slot 2\n"), "{listed}");
+    let error = fails(
+        &sandbox,
+        2,
+        &["provider", "keys", "remove", "secure", "car"],
+    );
+    assert!(error.contains("it has: desk, safe"), "{error}");
+    let run = sandbox
+        .run(["provider", "keys", "remove", "secure", "safe"])
+        .finish()
+        .succeeds();
+    assert!(run.stderr.contains("provider keys rotate secure"), "{run}");
+    let second = TWO_KEYS
+        .find("\n[[providers.secure.keys]]\nname = \"safe\"")
+        .unwrap();
+    let rest = TWO_KEYS.find("\n[secrets]").unwrap();
+    let expected = format!("{}{}", &TWO_KEYS[..second], &TWO_KEYS[rest..]);
+    assert_eq!(sandbox.read("fnox.toml"), expected);
+    let error = fails(
+        &sandbox,
+        2,
+        &["provider", "keys", "remove", "secure", "desk"],
+    );
+    assert!(error.contains("the only key"), "{error}");
+}
+
+#[test]
+fn keys_are_changed_only_with_a_key_at_hand_and_nothing_is_written_otherwise() {
+    let sandbox = sandbox();
+    let single = "[providers]\nold = { type = \"yubikey\", challenge = \"00ff\", slot = \"2\" }\nplain = { type = \"plain\" }\n";
+    let text = format!("{TWO_KEYS}{single}").replace("[secrets]\n# none\n", "");
+    sandbox.write("fnox.toml", &text);
+    let document = json(&ok(
+        &sandbox,
+        &["provider", "keys", "list", "old", "--json"],
+    ));
+    assert_eq!(document["data_key"], serde_json::Value::Null);
+    assert_eq!(document["keys"][0]["name"], "key-1");
+    for command in [
+        &["provider", "keys", "add", "old"][..],
+        &["provider", "keys", "add", "secure", "car", "--slot", "1"],
+        &["provider", "keys", "rotate", "secure"],
+        &["provider", "keys", "remove", "secure", "desk", "--rotate"],
+    ] {
+        let error = fails(&sandbox, 4, command);
+        assert!(error.contains("nobody is at the terminal"), "{error}");
+    }
+    for (command, said) in [
+        (&["provider", "keys", "add", "plain"][..], "no hardware key"),
+        (
+            &["provider", "keys", "add", "secure", "desk"],
+            "has a key `desk`",
+        ),
+        (
+            &["provider", "keys", "remove", "old", "key-1"],
+            "the only key",
+        ),
+    ] {
+        let error = fails(&sandbox, 2, command);
+        assert!(error.contains(said), "{error}");
+    }
+    assert_eq!(sandbox.read("fnox.toml"), text);
+}
