@@ -1,11 +1,13 @@
 # Boots a Debian kernel in an emulated machine that sees this machine's file system read-only: for tests of
-# what the kernel here does not have. Sourced by scripts/test and scripts/test-vsock and test-vm, after install.sh.
+# what the kernel here does not have. Sourced by scripts/test and scripts/test-vsock, test-vm and test-fido2, after install.sh.
 #
 # Everything is emulated (no KVM), so it is slow but the same everywhere. The guest has no network.
 
 # Modules of the kernel: vsock connections from the guest to itself, the file systems of guest-init, and what vm-init needs: a
 # network, a packet filter, and what QEMU hands over.
 guest_modules=(vsock_loopback virtio_pci 9pnet_virtio 9p overlay virtio_net nf_tables nft_reject_inet qemu_fw_cfg)
+# Modules that not every kernel has: devices that a program makes, and whatever is plugged in.
+guest_more_modules=(uhid hid_generic)
 # Why there is no guest, after guest_prepare failed.
 guest_missing=
 
@@ -45,6 +47,11 @@ guest_prepare() {
   touch "$folder/complete"
 }
 
+# guest_has MODULE: whether the guest's kernel loads it.
+guest_has() {
+  grep --quiet --line-regexp "$1" "$(guest_folder)/modules"
+}
+
 # guest_download_kernel FOLDER: unpacks the kernel that linux-image-amd64 stands for to FOLDER/package. It is
 # not installed. The kernel for clouds would be smaller, but has no 9p.
 guest_download_kernel() {
@@ -73,15 +80,21 @@ guest_download_package() {
 
 # guest_make_initramfs FOLDER: busybox, guest-init, and the modules in the order in which they load.
 guest_make_initramfs() {
-  local folder=$1 root=$1/initramfs version path modules target count=10
+  local folder=$1 root=$1/initramfs version path modules more target count=10
   version=$(basename "$folder"/package/lib/modules/*)
   mkdir -p "$root"/{bin,dev,proc,sys,modules} || return 1
   cp /bin/busybox "$root/bin/busybox" || return 1
   install --mode=755 scripts/lib/guest-init "$root/init" || return 1
   /sbin/depmod --basedir "$folder/package" "$version" || return 1
-  modules=$(for path in "${guest_modules[@]}"; do
-    /sbin/modprobe --dirname "$folder/package" --set-version "$version" --show-depends "$path" || exit 1
-  done) || return 1
+  needs() { /sbin/modprobe --dirname "$folder/package" --set-version "$version" --show-depends "$1"; }
+  modules=$(for path in "${guest_modules[@]}"; do needs "$path" || exit 1; done) || return 1
+  printf '%s\n' "${guest_modules[@]}" >"$folder/modules"
+  for path in "${guest_more_modules[@]}"; do
+    if more=$(needs "$path" 2>/dev/null); then
+      modules+=$'\n'$more
+      echo "$path" >>"$folder/modules"
+    fi
+  done
   while read -r path; do
     count=$((count + 1))
     target=$root/modules/$count-$(basename "${path%.xz}")

@@ -77,6 +77,8 @@ mod sops;
 #[cfg(test)]
 mod team_server;
 #[cfg(test)]
+mod uhid;
+#[cfg(test)]
 mod vault;
 #[cfg(test)]
 mod vault_login;
