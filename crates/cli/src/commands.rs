@@ -51,7 +51,7 @@ use crate::args::serve::LogForm;
 use crate::args::{Cli, Command};
 use crate::error::CliError;
 use crate::output::{Printer, report};
-use crate::server::telemetry;
+use crate::telemetry;
 use crate::vault::audit_stream::{self, AuditStream};
 
 /// Runs the command and prints its error, if it has one.
@@ -166,6 +166,7 @@ fn init_tracing(cli: &Cli, env: &Env) {
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .with_target(cli.global.verbose);
+    let is_gateway = matches!(&cli.command, Command::Gateway(_));
     let is_vault = matches!(&cli.command, Command::Vault(args) if args.serves());
     let audit = is_vault.then(|| {
         AuditStream.with_filter(filter_fn(|event| event.target() == audit_stream::TARGET))
@@ -180,7 +181,7 @@ fn init_tracing(cli: &Cli, env: &Env) {
         messages.without_time().boxed()
     };
     let _ = tracing_subscriber::registry()
-        .with(telemetry::layer(serving.is_some()))
+        .with(telemetry::layer(serving.is_some() || is_gateway))
         .with(audit)
         .with(messages.with_filter(filter.and(of_ours)))
         .try_init();

@@ -20,6 +20,7 @@ pub mod output;
 pub mod server;
 mod shell;
 pub mod team;
+mod telemetry;
 mod terminal;
 pub mod vault;
 

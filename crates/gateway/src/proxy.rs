@@ -17,6 +17,7 @@ mod preface;
 mod reflected;
 mod refused;
 mod session;
+mod trace;
 mod tunnel;
 mod untold;
 mod upstream;

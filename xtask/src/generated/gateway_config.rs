@@ -1,7 +1,7 @@
 //! `docs/reference/gateway-config.md` and the schema of `gateway.toml`, from the table of `fnox_cli::gateway::spec`.
 
 use fnox_cli::gateway::spec::GATEWAY;
-use fnox_config::spec::PROXY_RULE;
+use fnox_config::spec::Kind;
 
 use super::configuration::section;
 use super::{NOTICE, pretty};
@@ -19,7 +19,11 @@ refused if somebody else could have written it. Its JSON Schema is `docs/referen
 pub(super) fn page() -> String {
     let mut text = format!("{NOTICE}\n\n{INTRODUCTION}");
     section(&mut text, &GATEWAY);
-    section(&mut text, &PROXY_RULE);
+    for field in GATEWAY.fields {
+        if let Kind::Table(part) | Kind::Tables(part) = field.kind {
+            section(&mut text, part);
+        }
+    }
     text
 }
 

@@ -25,6 +25,7 @@ use super::rules::{self, Proxy};
 use super::spec::GATEWAY;
 use crate::app::App;
 use crate::error::CliError;
+use crate::telemetry::Collector;
 use crate::vault::connect;
 use crate::vault::error::VaultFailure;
 use crate::vault::running::{Asked, Signals};
@@ -135,6 +136,7 @@ pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError>
         ..
     } = settings;
     let metrics = Metrics::open(&fields).await?;
+    let collector = Collector::read(fields.table("telemetry"), app.folders.home())?;
     let clock = Arc::new(app.clock);
     let book = PlaceholderBook::default();
     let names: Vec<Option<String>> = proxy
@@ -188,7 +190,11 @@ pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError>
         office,
         metrics,
     };
+    let telemetry = collector.map(Collector::start).transpose()?;
     until_ended(app, signals, &gateway, served, &recorder).await;
+    if let Some(telemetry) = telemetry {
+        telemetry.end().await;
+    }
     Ok(())
 }
 

@@ -53,6 +53,11 @@ pub static GATEWAY: Section = Section {
             "An address on loopback, such as `\"127.0.0.1:9464\"`, at which `GET /metrics` has the gateway's numbers in Prometheus' format. Default: none.",
         ),
         key(
+            "telemetry",
+            Kind::Table(&TELEMETRY),
+            "Where traces are sent, in a build that can.",
+        ),
+        key(
             "egress",
             Kind::Choice(&["strict", "permissive"]),
             "Whether hosts without a rule are reachable.",
@@ -86,6 +91,24 @@ pub static GATEWAY: Section = Section {
             "allow_private",
             Kind::TextList,
             "Private addresses that may be reached.",
+        ),
+    ],
+};
+
+/// `[telemetry]`
+static TELEMETRY: Section = Section {
+    heading: "[telemetry]",
+    doc: "Traces for an [OpenTelemetry](https://opentelemetry.io) collector: one span for each request, with its agent, host, port, method, rules, leases, what became of it, its bytes and how long its parts took; no path, query, field or body. Needs a build with the feature `opentelemetry`.",
+    fields: &[
+        Field::required(
+            "endpoint",
+            Kind::Text,
+            "The collector's address for OTLP over HTTP, such as `\"http://127.0.0.1:4318\"`; `/v1/traces` is added to it.",
+        ),
+        key(
+            "headers_file",
+            Kind::Path,
+            "File of headers for the collector, such as `Authorization: Bearer …`, one a line. Then `endpoint` is https or on loopback. Default: none.",
         ),
     ],
 };

@@ -88,6 +88,7 @@ impl Credentials for Values {
                 Ok(Lent {
                     value,
                     ended: Some(loan.ended.clone()),
+                    lease: Some(loan.credential.id.clone()),
                 })
             }
         }
@@ -110,6 +111,7 @@ impl Credentials for Values {
             secret_access_key: variable("AWS_SECRET_ACCESS_KEY")
                 .ok_or_else(|| missing("AWS_SECRET_ACCESS_KEY"))?,
             session_token: variable("AWS_SESSION_TOKEN"),
+            lease: Some(loan.credential.id.clone()),
         })
     }
 }

@@ -103,6 +103,11 @@ impl<'a> Part<'a> {
         self.fields.is_some()
     }
 
+    /// Its keys, if it is there.
+    pub(crate) fn fields(self) -> Option<&'a Fields> {
+        self.fields
+    }
+
     /// A table in it.
     pub(crate) fn table(self, name: &str) -> Self {
         Self {

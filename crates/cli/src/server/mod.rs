@@ -10,5 +10,4 @@ pub(crate) mod private;
 pub(crate) mod running;
 pub(crate) mod settings;
 pub mod spec;
-pub(crate) mod telemetry;
 pub(crate) mod template;

@@ -80,12 +80,18 @@ pub struct Lent {
     pub value: SecretString,
     /// When the right to use it ends, whatever is on its way with it ends too.
     pub ended: Option<Ended>,
+    /// By which lease it was had, as its ledger or vault names it; for records, and no right to anything.
+    pub lease: Option<String>,
 }
 
 impl From<SecretString> for Lent {
     /// A value that nobody withdraws.
     fn from(value: SecretString) -> Self {
-        Self { value, ended: None }
+        Self {
+            value,
+            ended: None,
+            lease: None,
+        }
     }
 }
 

@@ -18,8 +18,9 @@ use super::connection::Afterwards;
 use super::ending::{self, Ended, Ending};
 use super::filling::Sent;
 use super::reflected::Scrubbed;
+use super::trace::{Trace, Used};
 use super::untold::Untold;
-use super::{Client, Exchange, Shared, filling, refused};
+use super::{Client, Shared, filling, refused};
 use crate::approval::Question;
 use crate::body::{Body, incoming};
 use crate::reflection::ResponseScrub;
@@ -45,6 +46,9 @@ const SWALLOWED: usize = 4 * 1024 * 1024;
 /// For how long they are waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// Where what a request is given is noted, and how long that takes.
+type Noting<'a> = (&'a mut Used, &'a Trace);
+
 /// Answers a request, with the destination's answer or with a refusal, and says so.
 pub(super) async fn answer(
     shared: &Arc<Shared>,
@@ -55,10 +59,13 @@ pub(super) async fn answer(
 ) -> Response<Body> {
     let wants_json = refused::wants_json(request.headers());
     let mut untold = Untold::new(shared, client, bound, &request);
-    let rules = untold.rules();
-    let outcome = pass(shared, client, request, bound, afterwards, rules).await;
+    let noting = untold.noting();
+    let outcome = pass(shared, client, request, bound, afterwards, noting).await;
     untold.tell(outcome.as_ref().map(Response::status));
-    outcome.unwrap_or_else(|refusal| refused::answer(&refusal, wants_json))
+    match outcome {
+        Ok(answer) => untold.counted(answer),
+        Err(refusal) => refused::answer(&refusal, wants_json),
+    }
 }
 
 /// Answers a request with a refusal that was there before it, and says so.
@@ -69,14 +76,7 @@ pub(super) async fn refuse(
     bound: &Bound,
     refusal: &Refusal,
 ) -> Response<Body> {
-    shared.observer.exchanged(&Exchange {
-        agent: &client.agent,
-        host: bound.host(),
-        method: request.method(),
-        path: request.uri().path(),
-        rules: &[],
-        outcome: Err(refusal),
-    });
+    Untold::new(shared, client, bound, &request).tell(Err(refusal));
     let answer = refused::answer(refusal, refused::wants_json(request.headers()));
     let is_held_back = is_held_back(request.headers());
     swallow(request.into_body(), is_held_back).await;
@@ -111,7 +111,7 @@ async fn pass(
     mut request: Request<Incoming>,
     bound: &Bound,
     afterwards: &Afterwards,
-    used: &mut Vec<String>,
+    (used, trace): Noting<'_>,
 ) -> Result<Response<Body>, Refusal> {
     let upgrade = hyper::upgrade::on(&mut request);
     let (parts, body) = request.into_parts();
@@ -123,7 +123,7 @@ async fn pass(
         (parts, &mut body, upgrade),
         bound,
         afterwards,
-        used,
+        (used, trace),
     );
     let outcome = outcome.await;
     if outcome.is_err()
@@ -140,31 +140,39 @@ async fn pass_on(
     (parts, body, upgrade): (Parts, &mut Sent, OnUpgrade),
     bound: &Bound,
     afterwards: &Afterwards,
-    used: &mut Vec<String>,
+    (used, trace): Noting<'_>,
 ) -> Result<Response<Body>, Refusal> {
+    let now = || shared.authority.clock().monotonic();
     let mut canonical = CanonicalRequest::parse(parts, bound)?;
     let permit = shared.policy.decide(&canonical)?;
     if let Some(rule) = permit.approval() {
         let question = question(client, &canonical, body, rule, permit.body_limit()).await?;
-        shared.approver.ask(&question).await?;
+        let since = now();
+        let answer = shared.approver.ask(&question).await;
+        trace.took("asked_us", now().saturating_sub(since));
+        answer?;
     }
     let capturing = Capturing::of(&permit);
     if let Some(capturing) = &capturing {
         capturing.ask(&mut canonical)?;
     }
+    let since = now();
     let filled = filling::fill(shared, client, &mut canonical, body, &permit, used).await?;
+    trace.took("filled_us", now().saturating_sub(since));
     let file = permit.rules().iter().find_map(|rule| rule.ca_file.clone());
     let upstream = shared.upstreams.get(file, filled.identity.as_ref())?;
     let is_websocket = canonical.is_websocket();
     let method = canonical.method().clone();
-    let request = outgoing(canonical, filled.body)?;
+    let request = outgoing(canonical, trace.outgoing(filled.body))?;
     let ends = filled.ends;
     // Before it is sent: a client that goes away meanwhile gets no use back.
     let begun = filled.taken.spend();
+    let since = now();
     let sent = tokio::select! {
         sent = upstream.send(request, is_websocket) => sent,
         refusal = ending::first(&ends) => Err((refusal, false)),
     };
+    trace.took("answered_us", now().saturating_sub(since));
     if matches!(sent, Err((_, true))) {
         begun.give_back();
     }
@@ -176,13 +184,16 @@ async fn pass_on(
             return Err(Refusal::new(Reason::Upstream, message));
         }
         let far = hyper::upgrade::on(&mut response);
-        let ends = ends.clone();
+        let (ends, trace) = (ends.clone(), trace.clone());
         afterwards.set(async move {
             if let (Ok(near), Ok(far)) = (upgrade.await, far.await) {
                 let (mut near, mut far) = (TokioIo::new(near), TokioIo::new(far));
                 // Whichever ends first ends both.
                 tokio::select! {
-                    _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                    copied = tokio::io::copy_bidirectional(&mut near, &mut far) => {
+                        let (sent, received) = copied.unwrap_or_default();
+                        trace.relayed(sent, received);
+                    }
                     _ = ending::first(&ends) => {}
                 }
             }

@@ -9,6 +9,7 @@ use memchr::memmem;
 use zeroize::Zeroizing;
 
 use super::ending::Ended;
+use super::trace::Used;
 use super::upstreams::ClientIdentity;
 use super::uses::Taken;
 use super::{Client, Shared};
@@ -77,7 +78,7 @@ pub(super) async fn fill(
     request: &mut CanonicalRequest,
     body: &mut Sent,
     permit: &Permit<'_>,
-    used: &mut Vec<String>,
+    used: &mut Used,
 ) -> Result<Filled, Refusal> {
     let placeholders = shared.placeholders.current();
     let planned = injection::plan(request, permit, &placeholders, &client.agent)?;
@@ -116,21 +117,29 @@ pub(super) async fn fill(
     }
     let taken = shared.uses.take(&spent)?;
     let mut ends = Vec::new();
-    let identity = fill_head(shared, client, request, &in_head, (used, &mut ends)).await?;
+    let identity = fill_head(shared, client, request, &in_head, (&mut *used, &mut ends)).await?;
     if let Some(whole) = &mut content
         && !in_body.is_empty()
     {
-        fill_body(shared, client, request, whole, &in_body, (used, &mut ends)).await?;
+        fill_body(
+            shared,
+            client,
+            request,
+            whole,
+            &in_body,
+            (&mut *used, &mut ends),
+        )
+        .await?;
     }
-    if !used.is_empty() || !signatures.is_empty() {
+    if !used.rules.is_empty() || !signatures.is_empty() {
         accept_scannable(request.headers_mut());
     }
     // Last: a signature is over everything else.
     let whole = content.as_deref().map(Vec::as_slice);
     let whole = whole.filter(|_| is_signed);
     for one in &signatures {
-        ends.extend(sign(shared, client, request, one, whole).await?);
-        mark(used, one);
+        ends.extend(sign(shared, client, request, one, (whole, &mut *used)).await?);
+        used.rule(&one.rule().name);
     }
     injection::check_none_left(request, &placeholders)?;
     let body = match (content, body.stream.take()) {
@@ -154,17 +163,17 @@ async fn fill_head(
     client: &Client,
     request: &mut CanonicalRequest,
     planned: &[Planned<'_>],
-    (used, ends): (&mut Vec<String>, &mut Vec<Ended>),
+    (used, ends): (&mut Used, &mut Vec<Ended>),
 ) -> Result<Option<ClientIdentity>, Refusal> {
     let mut identity = None;
     for one in planned {
-        let value = lend(shared, client, one, request.host(), ends).await?;
+        let value = lend(shared, client, one, request.host(), (used, ends)).await?;
         if one.rule().injection.is_of_connection() {
             identity = Some(ClientIdentity::from_pem(one.rule(), &value)?);
         } else {
             injection::inject(request, one, &value)?;
         }
-        mark(used, one);
+        used.rule(&one.rule().name);
     }
     Ok(identity)
 }
@@ -175,13 +184,13 @@ async fn fill_body(
     request: &mut CanonicalRequest,
     whole: &mut Zeroizing<Vec<u8>>,
     planned: &[Planned<'_>],
-    (used, ends): (&mut Vec<String>, &mut Vec<Ended>),
+    (used, ends): (&mut Used, &mut Vec<Ended>),
 ) -> Result<(), Refusal> {
     for one in planned {
-        let value = lend(shared, client, one, request.host(), ends).await?;
+        let value = lend(shared, client, one, request.host(), (used, ends)).await?;
         if let Some(changed) = injection::inject_into_body(whole, one, &value)? {
             *whole = changed;
-            mark(used, one);
+            used.rule(&one.rule().name);
         }
     }
     request.set_body_length(u64::try_from(whole.len()).unwrap_or(u64::MAX));
@@ -194,11 +203,12 @@ async fn sign(
     client: &Client,
     request: &mut CanonicalRequest,
     planned: &Planned<'_>,
-    body: Option<&[u8]>,
+    (body, used): (Option<&[u8]>, &mut Used),
 ) -> Result<Option<Ended>, Refusal> {
     if let Some(signing) = planned.rule().injection.as_hmac() {
         let rule = planned.rule();
         let lent = client.credentials.value(rule, request.host()).await?;
+        note_lease(used, lent.lease.as_deref());
         note(client, planned, &lent.value);
         let (body, now) = (body.unwrap_or_default(), shared.authority.clock().now());
         hmac::sign(request, rule, signing, &lent.value, body, now)?;
@@ -208,6 +218,7 @@ async fn sign(
         .credentials
         .aws_keys(planned.rule(), request.host())
         .await?;
+    note_lease(used, keys.lease.as_deref());
     note(client, planned, &keys.access_key_id);
     let credential = &planned.rule().credential;
     let secrets = [Some(&keys.secret_access_key), keys.session_token.as_ref()];
@@ -224,7 +235,7 @@ async fn lend(
     client: &Client,
     planned: &Planned<'_>,
     host: &Host,
-    ends: &mut Vec<Ended>,
+    (used, ends): (&mut Used, &mut Vec<Ended>),
 ) -> Result<SecretString, Refusal> {
     let rule = planned.rule();
     let value = if let (CredentialRef::Captured { .. }, Some(placeholder)) =
@@ -237,6 +248,7 @@ async fn lend(
         value
     } else {
         let lent = client.credentials.value(rule, host).await?;
+        note_lease(used, lent.lease.as_deref());
         ends.extend(lent.ended);
         lent.value
     };
@@ -244,11 +256,9 @@ async fn lend(
     Ok(value)
 }
 
-/// Notes that a rule's credential went in, once.
-fn mark(used: &mut Vec<String>, planned: &Planned<'_>) {
-    let name = &planned.rule().name;
-    if !used.contains(name) {
-        used.push(name.clone());
+fn note_lease(used: &mut Used, lease: Option<&str>) {
+    if let Some(lease) = lease {
+        used.lease(lease);
     }
 }
 

@@ -1,8 +1,10 @@
 //! Requests of which the observer does not know yet.
 
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 
+use super::trace::{Trace, Used};
 use super::{Client, Exchange, Shared};
+use crate::body::Body;
 use crate::refusal::{Reason, Refusal};
 use crate::request::Bound;
 
@@ -14,7 +16,8 @@ pub(super) struct Untold<'a> {
     bound: &'a Bound,
     method: Method,
     path: String,
-    rules: Vec<String>,
+    used: Used,
+    trace: Trace,
     is_told: bool,
 }
 
@@ -31,24 +34,31 @@ impl<'a> Untold<'a> {
             bound,
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
-            rules: Vec::new(),
+            used: Used::default(),
+            trace: Trace::begin(client, bound, request.method()),
             is_told: false,
         }
     }
 
-    /// For the rules whose credentials go into it.
-    pub(super) fn rules(&mut self) -> &mut Vec<String> {
-        &mut self.rules
+    /// For what goes into it, and for how long that takes.
+    pub(super) fn noting(&mut self) -> (&mut Used, &Trace) {
+        (&mut self.used, &self.trace)
+    }
+
+    /// Its answer, whose bytes are counted.
+    pub(super) fn counted(&self, answer: Response<Body>) -> Response<Body> {
+        answer.map(|body| self.trace.incoming(body))
     }
 
     pub(super) fn tell(&mut self, outcome: Result<StatusCode, &Refusal>) {
         self.is_told = true;
+        self.trace.outcome(&self.used, outcome);
         self.shared.observer.exchanged(&Exchange {
             agent: &self.client.agent,
             host: self.bound.host(),
             method: &self.method,
             path: &self.path,
-            rules: &self.rules,
+            rules: &self.used.rules,
             outcome,
         });
     }

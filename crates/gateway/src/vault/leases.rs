@@ -117,6 +117,7 @@ impl Credentials for Leases {
             access_key_id: keys.access_key_id.into(),
             secret_access_key: keys.secret_access_key.into(),
             session_token: keys.session_token.map(SecretString::from),
+            lease: lent.lease,
         })
     }
 }
@@ -148,6 +149,7 @@ impl Leases {
                     return Ok(Lent {
                         value,
                         ended: Some(held.ended),
+                        lease: Some(held.id.to_string()),
                     });
                 }
                 Err(Failed::Over) => {

@@ -37,6 +37,8 @@ mod proxy_streams;
 #[cfg(test)]
 mod proxy_support;
 #[cfg(test)]
+mod proxy_trace;
+#[cfg(test)]
 mod proxy_uses;
 #[cfg(test)]
 mod support;

@@ -34,6 +34,9 @@ pub(crate) use self::wire::{Answer, Wire};
 /// What the destination gets.
 pub(crate) const VALUE: &str = "ghp_RealValueThatNobodyMaySee0123456789";
 
+/// The lease by which it is had.
+pub(crate) const LEASE: &str = "lease-of-the-test";
+
 /// The destination of nearly all requests, at port 443.
 pub(crate) const HOST: &str = "api.example.com";
 
@@ -296,6 +299,7 @@ impl Credentials for Fixed {
             None => Ok(Lent {
                 value: SecretString::from(VALUE),
                 ended: Some(self.ended.clone()),
+                lease: Some(LEASE.to_owned()),
             }),
         }
     }

@@ -26,7 +26,7 @@ use crate::server::error::{ServerFailure, StartProblem};
 use crate::server::file::ServerFile;
 use crate::server::running::until_the_end;
 use crate::server::settings::{self, Overrides, Places};
-use crate::server::telemetry::Collector;
+use crate::telemetry::Collector;
 use crate::vault::running::Signals;
 
 pub(crate) fn run(app: &App, args: ServeArgs) -> Result<ExitStatus, CliError> {
@@ -56,7 +56,7 @@ fn serve(app: &App, args: &SettingsArgs) -> Result<ExitStatus, CliError> {
     let places = Places::of(app, &file, &flags)?;
     places.must_be_private()?;
     let settings = settings::server(app, &file, &flags, &places)?;
-    let collector = Collector::read(&file)?;
+    let collector = Collector::read(file.top().table("telemetry").fields(), app.folders.home())?;
     hardening::prepare_server();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -1,17 +1,18 @@
-//! `[telemetry]`: which collector, and what it wants to be told with every delivery.
+//! `[telemetry]` of server.toml and gateway.toml: which collector, and what it wants to be told with every delivery.
 //!
 //! Headers hold the credentials of a hosted collector. They come from a file that only few people can read, are sent
 //! to no other origin, and not in clear over a network.
 
 use std::fmt;
+use std::path::Path;
 
+use fnox_config::Fields;
 use reqwest::Url;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 
 use super::running::{self, Telemetry};
 use crate::error::CliError;
 use crate::server::error::{ServerFailure, StartProblem};
-use crate::server::file::{Part, ServerFile};
 use crate::server::private;
 
 /// What OTLP adds to a collector's address (OTLP specification, "OTLP/HTTP Request").
@@ -24,23 +25,21 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
-    /// What server.toml says, if it says anything. Reads the file of headers.
-    pub(crate) fn read(file: &ServerFile) -> Result<Option<Self>, CliError> {
-        let part = file.top().table("telemetry");
-        if !part.exists() {
-            return Ok(None);
-        }
-        let url = part
+    /// What the table says, if it is there. Reads the file of headers.
+    pub(crate) fn read(
+        table: Option<&Fields>,
+        home: Option<&Path>,
+    ) -> Result<Option<Self>, CliError> {
+        let Some(table) = table else { return Ok(None) };
+        let url = table
             .text("endpoint")
             .ok_or("is missing".to_owned())
             .and_then(traces_url)
-            .map_err(|reason| part.invalid("endpoint", reason))?;
-        let headers = headers(part)?;
+            .map_err(|reason| table.invalid("endpoint", reason))?;
+        let headers = headers(table, home)?;
         if !headers.is_empty() && url.scheme() == "http" && !is_loopback(&url) {
-            return Err(part.invalid(
-                "headers_file",
-                "holds credentials, which `endpoint` would get in clear over the network: use https",
-            ));
+            let reason = "holds credentials, which `endpoint` would get in clear over the network: use https";
+            return Err(table.invalid("headers_file", reason).into());
         }
         Ok(Some(Self { url, headers }))
     }
@@ -50,7 +49,7 @@ impl Collector {
         running::start(self).map_err(|reason| {
             let message = format!("traces cannot be sent: {reason}");
             ServerFailure::start(StartProblem::Settings, message)
-                .with_help("correct [telemetry] in server.toml, or take it out")
+                .with_help("correct the table [telemetry], or take it out")
                 .into()
         })
     }
@@ -82,9 +81,9 @@ fn traces_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-fn headers(part: Part<'_>) -> Result<HeaderMap, CliError> {
+fn headers(table: &Fields, home: Option<&Path>) -> Result<HeaderMap, CliError> {
     let mut headers = HeaderMap::new();
-    let Some(path) = part.path("headers_file") else {
+    let Some(path) = table.path("headers_file", home) else {
         return Ok(headers);
     };
     let text = private::read(&path, "`headers_file`")?;

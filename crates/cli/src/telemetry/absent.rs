@@ -1,10 +1,12 @@
 //! Telemetry of a build without the feature `opentelemetry`: there is none, and whoever asks for it is told.
 
+use std::path::Path;
+
+use fnox_config::Fields;
 use tracing_subscriber::layer::Identity;
 
 use crate::error::CliError;
 use crate::server::error::{ServerFailure, StartProblem};
-use crate::server::file::ServerFile;
 
 /// Where traces go: nowhere, so there is no value of it.
 #[derive(Debug)]
@@ -12,13 +14,11 @@ pub(crate) enum Collector {}
 
 impl Collector {
     /// Refuses a `[telemetry]` table, which would otherwise be ignored silently.
-    pub(crate) fn read(file: &ServerFile) -> Result<Option<Self>, CliError> {
-        if !file.top().table("telemetry").exists() {
-            return Ok(None);
-        }
+    pub(crate) fn read(table: Option<&Fields>, _: Option<&Path>) -> Result<Option<Self>, CliError> {
+        let Some(table) = table else { return Ok(None) };
         let message = format!(
             "{} has a [telemetry] table, and this fnox was built without OpenTelemetry",
-            file.path.display()
+            table.location().file.path.display()
         );
         Err(ServerFailure::start(StartProblem::Settings, message)
             .with_help(

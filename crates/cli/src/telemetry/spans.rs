@@ -6,8 +6,8 @@
 
 use std::borrow::Cow;
 
-use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanKind, Status};
+use opentelemetry::{KeyValue, Value};
 use opentelemetry_otlp::SpanExporter as Otlp;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -19,8 +19,29 @@ const METHODS: [&str; 9] = [
     "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
 ];
 const OTHER_METHOD: &str = "_OTHER";
-/// The log's name of the span around a request.
+/// The team server's name of the span around a request.
 const REQUEST: &str = "request";
+/// The gateway's.
+const EXCHANGE: &str = "exchange";
+/// What a gateway's span says in texts of its own making: its field, and its name here.
+const TEXTS: [(&str, &str); 6] = [
+    ("agent", "fnox.agent"),
+    ("host", "server.address"),
+    ("rule", "fnox.rule"),
+    ("lease", "fnox.lease"),
+    ("outcome", "fnox.outcome"),
+    ("code", "error.type"),
+];
+/// The same in numbers.
+const NUMBERS: [(&str, &str); 7] = [
+    ("port", "server.port"),
+    ("status", "http.response.status_code"),
+    ("sent", "http.request.body.size"),
+    ("received", "http.response.body.size"),
+    ("asked_us", "fnox.asked_us"),
+    ("filled_us", "fnox.filled_us"),
+    ("answered_us", "fnox.answered_us"),
+];
 
 /// Sends spans after it took everything out of them that is not allowed.
 #[derive(Debug)]
@@ -48,46 +69,78 @@ fn allowed(mut span: SpanData) -> SpanData {
     span.events = SpanEvents::default();
     span.links = SpanLinks::default();
     span.status = Status::Unset;
-    if span.name == REQUEST {
-        request(&mut span, &fields);
+    match span.name.as_ref() {
+        REQUEST => request(&mut span, &fields),
+        EXCHANGE => exchange(&mut span, &fields),
+        _ => {}
     }
     span
 }
 
-fn request(span: &mut SpanData, fields: &[KeyValue]) {
-    let field = |name: &str| {
-        let field = fields.iter().find(|field| field.key.as_str() == name)?;
-        Some(field.value.clone())
-    };
-    span.span_kind = SpanKind::Server;
-    let method = field("method").map(|method| method.as_str().into_owned());
+fn field(fields: &[KeyValue], name: &str) -> Option<Value> {
+    let field = fields.iter().find(|field| field.key.as_str() == name)?;
+    Some(field.value.clone())
+}
+
+/// Unsigned numbers of the log arrive as texts.
+fn number(fields: &[KeyValue], name: &str) -> Option<i64> {
+    field(fields, name)?.as_str().parse().ok()
+}
+
+/// Notes the method, and answers with what begins the span's name.
+fn method(span: &mut SpanData, fields: &[KeyValue]) -> &'static str {
+    let method = field(fields, "method").map(|method| method.as_str().into_owned());
     let known = METHODS
         .into_iter()
         .find(|known| Some(*known) == method.as_deref());
-    let attributes = &mut span.attributes;
-    attributes.push(KeyValue::new(
-        "http.request.method",
-        known.unwrap_or(OTHER_METHOD),
-    ));
-    let method = known.unwrap_or("HTTP");
-    span.name = match field("route").filter(|route| route.as_str() != "unknown") {
+    let attribute = known.unwrap_or(OTHER_METHOD);
+    span.attributes
+        .push(KeyValue::new("http.request.method", attribute));
+    known.unwrap_or("HTTP")
+}
+
+/// A request that went through a gateway. Its name is the method: hosts are endless, and a path is not there.
+fn exchange(span: &mut SpanData, fields: &[KeyValue]) {
+    span.span_kind = SpanKind::Server;
+    span.name = Cow::Borrowed(method(span, fields));
+    for (name, attribute) in TEXTS {
+        if let Some(value) = field(fields, name) {
+            span.attributes
+                .push(KeyValue::new(attribute, value.as_str().into_owned()));
+        }
+    }
+    for (name, attribute) in NUMBERS {
+        if let Some(value) = number(fields, name) {
+            span.attributes.push(KeyValue::new(attribute, value));
+        }
+    }
+    let is_refused = field(fields, "outcome").is_some_and(|outcome| outcome.as_str() == "refused");
+    if is_refused {
+        span.status = Status::error("");
+    }
+}
+
+fn request(span: &mut SpanData, fields: &[KeyValue]) {
+    span.span_kind = SpanKind::Server;
+    let method = method(span, fields);
+    span.name = match field(fields, "route").filter(|route| route.as_str() != "unknown") {
         Some(route) => {
             let name = format!("{method} {route}");
-            attributes.push(KeyValue::new("http.route", route));
+            span.attributes.push(KeyValue::new("http.route", route));
             Cow::Owned(name)
         }
         None => Cow::Borrowed(method),
     };
-    if let Some(id) = field("id") {
+    if let Some(id) = field(fields, "id") {
         // In the answer (x-request-id) and on the lines of the log.
-        attributes.push(KeyValue::new("fnox.request_id", id));
+        span.attributes.push(KeyValue::new("fnox.request_id", id));
     }
-    // Unsigned numbers of the log arrive as texts.
-    let status = field("status").and_then(|status| status.as_str().parse::<i64>().ok());
-    if let Some(status) = status {
-        attributes.push(KeyValue::new("http.response.status_code", status));
+    if let Some(status) = number(fields, "status") {
+        span.attributes
+            .push(KeyValue::new("http.response.status_code", status));
         if status >= 500 {
-            attributes.push(KeyValue::new("error.type", status.to_string()));
+            span.attributes
+                .push(KeyValue::new("error.type", status.to_string()));
             span.status = Status::error("");
         }
     }
@@ -97,8 +150,8 @@ fn request(span: &mut SpanData, fields: &[KeyValue]) {
 mod tests {
     use std::time::SystemTime;
 
+    use opentelemetry::InstrumentationScope;
     use opentelemetry::trace::{SpanContext, SpanId};
-    use opentelemetry::{InstrumentationScope, Value};
 
     use super::*;
 
@@ -181,6 +234,46 @@ mod tests {
             (sent.name.as_ref(), sent.attributes.len()),
             ("transaction", 0)
         );
+    }
+
+    #[test]
+    fn a_gateways_request_is_told_by_host_rule_and_lease_and_by_nothing_else() {
+        let sent = allowed(span(
+            EXCHANGE,
+            &[
+                ("agent", "coder-1".into()),
+                ("host", "api.example.com".into()),
+                ("port", "443".into()),
+                ("method", "GET".into()),
+                ("rule", "1".into()),
+                ("outcome", "refused".into()),
+                ("code", "gateway::no_rule".into()),
+                ("status", "403".into()),
+                ("sent", "0".into()),
+                ("path", "/hunter2".into()),
+                ("query", "hunter2".into()),
+                ("authorization", "hunter2".into()),
+            ],
+        ));
+        assert_eq!(
+            (sent.name.as_ref(), sent.status.clone()),
+            ("GET", Status::error(""))
+        );
+        assert_eq!(
+            attributes(&sent),
+            [
+                pair("http.request.method", "GET"),
+                pair("fnox.agent", "coder-1"),
+                pair("server.address", "api.example.com"),
+                pair("fnox.rule", "1"),
+                pair("fnox.outcome", "refused"),
+                pair("error.type", "gateway::no_rule"),
+                pair("server.port", "443"),
+                pair("http.response.status_code", "403"),
+                pair("http.request.body.size", "0"),
+            ]
+        );
+        assert!(!format!("{sent:?}").contains("hunter2"));
     }
 
     #[test]
