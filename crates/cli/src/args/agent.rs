@@ -49,6 +49,9 @@ pub(crate) struct AgentRunArgs {
     /// Leave this credential variable to the program (repeat or separate by commas)
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub keep: Vec<String>,
+    /// Write the run's numbers to this file in Prometheus' text format, every few seconds and at the end
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub metrics: Option<PathBuf>,
     /// The program and its arguments
     #[arg(last = true, value_name = "COMMAND", required = true, value_hint = clap::ValueHint::CommandWithArguments)]
     pub command: Vec<OsString>,

@@ -9,13 +9,14 @@ pub(crate) mod session;
 
 use fnox_core::{AgentId, ExitStatus};
 
-use self::session::Session;
+use self::session::{Session, Terms};
 use crate::app::App;
 use crate::args::agent::{AgentArgs, AgentCommand, AgentRunArgs};
 use crate::commands::masters::Masters;
 use crate::error::CliError;
 use crate::exec::orders::SharedOrders;
 use crate::exec::{self, Invocation};
+use crate::gateway::metrics_file::MetricsFile;
 use crate::gateway::rules;
 use crate::gateway::sandbox::{self, Sandbox};
 
@@ -41,7 +42,14 @@ fn run_program(app: &App, args: &AgentRunArgs) -> Result<ExitStatus, CliError> {
     let resolver = app.resolver(&config);
     let masters = Masters::new(app, &config, &resolver);
     let manager = masters.manager();
-    let session = Session::start(app, &config, proxy, &manager, agent, sandbox.is_some())?;
+    let metrics = args.metrics.as_ref().map(|path| app.cwd.join(path));
+    let metrics = metrics.map(MetricsFile::create).transpose()?;
+    let terms = Terms {
+        agent,
+        is_sandboxed: sandbox.is_some(),
+        metrics,
+    };
+    let session = Session::start(app, &config, proxy, &manager, terms)?;
     let mut plan = session.plan();
     for name in &args.keep {
         plan.remove.remove(name);

@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::app::App;
 use crate::args::mcp::McpArgs;
 use crate::commands::agent::preparation::withheld;
-use crate::commands::agent::session::Session;
+use crate::commands::agent::session::{Session, Terms};
 use crate::commands::masters::Masters;
 use crate::commands::vault::exec::VAULT_VARIABLES;
 use crate::error::CliError;
@@ -48,9 +48,12 @@ pub(crate) fn run(app: &App, args: &McpArgs) -> Result<ExitStatus, CliError> {
     let mut listed: Vec<Listed> = proxy.as_ref().map(Listed::all).unwrap_or_default();
     let session = match proxy {
         Some(proxy) if settings.tools.contains(&ToolName::Exec) => {
-            let is_sandboxed = sandbox.is_some();
-            let mut session =
-                Session::start(app, &config, proxy, &manager, agent.clone(), is_sandboxed)?;
+            let terms = Terms {
+                agent: agent.clone(),
+                is_sandboxed: sandbox.is_some(),
+                metrics: None,
+            };
+            let mut session = Session::start(app, &config, proxy, &manager, terms)?;
             session.redact_with(&redaction);
             for (rule, given) in listed.iter_mut().zip(session.given()) {
                 rule.give(given);

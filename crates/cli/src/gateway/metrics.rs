@@ -1,8 +1,9 @@
-//! What a shared gateway counts, for Prometheus: `metrics_listen` of gateway.toml.
+//! What a gateway counts, for Prometheus: `metrics_listen` of gateway.toml, and [`metrics_file`](super::metrics_file).
 //!
 //! Labels are agents, whom the vault knows, and codes. Neither hosts nor paths are: there is no end of them, and they say
 //! what somebody does. Nothing here is a secret, and still only programs of this machine may ask.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -20,10 +21,50 @@ use crate::error::CliError;
 /// Prometheus' text format (exposition formats, "Text-based format").
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// What this process counts.
+#[derive(Clone)]
+pub(super) struct Numbers(PrometheusHandle);
+
+impl Numbers {
+    /// Begins to count.
+    ///
+    /// # Errors
+    /// If something counts already.
+    pub(super) fn collect() -> Result<Self, CliError> {
+        let numbers = PrometheusBuilder::new()
+            .install_recorder()
+            .map_err(|error| CliError::failed(format!("metrics cannot be collected: {error}")))?;
+        metrics::describe_counter!(
+            "fnox_gateway_requests_total",
+            "Requests by agent, outcome and code"
+        );
+        metrics::describe_counter!(
+            "fnox_gateway_credentials_total",
+            "Credentials that requests carried"
+        );
+        metrics::describe_counter!(
+            "fnox_gateway_broken_connections_total",
+            "Connections that ended before a request"
+        );
+        Ok(Self(numbers))
+    }
+
+    /// In Prometheus' text format.
+    pub(super) fn text(&self) -> String {
+        self.0.render()
+    }
+}
+
+impl fmt::Debug for Numbers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Numbers")
+    }
+}
+
 /// A port on which somebody may ask.
 pub(super) struct Metrics {
     listener: TcpListener,
-    numbers: PrometheusHandle,
+    numbers: Numbers,
 }
 
 impl Metrics {
@@ -48,9 +89,7 @@ impl Metrics {
         let listener = TcpListener::bind(address)
             .await
             .map_err(|error| invalid(format!("cannot be opened: {error}")))?;
-        let numbers = PrometheusBuilder::new()
-            .install_recorder()
-            .map_err(|error| CliError::failed(format!("metrics cannot be collected: {error}")))?;
+        let numbers = Numbers::collect()?;
         Ok(Some(Self { listener, numbers }))
     }
 
@@ -58,7 +97,7 @@ impl Metrics {
     pub(super) async fn serve(self) {
         let numbers = self.numbers;
         let answer = get(move || {
-            let text = numbers.render();
+            let text = numbers.text();
             async move { ([(CONTENT_TYPE, TEXT), (CACHE_CONTROL, "no-store")], text) }
         });
         let router = Router::new().route("/metrics", answer);
@@ -70,7 +109,7 @@ impl Metrics {
 
 /// Counts what another observer is told.
 #[derive(Debug)]
-pub(super) struct Counting(pub(super) Arc<dyn Observer>);
+pub(crate) struct Counting(pub(crate) Arc<dyn Observer>);
 
 impl Observer for Counting {
     fn exchanged(&self, exchange: &Exchange<'_>) {

@@ -224,3 +224,68 @@ fn a_project_without_rules_is_told_how_to_write_one() {
     let text = support::fails(&sandbox, 2, &["agent", "run", "--", "true"]);
     assert!(text.contains("[[proxy.rules]]"), "{text}");
 }
+
+#[test]
+fn the_numbers_of_a_run_are_in_a_file_from_its_start_to_its_end() {
+    let project = Project::new("methods = [\"GET\"]");
+    let script = "test -e numbers.prom; \
+                  curl -fsS -H \"Authorization: Bearer $TOKEN\" $URL/a; curl -sS -X DELETE $URL/a; \
+                  until grep -q gateway::not_allowed numbers.prom; do sleep 0.2; done";
+    let metrics = [
+        "agent",
+        "run",
+        "--metrics",
+        "numbers.prom",
+        "--agent",
+        "coder",
+        "--",
+    ];
+    let run = project
+        .sandbox
+        .run(metrics.iter().chain(&["sh", "-euc", script]));
+    run.env("URL", project.upstream.url("")).finish().succeeds();
+    let numbers = project
+        .sandbox
+        .read(project.sandbox.project().join("numbers.prom"));
+    let total = "fnox_gateway_requests_total{";
+    for parts in [
+        [
+            total,
+            "agent=\"coder\"",
+            "outcome=\"answered\"",
+            "code=\"200\"",
+        ],
+        [
+            total,
+            "agent=\"coder\"",
+            "outcome=\"refused\"",
+            "code=\"gateway::not_allowed\"",
+        ],
+        ["fnox_gateway_credentials_total{", "agent=\"coder\"", "", ""],
+    ] {
+        let is_it =
+            |line: &str| line.ends_with(" 1") && parts.iter().all(|part| line.contains(part));
+        assert!(numbers.lines().any(is_it), "{parts:?}: {numbers}");
+    }
+    assert!(
+        !numbers.contains(VALUE) && !numbers.contains("localhost"),
+        "{numbers}"
+    );
+}
+
+#[test]
+fn a_file_of_numbers_that_cannot_be_written_ends_the_run_before_it_begins() {
+    let project = Project::new("");
+    let arguments = [
+        "agent",
+        "run",
+        "--metrics",
+        "none/numbers.prom",
+        "--",
+        "touch",
+        "ran",
+    ];
+    let run = project.sandbox.run(arguments).finish().exits_with(1);
+    assert!(run.stderr.contains("numbers.prom"), "{run}");
+    assert!(!project.sandbox.project().join("ran").exists());
+}

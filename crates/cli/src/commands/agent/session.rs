@@ -7,7 +7,9 @@ use fnox_config::Config;
 use fnox_core::{AgentId, SecretString};
 use fnox_gateway::authority::Authority;
 use fnox_gateway::destination::Dialer;
-use fnox_gateway::proxy::{Client, ClientPassword, Gateway, Listener, OneClient, Options, Trust};
+use fnox_gateway::proxy::{
+    Client, ClientPassword, Gateway, Listener, Observer, OneClient, Options, Trust,
+};
 use fnox_leases::{Manager, RevocationOutcome};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Runtime;
@@ -22,6 +24,8 @@ use crate::exec::redact::Redaction;
 use crate::gateway::approvals::office::Office;
 use crate::gateway::desk::Desk;
 use crate::gateway::environment;
+use crate::gateway::metrics::Counting;
+use crate::gateway::metrics_file::MetricsFile;
 use crate::gateway::observer::Teller;
 use crate::gateway::rules::Proxy;
 use crate::gateway::sandbox::Way;
@@ -32,6 +36,17 @@ const CONNECTIONS: usize = 400;
 
 /// The port at which programs in a sandbox, whose network is their own, find the gateway.
 const SANDBOXED_PORT: u16 = 3128;
+
+/// What a session is like.
+#[derive(Debug)]
+pub(crate) struct Terms {
+    /// In whose name the programs act.
+    pub(crate) agent: AgentId,
+    /// Whether they are in a sandbox, and reach the gateway by its socket.
+    pub(crate) is_sandboxed: bool,
+    /// Where the numbers of the run go.
+    pub(crate) metrics: Option<MetricsFile>,
+}
 
 /// A gateway that is ready.
 #[derive(Debug)]
@@ -48,6 +63,7 @@ pub(crate) struct Session {
     /// Where people answer, if a rule asks.
     office: Option<Office>,
     teller: Arc<Teller>,
+    metrics: Option<MetricsFile>,
 }
 
 impl Session {
@@ -57,9 +73,13 @@ impl Session {
         config: &Config,
         proxy: Proxy,
         manager: &Manager<'_>,
-        agent: AgentId,
-        is_sandboxed: bool,
+        terms: Terms,
     ) -> Result<Self, CliError> {
+        let Terms {
+            agent,
+            is_sandboxed,
+            metrics,
+        } = terms;
         let resolver = app.resolver(config);
         let secrets = preparation::secrets(app, &proxy, &resolver)?;
         let prepared = preparation::placeholders(config, manager, &proxy, &agent, &secrets)?;
@@ -99,7 +119,7 @@ impl Session {
             trust,
             scan: proxy.scan,
             connections: CONNECTIONS,
-            observer: teller.clone(),
+            observer: observer(&teller, metrics.as_ref()),
             approver: Office::approver(office.as_ref()),
         })
         .map_err(|error| failed(error.to_string()))?;
@@ -129,6 +149,7 @@ impl Session {
             files,
             office,
             teller,
+            metrics,
         })
     }
 
@@ -167,11 +188,12 @@ impl Session {
             files,
             office,
             teller,
+            metrics,
             ..
         } = self;
         let (stop, stopped) = oneshot::channel::<()>();
         let outcome = std::thread::scope(|scope| {
-            let (runtime, gateway, desk) = (&runtime, &gateway, &mut desk);
+            let (runtime, gateway, desk, metrics) = (&runtime, &gateway, &mut desk, &metrics);
             if let Some(office) = office {
                 runtime.spawn(office.serve());
             }
@@ -180,6 +202,7 @@ impl Session {
                     tokio::select! {
                         () = gateway.serve(listener) => {}
                         () = desk.serve(manager) => {}
+                        () = kept(app, metrics.as_ref()) => {}
                         _ = stopped => {}
                     }
                 });
@@ -189,11 +212,31 @@ impl Session {
             outcome
         });
         teller.release();
+        if let Some(metrics) = &metrics {
+            metrics.finish(app.printer);
+        }
         runtime.block_on(withdraw(app, manager, &desk));
         // A look-up of a name that hangs is nothing to wait for.
         runtime.shutdown_background();
         drop(files);
         outcome
+    }
+}
+
+/// Who is told of requests.
+fn observer(teller: &Arc<Teller>, metrics: Option<&MetricsFile>) -> Arc<dyn Observer> {
+    let teller: Arc<dyn Observer> = teller.clone();
+    match metrics {
+        Some(_) => Arc::new(Counting(teller)),
+        None => teller,
+    }
+}
+
+/// Has the numbers written, if somebody wants them.
+async fn kept(app: &App, metrics: Option<&MetricsFile>) {
+    match metrics {
+        Some(metrics) => metrics.keep(app.printer).await,
+        None => std::future::pending().await,
     }
 }
 
