@@ -13,6 +13,7 @@ mod cookie;
 mod format;
 mod header;
 pub mod hmac;
+pub mod jwt;
 mod path;
 mod plan;
 mod query;
@@ -26,6 +27,7 @@ use self::aws::AwsScope;
 pub use self::body::inject_into_body;
 pub use self::format::{HeaderFormat, InvalidHeaderFormat};
 use self::hmac::HmacSigning;
+use self::jwt::JwtSigning;
 pub use self::plan::{Planned, check_none_left, check_trailers, plan};
 pub use self::text::InvalidInjection;
 use crate::placeholder::Place;
@@ -83,6 +85,8 @@ pub enum Injection {
     AwsSigV4(AwsScope),
     /// The signature that [`hmac::sign`] makes with the credential as its key. Every request gets it.
     Hmac(HmacSigning),
+    /// A token that [`jwt::inject`] makes with the credential as its key. Every request gets one of its own.
+    Jwt(Box<JwtSigning>),
     /// The certificate and the key, both in PEM, that TLS with the destination presents. Every request gets it.
     ClientCertificate,
 }
@@ -143,6 +147,15 @@ impl Injection {
         }
     }
 
+    /// Its own description, if it is a token that is made with the credential as a key ([`jwt::inject`]).
+    #[must_use]
+    pub fn as_jwt(&self) -> Option<&JwtSigning> {
+        match self {
+            Self::Jwt(signing) => Some(signing),
+            _ => None,
+        }
+    }
+
     /// Whether the whole body must be there for the signature that it is, of this request.
     #[must_use]
     pub fn signs_body(&self, request: &CanonicalRequest) -> bool {
@@ -165,6 +178,7 @@ impl Injection {
             (Self::Header { name, .. }, Place::Header(at)) => name == at,
             // What the client puts there goes.
             (Self::Hmac(signing), Place::Header(at)) => signing.field() == at,
+            (Self::Jwt(signing), Place::Header(at)) => signing.field() == at,
             // Without a format, a client may say it with the scheme that it likes.
             (Self::Header { name, format: None }, Place::Basic) => *name == AUTHORIZATION,
             (Self::Basic { .. }, Place::Basic) | (Self::Path, Place::Segment(_)) => true,
@@ -194,6 +208,7 @@ impl Injection {
             Self::Header { name, .. } => Some(name.clone()),
             Self::Basic { .. } | Self::AwsSigV4(_) => Some(AUTHORIZATION),
             Self::Hmac(signing) => Some(signing.field().clone()),
+            Self::Jwt(signing) => Some(signing.field().clone()),
             _ => None,
         };
         self == other || field(self).is_some_and(|name| field(other) == Some(name))
@@ -218,6 +233,10 @@ impl Injection {
                 format!("the access key of an AWS signature{}", scope.describe())
             }
             Self::Hmac(signing) => format!("a signature in the field `{}`", signing.field()),
+            Self::Jwt(signing) => format!(
+                "a token of its own making in the field `{}`",
+                signing.field()
+            ),
             Self::ClientCertificate => "the client's certificate".to_owned(),
         }
     }
@@ -261,6 +280,7 @@ pub fn inject(
         | Injection::Member { .. }
         | Injection::AwsSigV4(_)
         | Injection::Hmac(_)
+        | Injection::Jwt(_)
         | Injection::ClientCertificate => return Err(moved(rule)),
     };
     Ok(Injected {
@@ -337,8 +357,9 @@ impl Rule {
     fn is_set(&self) -> bool {
         let is_wanted = self.mode == Mode::Set
             || self.injection.is_of_connection()
-            // No placeholder can ask for it: a signature does not show with what it was made.
-            || self.injection.as_hmac().is_some();
+            // No placeholder can ask for them: a signature does not show with what it was made.
+            || self.injection.as_hmac().is_some()
+            || self.injection.as_jwt().is_some();
         is_wanted && self.injection.can_be_set()
     }
 }

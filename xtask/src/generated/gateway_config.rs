@@ -1,7 +1,7 @@
 //! `docs/reference/gateway-config.md` and the schema of `gateway.toml`, from the table of `fnox_cli::gateway::spec`.
 
 use fnox_cli::gateway::spec::GATEWAY;
-use fnox_config::spec::Kind;
+use fnox_config::spec::{Kind, PROXY_JWT};
 
 use super::configuration::section;
 use super::{NOTICE, pretty};
@@ -24,6 +24,7 @@ pub(super) fn page() -> String {
             section(&mut text, part);
         }
     }
+    section(&mut text, &PROXY_JWT);
     text
 }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use fnox_config::{Config, ConfigError, Fields};
 use fnox_core::name::is_variable_name;
-use fnox_core::{LeaseName, Rate, SecretName, VaultName};
+use fnox_core::{LeaseName, Lifetime, Rate, SecretName, VaultName};
 use fnox_gateway::destination::AddressPolicy;
+use fnox_gateway::injection::jwt::JwtTerms;
 use fnox_gateway::injection::{HeaderFormat, Injection};
 use fnox_gateway::policy::{Egress, Policy};
 use fnox_gateway::reflection::{ScanPolicy, Unscannable};
@@ -159,7 +160,7 @@ fn rule(
     }
     let name = format!("{number}: {credential} -> {domain}");
     let mut rule = Rule::new(name, hosts, credential.clone());
-    rule.injection = signed(fields, injection(fields)?)?;
+    rule.injection = jwt(fields, signed(fields, injection(fields)?)?)?;
     if fields.text("inject") == Some("set") {
         if !rule.injection.can_be_set() {
             return Err(fields.invalid("inject", "cannot be `set` in this place"));
@@ -312,6 +313,37 @@ fn signed(fields: &Fields, injection: Injection) -> Result<Injection, ConfigErro
         .over(text.unwrap_or("{body}"), timestamp)
         .map(Injection::Hmac)
         .map_err(|error| fields.invalid(key, error.to_string()))
+}
+
+/// What tokens claim, where the rule makes some.
+fn jwt(fields: &Fields, injection: Injection) -> Result<Injection, ConfigError> {
+    match (injection, fields.table("jwt")) {
+        (Injection::Jwt(signing), Some(table)) => {
+            let text = |key: &str| table.text(key).map(str::to_owned);
+            let claims = table.map("claims").into_iter().flatten();
+            let terms = JwtTerms {
+                algorithm: text("algorithm").unwrap_or_default(),
+                issuer: text("issuer"),
+                subject: text("subject"),
+                audience: table.list("audience").to_vec(),
+                key_id: text("key_id"),
+                lifetime: table.lifetime("lifetime").map(Lifetime::as_duration),
+                claims: claims
+                    .map(|(name, text)| (name.clone(), text.clone()))
+                    .collect(),
+            };
+            let signing = signing.on(terms);
+            signing
+                .map(|signing| Injection::Jwt(Box::new(signing)))
+                .map_err(|error| table.invalid(error.key(), error.to_string()))
+        }
+        (Injection::Jwt(_), None) => {
+            let reason = "makes tokens, and `jwt = { algorithm = … }` must say what they are like";
+            Err(fields.invalid("inject", reason))
+        }
+        (_, Some(_)) => Err(fields.invalid("jwt", "is for `inject = \"jwt\"`")),
+        (injection, None) => Ok(injection),
+    }
 }
 
 fn injection(fields: &Fields) -> Result<Injection, ConfigError> {

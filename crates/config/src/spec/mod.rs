@@ -13,7 +13,7 @@ pub use lease::{LEASE_COMMON, LEASE_FILE, LEASES, LeaseSpec, MINT};
 pub use provider::{Capability, PROVIDERS, ProviderSpec};
 pub use sections::{
     AGE, AUDIT, DAEMON, FILES, LEDGER, MCP, PERSON, PROFILE, PROJECT, PROVIDER_COMMON, PROXY,
-    PROXY_RULE, SECRET, SYNC, TOP_LEVEL,
+    PROXY_JWT, PROXY_RULE, SECRET, SYNC, TOP_LEVEL,
 };
 pub use target::{TARGET_COMMON, TARGETS, TargetSpec};
 

@@ -330,7 +330,12 @@ pub static PROXY_RULE: Section = Section {
         Field::optional(
             "inject",
             Kind::Text,
-            "`swap`: the credential takes the placeholder's place (default). `set`: it goes into every request. Or another place than a header: `cookie:NAME`, `path`, `json:/POINTER`, `form:NAME`, `aws-sigv4`, `aws-sigv4:SERVICE/REGION` (the request is signed anew with a lease's AWS keys), `hmac-sha256:NAME[:FORMAT]` (a signature in a header with the value as its key, also `hmac-sha512` and `…-base64`), `client-certificate` (the value is a certificate and its key in PEM, which TLS presents).",
+            "`swap`: the credential takes the placeholder's place (default). `set`: it goes into every request. Or another place than a header: `cookie:NAME`, `path`, `json:/POINTER`, `form:NAME`, `aws-sigv4`, `aws-sigv4:SERVICE/REGION` (the request is signed anew with a lease's AWS keys), `hmac-sha256:NAME[:FORMAT]` (a signature in a header with the value as its key, also `hmac-sha512` and `…-base64`), `jwt[:NAME[:FORMAT]]` (a token of the gateway's own making with the value as its key, see `jwt`; default `Authorization: Bearer`), `client-certificate` (the value is a certificate and its key in PEM, which TLS presents).",
+        ),
+        Field::optional(
+            "jwt",
+            Kind::Table(&PROXY_JWT),
+            "What the tokens of `inject = \"jwt\"` are like.",
         ),
         Field::optional(
             "signed",
@@ -379,6 +384,36 @@ pub static PROXY_RULE: Section = Section {
             Kind::TextList,
             "Hosts that get what was captured, in `authorization`, besides the requests that the rule allows itself.",
         ),
+    ],
+};
+
+/// `jwt` of a rule.
+pub static PROXY_JWT: Section = Section {
+    heading: "jwt = { … }",
+    doc: "What the tokens of `inject = \"jwt\"` are like. Each request gets one of its own, with `iat`, `exp` and a random `jti`.",
+    fields: &[
+        Field::required(
+            "algorithm",
+            Kind::Choice(&[
+                "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512",
+                "ES256", "ES384", "EdDSA",
+            ]),
+            "How they are signed. For `HS…` the value is the key as it is, at least as long as the hash; for the others a private key in PEM.",
+        ),
+        Field::optional("issuer", Kind::Text, "`iss`"),
+        Field::optional("subject", Kind::Text, "`sub`"),
+        Field::optional(
+            "audience",
+            Kind::TextList,
+            "`aud`: one is sent as a text, several as a list.",
+        ),
+        Field::optional("key_id", Kind::Text, "`kid` in the header."),
+        Field::optional(
+            "lifetime",
+            Kind::Lifetime,
+            "How long a token is good (default 1m, at most 5m).",
+        ),
+        Field::optional("claims", Kind::TextMap, "Other claims, as texts."),
     ],
 };
 

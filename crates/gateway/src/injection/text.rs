@@ -8,6 +8,7 @@ use http::header::AUTHORIZATION;
 
 use super::aws::AwsScope;
 use super::hmac::HmacSigning;
+use super::jwt::JwtSigning;
 use super::{HeaderFormat, Injection};
 
 /// A text names no injection.
@@ -22,7 +23,7 @@ pub struct InvalidInjection {
 
 const HELP: &str = "write `bearer`, `header:NAME`, `header:NAME:FORMAT` with `{}` for the credential, `basic`, \
     `basic:USER`, `query:NAME`, `path`, `cookie:NAME`, `json:/POINTER`, `form:NAME`, `aws-sigv4`, \
-    `aws-sigv4:SERVICE/REGION`, `hmac-sha256:NAME`, `hmac-sha256:NAME:FORMAT`, `client-certificate`";
+    `aws-sigv4:SERVICE/REGION`, `hmac-sha256:NAME`, `hmac-sha256:NAME:FORMAT`, `jwt`, `jwt:NAME`, `client-certificate`";
 
 impl Injection {
     /// Reads `bearer`, `header:x-api-key`, `header:authorization:token {}`, `basic:robot`, `query:key`, `path`,
@@ -86,6 +87,10 @@ impl Injection {
                 HmacSigning::of_kind(kind, field, format)
                     .map(Self::Hmac)
                     .ok_or_else(|| fail("is no kind of HMAC that there is"))
+            }
+            ("jwt", rest) => {
+                let field = rest.map(field).transpose().map_err(fail)?;
+                Ok(Self::Jwt(Box::new(JwtSigning::into_field(field))))
             }
             ("client-certificate", None) => Ok(Self::ClientCertificate),
             _ => Err(fail("is no injection")),
@@ -153,6 +158,7 @@ impl fmt::Display for Injection {
             Self::AwsSigV4(scope) if scope.is_any() => formatter.write_str("aws-sigv4"),
             Self::AwsSigV4(scope) => write!(formatter, "aws-sigv4:{scope}"),
             Self::Hmac(signing) => write!(formatter, "{signing}"),
+            Self::Jwt(signing) => write!(formatter, "{signing}"),
             Self::ClientCertificate => formatter.write_str("client-certificate"),
         }
     }
@@ -180,6 +186,9 @@ mod tests {
             "aws-sigv4:*/eu-central-1",
             "hmac-sha256:x-signature",
             "hmac-sha512-base64:x-signature:v1={}",
+            "jwt",
+            "jwt:x-token",
+            "jwt:authorization:Token {}",
         ] {
             assert_eq!(Injection::parse(text).unwrap().to_string(), text);
         }
@@ -215,6 +224,8 @@ mod tests {
             "hmac-sha256:",
             "hmac-sha256:host",
             "hmac-md5:x-signature",
+            "jwt:",
+            "jwt:host",
             "aws-sigv4:",
             "aws-sigv4:s3/",
             "body",

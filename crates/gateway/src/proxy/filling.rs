@@ -14,7 +14,7 @@ use super::upstreams::ClientIdentity;
 use super::uses::Taken;
 use super::{Client, Shared};
 use crate::body::{Body, BrokenOff, full, incoming, limited, read_whole, watched};
-use crate::injection::{self, Planned, aws, hmac};
+use crate::injection::{self, Planned, aws, hmac, jwt};
 use crate::placeholder::Placeholders;
 use crate::policy::Permit;
 use crate::reflection::accept_scannable;
@@ -170,6 +170,11 @@ async fn fill_head(
         let value = lend(shared, client, one, request.host(), (used, ends)).await?;
         if one.rule().injection.is_of_connection() {
             identity = Some(ClientIdentity::from_pem(one.rule(), &value)?);
+        } else if let Some(signing) = one.rule().injection.as_jwt() {
+            let now = shared.authority.clock().now();
+            let signature = jwt::inject(request, one.rule(), signing, &value, now)?;
+            let credential = &one.rule().credential;
+            client.carried.note_passing(credential, &signature);
         } else {
             injection::inject(request, one, &value)?;
         }

@@ -27,6 +27,8 @@ mod proxy_framing;
 #[cfg(test)]
 mod proxy_hmac;
 #[cfg(test)]
+mod proxy_jwt;
+#[cfg(test)]
 mod proxy_limits;
 #[cfg(test)]
 mod proxy_methods;
