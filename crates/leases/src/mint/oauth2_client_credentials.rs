@@ -1,8 +1,11 @@
-//! `oauth2-client-credentials`: an access token by the client credentials grant (RFC 6749 section 4.4).
+//! `oauth2-client-credentials`: an access token by the client credentials grant (RFC 6749 section 4.4), or by a refresh
+//! token that a person got once (section 6).
 //!
 //! The client authenticates with its secret by Basic, both parts form-encoded (RFC 6749 section 2.3.1), or in the body. A
 //! server with a revocation endpoint (RFC 7009) withdraws the token. A token has no name, so one whose answer was lost
 //! cannot be found: it ends by itself.
+
+mod rotation;
 
 use std::path::Path;
 
@@ -15,6 +18,7 @@ use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value;
 
+use self::rotation::Login;
 use super::{
     Consumes, CreateRequest, Limits, Mint, MintContext, MintError, MintErrorKind, PlannedCall,
     Prerequisite, PromptField, RevocationKind, RevokeRequest,
@@ -24,11 +28,13 @@ use crate::issuer::{self, Answer, Call, Issuer, parse};
 use crate::wiped::Wiped;
 
 const SECRET: &str = "OAUTH2_CLIENT_SECRET";
+const REFRESH_TOKEN: &str = "OAUTH2_REFRESH_TOKEN";
 
 /// Parameters that the lease sets itself, and those of other ways of client authentication (RFC 7521 section 4.2). None may
 /// come twice (RFC 6749 section 3.2).
-const RESERVED: [&str; 7] = [
+const RESERVED: [&str; 8] = [
     "grant_type",
+    "refresh_token",
     "client_id",
     "client_secret",
     "client_assertion",
@@ -46,6 +52,8 @@ struct ClientCredentials {
     revocation_url: Option<Url>,
     client_id: String,
     secret_variable: String,
+    /// Where the first refresh token is, for the grant of that name.
+    refresh_variable: Option<String>,
     in_body: bool,
     scope: Option<String>,
     audience: Option<String>,
@@ -76,9 +84,23 @@ pub(crate) fn open(lease: &LeaseConfig, _: Option<&Path>) -> Result<Box<dyn Mint
             .into());
     }
     let secret_variable = text("client_secret_variable").unwrap_or_else(|| SECRET.to_owned());
+    let refresh_variable = match (fields.text("grant"), text("refresh_token_variable")) {
+        (Some("refresh_token"), variable) => {
+            Some(variable.unwrap_or_else(|| REFRESH_TOKEN.to_owned()))
+        }
+        (_, None) => None,
+        (_, Some(_)) => {
+            let reason = "is for `grant = \"refresh_token\"`";
+            return Err(fields.invalid("refresh_token_variable", reason).into());
+        }
+    };
     let env_var = text("env_var").unwrap_or_else(|| "OAUTH2_ACCESS_TOKEN".to_owned());
     for (key, name) in [
         ("client_secret_variable", &secret_variable),
+        (
+            "refresh_token_variable",
+            refresh_variable.as_ref().unwrap_or(&env_var),
+        ),
         ("env_var", &env_var),
     ] {
         if !is_variable_name(name) {
@@ -98,6 +120,7 @@ pub(crate) fn open(lease: &LeaseConfig, _: Option<&Path>) -> Result<Box<dyn Mint
         revocation_url: url("revocation_url")?,
         client_id,
         secret_variable,
+        refresh_variable,
         in_body: fields.text("auth_method") == Some("post"),
         scope: text("scope"),
         audience: text("audience"),
@@ -112,6 +135,7 @@ struct Issued {
     access_token: Wiped,
     token_type: Option<String>,
     expires_in: Option<Value>,
+    refresh_token: Option<Wiped>,
 }
 
 #[async_trait]
@@ -128,11 +152,11 @@ impl Mint for ClientCredentials {
     }
 
     fn consumes(&self) -> Consumes {
-        Consumes::Names(vec![self.secret_variable.clone()])
+        Consumes::Names(self.masters())
     }
 
     fn withholds(&self, _: &dyn Fn(&str) -> bool) -> Vec<String> {
-        vec![self.secret_variable.clone()]
+        self.masters()
     }
 
     fn revocation(&self) -> RevocationKind {
@@ -148,17 +172,18 @@ impl Mint for ClientCredentials {
     }
 
     fn prerequisites(&self, context: &MintContext) -> Prerequisite {
-        if context.env.var(&self.secret_variable).is_some() {
+        let (variable, what) = match &self.refresh_variable {
+            Some(variable) => (variable, "OAuth refresh token"),
+            None => (&self.secret_variable, "OAuth client secret"),
+        };
+        if context.env.var(variable).is_some() {
             return Prerequisite::Present;
         }
         Prerequisite::Missing {
-            message: format!(
-                "OAuth client secret not found. Set {}.",
-                self.secret_variable
-            ),
+            message: format!("{what} not found. Set {variable}."),
             prompts: vec![PromptField {
-                variable: self.secret_variable.clone(),
-                description: "OAuth client secret".to_owned(),
+                variable: variable.clone(),
+                description: what.to_owned(),
                 secret: true,
                 optional: false,
             }],
@@ -171,10 +196,13 @@ impl Mint for ClientCredentials {
             action: "POST".to_owned(),
             target: shown(&self.token_url),
             purpose: "get an access token".to_owned(),
-            master: format!(
-                "client {} (secret {})",
-                self.client_id, self.secret_variable
-            ),
+            master: match &self.refresh_variable {
+                Some(variable) => format!("client {} (refresh token {variable})", self.client_id),
+                None => format!(
+                    "client {} (secret {})",
+                    self.client_id, self.secret_variable
+                ),
+            },
             details: details
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect(),
@@ -188,16 +216,26 @@ impl Mint for ClientCredentials {
     ) -> Result<Credential, MintError> {
         let mut issuer = issuer::open("the token server", context, None)?;
         let secret = self.secret(context)?;
-        issuer.hide(&secret);
+        secret.iter().for_each(|secret| issuer.hide(secret));
+        let login = self.login(context).await?;
+        let mut fields = self.fields();
+        if let Some(login) = &login {
+            issuer.hide(login.current());
+            fields.push(("refresh_token", login.current().expose_secret()));
+        }
         // The clock is read before the call, so that the end of the token is not told later than it is.
         let asked_at = context.clock.now();
-        let call = self.authenticated(self.token_url.clone(), self.fields(), &secret)?;
+        let call = self.authenticated(self.token_url.clone(), fields, secret.as_ref())?;
         let answer = issuer.send(call.changes()).await?;
         // Some servers refuse with status 200.
         if !answer.is_success() || code(&answer).is_some() {
             return Err(self.refused(&answer, &issuer));
         }
         let answered: Issued = answer.json(&issuer)?;
+        let next = answered.refresh_token.as_ref().map(|token| &token.0);
+        if let (Some(login), Some(next)) = (&login, next.filter(|next| !next.is_empty())) {
+            login.replace(next)?;
+        }
         check(&answered, &issuer)?;
         let seconds = seconds(&answered, request.duration);
         if !(1..=LONGEST).contains(&seconds) {
@@ -241,13 +279,13 @@ impl Mint for ClientCredentials {
         let mut issuer = issuer::open("the token server", context, None)?;
         issuer.hide(token);
         let secret = self.secret(context)?;
-        issuer.hide(&secret);
+        secret.iter().for_each(|secret| issuer.hide(secret));
         let fields = vec![
             ("token", token.expose_secret()),
             ("token_type_hint", "access_token"),
         ];
         let answer = issuer
-            .send(self.authenticated(url.clone(), fields, &secret)?)
+            .send(self.authenticated(url.clone(), fields, secret.as_ref())?)
             .await?;
         // RFC 7009 section 2.2: 200 also for a token that the server does not know.
         if answer.status() == 200 {
@@ -259,7 +297,11 @@ impl Mint for ClientCredentials {
 
 impl ClientCredentials {
     fn fields(&self) -> Vec<(&str, &str)> {
-        let mut fields = vec![("grant_type", "client_credentials")];
+        let grant = match self.refresh_variable {
+            Some(_) => "refresh_token",
+            None => "client_credentials",
+        };
+        let mut fields = vec![("grant_type", grant)];
         fields.extend(self.scope.as_deref().map(|scope| ("scope", scope)));
         fields.extend(
             self.audience
@@ -271,19 +313,47 @@ impl ClientCredentials {
         fields
     }
 
-    fn secret(&self, context: &MintContext) -> Result<SecretString, MintError> {
-        context.env.secret(&self.secret_variable).ok_or_else(|| {
-            MintError::authentication(format!("{} is not set", self.secret_variable))
-        })
+    /// Where its masters are.
+    fn masters(&self) -> Vec<String> {
+        let secret = [self.secret_variable.clone()].into_iter();
+        secret.chain(self.refresh_variable.clone()).collect()
+    }
+
+    /// The client's secret. A public client has none (RFC 6749 section 2.1), and only people's logins are for those.
+    fn secret(&self, context: &MintContext) -> Result<Option<SecretString>, MintError> {
+        match context.env.secret(&self.secret_variable) {
+            None if self.refresh_variable.is_none() => Err(MintError::authentication(format!(
+                "{} is not set",
+                self.secret_variable
+            ))),
+            secret => Ok(secret),
+        }
+    }
+
+    /// The login that a refresh token continues, if the lease has one.
+    async fn login(&self, context: &MintContext) -> Result<Option<Login>, MintError> {
+        let Some(variable) = &self.refresh_variable else {
+            return Ok(None);
+        };
+        let first = context
+            .env
+            .secret(variable)
+            .ok_or_else(|| MintError::authentication(format!("{variable} is not set")))?;
+        let login = Login::open(context, self.token_url.as_str(), &self.client_id, &first);
+        login.await.map(Some)
     }
 
     fn authenticated<'f>(
         &'f self,
         url: Url,
         mut fields: Vec<(&'f str, &'f str)>,
-        secret: &'f SecretString,
+        secret: Option<&'f SecretString>,
     ) -> Result<Call, MintError> {
         let call = Call::post(url);
+        let Some(secret) = secret else {
+            fields.push(("client_id", &self.client_id));
+            return Ok(call.form(&fields));
+        };
         if self.in_body {
             fields.push(("client_id", &self.client_id));
             fields.push(("client_secret", secret.expose_secret()));
@@ -333,6 +403,15 @@ impl ClientCredentials {
                     "the server does not let client {} use the client credentials grant, or not for this `audience`",
                     self.client_id
                 ))
+            }
+            "invalid_grant" => {
+                error.kind = MintErrorKind::AuthenticationNeeded;
+                error.with_remedy(match &self.refresh_variable {
+                    Some(variable) => format!(
+                        "the login is over, or somebody else has used its refresh token: log in again, and set {variable}"
+                    ),
+                    None => "the server wants another grant".to_owned(),
+                })
             }
             "invalid_scope" => {
                 error.kind = MintErrorKind::Misconfigured;

@@ -1,7 +1,7 @@
 //! `oauth2-client-credentials` against a strict stand-in.
 
-use fnox_core::{Clock as _, ExitStatus};
-use fnox_leases::RevocationOutcome;
+use fnox_core::{Clock as _, ExitStatus, LeaseName};
+use fnox_leases::{Acquire, RevocationOutcome};
 use fnox_testkit::stand_in::issuer::{Issuer, Misbehaviour};
 use fnox_testkit::stand_in::oauth2::OAuth2;
 use jiff::SignedDuration;
@@ -224,4 +224,117 @@ async fn a_withdrawal_needs_the_token_and_the_servers_word() {
         RevocationOutcome::ExpiresOnly { .. }
     ));
     assert_eq!(server.complaints(), Vec::<String>::new());
+}
+
+const FIRST: &str = "the-first-refresh-token-of-a-person";
+
+/// A login that began with [`FIRST`].
+fn login(server: &Issuer<OAuth2>) -> Project {
+    server.change(|server| server.refresh = Some(FIRST.to_owned()));
+    let env = [(SECRET, OAuth2::SECRET), ("OAUTH2_REFRESH_TOKEN", FIRST)];
+    let lease = lease(server, "grant = 'refresh_token'");
+    Project::with_env(&format!("[leases.x]\n{lease}"), &env)
+}
+
+/// The files in which logins are kept.
+fn kept(project: &Project) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(project.leases_folder())
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|it| it == "json"));
+    paths
+}
+
+async fn another(project: &Project) -> Result<String, fnox_leases::LeaseError> {
+    let name = LeaseName::parse("x").unwrap();
+    let request = Acquire {
+        reuse: false,
+        ..Acquire::for_exec(&name)
+    };
+    let held = project.manager().acquire(&name, request).await?;
+    Ok(minted(held).credential.variables[0]
+        .1
+        .expose_secret()
+        .to_owned())
+}
+
+#[tokio::test]
+async fn a_login_goes_on_with_the_refresh_token_that_the_server_gave_last() {
+    let server = Issuer::start(OAuth2::new());
+    let project = login(&server);
+    for round in 1..=3 {
+        let token = another(&project).await.unwrap();
+        assert_eq!(token, format!("token-{round}-of-the-server"));
+        let asked = server
+            .change(|server| server.token(&token).map(<[_]>::to_vec))
+            .unwrap();
+        let expected = match round {
+            1 => FIRST.to_owned(),
+            _ => format!("refresh-{}-of-the-server", round - 1),
+        };
+        assert!(
+            asked.contains(&("refresh_token".to_owned(), expected)),
+            "{asked:?}"
+        );
+    }
+    let [path] = kept(&project).try_into().unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    for hidden in [FIRST, "refresh-3-of-the-server"] {
+        fnox_testkit::Canary::new(hidden).assert_absent(&[("the file", &bytes)], &[]);
+    }
+    assert_eq!(server.complaints(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_does_not_change_is_used_again() {
+    let server = Issuer::start(OAuth2::new());
+    let project = login(&server);
+    server.change(|server| server.rotates = false);
+    for _ in 0..2 {
+        another(&project).await.unwrap();
+    }
+    assert_eq!(
+        server.change(|server| server.refresh.clone()).as_deref(),
+        Some(FIRST)
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_asked_where_a_new_refresh_token_could_not_be_kept() {
+    let server = Issuer::start(OAuth2::new());
+    let project = login(&server);
+    another(&project).await.unwrap();
+    let before = server.change(|server| server.live_tokens());
+    let [path] = kept(&project).try_into().unwrap();
+    // A folder in its place can be neither read nor replaced, also by root.
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    let error = another(&project).await.unwrap_err();
+    assert!(
+        error.to_string().contains("refresh token cannot be kept"),
+        "{error}"
+    );
+    assert_eq!(server.change(|server| server.live_tokens()), before);
+    // What is there and is not what was written is no reason to begin anew: the server would take that for theft.
+    std::fs::remove_dir(&path).unwrap();
+    std::fs::write(&path, "{}").unwrap();
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&path, private).unwrap();
+    let error = another(&project).await.unwrap_err();
+    assert!(error.to_string().contains("cannot be opened"), "{error}");
+    assert!(server.change(|server| server.refresh.is_some()));
+}
+
+#[tokio::test]
+async fn a_login_that_is_over_needs_a_person() {
+    let server = Issuer::start(OAuth2::new());
+    let project = login(&server);
+    server.change(|server| server.refresh = Some("somebody-else-used-it".to_owned()));
+    let error = another(&project).await.unwrap_err();
+    assert_eq!(error.exit_status(), ExitStatus::AuthenticationNeeded);
+    let help = error.help().unwrap_or_default();
+    assert!(help.contains("set OAUTH2_REFRESH_TOKEN"), "{error}: {help}");
+    assert!(!format!("{error:?}{error}").contains(FIRST), "{error}");
 }

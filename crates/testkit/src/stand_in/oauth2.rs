@@ -1,4 +1,5 @@
-//! An OAuth 2.0 token server: client credentials (RFC 6749 section 4.4) and revocation (RFC 7009).
+//! An OAuth 2.0 token server: client credentials (RFC 6749 section 4.4), refresh tokens (section 6) that change with each
+//! use, and revocation (RFC 7009).
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,10 @@ pub struct OAuth2 {
     pub refuses: Option<(u16, &'static str)>,
     /// Scopes of the client.
     pub scopes: Vec<String>,
+    /// The refresh token of the one login; a use of another one ends it, as RFC 9700 section 4.14.2 has it.
+    pub refresh: Option<String>,
+    /// Whether it changes with each use.
+    pub rotates: bool,
     tokens: BTreeMap<String, Vec<(String, String)>>,
     issued: u64,
 }
@@ -41,6 +46,8 @@ impl OAuth2 {
             token_type: "Bearer",
             refuses: None,
             scopes: ["read", "write"].map(str::to_owned).to_vec(),
+            refresh: None,
+            rotates: true,
             tokens: BTreeMap::new(),
             issued: 0,
         }
@@ -93,9 +100,18 @@ impl OAuth2 {
                 .find(|(own, _)| own == name)
                 .map(|(_, value)| value.clone())
         };
-        if field("grant_type").as_deref() != Some("client_credentials") {
-            return refusal(400, "unsupported_grant_type");
+        match field("grant_type").as_deref() {
+            Some("client_credentials") => {}
+            Some("refresh_token") if self.refresh.is_some() => {
+                if field("refresh_token") != self.refresh {
+                    self.refresh = None;
+                    return refusal(400, "invalid_grant");
+                }
+            }
+            Some("refresh_token") => return refusal(400, "invalid_grant"),
+            _ => return refusal(400, "unsupported_grant_type"),
         }
+        let is_login = field("refresh_token").is_some();
         let scope = field("scope").unwrap_or_default();
         if !scope
             .split(' ')
@@ -115,6 +131,11 @@ impl OAuth2 {
         };
         if !expires_in.is_null() {
             body["expires_in"] = expires_in;
+        }
+        if is_login && self.rotates {
+            let next = format!("refresh-{}-of-the-server", self.issued);
+            body["refresh_token"] = json!(next);
+            self.refresh = Some(next);
         }
         Reply::json(200, &body).with("cache-control", "no-store")
     }
@@ -154,7 +175,15 @@ impl Service for OAuth2 {
             return refusal(status, code);
         }
         match request.path.as_str() {
-            "/token" if known(&["grant_type", "scope", "audience", "resource"]) => {
+            "/token"
+                if known(&[
+                    "grant_type",
+                    "refresh_token",
+                    "scope",
+                    "audience",
+                    "resource",
+                ]) =>
+            {
                 self.issue(form, is_expired)
             }
             "/revoke" if known(&["token", "token_type_hint"]) => {

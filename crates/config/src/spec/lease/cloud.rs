@@ -244,6 +244,15 @@ pub(super) static OAUTH2_CLIENT_CREDENTIALS: LeaseSpec = LeaseSpec {
             "client_secret_variable",
             "Variable or secret with the client's secret (default `OAUTH2_CLIENT_SECRET`).",
         ),
+        choice(
+            "grant",
+            &["client_credentials", "refresh_token"],
+            "How tokens are got (default `client_credentials`): as the client itself, or by a refresh token that a person got once.",
+        ),
+        text(
+            "refresh_token_variable",
+            "Variable or secret with that refresh token (default `OAUTH2_REFRESH_TOKEN`).",
+        ),
         map("params", "More form parameters."),
         text("revocation_url", "Revocation endpoint."),
     ],
