@@ -115,6 +115,9 @@ pub(crate) struct BridgeArgs {
     /// The gateway's socket
     #[arg(long)]
     pub socket: PathBuf,
+    /// A folder that the program may write to, besides the sandbox's own
+    #[arg(long, value_name = "PATH")]
+    pub writable: Vec<PathBuf>,
     /// The program and its arguments
     #[arg(last = true, required = true)]
     pub command: Vec<OsString>,

@@ -1,6 +1,8 @@
 //! The gateway on the command line: its rules in `fnox.toml`, its values, and the program that uses it.
 
 pub(crate) mod approvals;
+#[cfg(target_os = "linux")]
+pub(crate) mod confinement;
 pub(crate) mod desk;
 pub mod documents;
 mod doors;

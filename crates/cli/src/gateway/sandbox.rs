@@ -2,7 +2,8 @@
 //!
 //! Its own user, mount, process, IPC and network namespaces. The file system is read-only but for the project's folder
 //! and what the configuration adds; folders where credentials usually lie are empty; nothing of the network is there
-//! but a bridge to the gateway's socket. It is made or the program does not run.
+//! but a bridge to the gateway's socket. It is made or the program does not run. Inside, the bridge gives up more of what
+//! it could ask of the kernel (`confinement`) before it starts the program.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -172,6 +173,9 @@ impl Sandbox {
         line.0.push(self.program.clone().into());
         line.words(&["agent", "bridge", "--port", &way.port.to_string()]);
         line.path("--socket", way.socket);
+        for path in [&self.project].into_iter().chain(&self.writable) {
+            line.path("--writable", path);
+        }
         line.words(&["--"]);
         line.0.extend(command.iter().cloned());
         line.0

@@ -102,3 +102,61 @@ fn a_home_folder_is_no_project() {
         .exits_with(1);
     assert!(run.stderr.contains("home folder"), "{}", run.stderr);
 }
+
+/// System calls by their numbers, and what the kernel says. Without the filter it would say something else to each.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn calls_that_no_program_in_a_sandbox_needs_are_refused() {
+    let project = Project::new("");
+    project.sandbox.write(
+        "calls.py",
+        "import ctypes, errno, fcntl, os\n\
+         libc = ctypes.CDLL(None, use_errno=True)\n\
+         calls = dict(ptrace=101, process_vm_readv=310, process_vm_writev=311, pidfd_getfd=438, keyctl=250, add_key=248,\n\
+         \x20   request_key=249, bpf=321, perf_event_open=298, userfaultfd=323, io_uring_setup=425, mount=165, umount2=166,\n\
+         \x20   fsopen=430, open_tree=428, setns=308, kexec_load=246, finit_module=313, ptrace_of_x32=101 | 0x40000000)\n\
+         for name, number in calls.items():\n\
+         \x20   ctypes.set_errno(0)\n\
+         \x20   answer = libc.syscall(ctypes.c_long(number), *[ctypes.c_long(0)] * 6)\n\
+         \x20   assert (answer, ctypes.get_errno()) == (-1, errno.EPERM), (name, answer, ctypes.get_errno())\n\
+         near, far = os.openpty()\n\
+         for request in (0x5412, 0x541c):\n\
+         \x20   try: fcntl.ioctl(far, request, b'x')\n\
+         \x20   except PermissionError: continue\n\
+         \x20   raise SystemExit('typed')\n\
+         print('all refused')\n",
+    );
+    let run = project.sandboxed("python3 calls.py").finish().succeeds();
+    assert_eq!(run.stdout, "all refused\n");
+    assert!(!run.stderr.contains("this kernel"), "{run}");
+}
+
+#[test]
+fn only_the_project_is_written_to_also_where_a_mount_would_let_it() {
+    let project = Project::with("sandbox_allow_write = [\"../cache\"]", "");
+    std::fs::create_dir_all(project.sandbox.home().join(".aws")).unwrap();
+    std::fs::create_dir_all(project.sandbox.project().join("../cache")).unwrap();
+    // `~/.aws` is an empty file system of the sandbox's own, which has to stay empty.
+    let run = project.sandboxed(
+        "touch ~/.aws/x 2> refused && exit 9; grep -q 'Permission denied' refused; \
+         touch here ../cache/there /tmp/x /dev/shm/x; mkdir -p a/b; mv here a/b; echo out > /dev/stdout; echo > /dev/null",
+    );
+    assert_eq!(run.finish().succeeds().stdout, "out\n");
+    assert!(project.sandbox.project().join("a/b/here").exists());
+    assert!(project.sandbox.project().join("../cache/there").exists());
+}
+
+#[test]
+fn tools_work_as_they_do_elsewhere() {
+    let project = Project::new("");
+    let script = "git init -q r; cd r; echo a > a; git add a; \
+                  git -c user.name=x -c user.email=x@example.com commit -q -m a; git log --format=%s; git gc -q; \
+                  python3 -c 'import subprocess, threading, tempfile, multiprocessing as m; \
+                  t = threading.Thread(target=print, args=[1]); t.start(); t.join(); tempfile.mkdtemp(); m.Lock(); \
+                  print(subprocess.run([\"echo\", \"2\"], capture_output=True).stdout.decode().strip())'; \
+                  if command -v node > /dev/null; then \
+                  node -e 'require(\"fs\").writeFileSync(\"n\", \"3\"); require(\"child_process\").execSync(\"true\"); \
+                  require(\"fs\").promises.readFile(\"n\", \"utf8\").then(t => console.log(t))'; else echo 3; fi";
+    let run = project.sandboxed(script).finish().succeeds();
+    assert_eq!(run.stdout, "a\n1\n2\n3\n");
+}

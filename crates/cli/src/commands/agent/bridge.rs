@@ -17,6 +17,8 @@ use crate::error::CliError;
 use crate::exec::orders::SharedOrders;
 use crate::exec::plan::EnvironmentPlan;
 use crate::exec::{self, Invocation};
+#[cfg(target_os = "linux")]
+use crate::gateway::confinement;
 
 pub(super) fn run(app: &App, args: &BridgeArgs) -> Result<ExitStatus, CliError> {
     let listener = TcpListener::bind(("127.0.0.1", args.port)).map_err(|error| {
@@ -25,6 +27,8 @@ pub(super) fn run(app: &App, args: &BridgeArgs) -> Result<ExitStatus, CliError> 
             "the sandbox gets no port {port} of 127.0.0.1: {error}"
         ))
     })?;
+    // Before there is another thread, which would go without.
+    confine(app, args)?;
     let socket = args.socket.clone();
     thread::spawn(move || accept(&listener, &socket));
     exec::run(Invocation {
@@ -36,6 +40,32 @@ pub(super) fn run(app: &App, args: &BridgeArgs) -> Result<ExitStatus, CliError> 
         replace: false,
         orders: SharedOrders::default(),
     })
+}
+
+/// Gives up what no program in a sandbox needs. What this kernel cannot do is told, once for each run.
+#[cfg(target_os = "linux")]
+fn confine(app: &App, args: &BridgeArgs) -> Result<(), CliError> {
+    let missing = confinement::confine(&args.writable).map_err(|problem| CliError::NotStarted {
+        message: format!("the program does not run without its sandbox: {problem}"),
+        status: ExitStatus::Failure,
+        help: Some("`--no-sandbox` runs it without".to_owned()),
+    })?;
+    if !missing.is_empty() {
+        app.printer.warn(&format!(
+            "this kernel has no {}: the sandbox goes without",
+            missing.join(" and no ")
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "as on Linux, where alone there are sandboxes"
+)]
+fn confine(_: &App, _: &BridgeArgs) -> Result<(), CliError> {
+    Ok(())
 }
 
 fn accept(listener: &TcpListener, socket: &Path) {
