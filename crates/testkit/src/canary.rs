@@ -107,7 +107,7 @@ fn base64_core(engine: &impl base64::Engine, value: &[u8], alignment: usize) -> 
 }
 
 fn contains(bytes: &[u8], needle: &[u8]) -> bool {
-    bytes.windows(needle.len()).any(|window| window == needle)
+    memchr::memmem::find(bytes, needle).is_some()
 }
 
 /// All regular files below a folder; a symbolic link is not followed.

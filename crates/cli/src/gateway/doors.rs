@@ -65,6 +65,10 @@ impl Opening<'_> {
             let reason = "stands beside another place: a guest has one door";
             return Err(fields.invalid(second, reason).into());
         }
+        if fields.contains("cid") && !fields.contains("vsock") {
+            let reason = "is for `vsock`: nothing else tells a guest by it";
+            return Err(fields.invalid("cid", reason).into());
+        }
         let mut guest = None;
         let listener = match (self.path(fields, "socket"), fields.text("listen")) {
             (Some(path), _) => self.unix(fields, &path)?,
@@ -142,7 +146,14 @@ async fn tcp(fields: &Fields, text: &str) -> Result<transport::Listener, CliErro
 fn context_id(fields: &Fields) -> Result<u32, ConfigError> {
     let cid = fields.count("cid");
     let cid = cid.and_then(|cid| u32::try_from(cid).ok());
-    cid.ok_or_else(|| fields.invalid("cid", "is missing: any guest could come in by `vsock`"))
+    match cid {
+        // The first three are the hypervisor, this machine itself and the host; the last is anybody (vsock(7)).
+        Some(cid) if (3..u32::MAX).contains(&cid) => Ok(cid),
+        None if !fields.contains("cid") => {
+            Err(fields.invalid("cid", "is missing: any guest could come in by `vsock`"))
+        }
+        _ => Err(fields.invalid("cid", "is no guest's: they begin at 3")),
+    }
 }
 
 #[cfg(target_os = "linux")]

@@ -407,6 +407,10 @@ fn a_guests_door_is_one_place_and_nobody_elses() {
             "`listen` stands beside another place",
         ),
         ("vsock = 3128", "`cid` is missing"),
+        ("vsock = 3128\ncid = 2", "`cid` is no guest's"),
+        ("vsock = 3128\ncid = 4294967295", "`cid` is no guest's"),
+        ("vsock = 3128\ncid = 4294967299", "`cid` is no guest's"),
+        ("socket = \"a.sock\"\ncid = 42", "`cid` is for `vsock`"),
         ("listen = \"0.0.0.0:0\"", "only loopback addresses"),
         ("listen = \"localhost\"", "which is no address and port"),
     ] {

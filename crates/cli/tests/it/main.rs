@@ -11,7 +11,12 @@ mod agent_capture;
 #[cfg(test)]
 mod agent_clients;
 #[cfg(test)]
+mod agent_issuers;
+#[cfg(test)]
 mod agent_leases;
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+mod agent_memory;
 #[cfg(test)]
 mod agent_run;
 #[cfg(test)]

@@ -62,3 +62,30 @@ impl From<transport::Listener> for Listener {
         Self::Transport(listener)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use fnox_vault_wire::transport::{UnixListener, UnixOptions};
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::UnixStream;
+
+    use super::*;
+
+    /// A guest is known by what the kernel says of a vsock connection, and by nothing that comes another way.
+    #[tokio::test]
+    async fn nobody_else_comes_in_by_the_door_of_a_guest() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("guest.sock");
+        let listener = UnixListener::bind(&path, &UnixOptions::default()).unwrap();
+        let door = Listener::Guest(listener.into(), 42);
+        let stranger = async {
+            let mut stranger = UnixStream::connect(&path).await.unwrap();
+            stranger.read(&mut [0]).await
+        };
+        tokio::select! {
+            _ = door.accept() => panic!("a stranger came in"),
+            // It is closed without a word.
+            read = stranger => assert!(matches!(read, Ok(0) | Err(_)), "{read:?}"),
+        }
+    }
+}
