@@ -133,12 +133,14 @@ fn calls_that_no_program_in_a_sandbox_needs_are_refused() {
 
 #[test]
 fn only_the_project_is_written_to_also_where_a_mount_would_let_it() {
-    let project = Project::with("sandbox_allow_write = [\"../cache\"]", "");
-    std::fs::create_dir_all(project.sandbox.home().join(".aws")).unwrap();
+    let project = Project::with(
+        "sandbox_allow_write = [\"../cache\"]\nsandbox_deny_read = [\"/var/log\"]",
+        "",
+    );
     std::fs::create_dir_all(project.sandbox.project().join("../cache")).unwrap();
-    // `~/.aws` is an empty file system of the sandbox's own, which has to stay empty.
+    // What is hidden is an empty file system of the sandbox's own, which has to stay empty.
     let run = project.sandboxed(
-        "touch ~/.aws/x 2> refused && exit 9; grep -q 'Permission denied' refused; \
+        "touch /var/log/x 2> refused && exit 9; grep -q 'Permission denied' refused; \
          touch here ../cache/there /tmp/x /dev/shm/x; mkdir -p a/b; mv here a/b; echo out > /dev/stdout; echo > /dev/null",
     );
     assert_eq!(run.finish().succeeds().stdout, "out\n");
