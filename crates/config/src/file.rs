@@ -1,5 +1,6 @@
 //! One file, read into typed entries.
 
+use std::path::{Component, Path};
 use std::sync::Arc;
 
 use fnox_core::{LeaseName, ProfileName, ProviderName, SecretName};
@@ -28,6 +29,8 @@ pub struct Body {
     pub targets: IndexMap<String, Fields>,
     /// `[people]`
     pub people: IndexMap<String, Fields>,
+    /// `[files]`
+    pub files: IndexMap<String, Fields>,
     /// `default_provider`
     pub default_provider: Option<(ProviderName, Location)>,
 }
@@ -134,6 +137,7 @@ pub(crate) fn absorb(lower: &mut Body, upper: Body) {
     lower.leases.extend(upper.leases);
     lower.targets.extend(upper.targets);
     lower.people.extend(upper.people);
+    lower.files.extend(upper.files);
     if upper.default_provider.is_some() {
         lower.default_provider = upper.default_provider;
     }
@@ -229,15 +233,9 @@ fn read_body(reader: &Reader, table: &dyn TableLike, fields: &Fields) -> Result<
         Ok(())
     })?;
     for_each(reader, table, "files", |key, item, place| {
-        let entry = reader.table(item, key, &place, "a table")?;
-        reader
-            .fields(
-                entry,
-                place,
-                &[spec::FILES.fields],
-                &format!("the file `{key}`"),
-            )
-            .map(|_| ())
+        body.files
+            .insert(key.to_owned(), read_file(reader, key, item, place)?);
+        Ok(())
     })?;
     Ok(body)
 }
@@ -372,6 +370,48 @@ pub(crate) fn read_lease_of(
         &what,
     )?;
     LeaseConfig::new(name.clone(), spec, fields)
+}
+
+/// Fields of an entry of `[files]`.
+fn read_file(
+    reader: &Reader,
+    key: &str,
+    item: &Item,
+    place: Location,
+) -> Result<Fields, ConfigError> {
+    let invalid = |reason: &str| ConfigError::InvalidValue {
+        location: place.clone(),
+        key: key.escape_debug().to_string(),
+        reason: reason.to_owned(),
+    };
+    let is_plain = Path::new(key)
+        .components()
+        .all(|part| !matches!(part, Component::ParentDir | Component::CurDir));
+    if !(key.starts_with('/') || key.starts_with("~/")) || !is_plain {
+        return Err(invalid(
+            "is not a path of a file: it begins with `/` or `~/` and has no `..` in it",
+        ));
+    }
+    let entry = reader.table(item, key, &place, "a table")?;
+    let what = format!("the file `{key}`");
+    let fields = reader.fields(entry, place.clone(), &[spec::FILES.fields], &what)?;
+    if fields.contains("value") == fields.contains("source") {
+        return Err(invalid(
+            "needs one of `value` and `source`: what the provider knows it by, or the file that holds it",
+        ));
+    }
+    let source = fields.text("source").map(Path::new);
+    if source.is_some_and(|source| {
+        !source
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)))
+    }) {
+        return Err(fields.invalid(
+            "source",
+            "is a path within the folder of the file that names it, without `..`",
+        ));
+    }
+    Ok(fields)
 }
 
 fn read_target(

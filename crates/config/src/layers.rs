@@ -67,6 +67,8 @@ pub struct Settings {
     pub targets: IndexMap<String, Fields>,
     /// `[people.NAME]`
     pub people: IndexMap<String, Fields>,
+    /// `[files]`, by the path as it is written.
+    pub files: IndexMap<String, Fields>,
     /// `[daemon]`, `[mcp]`, `[proxy]`, `[audit]`, by name.
     pub sections: IndexMap<&'static str, Fields>,
 }

@@ -41,6 +41,8 @@ struct Reading {
     files: HashMap<PathBuf, Vec<FileConfig>>,
     /// Folders that may be read; `None`: all.
     trusted: Option<TrustRecord>,
+    /// Read nothing but the global file and its imports.
+    only_global: bool,
 }
 
 impl Reading {
@@ -74,6 +76,17 @@ impl Loader<'_> {
     pub fn load_trusted(&self, trusted: TrustRecord) -> Result<Config, ConfigError> {
         self.load_with(Reading {
             trusted: Some(trusted),
+            ..Reading::default()
+        })
+    }
+
+    /// The global file alone, with its imports: what no project can have a say in.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the first thing that is wrong.
+    pub fn load_global(&self) -> Result<Config, ConfigError> {
+        self.load_with(Reading {
+            only_global: true,
             ..Reading::default()
         })
     }
@@ -115,6 +128,9 @@ impl Loader<'_> {
         let global = self.folders.global_file();
         if exists(&global)? {
             layers.extend(self.with_imports(&global, &FileKind::Global, read)?);
+        }
+        if read.only_global {
+            return Ok(layers);
         }
         if let Some(path) = &self.explicit {
             layers.extend(self.with_imports(path, &FileKind::Explicit, read)?);

@@ -174,6 +174,7 @@ impl Merged {
         settings.default_provider = body.default_provider;
         settings.targets = body.targets;
         settings.people = body.people;
+        settings.files = body.files;
         let config = Config {
             profiles: active,
             selected_profiles: selected,
