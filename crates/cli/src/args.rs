@@ -4,6 +4,7 @@ pub(crate) mod agent;
 pub(crate) mod credential;
 pub(crate) mod daemon;
 mod data;
+mod files;
 pub(crate) mod gateway;
 mod lease;
 mod lifecycle;
@@ -27,6 +28,7 @@ pub(crate) use self::data::{
     ExportFormat, ImportArgs, ImportFormat, InitArgs, ProfilesArgs, ReencryptArgs, ScanArgs,
     VersionArgs,
 };
+pub(crate) use self::files::{FilesArgs, FilesCommand};
 pub(crate) use self::lease::{
     CreateArgs, LeaseArgs, LeaseCommand, LeaseFormat, LeaseListArgs, RevokeArgs,
 };
@@ -35,7 +37,7 @@ pub(crate) use self::provider::{
     ProviderAddArgs, ProviderArgs, ProviderCommand, ProviderKeysCommand, ProviderKeysRemoveArgs,
     ProviderTestArgs,
 };
-pub(crate) use self::run::{ExecArgs, RunArgs};
+pub(crate) use self::run::{EnvArgs, EnvScope, ExecArgs, RunArgs, WatchArgs};
 pub(crate) use self::shell::{ActivateArgs, DeactivateArgs, HookEnvArgs, TrustArgs, UntrustArgs};
 pub(crate) use self::sync::SyncArgs;
 pub(crate) use self::value::{
@@ -131,6 +133,10 @@ pub(crate) enum Command {
     Exec(ExecArgs),
     /// Like exec, but every secret and every lease must be there
     Run(RunArgs),
+    /// Like exec, and start the program again when its secrets have changed
+    Watch(WatchArgs),
+    /// Print what a program would get as a JSON document, for tools that start programs themselves
+    Env(EnvArgs),
     /// Print one secret's value
     Get(GetArgs),
     /// Store a secret
@@ -141,6 +147,8 @@ pub(crate) enum Command {
     List(ListArgs),
     /// Edit the configuration or one value in your editor, decrypted
     Edit(EditArgs),
+    /// Whole files that a provider keeps: list them, write them where they belong
+    Files(FilesArgs),
     /// Copy a secret under another name
     #[command(visible_alias = "cp")]
     Copy(CopyArgs),

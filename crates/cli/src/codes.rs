@@ -5,8 +5,15 @@ use fnox_core::ExitStatus;
 /// One code.
 pub type Code = (&'static str, ExitStatus, &'static str, &'static str);
 
+mod cli;
+
 /// Every code: its name, the exit status, what it means, what to do.
-pub const CODES: &[Code] = &[
+pub fn all() -> impl Iterator<Item = &'static Code> {
+    CODES.iter().chain(cli::CODES)
+}
+
+/// Those of the things that fnox works with.
+const CODES: &[Code] = &[
     (
         "config::not_found",
         ExitStatus::Configuration,
@@ -402,42 +409,6 @@ pub const CODES: &[Code] = &[
         ExitStatus::Unavailable,
         "The vault cannot listen at the place that the message names.",
         "Choose another place, or end what is there.",
-    ),
-    (
-        "cli::usage",
-        ExitStatus::Usage,
-        "The command line asks for something that makes no sense.",
-        "See `fnox COMMAND --help`.",
-    ),
-    (
-        "cli::file",
-        ExitStatus::Failure,
-        "A file that the command line names cannot be read or written.",
-        "Look at its path and permissions.",
-    ),
-    (
-        "cli::input",
-        ExitStatus::Failure,
-        "An input is not what it should be.",
-        "Correct the named line.",
-    ),
-    (
-        "cli::not_started",
-        ExitStatus::CommandNotFound,
-        "The program does not exist (127) or cannot be run (126).",
-        "Check its name and PATH.",
-    ),
-    (
-        "cli::check_failed",
-        ExitStatus::Failure,
-        "`fnox check`, `doctor`, `provider test` or `reencrypt --check` found something.",
-        "See what it printed.",
-    ),
-    (
-        "cli::output",
-        ExitStatus::Failure,
-        "The output cannot be written.",
-        "Look at the free space, or at whoever reads the output.",
     ),
     (
         "server::settings",

@@ -15,8 +15,10 @@ mod diff;
 mod difference;
 mod doctor;
 mod edit;
+pub(crate) mod env;
 mod exec;
 mod export;
+mod files;
 mod gateway;
 pub(crate) mod get;
 mod import;
@@ -77,6 +79,8 @@ fn dispatch(app: &App, command: Command) -> Result<ExitStatus, CliError> {
     match command {
         Command::Exec(args) => exec::exec(app, &args.common, args.require_leases),
         Command::Run(args) => exec::run(app, &args),
+        Command::Watch(args) => exec::watch::run(app, &args),
+        Command::Env(args) => env::run(app, &args),
         Command::Get(args) => done(get::run(app, &args)),
         Command::Set(args) => done(forgetting(
             app,
@@ -91,6 +95,7 @@ fn dispatch(app: &App, command: Command) -> Result<ExitStatus, CliError> {
         )),
         Command::Export(args) => done(export::run(app, &args)),
         Command::Import(args) => done(forgetting(app, None, import::run(app, &args))),
+        Command::Files(args) => done(files::run(app, args)),
         Command::Copy(args) => done(forgetting(app, None, copy::copy(app, &args))),
         Command::Rename(args) => done(forgetting(app, None, copy::rename(app, &args))),
         Command::Edit(args) => done(forgetting(app, None, edit::run(app, &args))),

@@ -13,8 +13,9 @@ pub(crate) mod orders;
 pub mod plan;
 mod pump;
 pub(crate) mod redact;
-mod signals;
+pub(crate) mod signals;
 pub(crate) mod standing;
+mod tree;
 mod variants;
 
 use std::ffi::OsString;
@@ -53,11 +54,41 @@ pub(crate) struct Invocation<'a> {
     pub orders: SharedOrders,
 }
 
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Finished {
+    /// With which status.
+    pub(crate) status: ExitStatus,
+    /// Whether it was ended because there is to be another run in its place.
+    pub(crate) again: bool,
+}
+
+impl Finished {
+    fn with(status: ExitStatus) -> Self {
+        Self {
+            status,
+            again: false,
+        }
+    }
+}
+
 /// Runs the program to its end and answers how it ended.
 ///
 /// # Errors
 /// [`CliError`] if it was not started.
 pub(crate) fn run(invocation: Invocation<'_>) -> Result<ExitStatus, CliError> {
+    run_once(invocation, &mut None).map(|finished| finished.status)
+}
+
+/// The same for one of several runs. Receives signals with what an earlier run left in `signals`,
+/// and leaves it there.
+///
+/// # Errors
+/// [`CliError`] if it was not started.
+pub(crate) fn run_once(
+    invocation: Invocation<'_>,
+    signals: &mut Option<Signals>,
+) -> Result<Finished, CliError> {
     let Invocation {
         folders,
         env,
@@ -74,17 +105,19 @@ pub(crate) fn run(invocation: Invocation<'_>) -> Result<ExitStatus, CliError> {
         return Err(Program::new(command, &environment)?.replace_fnox());
     }
     // From here on no signal ends fnox before the program has ended and the files are gone.
-    let mut signals = Signals::receive().map_err(system("receive signals"))?;
+    let signals = match signals {
+        Some(signals) => signals,
+        None => signals.insert(Signals::receive().map_err(system("receive signals"))?),
+    };
     let (folder, paths) = write_files(folders, &plan)?;
     if let Some(signal) = signals.asked_to_end() {
-        let code = u8::try_from(128 + signal).unwrap_or(u8::MAX);
-        return Ok(ExitStatus::Child(code));
+        return Ok(Finished::with(signals::status_of(signal)));
     }
     let redaction = redact
         .then(|| Redaction::new(plan.values()))
         .flatten()
         .map(Arc::new);
-    let status = loop {
+    let finished = loop {
         let environment = plan.apply(env, &paths);
         // The program has its own copy once it runs.
         drop(std::mem::take(&mut plan));
@@ -99,8 +132,14 @@ pub(crate) fn run(invocation: Invocation<'_>) -> Result<ExitStatus, CliError> {
         pumps.finish();
         let ended = ended.map_err(system("wait for the program"))?;
         match ended.then {
-            Then::Nothing => break child::exit_status(ended.status),
-            Then::FailAsUnavailable => break ExitStatus::Unavailable,
+            Then::Nothing => break Finished::with(child::exit_status(ended.status)),
+            Then::FailAsUnavailable => break Finished::with(ExitStatus::Unavailable),
+            Then::AnotherRun => {
+                break Finished {
+                    status: child::exit_status(ended.status),
+                    again: true,
+                };
+            }
             Then::StartAgain(next) => {
                 next.check()?;
                 plan = *next;
@@ -108,7 +147,7 @@ pub(crate) fn run(invocation: Invocation<'_>) -> Result<ExitStatus, CliError> {
         }
     };
     drop(folder);
-    Ok(status)
+    Ok(finished)
 }
 
 fn start(

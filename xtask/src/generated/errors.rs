@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use fnox_cli::codes::CODES;
+use fnox_cli::codes;
 
 use super::NOTICE;
 
@@ -12,7 +12,7 @@ pub(super) fn page() -> String {
         "{NOTICE}\n\n# Errors\n\nEvery error has a stable code, which stands in its first line. \
          See [exit codes](exit-codes.md) for what scripts get.\n"
     );
-    for (code, status, meaning, remedy) in CODES {
+    for (code, status, meaning, remedy) in codes::all() {
         let _ = write!(
             text,
             "\n## `{code}`\n\n{meaning}\n\n{remedy}\n\nExit code: {}.\n",

@@ -1,9 +1,10 @@
-//! `exec` and `run`.
+//! `exec`, `run`, `watch` and `env`.
 
 use std::ffi::OsString;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use fnox_config::RenewalFailure;
+use fnox_core::Lifetime;
 
 #[derive(Debug, Clone, Args)]
 #[command(
@@ -17,7 +18,7 @@ pub(crate) struct ExecArgs {
     pub require_leases: bool,
 }
 
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a flag of the command line"
@@ -57,7 +58,7 @@ pub(crate) struct RunArgs {
 }
 
 /// What happens at the end of a program, and at the end of its credentials.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct CredentialEndingArgs {
     /// Withdraw the credentials of leases when the program has ended
     #[arg(long)]
@@ -65,6 +66,50 @@ pub(crate) struct CredentialEndingArgs {
     /// What happens to the program when a credential ends and cannot be renewed: `warn` or `kill`
     #[arg(long, value_name = "WHAT", value_parser = renewal_failure)]
     pub on_renewal_failure: Option<RenewalFailure>,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "The program starts anew when a configuration file, a file of age identities or a secret's value has changed.\n\nExamples:\n  fnox watch -- npm run dev\n  fnox watch --interval 5m -P staging -- ./server"
+)]
+pub(crate) struct WatchArgs {
+    #[command(flatten)]
+    pub common: RunArgs,
+    /// How often values are fetched anew; files are looked at all the time
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = lifetime)]
+    pub interval: Lifetime,
+}
+
+/// Whose environment `env` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EnvScope {
+    /// A program's: what `fnox exec` would give it
+    Exec,
+    /// A shell's: only secrets that every program may have, and no leases
+    Shell,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "The document holds values in clear. It is described in https://github.com/fnox-project/fnox/blob/main/docs/reference/env.md"
+)]
+pub(crate) struct EnvArgs {
+    /// Print the JSON document; there is no other form
+    #[arg(long)]
+    pub json: bool,
+    /// Whose environment
+    #[arg(long = "for", value_enum, value_name = "SCOPE", default_value = "exec")]
+    pub scope: EnvScope,
+    /// Only these keys (repeat or separate by commas)
+    #[arg(long, value_name = "KEY", value_delimiter = ',', add = crate::completion::secrets())]
+    pub keys: Option<Vec<String>>,
+    /// Say which keys there are and who may have them; resolves nothing
+    #[arg(long)]
+    pub describe: bool,
+}
+
+fn lifetime(text: &str) -> Result<Lifetime, String> {
+    Lifetime::parse(text).map_err(|error| error.to_string())
 }
 
 fn renewal_failure(word: &str) -> Result<RenewalFailure, String> {

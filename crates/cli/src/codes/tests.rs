@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::CODES;
+use super::all;
 
 /// Collects `"area::reason"` from every source file.
 fn in_sources(folder: &Path, found: &mut BTreeSet<String>) {
@@ -15,7 +15,10 @@ fn in_sources(folder: &Path, found: &mut BTreeSet<String>) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             in_sources(&path, found);
-        } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("codes.rs") {
+        } else if path.extension().is_some_and(|end| end == "rs")
+            && !path.ends_with("codes.rs")
+            && !path.ends_with("codes/cli.rs")
+        {
             let text = std::fs::read_to_string(&path).unwrap();
             found.extend(
                 pattern
@@ -33,7 +36,7 @@ fn every_code_that_the_sources_name_is_documented_and_no_other() {
     for name in ["config", "providers", "leases", "cli"] {
         in_sources(&crates.join(name).join("src"), &mut found);
     }
-    let documented: BTreeSet<String> = CODES.iter().map(|code| code.0.to_owned()).collect();
+    let documented: BTreeSet<String> = all().map(|code| code.0.to_owned()).collect();
     assert_eq!(documented, found);
-    assert_eq!(documented.len(), CODES.len(), "a code stands twice");
+    assert_eq!(documented.len(), all().count(), "a code stands twice");
 }

@@ -24,6 +24,8 @@ pub(crate) enum Order {
     Signal(Signal),
     /// End the program and start it again with this environment.
     Restart(Box<EnvironmentPlan>),
+    /// End the program: there is to be another run in its place.
+    AnotherRun,
     /// End the program.
     End,
     /// Keep these out of its output from now on.

@@ -27,13 +27,14 @@ use signal_hook::low_level::siginfo::Cause;
 use super::orders::{Alarm, GRACE, Order, Orders};
 use super::plan::EnvironmentPlan;
 use super::standing::Standing;
+use super::tree::Tree;
 
 /// The signals that are passed on.
 pub(super) const FORWARDED: [c_int; 7] =
     [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH];
 
 /// Receives signals from now on, in the place of their usual effects.
-pub(super) struct Signals {
+pub(crate) struct Signals {
     queue: SignalsInfo<WithOrigin>,
 }
 
@@ -54,7 +55,7 @@ impl Signals {
     }
 
     /// A signal that asked fnox to end and came before there was a program to pass it to.
-    pub(super) fn asked_to_end(&mut self) -> Option<c_int> {
+    pub(crate) fn asked_to_end(&mut self) -> Option<c_int> {
         self.queue
             .pending()
             .map(|origin| origin.signal)
@@ -81,7 +82,7 @@ impl Signals {
         let mut ending: Option<Ending> = None;
         loop {
             if let Some(status) = child.try_wait()? {
-                let then = ending.map_or(Then::Nothing, |ending| ending.then);
+                let then = ending.map_or(Then::Nothing, Ending::finish);
                 return Ok(Ended { status, then });
             }
             for order in orders.take() {
@@ -89,13 +90,14 @@ impl Signals {
                     Order::Signal(signal) => send(signal),
                     Order::Redact(values) => redact(values),
                     Order::Restart(plan) => {
-                        Ending::begin(&mut ending, &send, Then::StartAgain(plan))?;
+                        Ending::begin(&mut ending, pid, Then::StartAgain(plan))?;
                     }
-                    Order::End => Ending::begin(&mut ending, &send, Then::FailAsUnavailable)?,
+                    Order::AnotherRun => Ending::begin(&mut ending, pid, Then::AnotherRun)?,
+                    Order::End => Ending::begin(&mut ending, pid, Then::FailAsUnavailable)?,
                 }
             }
-            if ending.as_ref().is_some_and(Ending::is_overdue) {
-                send(Signal::KILL);
+            if let Some(ending) = ending.as_mut().filter(|ending| ending.is_overdue()) {
+                ending.kill(pid);
             }
             for origin in self.queue.wait() {
                 let Some(pid) = pid else { continue };
@@ -134,6 +136,8 @@ pub(super) enum Then {
     Nothing,
     /// The program is started again with this environment.
     StartAgain(Box<EnvironmentPlan>),
+    /// There is to be another run in place of this one.
+    AnotherRun,
     /// fnox ends with the code for a credential that cannot be had.
     FailAsUnavailable,
 }
@@ -141,35 +145,42 @@ pub(super) enum Then {
 impl Then {
     /// Whoever asks fnox to end does not want the program again.
     fn is_asked_to_end(&mut self) {
-        if matches!(self, Self::StartAgain(_)) {
+        if matches!(self, Self::StartAgain(_) | Self::AnotherRun) {
             *self = Self::Nothing;
         }
     }
 }
 
-/// A program that was asked to end.
+/// A program that was asked to end, with all that it has started.
 #[derive(Debug)]
 struct Ending {
     then: Then,
     asked_at: Instant,
+    below: Tree,
     _alarm: Alarm,
 }
 
 impl Ending {
     /// Asks the program to end, once. The last order decides what comes next, but nothing undoes its end.
-    fn begin(ending: &mut Option<Self>, send: &dyn Fn(Signal), then: Then) -> io::Result<()> {
+    fn begin(ending: &mut Option<Self>, pid: Option<Pid>, then: Then) -> io::Result<()> {
         if let Some(ending) = ending {
             if !matches!(ending.then, Then::Nothing | Then::FailAsUnavailable) {
                 ending.then = then;
             }
             return Ok(());
         }
-        send(Signal::TERM);
-        // One that is stopped would never see it.
-        send(Signal::CONT);
+        let below = pid.map_or_else(Tree::default, |pid| Tree::below(pid.as_raw_nonzero().get()));
+        // One that is stopped would never see the first.
+        for signal in [Signal::TERM, Signal::CONT] {
+            if let Some(pid) = pid {
+                let _ = rustix::process::kill_process(pid, signal);
+            }
+            below.send(signal);
+        }
         *ending = Some(Self {
             then,
             asked_at: Instant::now(),
+            below,
             _alarm: Alarm::after(GRACE)?,
         });
         Ok(())
@@ -177,6 +188,20 @@ impl Ending {
 
     fn is_overdue(&self) -> bool {
         self.asked_at.elapsed() >= GRACE
+    }
+
+    /// Ends what did not end when it was asked to, and what it started since.
+    fn kill(&mut self, pid: Option<Pid>) {
+        let Some(pid) = pid else { return };
+        self.below.and(Tree::below(pid.as_raw_nonzero().get()));
+        let _ = rustix::process::kill_process(pid, Signal::KILL);
+        self.below.send(Signal::KILL);
+    }
+
+    /// Waits for the rest after the program itself has ended.
+    fn finish(self) -> Then {
+        self.below.end_by(self.asked_at + GRACE);
+        self.then
     }
 }
 
@@ -242,6 +267,11 @@ impl Situation {
         // when the leader ends (setsid(2)), but fnox does not end before the program.
         self.signal == SIGHUP && self.session_leader
     }
+}
+
+/// How fnox ends because of a signal that came before there was a program.
+pub(crate) fn status_of(signal: c_int) -> fnox_core::ExitStatus {
+    fnox_core::ExitStatus::Child(u8::try_from(128 + signal).unwrap_or(u8::MAX))
 }
 
 fn mask(signal: c_int) -> u64 {

@@ -69,6 +69,7 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         ("provider-test", schema_for!(Vec<ProviderTest>)),
         ("profiles", schema_for!(Vec<ListedProfile>)),
         ("config-files", schema_for!(Vec<ConfigFile>)),
+        ("files-list", schema_for!(Vec<ListedFile>)),
         ("trust-list", schema_for!(Vec<TrustedPath>)),
         ("version", schema_for!(VersionDocument)),
         ("age-keygen", schema_for!(AgeKey)),
@@ -80,6 +81,7 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         ("check", schema_for!(CheckReport)),
         ("doctor", schema_for!(DoctorReport)),
     ];
+    all.extend(crate::commands::env::documents::schemas());
     all.extend(crate::daemon::documents::schemas());
     all.extend(crate::vault::documents::schemas());
     all.extend(crate::team::documents::schemas());
@@ -288,6 +290,21 @@ pub struct ListedProfile {
     pub secrets: usize,
     /// Whether it is active now.
     pub active: bool,
+}
+
+/// One element of `fnox files list --json`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ListedFile {
+    /// Absolute path of the file.
+    pub path: String,
+    /// The provider that keeps it.
+    pub provider: String,
+    /// The file of the configuration folder that holds the ciphertext.
+    pub source: Option<String>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Whether there is anything at the path.
+    pub exists: bool,
 }
 
 /// One element of `fnox config-files --json`.

@@ -151,7 +151,8 @@ fn wanted(config: &Config, only: Option<&[String]>, loaded: &mut Loaded) -> Vec<
     names
 }
 
-fn is_released(config: &Config, secret: &SecretConfig) -> bool {
+/// Whether a person or a policy gives it to one run at a time.
+pub(crate) fn is_released(config: &Config, secret: &SecretConfig) -> bool {
     let mut providers = config.providers_of(secret);
     secret.require_approval || providers.any(|provider| RELEASING.contains(&provider.spec.name))
 }

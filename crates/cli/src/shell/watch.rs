@@ -49,29 +49,34 @@ pub(crate) fn look(app: &App, session: &Session) -> Look {
     let profiles: Vec<ProfileName> = profiles
         .filter_map(|name| ProfileName::parse(name).ok())
         .collect();
-    let names: Vec<String> = PROJECT_FILES
-        .iter()
-        .chain(&LOCAL_FILES)
-        .map(|name| (*name).to_owned())
-        .chain(profiles.iter().flat_map(profile_files))
-        .collect();
-    let mut look = |path: &Path| written.extend(stamp(path, &mut hasher));
-    if let Some(path) = app.explicit_file() {
-        look(&path);
-    } else {
-        for folder in app.cwd.ancestors() {
-            for name in &names {
-                look(&folder.join(name));
-            }
-        }
+    for path in candidates(app, &profiles).iter().chain(&session.watched) {
+        written.extend(stamp(path, &mut hasher));
     }
-    look(&app.folders.global_file());
-    look(&TrustRecord::path(&app.folders));
-    session.watched.iter().for_each(|path| look(path));
     Look {
         digest: hasher.finalize().to_hex().to_string(),
         written,
     }
+}
+
+/// Where a configuration file that takes part may stand, whether there is one or not, and the record of what is trusted.
+pub(crate) fn candidates(app: &App, profiles: &[ProfileName]) -> Vec<PathBuf> {
+    let mut out = Vec::new();
+    if let Some(path) = app.explicit_file() {
+        out.push(path);
+    } else {
+        let names: Vec<String> = PROJECT_FILES
+            .iter()
+            .chain(&LOCAL_FILES)
+            .map(|name| (*name).to_owned())
+            .chain(profiles.iter().flat_map(profile_files))
+            .collect();
+        for folder in app.cwd.ancestors() {
+            out.extend(names.iter().map(|name| folder.join(name)));
+        }
+    }
+    out.push(app.folders.global_file());
+    out.push(TrustRecord::path(&app.folders));
+    out
 }
 
 /// fnox's own variables, but those that fnox itself set here, and what the hook was called with.
@@ -96,7 +101,8 @@ fn settings(app: &App, session: &Session, hasher: &mut blake3::Hasher) {
     }
 }
 
-fn stamp(path: &Path, hasher: &mut blake3::Hasher) -> Option<Timestamp> {
+/// Adds to a digest what tells a file's state from any other, if there is one; when it was written.
+pub(crate) fn stamp(path: &Path, hasher: &mut blake3::Hasher) -> Option<Timestamp> {
     let metadata = path.metadata().ok()?;
     part(path.as_os_str().as_bytes(), hasher);
     for number in [

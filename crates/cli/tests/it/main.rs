@@ -56,6 +56,8 @@ mod doctor;
 #[cfg(test)]
 mod edit;
 #[cfg(test)]
+mod env;
+#[cfg(test)]
 mod exec;
 #[cfg(test)]
 mod exec_child;
@@ -73,6 +75,8 @@ mod exec_signals;
 mod exec_ssh;
 #[cfg(test)]
 mod export_import;
+#[cfg(test)]
+mod files;
 #[cfg(test)]
 mod fuzz_corpus;
 #[cfg(test)]
@@ -242,3 +246,5 @@ mod vault_start;
 mod vault_support;
 #[cfg(test)]
 mod vault_tour;
+#[cfg(test)]
+mod watch;

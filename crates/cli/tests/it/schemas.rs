@@ -20,7 +20,7 @@ fn validator(path: &str) -> jsonschema::Validator {
 }
 
 #[track_caller]
-fn assert_fits(schema: &str, document: &Value) {
+pub(crate) fn assert_fits(schema: &str, document: &Value) {
     let errors: Vec<String> = validator(schema)
         .iter_errors(document)
         .map(|error| format!("{}: {error}", error.instance_path))

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use fnox_config::{Delivery, LeaseConfig};
-use fnox_core::{Clock, ExitStatus, LeaseName, SecretString};
+use fnox_core::{Clock, LeaseName, SecretString};
 use fnox_leases::delivery::agent::Agent;
 use fnox_leases::delivery::endpoint::{Endpoint, Served, Surroundings};
 use fnox_leases::delivery::{Current, DeliveredFiles};
@@ -16,6 +16,7 @@ use super::leases::{AGENT_VARIABLE, Chosen};
 use crate::app::App;
 use crate::commands::selection::Selection;
 use crate::error::CliError;
+use crate::exec::Finished;
 use crate::exec::files::PrivateFolder;
 use crate::exec::orders::SharedOrders;
 use crate::exec::plan::EnvironmentPlan;
@@ -36,8 +37,8 @@ impl Attended<'_> {
         &self,
         held: Vec<Held>,
         mut plan: EnvironmentPlan,
-        program: impl FnOnce(EnvironmentPlan, SharedOrders) -> Result<ExitStatus, CliError>,
-    ) -> Result<ExitStatus, CliError> {
+        program: impl FnOnce(EnvironmentPlan, SharedOrders) -> Result<Finished, CliError>,
+    ) -> Result<Finished, CliError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

@@ -15,8 +15,8 @@ pub(super) const AGENT_VARIABLE: &str = "SSH_AUTH_SOCK";
 
 /// A lease that a run uses.
 #[derive(Debug)]
-pub(super) struct Chosen<'c> {
-    pub(super) config: &'c LeaseConfig,
+pub(in crate::commands) struct Chosen<'c> {
+    pub(in crate::commands) config: &'c LeaseConfig,
     /// How the program gets the credential.
     pub(super) ways: Vec<Delivery>,
     /// Whether it is withdrawn when the program has ended.
@@ -24,16 +24,21 @@ pub(super) struct Chosen<'c> {
     /// What happens when it ends and cannot be renewed.
     pub(super) on_failure: RenewalFailure,
     /// The variables that it makes, as far as they are known beforehand.
-    pub(super) produces: Vec<String>,
+    pub(in crate::commands) produces: Vec<String>,
 }
 
 impl Chosen<'_> {
-    pub(super) fn name(&self) -> &LeaseName {
+    pub(in crate::commands) fn name(&self) -> &LeaseName {
         &self.config.name
     }
 
     pub(super) fn is_delivered(&self, way: Delivery) -> bool {
         self.ways.contains(&way)
+    }
+
+    /// Whether its variables are in the program's environment, for which nobody has to stay.
+    pub(in crate::commands) fn is_in_environment(&self) -> bool {
+        self.is_delivered(Delivery::Env)
     }
 
     /// Whether anybody has an eye on the credential while the program runs.
@@ -72,7 +77,7 @@ impl Chosen<'_> {
 /// All leases that `exec` mints; with a filter those that make a selected variable, as far as that is known beforehand.
 ///
 /// Leases for helpers are left to them, and a lease that is only a step to others (`via`) is minted when they are.
-pub(super) fn chosen<'c>(
+pub(in crate::commands) fn chosen<'c>(
     app: &App,
     config: &'c Config,
     selection: &Selection,
@@ -113,7 +118,10 @@ pub(super) fn chosen<'c>(
 }
 
 /// The same for the variables that a credential really has.
-pub(super) fn check_issued(chosen: &[Chosen<'_>], held: &[Held]) -> Result<(), CliError> {
+pub(in crate::commands) fn check_issued(
+    chosen: &[Chosen<'_>],
+    held: &[Held],
+) -> Result<(), CliError> {
     let issued = held.iter().filter_map(|held| {
         let lease = chosen.iter().find(|lease| *lease.name() == held.lease)?;
         let variables = held.credential.variables.iter();

@@ -1,0 +1,56 @@
+//! Those of the command line itself.
+
+use fnox_core::ExitStatus;
+
+use super::Code;
+
+pub(super) const CODES: &[Code] = &[
+    (
+        "cli::usage",
+        ExitStatus::Usage,
+        "The command line asks for something that makes no sense.",
+        "See `fnox COMMAND --help`.",
+    ),
+    (
+        "cli::file",
+        ExitStatus::Failure,
+        "A file that the command line names cannot be read or written.",
+        "Look at its path and permissions.",
+    ),
+    (
+        "cli::input",
+        ExitStatus::Failure,
+        "An input is not what it should be.",
+        "Correct the named line.",
+    ),
+    (
+        "cli::not_started",
+        ExitStatus::CommandNotFound,
+        "The program does not exist (127) or cannot be run (126).",
+        "Check its name and PATH.",
+    ),
+    (
+        "cli::only_json",
+        ExitStatus::Failure,
+        "`fnox env` was called without `--json`.",
+        "Add `--json`, or use `fnox export` for people and shells.",
+    ),
+    (
+        "cli::unknown_keys",
+        ExitStatus::Failure,
+        "`fnox env --keys` names a key that does not exist, or that may not be had there.",
+        "`fnox env --json --describe` lists the keys and who may have them.",
+    ),
+    (
+        "cli::check_failed",
+        ExitStatus::Failure,
+        "`fnox check`, `doctor`, `provider test` or `reencrypt --check` found something.",
+        "See what it printed.",
+    ),
+    (
+        "cli::output",
+        ExitStatus::Failure,
+        "The output cannot be written.",
+        "Look at the free space, or at whoever reads the output.",
+    ),
+];
