@@ -82,6 +82,7 @@ impl Project {
             offline: false,
             required: std::collections::BTreeSet::new(),
             kept: None,
+            uses: None,
         };
         let wanted: Vec<SecretName> = config.secrets.keys().cloned().collect();
         let runtime = tokio::runtime::Builder::new_current_thread()

@@ -30,6 +30,8 @@ pub(crate) struct App {
     pub(crate) if_missing: Option<IfMissing>,
     pub(crate) no_defaults: bool,
     pub(crate) no_daemon: bool,
+    /// The command that runs, for the record of uses.
+    pub(crate) command: &'static str,
     config_argument: PathBuf,
     /// What of the command line decides which secrets there are; see [`GlobalArgs::choice`].
     pub(crate) choice: Vec<String>,
@@ -76,6 +78,7 @@ impl App {
             profiles: profiles(global, &env, printer)?,
             names_profile: !global.profile.is_empty() || global.write_profile.is_some(),
             write_profile: global.write_profile.as_deref().map(profile).transpose()?,
+            command: "fnox",
             config_argument: global.config.clone(),
             choice: global.choice(&cwd),
             invoked: std::env::args_os().next().unwrap_or_default(),
@@ -87,6 +90,23 @@ impl App {
             env,
             cwd,
         })
+    }
+
+    /// The same for a command of this name.
+    pub(crate) fn running(self, command: &'static str) -> Self {
+        Self { command, ..self }
+    }
+
+    /// For a command that means something else by `-c`: its argument if that is a bare word, which names no file, and
+    /// the same without it.
+    pub(crate) fn without_config_word(&self) -> (Option<String>, Self) {
+        let word = self.config_argument.to_str();
+        let word = word.filter(|word| !word.contains(['/', '.']));
+        let mut app = self.clone();
+        if word.is_some() {
+            app.config_argument = PathBuf::from("fnox.toml");
+        }
+        (word.map(str::to_owned), app)
     }
 
     /// For a program that calls fnox and cannot be asked, as if started in `folder`, if one is given.
@@ -251,6 +271,7 @@ impl App {
             offline: false,
             required: std::collections::BTreeSet::new(),
             kept: None,
+            uses: crate::audit::recorder(self, config),
         }
     }
 

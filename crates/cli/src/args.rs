@@ -1,6 +1,7 @@
 //! The command line as it is written. No rules here: `app` turns it into settings.
 
 pub(crate) mod agent;
+mod audit;
 pub(crate) mod credential;
 pub(crate) mod daemon;
 mod data;
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 use fnox_config::discover;
 
+pub(crate) use self::audit::AuditArgs;
 pub(crate) use self::data::{
     AgeCommand, CheckArgs, CompletionArgs, ConfigFilesArgs, DiffArgs, DoctorArgs, ExportArgs,
     ExportFormat, ImportArgs, ImportFormat, InitArgs, ProfilesArgs, ReencryptArgs, ScanArgs,
@@ -178,6 +180,8 @@ pub(crate) enum Command {
     /// Test everything that fnox depends on here
     #[command(visible_alias = "dr")]
     Doctor(DoctorArgs),
+    /// Show which command used which secret, if a log of that is kept
+    Audit(AuditArgs),
     /// Find secrets in files, or in what would be committed
     Scan(ScanArgs),
     /// Encrypt stored values anew, for changed recipients
@@ -240,4 +244,37 @@ pub(crate) enum Command {
     /// Print the version
     #[command(visible_alias = "v")]
     Version(VersionArgs),
+}
+
+impl Command {
+    /// The command's name where it uses secrets, for the record of that.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Exec(_) => "exec",
+            Self::Run(_) => "run",
+            Self::Watch(_) => "watch",
+            Self::Env(_) => "env",
+            Self::Get(_) => "get",
+            Self::List(_) => "list",
+            Self::Edit(_) => "edit",
+            Self::Export(_) => "export",
+            Self::Files(_) => "files",
+            Self::CiRedact => "ci-redact",
+            Self::Diff(_) => "diff",
+            Self::Check(_) => "check",
+            Self::Doctor(_) => "doctor",
+            Self::Scan(_) => "scan",
+            Self::Reencrypt(_) => "reencrypt",
+            Self::Sync(_) => "sync",
+            Self::HookEnv(_) => "hook-env",
+            Self::Provider(_) => "provider",
+            Self::Lease(_) => "lease",
+            Self::Credential(_) => "credential",
+            Self::Vault(_) => "vault",
+            Self::Agent(_) => "agent",
+            Self::Mcp(_) => "mcp",
+            Self::Gateway(_) => "gateway",
+            _ => "fnox",
+        }
+    }
 }

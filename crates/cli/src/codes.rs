@@ -123,6 +123,12 @@ const CODES: &[Code] = &[
         "Use `as_file = true`, or change `env`.",
     ),
     (
+        "secret::not_recorded",
+        ExitStatus::Failure,
+        "The local log of secret uses is on and cannot be written, so no secret was given out.",
+        "Make room, or mend what the message names. `FNOX_AUDIT=off` runs without the log, unless the global file turns it on.",
+    ),
+    (
         "provider::not_found",
         ExitStatus::SecretMissing,
         "The provider works, but has nothing under this reference.",

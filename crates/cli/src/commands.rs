@@ -3,6 +3,7 @@
 pub(crate) mod age;
 pub(crate) mod agent;
 mod approve;
+mod audit;
 mod check;
 mod ci_redact;
 mod completion;
@@ -63,7 +64,8 @@ pub(crate) fn run(cli: Cli, env: Env) -> ExitStatus {
         cli.global.quiet,
         cli.global.no_color || env.var("NO_COLOR").is_some(),
     );
-    match App::new(&cli.global, env).and_then(|app| dispatch(&app, cli.command)) {
+    let app = App::new(&cli.global, env).map(|app| app.running(cli.command.word()));
+    match app.and_then(|app| dispatch(&app, cli.command)) {
         Ok(status) => status,
         Err(error) => {
             if !matches!(error, CliError::OutputClosed) {
@@ -104,6 +106,7 @@ fn dispatch(app: &App, command: Command) -> Result<ExitStatus, CliError> {
         Command::Init(args) => done(init::run(app, &args)),
         Command::Check(args) => done(check::run(app, &args)),
         Command::Doctor(args) => done(doctor::run(app, &args)),
+        Command::Audit(args) => done(audit::run(app, &args)),
         Command::Scan(args) => done(scan::run(app, &args)),
         Command::Reencrypt(args) => done(reencrypt::run(app, &args)),
         Command::Sync(args) => done(sync::run(app, &args)),

@@ -61,6 +61,10 @@ pub const SHELL_TIMEOUT: &str = "FNOX_SHELL_TIMEOUT";
 pub const DAEMON: &str = "FNOX_DAEMON";
 /// The folder of the daemon's socket.
 pub const DAEMON_SOCKET_DIR: &str = "FNOX_DAEMON_SOCKET_DIR";
+/// Whether uses of secrets are recorded.
+pub const AUDIT: &str = "FNOX_AUDIT";
+/// Where they are recorded.
+pub const AUDIT_PATH: &str = "FNOX_AUDIT_PATH";
 /// When an unused daemon ends.
 pub const DAEMON_IDLE_TIMEOUT: &str = "FNOX_DAEMON_IDLE_TIMEOUT";
 
@@ -201,6 +205,14 @@ pub const VARIABLES: &[Variable] = &[
     read(
         DAEMON_SOCKET_DIR,
         "Folder of the daemon's socket; must be absolute, and open to nobody else. Default: `$XDG_RUNTIME_DIR/fnox`, or `run` of the state folder.",
+    ),
+    read(
+        AUDIT,
+        "Whether uses of secrets are recorded: `on` or `off`. Beats `[audit] enabled` of a project, not of the global file.",
+    ),
+    read(
+        AUDIT_PATH,
+        "The file of these records; by default `audit.log` of the state folder.",
     ),
     read(
         DAEMON_IDLE_TIMEOUT,

@@ -6,6 +6,7 @@
 
 mod app;
 pub mod args;
+mod audit;
 pub mod codes;
 mod commands;
 pub mod completion;

@@ -17,6 +17,7 @@ mod kept;
 mod open;
 mod plan;
 mod policy;
+mod uses;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +38,7 @@ pub use self::interpolate::references as default_references;
 pub use self::kept::{Keeping, KeptValues};
 pub use self::open::Opened;
 pub use self::policy::Policy;
+pub use self::uses::{UseRecorder, Used};
 
 /// What a run brings along for resolving.
 #[derive(Debug, Clone)]
@@ -64,6 +66,8 @@ pub struct Options {
     pub required: BTreeSet<SecretName>,
     /// Values that earlier runs fetched, if they are to be used. `None`: every value is fetched anew.
     pub kept: Option<Arc<dyn KeptValues>>,
+    /// Who keeps a record of used values, if anybody does. What cannot be recorded is not given out.
+    pub uses: Option<Arc<dyn UseRecorder>>,
 }
 
 /// Resolves secrets of one configuration. Providers are opened once and reused.
@@ -175,6 +179,7 @@ impl<'a> Resolver<'a> {
             values: self.find_kept(wanted).await?,
             ..Resolution::default()
         };
+        let kept: Vec<SecretName> = resolution.values.keys().cloned().collect();
         let levels = plan::levels(self.config, wanted, &resolution.values)?;
         tracing::debug!(
             "resolving {} secrets in {} steps",
@@ -183,6 +188,7 @@ impl<'a> Resolver<'a> {
         );
         self.resolve_levels(&levels, &mut resolution, &BTreeSet::new())
             .await?;
+        self.record(&resolution, &kept).await?;
         self.keep_fetched(&resolution).await;
         let position = |name: &SecretName| self.config.secrets.get_index_of(name);
         resolution

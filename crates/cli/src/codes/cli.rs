@@ -53,4 +53,16 @@ pub(super) const CODES: &[Code] = &[
         "The output cannot be written.",
         "Look at the free space, or at whoever reads the output.",
     ),
+    (
+        "cli::audit_log",
+        ExitStatus::Failure,
+        "The local log of secret uses cannot be read.",
+        "Look at what the message names.",
+    ),
+    (
+        "cli::audit_broken",
+        ExitStatus::Failure,
+        "The local log of secret uses is not as it was written: records were changed, removed or added by somebody without its key.",
+        "Find out who did it. To begin a new log, move the old one with its `.head` file away.",
+    ),
 ];

@@ -11,6 +11,7 @@ use fnox_leases::{
 use fnox_providers::resolve::Resolver;
 
 use crate::app::{App, block_on};
+use crate::audit;
 use crate::error::CliError;
 use crate::exec::files::PrivateFolder;
 
@@ -183,7 +184,10 @@ pub(crate) fn acquire(
         ..Acquire::for_exec(lease)
     };
     match block_on(masters.manager().acquire(lease, request))?? {
-        Acquired::Cached(held) | Acquired::Minted(held) => Ok(held),
+        Acquired::Cached(held) | Acquired::Minted(held) => {
+            block_on(audit::leases(app, config, [lease.as_str()]))??;
+            Ok(held)
+        }
         Acquired::Skipped(skip) => Err(CliError::Usage {
             message: skip.message,
             help: Some(skip.hint),

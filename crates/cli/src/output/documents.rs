@@ -69,6 +69,8 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         ("provider-test", schema_for!(Vec<ProviderTest>)),
         ("profiles", schema_for!(Vec<ListedProfile>)),
         ("config-files", schema_for!(Vec<ConfigFile>)),
+        ("audit", schema_for!(Vec<AuditedUse>)),
+        ("audit-verify", schema_for!(AuditVerification)),
         ("files-list", schema_for!(Vec<ListedFile>)),
         ("trust-list", schema_for!(Vec<TrustedPath>)),
         ("version", schema_for!(VersionDocument)),
@@ -305,6 +307,44 @@ pub struct ListedFile {
     pub description: Option<String>,
     /// Whether there is anything at the path.
     pub exists: bool,
+}
+
+/// One element of `fnox audit --json`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct AuditedUse {
+    /// Number of the record, from 1.
+    pub sequence: u64,
+    /// When (RFC 3339).
+    pub time: String,
+    /// `secret_used` or `lease_used`.
+    pub event: String,
+    /// The command.
+    pub command: String,
+    /// The secret.
+    pub secret: Option<String>,
+    /// The provider that keeps it.
+    pub provider: Option<String>,
+    /// The lease.
+    pub lease: Option<String>,
+    /// The active profiles.
+    pub profile: String,
+    /// Whether the daemon had the value.
+    pub daemon: bool,
+    /// The project's folder.
+    pub folder: String,
+    /// The process, as `pid:NUMBER`.
+    pub process: Option<String>,
+}
+
+/// `fnox audit --verify --json`
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct AuditVerification {
+    /// Number of the last record.
+    pub records: u64,
+    /// How many fit the chain.
+    pub verified: u64,
+    /// What does not.
+    pub flaws: Vec<String>,
 }
 
 /// One element of `fnox config-files --json`.

@@ -26,6 +26,8 @@ mod agent_support;
 #[cfg(test)]
 mod agent_ways;
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod aws;
 #[cfg(test)]
 mod canary;

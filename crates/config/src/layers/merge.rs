@@ -254,11 +254,21 @@ fn check_names(config: Config) -> Result<Config, ConfigError> {
     Ok(config)
 }
 
+/// A log that the global file turns on stays on and where it is: a project must not hide what it uses.
+fn is_kept(lower: &Fields, upper: &Fields) -> bool {
+    lower.flag("enabled") == Some(true)
+        && lower.location_of("enabled").file.is_global()
+        && !upper.location().file.is_global()
+}
+
 fn merge_section(sections: &mut IndexMap<&'static str, Fields>, name: &'static str, upper: Fields) {
     // `[proxy]` is replaced as a whole: half a policy is none.
     match sections.get_mut(name) {
         Some(lower) if name != "proxy" => {
             for (key, value) in upper.iter() {
+                if name == "audit" && is_kept(lower, &upper) {
+                    continue;
+                }
                 lower.insert(key, value.clone(), upper.location_of(key).clone());
             }
         }

@@ -62,6 +62,12 @@ pub enum ResolveError {
         /// The key at fault.
         location: Location,
     },
+    /// The use could not be recorded.
+    #[error("no secret is given out, because its use cannot be recorded: {reason}")]
+    NotRecorded {
+        /// Why not.
+        reason: String,
+    },
 }
 
 impl ResolveError {
@@ -74,6 +80,7 @@ impl ResolveError {
             Self::Provider { error, .. } | Self::ProviderUnusable { error, .. } => error.code(),
             Self::Cycle { .. } => "secret::cycle",
             Self::Unfit { .. } => "secret::unfit",
+            Self::NotRecorded { .. } => "secret::not_recorded",
         }
     }
 
@@ -92,6 +99,10 @@ impl ResolveError {
                 Some("break the cycle: take one of these from another provider".to_owned())
             }
             Self::Unfit { .. } => None,
+            Self::NotRecorded { .. } => Some(
+                "make room, or mend what the message names; `fnox audit --verify` tells whether the log is whole"
+                    .to_owned(),
+            ),
         }
     }
 
@@ -105,6 +116,7 @@ impl ResolveError {
             | Self::ProviderUnusable { location, .. }
             | Self::Cycle { location, .. }
             | Self::Unfit { location, .. } => Some(location),
+            Self::NotRecorded { .. } => None,
         }
     }
 
@@ -114,6 +126,7 @@ impl ResolveError {
         match self {
             Self::Config(_) | Self::Cycle { .. } | Self::Unfit { .. } => ExitStatus::Configuration,
             Self::Missing { .. } => ExitStatus::SecretMissing,
+            Self::NotRecorded { .. } => ExitStatus::Failure,
             Self::Provider { error, .. } | Self::ProviderUnusable { error, .. } => {
                 error.kind.exit_status()
             }

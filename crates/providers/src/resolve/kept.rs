@@ -209,6 +209,7 @@ mod tests {
             required: std::collections::BTreeSet::new(),
             accounts: Arc::new(crate::accounts::NoAccounts),
             kept: Some(Arc::clone(shelf) as Arc<dyn KeptValues>),
+            uses: None,
         };
         let wanted: Vec<SecretName> = config.secrets.keys().cloned().collect();
         let resolver = Resolver::new(&config, options);

@@ -82,6 +82,7 @@ impl World {
             offline: false,
             required: BTreeSet::new(),
             kept: None,
+            uses: None,
         }
     }
 

@@ -65,6 +65,7 @@ impl Run {
             offline: false,
             required: std::collections::BTreeSet::new(),
             kept: None,
+            uses: None,
         };
         let run = RunRequest {
             argv: vec!["true".into()],

@@ -10,6 +10,7 @@ use fnox_providers::resolve::{Resolution, Resolver};
 use super::OWN_KEYS;
 use super::leases::Chosen;
 use crate::app::App;
+use crate::audit;
 use crate::commands::selection::Selection;
 use crate::error::CliError;
 use crate::exec::plan::EnvironmentPlan;
@@ -73,6 +74,8 @@ impl Gathering<'_> {
         manager: &Manager<'_>,
     ) -> Result<Gathered, CliError> {
         let held = self.acquire(manager).await?;
+        let names = held.iter().map(|held| held.lease.as_str());
+        audit::leases(self.app, self.config, names).await?;
         let withheld: BTreeSet<&str> = held
             .iter()
             .flat_map(|held| &held.withhold)

@@ -137,6 +137,8 @@ impl<'a> Looker<'a> {
             prompt: Arc::new(NoPrompt),
             prompt_auth: false,
             offline: args.offline,
+            // Nobody gets what is only looked at.
+            uses: None,
             ..self.quiet.resolver_options(config)
         };
         let resolver = Resolver::new(config, options);
