@@ -148,7 +148,10 @@ fn what_cannot_be_recorded_is_not_given_out() {
     let printed = run.stdout.lines().count() + 1;
     assert_eq!(verified["records"], printed, "{run}");
     // Nothing that is no log is written to.
-    for path in ["/dev/full", "/"] {
+    let link = sandbox.project().join("link.log");
+    std::os::unix::fs::symlink("/dev/full", &link).unwrap();
+    std::fs::create_dir(sandbox.project().join("folder.log")).unwrap();
+    for path in ["link.log", "folder.log"] {
         let run = sandbox
             .run(["exec", "--", "touch", "ran"])
             .env("FNOX_AUDIT_PATH", path);

@@ -10,15 +10,18 @@ use crate::support::{fails, json, ok, sandbox, with_identity};
 
 const KEY: &str = "-----BEGIN KEY-----\nhunter2-key\n-----END KEY-----\n";
 
-/// A home whose `pass` keeps the text of the file `kept/NAME`, and this global file.
+/// A home whose `pass` prints an entry's file as it is, and this global file.
 fn home(files: &str) -> Sandbox {
     let sandbox = sandbox();
     sandbox.write_program(
         "pass",
-        "#!/bin/sh\nfor last; do :; done\ncat \"$HOME/kept/$last\"\n",
+        "#!/bin/sh\nfor last; do :; done\ncat \"$HOME/.password-store/$last.gpg\"\n",
     );
-    sandbox.write(sandbox.home().join("kept/ssh"), KEY);
-    sandbox.write(sandbox.home().join("kept/netrc"), "machine h login l\n");
+    sandbox.write(sandbox.home().join(".password-store/ssh.gpg"), KEY);
+    sandbox.write(
+        sandbox.home().join(".password-store/netrc.gpg"),
+        "machine h\nlogin l\n",
+    );
     global(&sandbox, files);
     sandbox
 }
@@ -86,7 +89,7 @@ fn links_are_replaced_and_what_they_lead_to_is_not_touched() {
     assert!(link.symlink_metadata().unwrap().is_file());
     assert_eq!(
         std::fs::read_to_string(&link).unwrap(),
-        "machine h login l\n"
+        "machine h\nlogin l\n"
     );
     assert_eq!(sandbox.read("target"), "mine\n");
     assert!(!sandbox.home().join(".ssh").exists());
@@ -95,7 +98,7 @@ fn links_are_replaced_and_what_they_lead_to_is_not_touched() {
 #[test]
 fn nothing_is_written_unless_everything_can_be_had() {
     let sandbox = home(TWO);
-    std::fs::remove_file(sandbox.home().join("kept/netrc")).unwrap();
+    std::fs::remove_file(sandbox.home().join(".password-store/netrc.gpg")).unwrap();
     let run = sandbox.run(["files", "write"]).finish();
     assert_ne!(run.code, Some(0), "{run}");
     assert!(run.stderr.contains(".netrc"), "{}", run.stderr);

@@ -67,17 +67,17 @@ fn a_changed_configuration_starts_the_program_again_and_its_end_is_fnoxs() {
 #[test]
 fn a_value_that_changed_where_it_is_kept_is_noticed_too() {
     let sandbox = sandbox();
-    sandbox.write_program("pass", "#!/bin/sh\ncat \"$KEPT\"\n");
-    let kept = sandbox.write("kept", "first\n");
+    let entry = sandbox.home().join(".password-store/a.gpg");
+    sandbox.write_program("pass", "#!/bin/sh\ncat \"$HOME/.password-store/a.gpg\"\n");
+    sandbox.write(&entry, "first\n");
     change(
         &sandbox,
         "root = true\n[providers]\np = { type = 'password-store' }\n[secrets]\nA = { provider = 'p', value = 'a' }\n",
     );
-    let arguments = ["watch", "--interval", "1s", "--", "sh", "-c", SCRIPT];
-    let running = sandbox.run(arguments).env("KEPT", &kept).start();
+    let running = start(&sandbox, SCRIPT);
     until_line(&sandbox, "start first");
-    sandbox.write("kept.new", "second\n");
-    std::fs::rename(sandbox.project().join("kept.new"), &kept).unwrap();
+    let draft = sandbox.write("draft", "second\n");
+    std::fs::rename(draft, &entry).unwrap();
     until_line(&sandbox, "start second");
     running.signal(Signal::TERM);
     let run = running.finish().exits_with(0);
@@ -151,7 +151,7 @@ fn what_the_program_started_ends_with_it() {
     change(&sandbox, &config("one"));
     // The shell waits for a child that does the work and tells its own end.
     let script = "sh -c 'trap \"echo end-child >> log; exit 0\" TERM; echo \"child $A\" >> log; \
-                  while :; do sleep 1 & wait $!; done' & wait";
+                  while kill -0 $PPID 2>/dev/null; do sleep 1 & wait $!; done' & wait";
     let running = start(&sandbox, script);
     until_line(&sandbox, "child one");
     change(&sandbox, &config("two"));

@@ -69,7 +69,10 @@ impl Watch<'_> {
                     if let Some(status) = self.asked_to_end() {
                         return Ok(status);
                     }
-                    let what = format!("the program does not run: {error}; waiting for a change");
+                    let what = format!(
+                        "the program does not run: {}; waiting for a change",
+                        one_line(&error)
+                    );
                     if self.told.insert(what.clone()) {
                         self.app.printer.warn(&what);
                     }
@@ -185,7 +188,7 @@ async fn until_changed(looker: &mut Looker<'_>) -> String {
             Looked::Same => told.clear(),
             Looked::Changed(what) => return what,
             Looked::Broken(error) => {
-                let what = format!("the program goes on with what it has: {error}");
+                let what = format!("the program goes on with what it has: {}", one_line(&error));
                 if told.insert(what.clone()) {
                     printer.warn(&what);
                 }
@@ -195,4 +198,9 @@ async fn until_changed(looker: &mut Looker<'_>) -> String {
             next = tokio::time::Instant::now() + interval;
         }
     }
+}
+
+fn one_line(error: &CliError) -> String {
+    let text = error.to_string();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
