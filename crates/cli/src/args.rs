@@ -204,6 +204,8 @@ pub(crate) enum Command {
     /// List profiles
     #[command(alias = "profile")]
     Profiles(ProfilesArgs),
+    /// Look at secrets, leases and providers on the whole screen, and change them
+    Tui,
     /// Manage short-lived credentials; alone it creates all leases
     Lease(LeaseArgs),
     /// Credentials for programs that ask for them: AWS SDKs, Google's libraries, kubectl, Docker, git

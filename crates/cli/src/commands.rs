@@ -24,24 +24,25 @@ mod gateway;
 pub(crate) mod get;
 mod import;
 mod init;
-mod lease;
+pub(crate) mod lease;
 mod lifecycle;
 mod list;
 mod login;
 pub(crate) mod masters;
 mod mcp;
 pub(crate) mod profiles;
-mod provider;
+pub(crate) mod provider;
 pub(crate) mod reencrypt;
-mod remove;
+pub(crate) mod remove;
 mod scan;
 mod secret;
 mod selection;
 mod serve;
-mod set;
+pub(crate) mod set;
 mod shell;
 mod sync;
 mod trust;
+mod tui;
 pub(crate) mod vault;
 pub(crate) mod version;
 
@@ -117,6 +118,7 @@ fn dispatch(app: &App, command: Command) -> Result<ExitStatus, CliError> {
         Command::Untrust(args) => done(trust::untrust(app, &args)),
         Command::Provider(args) => done(provider::run(app, args)),
         Command::Profiles(args) => done(profiles::run(app, &args)),
+        Command::Tui => tui::run(app),
         Command::Lease(args) => done(lease::run(app, args)),
         Command::Credential(args) => credential::run(app, &args),
         Command::Daemon(args) => done(daemon::run(app, &args)),
@@ -139,7 +141,7 @@ fn dispatch(app: &App, command: Command) -> Result<ExitStatus, CliError> {
 }
 
 /// Has the daemon forget what a command wrote, also if it failed half-way.
-fn forgetting(
+pub(crate) fn forgetting(
     app: &App,
     names: Option<&[&str]>,
     outcome: Result<(), CliError>,
@@ -156,6 +158,8 @@ fn init_tracing(cli: &Cli, env: &Env) {
         _ => None,
     };
     let default = match (cli.global.verbose, cli.global.quiet) {
+        // The whole screen is taken: what must be told is told there.
+        _ if matches!(cli.command, Command::Tui) => LevelFilter::OFF,
         (true, _) => LevelFilter::DEBUG,
         (false, true) => LevelFilter::ERROR,
         (false, false) if serving.is_some() => LevelFilter::INFO,
@@ -167,6 +171,7 @@ fn init_tracing(cli: &Cli, env: &Env) {
     let own = Targets::new().with_target("fnox", default);
     let filter = env
         .var("RUST_LOG")
+        .filter(|_| !matches!(cli.command, Command::Tui))
         .and_then(|text| text.parse().ok())
         .unwrap_or(own);
     let of_ours = filter_fn(|message| message.target().starts_with("fnox"));

@@ -23,6 +23,7 @@ mod shell;
 pub mod team;
 mod telemetry;
 mod terminal;
+mod tui;
 pub mod vault;
 
 use std::process::ExitCode;

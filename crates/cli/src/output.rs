@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::error::CliError;
 
-pub(crate) use self::diagnostic::report;
+pub(crate) use self::diagnostic::{plain, report};
 pub(crate) use self::table::Table;
 
 /// Where and how to print.

@@ -86,6 +86,29 @@ pub(crate) struct SetArgs {
     pub show: bool,
 }
 
+impl SetArgs {
+    /// `fnox set KEY`, with nothing more.
+    pub(crate) fn of(key: &str) -> Self {
+        Self {
+            key: key.to_owned(),
+            value: None,
+            description: None,
+            global: false,
+            key_name: None,
+            dry_run: false,
+            provider: None,
+            base64_encode: false,
+            default: None,
+            from_file: None,
+            generate: false,
+            generate_type: GenerateType::Password,
+            length: 32,
+            force: false,
+            show: false,
+        }
+    }
+}
+
 /// What a generated value is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum GenerateType {
@@ -163,4 +186,15 @@ pub(crate) struct RemoveArgs {
     /// Only say what would be removed
     #[arg(short = 'n', long)]
     pub dry_run: bool,
+}
+
+impl RemoveArgs {
+    /// `fnox remove KEY`, with nothing more.
+    pub(crate) fn of(key: &str) -> Self {
+        Self {
+            key: key.to_owned(),
+            global: false,
+            dry_run: false,
+        }
+    }
 }

@@ -15,13 +15,7 @@ use crate::output::documents::SecretValue;
 
 pub(crate) fn run(app: &App, args: &GetArgs) -> Result<(), CliError> {
     let config = app.load()?;
-    let value = if let Some(lease) = lease_of_variable(app, &config, &args.key)? {
-        Some(mint_variable(app, &config, &lease, &args.key)?)
-    } else {
-        let fresh = args.refresh.then(|| args.key.clone());
-        let options = app.reading_options(&config, fresh.as_slice())?;
-        resolve_with(app, &config, &args.key, options)?
-    };
+    let value = value(app, &config, &args.key, args.refresh)?;
     let Some(value) = value else { return Ok(()) };
     let value = if args.base64_decode {
         decode(&args.key, &value)?
@@ -44,6 +38,21 @@ pub(crate) fn run(app: &App, args: &GetArgs) -> Result<(), CliError> {
         return app.printer.json(&document);
     }
     app.printer.line(value.expose_secret())
+}
+
+/// What stands under a name: a variable of a lease, or a secret, which the daemon may have. `is_fresh`: it is fetched anew.
+pub(crate) fn value(
+    app: &App,
+    config: &Config,
+    key: &str,
+    is_fresh: bool,
+) -> Result<Option<SecretString>, CliError> {
+    if let Some(lease) = lease_of_variable(app, config, key)? {
+        return mint_variable(app, config, &lease, key).map(Some);
+    }
+    let fresh = is_fresh.then(|| key.to_owned());
+    let options = app.reading_options(config, fresh.as_slice())?;
+    resolve_with(app, config, key, options)
 }
 
 /// The value, `None` if it may be missing and is. A failing provider is always an error here: a value was

@@ -159,8 +159,7 @@ fn print_created(app: &App, held: &Held, format: LeaseFormat) -> Result<(), CliE
 
 fn list(app: &App, args: &LeaseListArgs) -> Result<(), CliError> {
     let config = app.load()?;
-    let mut leases: Vec<LeaseSummary> =
-        with_manager!(app, &config, |manager| manager.list().await)?;
+    let mut leases = records(app, &config)?;
     leases.retain(|lease| match lease.state {
         LeaseState::Active => !args.expired,
         LeaseState::Expired => !args.active,
@@ -193,6 +192,11 @@ fn list(app: &App, args: &LeaseListArgs) -> Result<(), CliError> {
     app.printer.line(&table.render())
 }
 
+/// The ledger's records, oldest first.
+pub(crate) fn records(app: &App, config: &Config) -> Result<Vec<LeaseSummary>, CliError> {
+    Ok(with_manager!(app, config, |manager| manager.list().await)?)
+}
+
 fn listed(lease: &LeaseSummary) -> ListedLease {
     ListedLease {
         lease_id: lease.lease_id.clone(),
@@ -206,15 +210,34 @@ fn listed(lease: &LeaseSummary) -> ListedLease {
 
 fn revoke(app: &App, args: &RevokeArgs) -> Result<(), CliError> {
     let config = app.load()?;
-    let done: Vec<Revocation> = with_manager!(app, &config, |manager| match &args.target {
-        Some(target) => manager.revoke(target.trim_end_matches("...")).await,
-        None => manager.revoke_all().await,
-    })?;
+    let done = withdraw(app, &config, args.target.as_deref())?;
     if done.is_empty() {
         app.printer.note("Nothing to revoke: no active lease.");
         return Ok(());
     }
     tell(app, done)
+}
+
+/// Withdraws what `target` means, or all that is active.
+fn withdraw(app: &App, config: &Config, target: Option<&str>) -> Result<Vec<Revocation>, CliError> {
+    Ok(with_manager!(app, config, |manager| match target {
+        Some(target) => manager.revoke(target.trim_end_matches("...")).await,
+        None => manager.revoke_all().await,
+    })?)
+}
+
+/// Withdraws one lease; what came of it, in words.
+pub(crate) fn withdraw_one(app: &App, config: &Config, id: &str) -> Result<String, CliError> {
+    let done = withdraw(app, config, Some(id))?;
+    let words: Vec<String> = done
+        .iter()
+        .map(settled)
+        .map(|settled| format!("{}: {}", settled.backend, settled.outcome))
+        .collect();
+    match first_failure(done) {
+        Some(error) => Err(error.into()),
+        None => Ok(words.join(", ")),
+    }
 }
 
 fn cleanup(app: &App, json: bool) -> Result<(), CliError> {

@@ -33,7 +33,7 @@ pub(crate) fn run(app: &App, args: &ProfilesArgs) -> Result<(), CliError> {
 const FILE_ENDING: &str = ".toml";
 
 /// All profiles by name. A profile's number of secrets is what `-P NAME` shows.
-fn profiles(app: &App) -> Result<Vec<ListedProfile>, CliError> {
+pub(crate) fn profiles(app: &App) -> Result<Vec<ListedProfile>, CliError> {
     let mut loader = app.loader();
     let active = std::mem::take(&mut loader.profiles);
     let base = match loader.load() {

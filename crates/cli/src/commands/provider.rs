@@ -11,7 +11,8 @@ use fnox_core::ProfileName;
 use fnox_providers::Registry;
 
 pub(super) use self::add::ask_required;
-pub(super) use self::test::{probe, tested};
+pub(super) use self::test::probe;
+pub(crate) use self::test::tested;
 use crate::app::App;
 use crate::args::{ProviderArgs, ProviderCommand};
 use crate::error::CliError;

@@ -35,6 +35,19 @@ struct Setting<'a> {
 }
 
 pub(crate) fn run(app: &App, args: &SetArgs) -> Result<(), CliError> {
+    set(app, args, |name| value(app, args, name))
+}
+
+/// Stores a value that somebody typed elsewhere, as `fnox set KEY` would.
+pub(crate) fn typed(app: &App, key: &str, value: SecretString) -> Result<(), CliError> {
+    set(app, &SetArgs::of(key), |_| Ok(Some(value)))
+}
+
+fn set(
+    app: &App,
+    args: &SetArgs,
+    value: impl FnOnce(&SecretName) -> Result<Option<SecretString>, CliError>,
+) -> Result<(), CliError> {
     let name = SecretName::parse(&args.key).map_err(|error| CliError::usage(error.to_string()))?;
     let (config, profile) = match app.load_for_writing() {
         Ok((config, profile)) => (Some(config), profile),
@@ -51,7 +64,7 @@ pub(crate) fn run(app: &App, args: &SetArgs) -> Result<(), CliError> {
             help: Some("add `--force` to replace it by a generated one".to_owned()),
         });
     }
-    let value = value(app, args, &name)?;
+    let value = value(&name)?;
     let setting = Setting {
         app,
         args,

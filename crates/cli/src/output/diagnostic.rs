@@ -14,20 +14,31 @@ use crate::output::Printer;
 
 /// Prints an error to stderr.
 pub(crate) fn report(error: &CliError, printer: Printer) {
-    let shown = Shown::of(error);
     let theme = if printer.colour() {
         GraphicalTheme::unicode()
     } else {
         GraphicalTheme::unicode_nocolor()
     };
+    let handler = GraphicalReportHandler::new_themed(theme);
+    let text = rendered(error, handler);
+    let _ = writeln!(std::io::stderr().lock(), "{}", text.trim_end());
+}
+
+/// The same text without colours, in lines of at most `width` columns.
+pub(crate) fn plain(error: &CliError, width: usize) -> String {
+    let theme = GraphicalTheme::unicode_nocolor();
+    let handler = GraphicalReportHandler::new_themed(theme).with_width(width);
+    rendered(error, handler).trim_end().to_owned()
+}
+
+fn rendered(error: &CliError, handler: GraphicalReportHandler) -> String {
+    let shown = Shown::of(error);
+    let handler = handler.with_context_lines(1).with_links(false);
     let mut text = String::new();
-    let handler = GraphicalReportHandler::new_themed(theme)
-        .with_context_lines(1)
-        .with_links(false);
     if handler.render_report(&mut text, &shown).is_err() {
         text = shown.to_string();
     }
-    let _ = writeln!(std::io::stderr().lock(), "{}", text.trim_end());
+    text
 }
 
 /// An error prepared for printing.

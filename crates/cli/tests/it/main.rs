@@ -205,6 +205,8 @@ mod telemetry_collector;
 #[cfg(test)]
 mod terminal;
 #[cfg(test)]
+mod tui;
+#[cfg(test)]
 mod vault_canary;
 #[cfg(test)]
 mod vault_cloud;

@@ -94,7 +94,7 @@ fn document(name: &ProviderName, outcome: &Result<(), CliError>) -> ProviderTest
 }
 
 /// Tests several providers at the same time.
-pub(in crate::commands) async fn tested(
+pub(crate) async fn tested(
     app: &App,
     resolver: &Resolver<'_>,
     names: &[ProviderName],
