@@ -253,6 +253,15 @@ impl App {
         Resolver::new(config, self.resolver_options(config))
     }
 
+    /// The same for commands that only read; see [`Self::reading_options`].
+    pub(crate) fn reading_resolver<'a>(
+        &self,
+        config: &'a Config,
+    ) -> Result<Resolver<'a>, CliError> {
+        let options = self.reading_options(config, &[])?;
+        Ok(Resolver::new(config, options))
+    }
+
     pub(crate) fn resolver_options(&self, config: &Config) -> Options {
         let prompt_auth = self
             .env

@@ -39,7 +39,7 @@ fn run_program(app: &App, args: &AgentRunArgs) -> Result<ExitStatus, CliError> {
     let sandbox = sandbox::is_wanted(&config, args.sandbox, args.no_sandbox)
         .then(|| Sandbox::new(&config, &app.folders, &app.env, &app.cwd))
         .transpose()?;
-    let resolver = app.resolver(&config);
+    let resolver = app.reading_resolver(&config)?;
     let masters = Masters::new(app, &config, &resolver);
     let manager = masters.manager();
     let metrics = args.metrics.as_ref().map(|path| app.cwd.join(path));

@@ -10,7 +10,6 @@ use std::path::Path;
 
 use fnox_config::{Config, EnvMode, edit};
 use fnox_core::{Clock as _, SecretName, SecretString};
-use fnox_providers::resolve::Resolver;
 use zeroize::Zeroizing;
 
 use self::format::Export;
@@ -84,7 +83,7 @@ fn resolve(
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let resolver = Resolver::new(config, app.reading_options(config, &[])?);
+    let resolver = app.reading_resolver(config)?;
     let mut resolution = block_on(resolver.resolve(wanted))??;
     app.tell(&resolution.notices);
     let mut values = Vec::with_capacity(wanted.len());

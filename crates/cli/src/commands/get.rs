@@ -55,14 +55,14 @@ pub(crate) fn value(
     resolve_with(app, config, key, options)
 }
 
-/// The value, `None` if it may be missing and is. A failing provider is always an error here: a value was
+/// The value of a secret, which the daemon may have; `None` if it may be missing and is. A failing provider is always an error here: a value was
 /// asked for by name.
 pub(crate) fn resolve(
     app: &App,
     config: &Config,
     key: &str,
 ) -> Result<Option<SecretString>, CliError> {
-    resolve_with(app, config, key, app.resolver_options(config))
+    resolve_with(app, config, key, app.reading_options(config, &[])?)
 }
 
 fn resolve_with(

@@ -2,7 +2,6 @@
 
 use fnox_config::{Config, SecretConfig};
 use fnox_core::SecretName;
-use fnox_providers::resolve::Resolver;
 
 use crate::app::{App, block_on};
 use crate::args::ListArgs;
@@ -88,7 +87,7 @@ fn resolve(
     config: &Config,
 ) -> Result<indexmap::IndexMap<SecretName, fnox_core::SecretString>, CliError> {
     let wanted: Vec<SecretName> = config.secrets.keys().cloned().collect();
-    let resolver = Resolver::new(config, app.reading_options(config, &[])?);
+    let resolver = app.reading_resolver(config)?;
     let resolution = block_on(resolver.resolve(&wanted))??;
     app.tell(&resolution.notices);
     Ok(resolution.values)

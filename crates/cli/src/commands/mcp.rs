@@ -41,7 +41,7 @@ pub(crate) fn run(app: &App, args: &McpArgs) -> Result<ExitStatus, CliError> {
     let sandbox = is_sandboxed
         .then(|| Sandbox::new(&config, &app.folders, &app.env, &app.cwd))
         .transpose()?;
-    let resolver = app.resolver(&config);
+    let resolver = app.reading_resolver(&config)?;
     let masters = Masters::new(app, &config, &resolver);
     let manager = masters.manager();
     let redaction = Arc::new(Redaction::of_nothing());

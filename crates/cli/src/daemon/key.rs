@@ -32,8 +32,9 @@ const OF_NO_CONSEQUENCE: &[&str] = &[
     environment::NO_DEFAULTS,
     environment::PROMPT_AUTH,
     environment::PROVIDER_TIMEOUT,
-    "FNOX_SHELL",
-    "FNOX_SHELL_OUTPUT",
+    environment::SHELL,
+    environment::SHELL_OUTPUT,
+    environment::SHELL_TIMEOUT,
 ];
 
 /// Beginnings of the variables by which SDKs and other programs choose an account, a server or a folder.

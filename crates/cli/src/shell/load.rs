@@ -159,7 +159,7 @@ pub(crate) fn is_released(config: &Config, secret: &SecretConfig) -> bool {
 
 fn resolve(app: &App, config: &Config, wanted: &[SecretName]) -> Result<Resolution, CliError> {
     let limit = time_limit(app);
-    let mut options = app.resolver_options(config);
+    let mut options = app.reading_options(config, &[])?;
     options.prompt_auth = false;
     // Each provider ends before all of them have to, so that one that hangs costs no other one's values.
     options.time_limit = options.time_limit.min(limit * 4 / 5);

@@ -52,6 +52,8 @@ mod daemon_process;
 #[cfg(test)]
 mod daemon_support;
 #[cfg(test)]
+mod daemon_users;
+#[cfg(test)]
 mod diff;
 #[cfg(test)]
 mod doctor;

@@ -80,7 +80,7 @@ impl Session {
             is_sandboxed,
             metrics,
         } = terms;
-        let resolver = app.resolver(config);
+        let resolver = app.reading_resolver(config)?;
         let secrets = preparation::secrets(app, &proxy, &resolver)?;
         let prepared = preparation::placeholders(config, manager, &proxy, &agent, &secrets)?;
         let clock = Arc::new(app.clock);
