@@ -4,6 +4,7 @@
 //! called. Reading (a cached lease, `list`) takes no lock, writes nothing and resolves no master.
 
 mod acquire;
+mod ahead;
 mod chain;
 mod explain;
 mod issue;

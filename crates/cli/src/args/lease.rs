@@ -25,6 +25,12 @@ pub(crate) enum LeaseCommand {
     List(LeaseListArgs),
     /// Withdraw leases before they expire
     Revoke(RevokeArgs),
+    /// Mint a credential anew if it is about to end, as the daemon does
+    #[command(hide = true)]
+    RenewAhead {
+        /// The lease's name in the configuration
+        name: String,
+    },
     /// Withdraw what expired or was left behind, and tidy the ledger
     Cleanup {
         /// Print a JSON document

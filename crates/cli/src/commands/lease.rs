@@ -34,6 +34,7 @@ pub(crate) fn run(app: &App, args: LeaseArgs) -> Result<(), CliError> {
         LeaseCommand::List(args) => list(app, &args),
         LeaseCommand::Revoke(args) => revoke(app, &args),
         LeaseCommand::Cleanup { json } => cleanup(app, json),
+        LeaseCommand::RenewAhead { name } => renew_ahead(app, &name),
     }
 }
 
@@ -253,6 +254,18 @@ fn cleanup(app: &App, json: bool) -> Result<(), CliError> {
         return Ok(());
     }
     tell(app, report.settled)
+}
+
+/// What the daemon starts; nobody is there. Masters that the daemon keeps are taken from it.
+fn renew_ahead(app: &App, name: &str) -> Result<(), CliError> {
+    let app = app.for_helper(None);
+    let config = app.load()?;
+    let lease = &config.lease(name)?.name;
+    let resolver = app.reading_resolver(&config)?;
+    let masters = Masters::new(&app, &config, &resolver);
+    let manager = masters.manager();
+    block_on(manager.renew_ahead(lease))??;
+    Ok(())
 }
 
 /// Says what came of each lease; fails if one could not be withdrawn.

@@ -12,6 +12,7 @@ use fnox_providers::resolve::Resolver;
 
 use crate::app::{App, block_on};
 use crate::audit;
+use crate::daemon;
 use crate::error::CliError;
 use crate::exec::files::PrivateFolder;
 
@@ -183,11 +184,16 @@ pub(crate) fn acquire(
         require: true,
         ..Acquire::for_exec(lease)
     };
-    match block_on(masters.manager().acquire(lease, request))?? {
-        Acquired::Cached(held) | Acquired::Minted(held) => {
-            block_on(audit::leases(app, config, [lease.as_str()]))??;
-            Ok(held)
+    let work = async {
+        let acquired = masters.manager().acquire(lease, request).await?;
+        if let Acquired::Cached(held) | Acquired::Minted(held) = &acquired {
+            audit::leases(app, config, [lease.as_str()]).await?;
+            daemon::used(app, config, [held]).await;
         }
+        Ok::<_, CliError>(acquired)
+    };
+    match block_on(work)?? {
+        Acquired::Cached(held) | Acquired::Minted(held) => Ok(held),
         Acquired::Skipped(skip) => Err(CliError::Usage {
             message: skip.message,
             help: Some(skip.hint),

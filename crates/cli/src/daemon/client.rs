@@ -9,7 +9,7 @@ use super::cache::on_wire;
 use super::connection::Connection;
 use super::error::DaemonFailure;
 use super::place::Place;
-use super::protocol::{Answer, Entry, FRAME_ROOM, Key, MAX_KEYS, Name, Request, Status};
+use super::protocol::{Answer, Entry, FRAME_ROOM, Key, MAX_KEYS, Name, Renewal, Request, Status};
 
 /// What a daemon has.
 #[derive(Debug)]
@@ -83,6 +83,15 @@ pub(super) async fn keep(
         tracing::debug!("the daemon keeps {count} more values");
     }
     Ok(())
+}
+
+/// Tells of leases that were used; how many of them are renewed.
+pub(super) async fn renew(place: &Place, leases: Vec<Renewal>) -> Result<usize, DaemonFailure> {
+    let mut connection = Connection::open(place).await?;
+    match connection.ask(&Request::Renew { leases }).await? {
+        Answer::Noted { count } => Ok(count),
+        _ => Err(connection.unexpected()),
+    }
 }
 
 /// Forgets values; how many.

@@ -133,7 +133,7 @@ pub(crate) fn let_go() -> std::io::Result<()> {
 }
 
 /// The link of the kernel is this binary even if its file has been replaced by an update.
-fn own_binary() -> Result<PathBuf, DaemonFailure> {
+pub(super) fn own_binary() -> Result<PathBuf, DaemonFailure> {
     let own = Path::new("/proc/self/exe");
     if own.exists() {
         return Ok(own.to_owned());

@@ -1,10 +1,13 @@
 //! The daemon: values in memory between runs, for one person on one machine.
 //!
 //! It keeps what providers answered, so that a touch, a password or a slow call is needed once and not for each command.
-//! It is a store and nothing else: it opens no provider, reads no configuration and gets no environment. A client works
+//! It is a store: it opens no provider, reads no configuration and gets no environment. A client works
 //! out a digest of everything on which a value depends ([`key`]), asks for the values under these digests
 //! ([`values`]), resolves on its own whatever is not there, in its own terminal, and hands it over. So clients never
 //! wait for one another, a prompt appears where the person is, and a daemon that is gone costs nothing but the values.
+//!
+//! With `[daemon] renew_leases`, clients also tell it which leases they used, and it starts another fnox for each before
+//! its end ([`renewal`]); masters and credentials stay in that process and in the ledger.
 //!
 //! What it defends: values lie in its memory sealed under a key in a locked page ([`cache`]), the process cannot be
 //! dumped, only the same user is answered, and all is forgotten when its time is over, when the machine sleeps or the
@@ -23,8 +26,10 @@ pub(crate) mod launch;
 mod logind;
 pub(crate) mod place;
 pub mod protocol;
+mod renewal;
 pub(crate) mod server;
 mod settings;
+mod used;
 mod values;
 
 use std::collections::BTreeSet;
@@ -36,6 +41,7 @@ use fnox_providers::resolve::KeptValues;
 
 use self::error::DaemonFailure;
 pub(crate) use self::settings::{IDLE_TIMEOUT, Settings, is_wanted};
+pub(crate) use self::used::used;
 use self::values::DaemonValues;
 use crate::app::{App, block_on};
 

@@ -4,12 +4,17 @@
 //! A daemon answers requests of the versions that it knows. `stop` is understood in every version, so that a client of
 //! a later version can replace an older daemon instead of leaving it behind.
 
+mod renewal;
+
 use std::fmt;
 
 use fnox_core::{SecretBytes, SecretName, SecretString};
 use fnox_vault_wire::SecretValue;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+
+pub(super) use self::renewal::is_for_renewal;
+pub use self::renewal::{MAX_RENEWALS, RENEWAL_VARIABLES, Renewal};
 
 /// The version that is spoken here.
 pub const VERSION: u32 = 1;
@@ -44,6 +49,11 @@ pub enum Request {
         /// Of these secrets, whatever their configuration; `None`: all.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         names: Option<Vec<Name>>,
+    },
+    /// Tells of leases that were used and are to be minted anew before they end.
+    Renew {
+        /// At most [`MAX_RENEWALS`].
+        leases: Vec<Renewal>,
     },
     /// Asks how it is.
     Status,
@@ -81,6 +91,11 @@ pub enum Answer {
     /// To [`Request::Keep`].
     Kept {
         /// How many values were kept.
+        count: usize,
+    },
+    /// To [`Request::Renew`].
+    Noted {
+        /// How many leases will be renewed.
         count: usize,
     },
     /// To [`Request::Clear`].
@@ -238,6 +253,7 @@ pub(super) fn parse_request(frame: &[u8]) -> Result<Request, Refusal> {
     let request = serde_json::from_str(incoming.request.get()).map_err(|_| Refusal::Malformed)?;
     match request {
         Request::Find { keys } if keys.len() > MAX_KEYS => Err(Refusal::Malformed),
+        Request::Renew { leases } if !renewal::are_in_order(&leases) => Err(Refusal::Malformed),
         request => Ok(request),
     }
 }
@@ -272,6 +288,9 @@ mod tests {
             Request::Clear { names: None },
             Request::Clear {
                 names: Some(vec![Name(SecretName::parse("A").unwrap())]),
+            },
+            Request::Renew {
+                leases: vec![renewal::tests::renewal()],
             },
             Request::Status,
             Request::Stop,

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use fnox_core::SystemClock;
+use fnox_core::{Clock as _, SystemClock};
 use fnox_vault_wire::Peer;
 use fnox_vault_wire::Stream;
 use fnox_vault_wire::transport::UnixListener;
@@ -18,6 +18,7 @@ use super::connection::frames;
 use super::error::DaemonFailure;
 use super::place::{Place, own_uid};
 use super::protocol::{Answer, Refusal, Request, Status, VERSION, parse_request};
+use super::renewal::{self, Renewals};
 use crate::error::CliError;
 use crate::vault::running::{Asked, Signals};
 
@@ -37,6 +38,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 struct Shared {
     cache: Mutex<Cache>,
+    renewals: Mutex<Renewals>,
+    /// There are more leases to renew.
+    renewals_came: Notify,
     clock: SystemClock,
     idle_timeout: Duration,
     last_used: Mutex<Moment>,
@@ -63,6 +67,8 @@ impl Daemon {
             listener,
             shared: Arc::new(Shared {
                 cache: Mutex::new(cache),
+                renewals: Mutex::default(),
+                renewals_came: Notify::new(),
                 idle_timeout,
                 last_used: Mutex::new(Moment::now(&clock)),
                 watches_session: AtomicBool::new(false),
@@ -80,6 +86,7 @@ impl Daemon {
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let mut watch = Box::pin(watch(Arc::clone(&shared)));
         let mut idle = Box::pin(idle(Arc::clone(&shared)));
+        let mut renew = Box::pin(renew(Arc::clone(&shared)));
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
@@ -99,6 +106,7 @@ impl Daemon {
                 },
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
                 () = &mut watch => {}
+                () = &mut renew => {}
                 () = &mut idle => {
                     tracing::info!("nobody has asked for long enough");
                     break;
@@ -130,8 +138,13 @@ impl Shared {
         Moment::now(&self.clock)
     }
 
+    fn renewals(&self) -> MutexGuard<'_, Renewals> {
+        self.renewals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn clear(&self, why: &str) -> usize {
         let count = self.cache().clear();
+        self.renewals().clear();
         tracing::info!("forgot {count} values: {why}");
         count
     }
@@ -164,6 +177,12 @@ impl Shared {
                 let names: Vec<_> = names.into_iter().map(|name| name.0).collect();
                 let count = self.cache().clear_names(&names);
                 Answer::Cleared { count }
+            }
+            Request::Renew { leases } => {
+                self.touch(now);
+                let count = self.renewals().note(leases, self.clock.now());
+                self.renewals_came.notify_one();
+                Answer::Noted { count }
             }
             Request::Status => Answer::Status(self.status(now)),
             Request::Stop => Answer::Stopping,
@@ -236,6 +255,24 @@ async fn idle(shared: Arc<Shared>) {
     while !shared.is_idle() {
         sleep(pause).await;
         shared.cache().drop_old(shared.now());
+    }
+}
+
+/// Has leases renewed before they end. Never ends.
+async fn renew(shared: Arc<Shared>) {
+    let mut work = JoinSet::new();
+    loop {
+        let now = shared.clock.now();
+        for renewal in shared.renewals().take_due(now) {
+            work.spawn(renewal::carry_out(renewal));
+        }
+        let next = shared.renewals().next(now);
+        let pause = next.map_or(LOOK_AGAIN, |next| next.min(LOOK_AGAIN));
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = shared.renewals_came.notified() => {}
+            Some(_) = work.join_next(), if !work.is_empty() => {}
+        }
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) idle_timeout: Duration,
     /// How long a value is kept for which nothing else is said.
     pub(crate) ttl: Duration,
+    /// Whether leases are minted anew before they end.
+    pub(crate) renews_leases: bool,
 }
 
 impl Settings {
@@ -44,6 +46,9 @@ impl Settings {
         Self {
             idle_timeout: idle.map_or(IDLE_TIMEOUT, Lifetime::as_duration),
             ttl: configured("ttl").unwrap_or(Lifetime::DEFAULT).as_duration(),
+            renews_leases: section
+                .and_then(|section| section.flag("renew_leases"))
+                .unwrap_or(false),
         }
     }
 }

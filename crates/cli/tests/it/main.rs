@@ -50,6 +50,8 @@ mod daemon_logind;
 #[cfg(test)]
 mod daemon_process;
 #[cfg(test)]
+mod daemon_renewal;
+#[cfg(test)]
 mod daemon_support;
 #[cfg(test)]
 mod daemon_users;

@@ -181,6 +181,11 @@ pub static DAEMON: Section = Section {
             Kind::Lifetime,
             "How long it keeps a value for which nothing else is said (default 15m).",
         ),
+        Field::optional(
+            "renew_leases",
+            Kind::Flag,
+            "Whether leases that were used are minted anew before they end (default false).",
+        ),
     ],
 };
 

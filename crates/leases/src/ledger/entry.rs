@@ -85,6 +85,16 @@ impl Entry {
     /// Whether the credential may be handed out again at a moment to somebody with this identity.
     #[must_use]
     pub fn is_reusable(&self, lease: &str, identity: &Identity, now: Timestamp) -> bool {
+        self.is_usable(lease, identity, now) && is_fresh(self.created_at, self.expires_at, now)
+    }
+
+    /// Whether the credential still works, and is too near its end to be handed out again.
+    #[must_use]
+    pub fn is_ending(&self, lease: &str, identity: &Identity, now: Timestamp) -> bool {
+        self.is_usable(lease, identity, now) && !is_fresh(self.created_at, self.expires_at, now)
+    }
+
+    fn is_usable(&self, lease: &str, identity: &Identity, now: Timestamp) -> bool {
         self.lease == lease
             && self.state_at(now) == LeaseState::Active
             && self.identity.as_ref() == Some(identity)
@@ -92,7 +102,6 @@ impl Entry {
             && !self.variables.is_empty()
             // A clock that was set back would make an expired credential look fresh.
             && self.created_at.duration_since(now) <= CLOCK_TOLERANCE
-            && is_fresh(self.created_at, self.expires_at, now)
     }
 
     /// Completes an intent with what the issuer answered.

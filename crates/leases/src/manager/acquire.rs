@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::Manager;
 use crate::error::LeaseError;
-use crate::ledger::entry::reusable;
+use crate::ledger::entry::{Identity, reusable};
 use crate::ledger::{Opened, lock};
 use crate::mint::{Mint, MintContext, Prerequisite, PromptField};
 use crate::principal::identify;
@@ -249,14 +249,7 @@ impl Manager<'_> {
     }
 
     pub(super) fn cached(&self, plan: &Plan<'_>, opened: &Opened) -> Option<Held> {
-        let key = opened.key.as_ref()?;
-        let identity = identify(
-            key,
-            plan.lease,
-            plan.mint.as_ref(),
-            self.options.config,
-            self.options.env,
-        );
+        let identity = self.identity(plan, opened)?;
         let now = self.options.clock.now();
         let entry = reusable(&opened.entries, plan.lease.name.as_str(), &identity, now)?;
         Some(Held {
@@ -265,6 +258,18 @@ impl Manager<'_> {
             created_at: entry.created_at,
             withhold: self.withheld_in(plan).ok()?,
         })
+    }
+
+    /// What names the credentials that this plan may use. `None`: there is no key yet, so there are no records.
+    pub(super) fn identity(&self, plan: &Plan<'_>, opened: &Opened) -> Option<Identity> {
+        let key = opened.key.as_ref()?;
+        Some(identify(
+            key,
+            plan.lease,
+            plan.mint.as_ref(),
+            self.options.config,
+            self.options.env,
+        ))
     }
 
     pub(super) async fn lock(&self, lease: &LeaseConfig) -> Result<lock::Lock, LeaseError> {

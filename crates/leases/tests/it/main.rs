@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod accounts;
 #[cfg(test)]
+mod ahead;
+#[cfg(test)]
 mod aws_roles_anywhere;
 #[cfg(test)]
 mod aws_sso;

@@ -12,6 +12,7 @@ use super::leases::Chosen;
 use crate::app::App;
 use crate::audit;
 use crate::commands::selection::Selection;
+use crate::daemon;
 use crate::error::CliError;
 use crate::exec::plan::EnvironmentPlan;
 use crate::shell::load;
@@ -76,6 +77,15 @@ impl Gathering<'_> {
         let held = self.acquire(manager).await?;
         let names = held.iter().map(|held| held.lease.as_str());
         audit::leases(self.app, self.config, names).await?;
+        // One that is withdrawn when its program ends is nobody else's.
+        let is_kept = |held: &&Held| {
+            let lease = self
+                .leases
+                .iter()
+                .find(|lease| *lease.name() == held.lease);
+            lease.is_some_and(|lease| !lease.revokes)
+        };
+        daemon::used(self.app, self.config, held.iter().filter(is_kept)).await;
         let withheld: BTreeSet<&str> = held
             .iter()
             .flat_map(|held| &held.withhold)
