@@ -234,7 +234,7 @@ fn read_body(reader: &Reader, table: &dyn TableLike, fields: &Fields) -> Result<
     })?;
     for_each(reader, table, "files", |key, item, place| {
         body.files
-            .insert(key.to_owned(), read_file(reader, key, item, place)?);
+            .insert(key.to_owned(), read_file(reader, key, item, &place)?);
         Ok(())
     })?;
     Ok(body)
@@ -377,7 +377,7 @@ fn read_file(
     reader: &Reader,
     key: &str,
     item: &Item,
-    place: Location,
+    place: &Location,
 ) -> Result<Fields, ConfigError> {
     let invalid = |reason: &str| ConfigError::InvalidValue {
         location: place.clone(),
@@ -392,7 +392,7 @@ fn read_file(
             "is not a path of a file: it begins with `/` or `~/` and has no `..` in it",
         ));
     }
-    let entry = reader.table(item, key, &place, "a table")?;
+    let entry = reader.table(item, key, place, "a table")?;
     let what = format!("the file `{key}`");
     let fields = reader.fields(entry, place.clone(), &[spec::FILES.fields], &what)?;
     if fields.contains("value") == fields.contains("source") {

@@ -108,8 +108,8 @@ pub struct Resolution {
     pub notices: Vec<Notice>,
     /// Whether a provider's failure is final, whatever `if_missing` says.
     failures_are_final: bool,
-    /// Secrets whose value a provider gave in this run.
-    fetched: Vec<SecretName>,
+    /// Secrets whose value a provider gave in this run, and which one.
+    fetched: Vec<(SecretName, ProviderName)>,
 }
 
 impl<'a> Resolver<'a> {

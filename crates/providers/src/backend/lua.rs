@@ -193,7 +193,7 @@ impl Scripted {
             .spawn(move || {
                 let mut secrets = job.secrets();
                 secrets.extend(given);
-                let outcome = Plugin::load(&job, stop, secrets).and_then(|plugin| work(&plugin));
+                let outcome = Plugin::load(&job, &stop, secrets).and_then(|plugin| work(&plugin));
                 // Nobody may wait any more.
                 let _ = answer.send(outcome);
             })

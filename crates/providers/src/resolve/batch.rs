@@ -168,9 +168,12 @@ impl Resolver<'_> {
         let mut failure = None;
         match answer {
             Some(Answer {
-                outcome: Ok(found), ..
+                provider,
+                outcome: Ok(found),
+                ..
             }) => {
-                resolution.fetched.push(name.clone());
+                let provider = self.config.provider(&provider, None)?.name.clone();
+                resolution.fetched.push((name.clone(), provider));
                 return Self::take(secret, found, resolution);
             }
             Some(Answer {

@@ -71,7 +71,7 @@ impl Resolver<'_> {
         let values: Vec<(Keeping, SecretString)> = resolution
             .fetched
             .iter()
-            .filter_map(|name| {
+            .filter_map(|(name, _)| {
                 let value = resolution.values.get(name)?;
                 Some((keeping(self.config, name)?, value.clone()))
             })

@@ -38,21 +38,22 @@ impl Resolver<'_> {
         let Some(recorder) = &self.options.uses else {
             return Ok(());
         };
-        let used = |name: &SecretName, kept: bool| {
+        let fetched = resolution.fetched.iter().map(|(name, provider)| Used {
+            secret: name.clone(),
+            provider: provider.clone(),
+            kept: false,
+        });
+        // Of a chain, which provider gave a value in that earlier run is not known any more.
+        let kept = kept.iter().filter_map(|name| {
             let secret = self.config.secrets.get(name)?;
             let (provider, _) = plan::source(self.config, secret)?;
             Some(Used {
                 secret: name.clone(),
                 provider,
-                kept,
+                kept: true,
             })
-        };
-        let fetched = resolution
-            .fetched
-            .iter()
-            .filter_map(|name| used(name, false));
-        let mut all: Vec<Used> = fetched.collect();
-        all.extend(kept.iter().filter_map(|name| used(name, true)));
+        });
+        let all: Vec<Used> = fetched.chain(kept).collect();
         if all.is_empty() {
             return Ok(());
         }

@@ -79,10 +79,7 @@ impl Gathering<'_> {
         audit::leases(self.app, self.config, names).await?;
         // One that is withdrawn when its program ends is nobody else's.
         let is_kept = |held: &&Held| {
-            let lease = self
-                .leases
-                .iter()
-                .find(|lease| *lease.name() == held.lease);
+            let lease = self.leases.iter().find(|lease| *lease.name() == held.lease);
             lease.is_some_and(|lease| !lease.revokes)
         };
         daemon::used(self.app, self.config, held.iter().filter(is_kept)).await;

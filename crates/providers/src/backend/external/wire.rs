@@ -273,7 +273,7 @@ impl Failure {
 }
 
 #[derive(Debug, Deserialize)]
-struct Value {
+struct Slot {
     id: usize,
     #[serde(default)]
     value: Option<Wiped>,
@@ -287,7 +287,7 @@ pub(super) struct Answer {
     #[serde(rename = "type")]
     kind: String,
     #[serde(default)]
-    values: Vec<Value>,
+    values: Vec<Slot>,
     #[serde(default)]
     reference: Option<String>,
     #[serde(default)]
@@ -352,7 +352,7 @@ impl Answer {
     }
 
     /// Exactly the ids that were asked for, each once.
-    fn by_id(self, kind: &str, count: usize) -> Result<BTreeMap<usize, Value>, Breach> {
+    fn by_id(self, kind: &str, count: usize) -> Result<BTreeMap<usize, Slot>, Breach> {
         self.expect(kind)?;
         let mut values = BTreeMap::new();
         for value in self.values {

@@ -26,7 +26,7 @@ impl Plugin {
     /// Makes a state, runs the plugin's text in it and keeps the hooks that it returns.
     pub(super) fn load(
         job: &Job,
-        stop: Stop,
+        stop: &Stop,
         secrets: Vec<SecretString>,
     ) -> Result<Self, ProviderError> {
         let explained = |error: mlua::Error| failure::explained(&error, &secrets);
@@ -36,7 +36,7 @@ impl Plugin {
             tracing::debug!("`{name}` says: {}", complaint(text, &hidden));
         };
         let lua = sandbox::state(stop.clone(), log).map_err(explained)?;
-        host::install(&lua, job, &stop, &secrets).map_err(explained)?;
+        host::install(&lua, job, stop, &secrets).map_err(explained)?;
         let returned: Value = lua
             .load(job.source.as_str())
             .set_name("=provider.lua")
