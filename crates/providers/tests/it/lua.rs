@@ -197,6 +197,8 @@ async fn what_grows_without_end_is_ended() {
         "local s = \"x\" while true do s = s .. s end",
         "return (\"x\"):rep(1 << 40)",
         "return (\"\"):rep(math.maxinteger)",
+        "return (\"\"):rep(\"9223372036854775807\")",
+        "return table.move({}, \"1\", \"9223372036854775806\", 2)",
         "return table.move({}, 1, math.maxinteger - 1, 2)",
         "local function f(n) return 1 + f(n + 1) end return f(1)",
         "local t = {} for i = 1, 1e6 do t = { t } end return fnox.json.encode(t)",

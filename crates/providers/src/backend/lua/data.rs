@@ -3,29 +3,47 @@
 //! A table with the keys 1 to n is a list, any other one (an empty one too) an object. `null` is `fnox.json.null`.
 
 use mlua::{Lua, Table, Value};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// How deep a document may nest.
 const DEPTH: usize = 64;
 
 /// A value as JSON.
 pub(super) fn written(value: &Value) -> mlua::Result<Zeroizing<Vec<u8>>> {
-    let document = document(value, 0)?;
-    serde_json::to_vec(&document)
+    let document = Wiping(document(value, 0)?);
+    serde_json::to_vec(&document.0)
         .map(Zeroizing::new)
         .map_err(|_| mlua::Error::runtime("the value cannot be written as JSON"))
 }
 
 /// JSON as a value. What is wrong is told without the text.
 pub(super) fn read(lua: &Lua, text: &[u8]) -> mlua::Result<Value> {
-    let document: serde_json::Value = serde_json::from_slice(text).map_err(|error| {
+    let document = serde_json::from_slice(text).map(Wiping).map_err(|error| {
         mlua::Error::runtime(format!(
             "the text is not JSON (line {}, column {})",
             error.line(),
             error.column()
         ))
     })?;
-    value(lua, &document)
+    value(lua, &document.0)
+}
+
+/// A document whose texts are overwritten when it is dropped: they may be secret.
+struct Wiping(serde_json::Value);
+
+impl Drop for Wiping {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
+    }
+}
+
+fn wipe(document: &mut serde_json::Value) {
+    match document {
+        serde_json::Value::String(text) => text.zeroize(),
+        serde_json::Value::Array(list) => list.iter_mut().for_each(wipe),
+        serde_json::Value::Object(object) => object.values_mut().for_each(wipe),
+        _ => {}
+    }
 }
 
 fn document(value: &Value, depth: usize) -> mlua::Result<serde_json::Value> {

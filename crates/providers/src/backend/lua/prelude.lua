@@ -1,7 +1,8 @@
 -- Runs before a plugin. The host hands over what is checked here; nothing of it stays reachable.
 local check, log = ...
 local raw_pcall, raw_xpcall, raw_setmetatable = pcall, xpcall, setmetatable
-local rawget, error, type, select, tostring, concat = rawget, error, type, select, tostring, table.concat
+local rawget, error, type, select, concat = rawget, error, type, select, table.concat
+local tostring, tonumber = tostring, tonumber
 local rep, move = string.rep, table.move
 local LARGEST = 64 * 1024 * 1024
 
@@ -30,17 +31,18 @@ end
 -- Loops of C that no hook ends either.
 function string.rep(text, count, separator)
   local length = #tostring(text) + #tostring(separator or "")
-  if type(count) == "number" and (count > LARGEST or count * length > LARGEST) then
+  -- Texts of digits are numbers too.
+  local times = tonumber(count)
+  if times and (times > LARGEST or times * length > LARGEST) then
     error("resulting string too large", 2)
   end
   return rep(text, count, separator)
 end
 
 function table.move(from, first, last, to, target)
-  if type(first) == "number" and type(last) == "number" then
-    if first < -LARGEST or last > LARGEST then
-      error("too many elements to move", 2)
-    end
+  local lowest, highest = tonumber(first), tonumber(last)
+  if lowest and highest and (lowest < -LARGEST or highest > LARGEST) then
+    error("too many elements to move", 2)
   end
   return move(from, first, last, to, target)
 end
