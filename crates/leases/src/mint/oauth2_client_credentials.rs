@@ -216,7 +216,9 @@ impl Mint for ClientCredentials {
     ) -> Result<Credential, MintError> {
         let mut issuer = issuer::open("the token server", context, None)?;
         let secret = self.secret(context)?;
-        secret.iter().for_each(|secret| issuer.hide(secret));
+        if let Some(secret) = &secret {
+            issuer.hide(secret);
+        }
         let login = self.login(context).await?;
         let mut fields = self.fields();
         if let Some(login) = &login {
@@ -279,7 +281,9 @@ impl Mint for ClientCredentials {
         let mut issuer = issuer::open("the token server", context, None)?;
         issuer.hide(token);
         let secret = self.secret(context)?;
-        secret.iter().for_each(|secret| issuer.hide(secret));
+        if let Some(secret) = &secret {
+            issuer.hide(secret);
+        }
         let fields = vec![
             ("token", token.expose_secret()),
             ("token_type_hint", "access_token"),

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fnox_config::spec::Capability;
 use fnox_core::SecretString;
@@ -193,18 +193,16 @@ esac"#;
 #[tokio::test]
 async fn a_program_that_hangs_is_ended_with_all_that_it_started() {
     let mut world = World::new();
-    world.time_limit = Duration::from_secs(1);
+    world.time_limit = Duration::from_secs(3);
     let script = format!("{HELLO}sleep 1000 & echo $! > \"$HOME/child\"; wait");
     world.program("fnox-provider-x", &script);
     let provider = world.open("type = \"external\"\nprogram = \"x\"");
-    let start = Instant::now();
     let error = read(provider.as_ref(), "a").await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unavailable);
     assert!(
-        error.message.contains("did not answer within 1 s"),
+        error.message.contains("did not answer within 3 s"),
         "{error}"
     );
-    assert!(start.elapsed() < Duration::from_secs(60));
     let state = format!("/proc/{}/stat", world.read("child").trim());
     wait::until("the child to be gone", Duration::from_secs(10), || {
         std::fs::read_to_string(&state).map_or(true, |text| text.contains(") Z "))

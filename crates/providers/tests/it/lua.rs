@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fnox_config::spec::Capability;
 use fnox_core::SecretString;
@@ -21,8 +21,7 @@ fn plugin(text: &str) -> (World, Box<dyn Provider>) {
 }
 
 fn plugin_with(text: &str, options: &str) -> (World, Box<dyn Provider>) {
-    let mut world = World::new();
-    world.time_limit = Duration::from_secs(2);
+    let world = World::new();
     write(&world, "p.lua", text);
     let provider = world.open(&format!("{KEYS}\n{options}"));
     (world, provider)
@@ -31,7 +30,8 @@ fn plugin_with(text: &str, options: &str) -> (World, Box<dyn Provider>) {
 /// A file that nobody else can write.
 fn write(world: &World, name: &str, text: &str) {
     let path = world.write(name, text);
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let private = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(path, private).expect("the file is ours");
 }
 
 /// A plugin whose `get` is this.
@@ -41,6 +41,15 @@ fn getting(body: &str) -> String {
 
 async fn got(body: &str) -> Result<String, ProviderError> {
     let (_world, provider) = plugin(&getting(body));
+    read(provider.as_ref(), "a").await
+}
+
+/// The same for what does not end by itself.
+async fn got_in_time(body: &str) -> Result<String, ProviderError> {
+    let mut world = World::new();
+    world.time_limit = Duration::from_secs(2);
+    write(&world, "p.lua", &getting(body));
+    let provider = world.open(KEYS);
     read(provider.as_ref(), "a").await
 }
 
@@ -179,14 +188,12 @@ async fn what_does_not_end_is_ended() {
         // One call of C, for half a minute: nothing ends it, so it is left behind.
         "return ((\"a\"):rep(2500)):find(\"^.-.-.-b\")",
     ] {
-        let start = Instant::now();
-        let error = got(body).await.unwrap_err();
+        let error = got_in_time(body).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unavailable, "{body}: {error}");
         assert!(
             error.message.contains("ended") || error.message.contains("memory"),
             "{body}: {error}"
         );
-        assert!(start.elapsed() < Duration::from_secs(60), "{body}");
     }
 }
 
@@ -307,12 +314,10 @@ async fn a_secret_is_no_argument_of_a_program() {
 
 #[tokio::test]
 async fn programs_of_a_plugin_end_with_its_time() {
-    let start = Instant::now();
-    let error = got("fnox.cmd.run({ \"sleep\", \"600\" })")
+    let error = got_in_time("fnox.cmd.run({ \"sleep\", \"600\" })")
         .await
         .unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
-    assert!(start.elapsed() < Duration::from_secs(60));
 }
 
 #[tokio::test]

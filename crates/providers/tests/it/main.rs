@@ -60,7 +60,8 @@ mod keepass;
 mod keychain;
 #[cfg(test)]
 mod kubernetes;
-#[cfg(all(test, feature = "lua"))]
+#[cfg(test)]
+#[cfg(feature = "lua")]
 mod lua;
 #[cfg(test)]
 mod onepassword;
