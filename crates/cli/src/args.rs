@@ -11,6 +11,7 @@ mod lease;
 mod lifecycle;
 pub(crate) mod mcp;
 mod provider;
+mod push;
 mod run;
 pub(crate) mod serve;
 mod shell;
@@ -39,6 +40,7 @@ pub(crate) use self::provider::{
     ProviderAddArgs, ProviderArgs, ProviderCommand, ProviderKeysCommand, ProviderKeysRemoveArgs,
     ProviderTestArgs,
 };
+pub(crate) use self::push::PushArgs;
 pub(crate) use self::run::{EnvArgs, EnvScope, ExecArgs, RunArgs, WatchArgs};
 pub(crate) use self::shell::{ActivateArgs, DeactivateArgs, HookEnvArgs, TrustArgs, UntrustArgs};
 pub(crate) use self::sync::SyncArgs;
@@ -188,6 +190,8 @@ pub(crate) enum Command {
     Reencrypt(ReencryptArgs),
     /// Keep encrypted copies of values in the configuration, for use without their providers
     Sync(SyncArgs),
+    /// Send secrets to services that keep their own, such as CI systems
+    Push(PushArgs),
     /// Print code that makes a shell load and unload the secrets of the folders you go into
     Activate(ActivateArgs),
     /// Take the secrets out of this shell, and leave it alone from now on
@@ -268,6 +272,7 @@ impl Command {
             Self::Scan(_) => "scan",
             Self::Reencrypt(_) => "reencrypt",
             Self::Sync(_) => "sync",
+            Self::Push(_) => "push",
             Self::HookEnv(_) => "hook-env",
             Self::Provider(_) => "provider",
             Self::Lease(_) => "lease",

@@ -32,6 +32,7 @@ pub(crate) mod masters;
 mod mcp;
 pub(crate) mod profiles;
 pub(crate) mod provider;
+mod push;
 pub(crate) mod reencrypt;
 pub(crate) mod remove;
 mod scan;
@@ -110,6 +111,7 @@ fn dispatch(app: &App, command: Command) -> Result<ExitStatus, CliError> {
         Command::Audit(args) => done(audit::run(app, &args)),
         Command::Scan(args) => done(scan::run(app, &args)),
         Command::Reencrypt(args) => done(reencrypt::run(app, &args)),
+        Command::Push(args) => done(push::run(app, &args)),
         Command::Sync(args) => done(sync::run(app, &args)),
         Command::Activate(args) => done(shell::activate(app, &args)),
         Command::Deactivate(args) => done(shell::deactivate(app, &args.shell)),

@@ -18,6 +18,7 @@ pub mod gateway;
 pub mod lifecycle;
 mod mcp;
 pub mod output;
+mod push;
 pub mod server;
 mod shell;
 pub mod team;

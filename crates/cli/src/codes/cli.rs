@@ -54,6 +54,12 @@ pub(super) const CODES: &[Code] = &[
         "Look at the free space, or at whoever reads the output.",
     ),
     (
+        "cli::push_failed",
+        ExitStatus::Failure,
+        "Some secrets could not be sent to some targets. The lines before say which, and why.",
+        "Mend what they name and push again: sending a value twice does no harm.",
+    ),
+    (
         "cli::audit_log",
         ExitStatus::Failure,
         "The local log of secret uses cannot be read.",

@@ -144,6 +144,8 @@ mod provider_external;
 #[cfg(test)]
 mod provider_lua;
 #[cfg(test)]
+mod push;
+#[cfg(test)]
 mod reencrypt;
 #[cfg(test)]
 mod scan;

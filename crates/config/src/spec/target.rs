@@ -33,6 +33,10 @@ pub static TARGETS: &[TargetSpec] = &[
             text("visibility", "Who in the organisation may use it."),
             Field::optional("repos", Kind::TextList, "Repositories of the organisation."),
             text("app", "Application: actions, codespaces or dependabot."),
+            text(
+                "url",
+                "Address of the API, for GitHub Enterprise (`https://HOST/api/v3`).",
+            ),
         ],
     },
     TargetSpec {
@@ -46,6 +50,7 @@ pub static TARGETS: &[TargetSpec] = &[
             Field::optional("raw", Kind::Flag, "Do not expand references."),
             text("variable_type", "Variable or file."),
             text("description", "What it is for."),
+            text("url", "Server (default `https://gitlab.com`)."),
         ],
     },
     TargetSpec {
@@ -54,14 +59,20 @@ pub static TARGETS: &[TargetSpec] = &[
             Field::optional("environments", Kind::TextList, "Environments."),
             text("git_branch", "Branch."),
             Field::optional("sensitive", Kind::Flag, "Cannot be read back."),
-            text("scope", "Team."),
+            text("scope", "Team: its id or slug."),
+            text(
+                "project",
+                "Project: its id or name; by default the one that the folder is linked with.",
+            ),
+            text("url", "Address of the API."),
         ],
     },
     TargetSpec {
         name: "fly",
         fields: &[
             text("app", "Application."),
-            Field::optional("stage", Kind::Flag, "Do not deploy yet."),
+            Field::optional("stage", Kind::Flag, "Do not deploy yet; fnox never does."),
+            text("url", "Address of the API."),
         ],
     },
     TargetSpec {
@@ -69,6 +80,8 @@ pub static TARGETS: &[TargetSpec] = &[
         fields: &[
             text("worker", "Worker."),
             text("environment", "Environment."),
+            text("account_id", "Account (default `CLOUDFLARE_ACCOUNT_ID`)."),
+            text("url", "Address of the API."),
         ],
     },
     TargetSpec {

@@ -23,6 +23,7 @@ pub mod roles_anywhere;
 mod server_certificate;
 pub mod sts;
 pub mod tailscale;
+pub mod targets;
 pub mod upstream;
 pub mod vault;
 

@@ -1,0 +1,232 @@
+//! `fnox push`
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fnox_config::{Config, IfMissing, SecretConfig};
+use fnox_core::SecretName;
+use fnox_http::CallError;
+use fnox_providers::ProviderError;
+use fnox_providers::resolve::{Options, Resolution, Resolver};
+
+use crate::app::{App, block_on};
+use crate::args::PushArgs;
+use crate::error::CliError;
+use crate::push::{self, NoTarget, Surroundings, Target};
+use crate::terminal::harmless;
+
+/// One value to send.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Errand {
+    target: String,
+    secret: SecretName,
+}
+
+pub(crate) fn run(app: &App, args: &PushArgs) -> Result<(), CliError> {
+    let config = app.load()?;
+    let errands = errands(&config, args)?;
+    if errands.is_empty() {
+        app.printer
+            .note("Nothing to push: no secret names a target in `push`.");
+        return Ok(());
+    }
+    if args.dry_run {
+        return errands.iter().try_for_each(|errand| {
+            let Errand { target, secret } = errand;
+            app.printer.line(&format!("[dry-run] {secret} → {target}"))
+        });
+    }
+    if !args.force && !confirmed(app, &config, &errands)? {
+        app.printer.note("Push cancelled.");
+        return Ok(());
+    }
+    block_on(send(app, &config, &errands))?
+}
+
+/// What goes where, in the order of the configuration.
+fn errands(config: &Config, args: &PushArgs) -> Result<Vec<Errand>, CliError> {
+    for target in &args.target {
+        if !config.settings.targets.contains_key(target) {
+            return Err(push::unknown(config, target).into());
+        }
+    }
+    for key in &args.keys {
+        config.secret(key)?;
+    }
+    let mut out = Vec::new();
+    for secret in config.secrets.values() {
+        let is_named = args.keys.iter().any(|key| key == secret.name.as_str());
+        if !args.keys.is_empty() && !is_named {
+            continue;
+        }
+        for target in targets_of(config, secret, args, is_named)? {
+            out.push(Errand {
+                target,
+                secret: secret.name.clone(),
+            });
+        }
+        if is_named && !out.iter().any(|errand| errand.secret == secret.name) {
+            return Err(CliError::Usage {
+                message: format!("the secret `{}` names no target", secret.name),
+                help: Some(
+                    "add `push = [\"TARGET\"]` to it, or name one with `--target`".to_owned(),
+                ),
+            });
+        }
+    }
+    Ok(out)
+}
+
+/// Those that the secret names; of these only the wanted ones. A secret and a target that are both named on the command
+/// line belong together.
+fn targets_of(
+    config: &Config,
+    secret: &SecretConfig,
+    args: &PushArgs,
+    is_named: bool,
+) -> Result<BTreeSet<String>, CliError> {
+    for target in &secret.push {
+        if !config.settings.targets.contains_key(target) {
+            let reason = format!(
+                "names the target `{}`, which is not there",
+                target.escape_debug()
+            );
+            return Err(fnox_config::ConfigError::InvalidValue {
+                location: secret.location_of("push").clone(),
+                key: "push".to_owned(),
+                reason,
+            }
+            .into());
+        }
+    }
+    if is_named && !args.target.is_empty() {
+        return Ok(args.target.iter().cloned().collect());
+    }
+    let wanted = |target: &&String| args.target.is_empty() || args.target.contains(target);
+    Ok(secret.push.iter().filter(wanted).cloned().collect())
+}
+
+fn confirmed(app: &App, config: &Config, errands: &[Errand]) -> Result<bool, CliError> {
+    if !app.prompt.is_interactive() {
+        return Err(CliError::Usage {
+            message: "nobody can be asked whether to push".to_owned(),
+            help: Some(
+                "add `--force` to push without asking; `-n` shows what would be sent".to_owned(),
+            ),
+        });
+    }
+    for errand in errands {
+        let fields = config.settings.targets.get(&errand.target);
+        let to = fields.and_then(|fields| fields.text("url").or_else(|| fields.text("type")));
+        app.prompt.message(&harmless(&format!(
+            "  {} → {} ({})",
+            errand.secret,
+            errand.target,
+            to.unwrap_or_default()
+        )));
+    }
+    let question = format!("Send {} values?", errands.len());
+    Ok(app.prompt.confirm(&question, "yes", Some("no")) == Some(true))
+}
+
+async fn send(app: &App, config: &Config, errands: &[Errand]) -> Result<(), CliError> {
+    let names: BTreeSet<&str> = errands
+        .iter()
+        .map(|errand| errand.target.as_str())
+        .collect();
+    let wanted: BTreeSet<SecretName> = errands.iter().map(|errand| errand.secret.clone()).collect();
+    let values = resolve(app, config, &wanted, &names).await?;
+    let around = Surroundings {
+        env: app.env.clone(),
+        secrets: values
+            .values
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.clone()))
+            .collect(),
+        cwd: app.cwd.clone(),
+        home: app.folders.home.clone(),
+        limit: app.lease_time_limits().call,
+    };
+    // Every target is there before the first value leaves.
+    let mut targets: BTreeMap<&str, Box<dyn Target>> = BTreeMap::new();
+    for name in &names {
+        let target = push::open(config, name, &around);
+        targets.insert(name, target.map_err(|error| not_there(name, error))?);
+    }
+    let mut done = 0;
+    for errand in errands {
+        let Errand {
+            target: name,
+            secret,
+        } = errand;
+        let (Some(target), Some(value)) = (targets.get(name.as_str()), values.values.get(secret))
+        else {
+            continue;
+        };
+        match target.push(secret, value).await {
+            Ok(()) => {
+                done += 1;
+                app.printer.done(&format!("{secret} → {name}"));
+            }
+            Err(error) => tell_failure(app, secret, name, &error),
+        }
+    }
+    for target in targets.values() {
+        if let Some(note) = target.afterwards().filter(|_| done > 0) {
+            app.printer.note(&note);
+        }
+    }
+    let all = errands.len();
+    let message = format!("{done} of {all} pushed");
+    if done < all {
+        let code = "cli::push_failed";
+        return Err(CliError::Failed { message, code });
+    }
+    app.printer.note(&message);
+    Ok(())
+}
+
+/// The values, and the tokens that are secrets. A value that is missing ends the command: half of what belongs together
+/// is worse than nothing.
+async fn resolve(
+    app: &App,
+    config: &Config,
+    wanted: &BTreeSet<SecretName>,
+    targets: &BTreeSet<&str>,
+) -> Result<Resolution, CliError> {
+    let fields = targets
+        .iter()
+        .filter_map(|name| config.settings.targets.get(*name));
+    let tokens: BTreeSet<SecretName> = fields
+        .flat_map(push::token_names)
+        .filter_map(|name| Some(config.secrets.get(name.as_str())?.name.clone()))
+        .collect();
+    let options = Options {
+        required: wanted.clone(),
+        if_missing: Some(IfMissing::Error),
+        ..app.reading_options(config, &[])?
+    };
+    let resolver = Resolver::new(config, options);
+    let all: Vec<SecretName> = wanted.union(&tokens).cloned().collect();
+    Ok(resolver.resolve(&all).await?)
+}
+
+fn tell_failure(app: &App, secret: &SecretName, target: &str, error: &CallError) {
+    let remedy = error
+        .remedy
+        .as_ref()
+        .map(|remedy| format!(" ({remedy})"))
+        .unwrap_or_default();
+    app.printer
+        .say(&format!("✗ {secret} → {target}: {error}{remedy}"));
+}
+
+fn not_there(name: &str, error: NoTarget) -> CliError {
+    match error {
+        NoTarget::Configuration(error) => error.into(),
+        NoTarget::Call(error) => CliError::Provider {
+            provider: name.to_owned(),
+            action: "be used as a target",
+            error: ProviderError::from(error),
+        },
+    }
+}
