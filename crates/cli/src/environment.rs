@@ -212,7 +212,7 @@ pub const VARIABLES: &[Variable] = &[
     ),
     read(
         AUDIT_PATH,
-        "The file of these records; by default `audit.log` of the state folder.",
+        "The file of these records, unless the global file turns them on; by default `audit.log` of the state folder.",
     ),
     read(
         DAEMON_IDLE_TIMEOUT,

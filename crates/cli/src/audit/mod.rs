@@ -49,16 +49,23 @@ pub(crate) struct Detail {
 fn is_on(app: &App, config: &Config) -> bool {
     let section = config.settings.sections.get("audit");
     let configured = section.and_then(|section| section.flag("enabled"));
-    let is_global = section.is_some_and(|section| section.location_of("enabled").file.is_global());
-    match (configured, app.env.switch(environment::AUDIT)) {
-        (Some(true), _) if is_global => true,
-        (configured, variable) => variable.or(configured).unwrap_or(false),
-    }
+    let variable = app.env.switch(environment::AUDIT);
+    is_certain(config) || variable.or(configured).unwrap_or(false)
 }
 
-/// Where the log is: `FNOX_AUDIT_PATH`, `[audit] path`, `audit.log` of the state folder.
+/// Whether the global file turns it on, so that nothing else has a say in it.
+fn is_certain(config: &Config) -> bool {
+    let section = config.settings.sections.get("audit");
+    section.is_some_and(|section| {
+        section.flag("enabled") == Some(true) && section.location_of("enabled").file.is_global()
+    })
+}
+
+/// Where the log is: `FNOX_AUDIT_PATH`, unless the global file turns the log on; `[audit] path`; `audit.log` of the state
+/// folder.
 pub(crate) fn path(app: &App, config: Option<&Config>) -> PathBuf {
-    if let Some(path) = app.env.var(environment::AUDIT_PATH) {
+    let variable = app.env.var(environment::AUDIT_PATH);
+    if let Some(path) = variable.filter(|_| !config.is_some_and(is_certain)) {
         return app.cwd.join(path);
     }
     config

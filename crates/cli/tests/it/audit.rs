@@ -122,6 +122,7 @@ fn it_is_off_unless_somebody_turns_it_on_and_a_project_cannot_turn_it_off() {
     sandbox
         .run(["get", "A"])
         .env("FNOX_AUDIT", "off")
+        .env("FNOX_AUDIT_PATH", "elsewhere")
         .finish()
         .succeeds();
     assert_eq!(std::fs::read_to_string(&log).unwrap().lines().count(), 1);
@@ -148,12 +149,14 @@ fn what_cannot_be_recorded_is_not_given_out() {
     let printed = run.stdout.lines().count() + 1;
     assert_eq!(verified["records"], printed, "{run}");
     // Nothing that is no log is written to.
+    let sandbox = home("");
     let link = sandbox.project().join("link.log");
     std::os::unix::fs::symlink("/dev/full", &link).unwrap();
     std::fs::create_dir(sandbox.project().join("folder.log")).unwrap();
     for path in ["link.log", "folder.log"] {
         let run = sandbox
             .run(["exec", "--", "touch", "ran"])
+            .env("FNOX_AUDIT", "on")
             .env("FNOX_AUDIT_PATH", path);
         let run = run.finish().exits_with(1);
         assert!(
