@@ -44,7 +44,7 @@ pub(crate) fn run(app: &App, args: &RunArgs) -> Result<ExitStatus, CliError> {
         args,
         require_leases: true,
         if_missing: Some(IfMissing::Error),
-        receives_signals: false,
+        is_another: false,
     }
     .run()
 }
@@ -59,7 +59,7 @@ pub(crate) fn exec(
         args,
         require_leases,
         if_missing: app.if_missing,
-        receives_signals: false,
+        is_another: false,
     }
     .run()
 }
@@ -71,8 +71,8 @@ pub(super) struct Run<'a> {
     pub(super) args: &'a RunArgs,
     pub(super) require_leases: bool,
     pub(super) if_missing: Option<IfMissing>,
-    /// Whether fnox already receives the signals that would otherwise end it.
-    pub(super) receives_signals: bool,
+    /// Whether it comes in place of an earlier run. Then fnox already receives the signals that would otherwise end it.
+    pub(super) is_another: bool,
 }
 
 impl Run<'_> {
@@ -127,7 +127,7 @@ impl Run<'_> {
         let work = gathering.gather(&manager);
         let mut gathered = block_on(async {
             // Elsewhere a signal ends fnox at once, as it ends any program.
-            if self.receives_signals || gathering::uses_server(config) {
+            if self.is_another || gathering::uses_server(config) {
                 asking.guard(work).await
             } else {
                 work.await
@@ -157,11 +157,17 @@ impl Run<'_> {
 
     /// How secrets are resolved.
     pub(super) fn options(&self, config: &Config) -> Result<Options, CliError> {
+        // A run in place of another one is there because something changed: nothing older will do.
+        let refresh: Vec<String> = if self.is_another {
+            config.secrets.keys().map(ToString::to_string).collect()
+        } else {
+            self.args.refresh.clone()
+        };
         Ok(Options {
             if_missing: self.if_missing,
             required: gathering::required(config),
             offline: self.args.offline,
-            ..self.app.reading_options(config, &self.args.refresh)?
+            ..self.app.reading_options(config, &refresh)?
         })
     }
 

@@ -88,7 +88,9 @@ impl Gathering<'_> {
             .flat_map(|held| &held.withhold)
             .map(String::as_str)
             .collect();
-        let (values, missing) = self.resolve(&withheld).await?;
+        let Resolved {
+            values, missing, ..
+        } = self.resolve(&withheld).await?;
         let ways = self
             .leases
             .iter()
@@ -102,11 +104,11 @@ impl Gathering<'_> {
         })
     }
 
-    /// The values of the wanted secrets, and the names of those that have none.
+    /// The values of the wanted secrets.
     pub(in crate::commands) async fn resolve(
         &self,
         withheld: &BTreeSet<&str>,
-    ) -> Result<(Vec<(SecretName, SecretString)>, Vec<SecretName>), CliError> {
+    ) -> Result<Resolved, CliError> {
         let wanted: Vec<SecretName> = self.wanted(withheld).cloned().collect();
         let resolution = self.resolver.resolve(&wanted).await?;
         self.app.tell(&resolution.notices);
@@ -119,7 +121,11 @@ impl Gathering<'_> {
                 None => missing.push(name),
             }
         }
-        Ok((values, missing))
+        Ok(Resolved {
+            values,
+            missing,
+            unavailable: resolution.unavailable,
+        })
     }
 
     fn wanted<'s>(&'s self, withheld: &'s BTreeSet<&str>) -> impl Iterator<Item = &'s SecretName> {
@@ -207,6 +213,16 @@ impl Gathering<'_> {
         }
         plan
     }
+}
+
+/// What came of the wanted secrets.
+#[derive(Debug)]
+pub(in crate::commands) struct Resolved {
+    pub(in crate::commands) values: Vec<(SecretName, SecretString)>,
+    /// Those that have no value.
+    pub(in crate::commands) missing: Vec<SecretName>,
+    /// Those whose provider could not be asked, with a default or without one.
+    pub(in crate::commands) unavailable: Vec<SecretName>,
 }
 
 /// What a run's work brought.

@@ -91,7 +91,7 @@ impl Watch<'_> {
             args: &self.args.common,
             require_leases: false,
             if_missing: self.app.if_missing,
-            receives_signals: !is_first,
+            is_another: !is_first,
         };
         let redact = run.redacts(&config);
         let (app, args) = (self.app, self.args);

@@ -137,6 +137,7 @@ impl<'a> Looker<'a> {
             prompt: Arc::new(NoPrompt),
             prompt_auth: false,
             offline: args.offline,
+            failures_are_final: true,
             // Nobody gets what is only looked at.
             uses: None,
             ..self.quiet.resolver_options(config)
@@ -152,8 +153,13 @@ impl<'a> Looker<'a> {
             require_leases: false,
             keep: &[],
         };
-        let (values, missing) = gathering.resolve(&BTreeSet::new()).await?;
-        Ok(digests(&values, &missing))
+        let resolved = gathering.resolve(&BTreeSet::new()).await?;
+        let mut found = digests(&resolved.values, &resolved.missing);
+        // An outage is no change, although there is a default for it.
+        for name in &resolved.unavailable {
+            found.remove(name.as_str());
+        }
+        Ok(found)
     }
 
     /// A secret that the program was not given at all is a lease's master.
