@@ -44,6 +44,12 @@ pub(crate) enum CliError {
         action: &'static str,
         error: ProviderError,
     },
+    /// A target of `fnox push` cannot be used.
+    #[error("the target `{target}` cannot be used: {error}")]
+    Target {
+        target: String,
+        error: ProviderError,
+    },
     /// The command line asks for something that makes no sense.
     #[error("{message}")]
     Usage {
@@ -113,7 +119,7 @@ impl CliError {
             Self::Daemon(error) => error.code(),
             Self::Team(error) => error.code(),
             Self::Server(error) => error.code(),
-            Self::Provider { error, .. } => error.code(),
+            Self::Provider { error, .. } | Self::Target { error, .. } => error.code(),
             Self::Usage { .. } => "cli::usage",
             Self::File { .. } => "cli::file",
             Self::Input { .. } => "cli::input",
@@ -133,7 +139,7 @@ impl CliError {
             Self::Daemon(error) => Some(error.help().to_owned()),
             Self::Team(error) => error.help(),
             Self::Server(error) => error.help(),
-            Self::Provider { error, .. } => error.remedy.clone(),
+            Self::Provider { error, .. } | Self::Target { error, .. } => error.remedy.clone(),
             Self::Usage { help, .. }
             | Self::Input { help, .. }
             | Self::NotInjectable { help, .. }
@@ -160,7 +166,7 @@ impl CliError {
             Self::Daemon(error) => error.status(),
             Self::Team(error) => error.status(),
             Self::Server(error) => error.status(),
-            Self::Provider { error, .. } => error.kind.exit_status(),
+            Self::Provider { error, .. } | Self::Target { error, .. } => error.kind.exit_status(),
             Self::Usage { .. } => ExitStatus::Usage,
             Self::NotStarted { status, .. } => *status,
             // As a program that SIGPIPE ended: 128 + 13.

@@ -223,9 +223,8 @@ fn tell_failure(app: &App, secret: &SecretName, target: &str, error: &CallError)
 fn not_there(name: &str, error: NoTarget) -> CliError {
     match error {
         NoTarget::Configuration(error) => error.into(),
-        NoTarget::Call(error) => CliError::Provider {
-            provider: name.to_owned(),
-            action: "be used as a target",
+        NoTarget::Call(error) => CliError::Target {
+            target: name.to_owned(),
             error: ProviderError::from(error),
         },
     }
