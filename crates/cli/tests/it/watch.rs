@@ -86,6 +86,38 @@ fn a_value_that_changed_where_it_is_kept_is_noticed_too() {
 }
 
 #[test]
+fn an_outage_is_no_change() {
+    let sandbox = sandbox();
+    let entry = sandbox.home().join(".password-store/a.gpg");
+    sandbox.write_program(
+        "pass",
+        "#!/bin/sh\n[ -e down ] && exit 1\ncat \"$HOME/.password-store/a.gpg\"\n",
+    );
+    sandbox.write(&entry, "first\n");
+    change(
+        &sandbox,
+        "root = true\nif_missing = 'warn'\n[providers]\np = { type = 'password-store' }\n\
+         [secrets]\nA = { provider = 'p', value = 'a' }\n",
+    );
+    let running = start(&sandbox, SCRIPT);
+    until_line(&sandbox, "start first");
+    sandbox.write("down", "");
+    wait::until("the line", Duration::from_secs(90), || {
+        running.stderr_so_far().contains("goes on with what it has")
+    });
+    let draft = sandbox.write("draft", "second\n");
+    std::fs::rename(draft, &entry).unwrap();
+    std::fs::remove_file(sandbox.project().join("down")).unwrap();
+    until_line(&sandbox, "start second");
+    running.signal(Signal::TERM);
+    running.finish().exits_with(0);
+    assert_eq!(
+        lines(&sandbox),
+        ["start first", "end first", "start second", "end second"]
+    );
+}
+
+#[test]
 fn an_import_and_a_file_of_identities_count() {
     let (sandbox, recipient) = crate::support::with_identity();
     let provider = format!("[providers]\nage = {{ type = 'age', recipients = ['{recipient}'] }}\n");
