@@ -6,14 +6,16 @@
 
 mod lease;
 mod provider;
+mod proxy;
 mod sections;
 mod target;
 
 pub use lease::{LEASE_COMMON, LEASE_FILE, LEASES, LeaseSpec, MINT};
 pub use provider::{Capability, PROVIDERS, ProviderSpec};
+pub use proxy::{PROXY, PROXY_JWT, PROXY_RULE};
 pub use sections::{
-    AGE, AUDIT, DAEMON, FILES, LEDGER, MCP, PERSON, PROFILE, PROJECT, PROVIDER_COMMON, PROXY,
-    PROXY_JWT, PROXY_RULE, SECRET, SYNC, TOP_LEVEL,
+    AGE, AUDIT, DAEMON, FILES, LEDGER, MCP, PERSON, PROFILE, PROJECT, PROVIDER_COMMON, SECRET,
+    SYNC, TOP_LEVEL,
 };
 pub use target::{TARGET_COMMON, TARGETS, TargetSpec};
 

@@ -205,7 +205,8 @@ impl hyper::body::Body for Counted {
                 Way::Out => &self.recorded.sent,
                 Way::In => &self.recorded.received,
             };
-            count.fetch_add(length as u64, Ordering::Relaxed);
+            let length = u64::try_from(length).unwrap_or(u64::MAX);
+            count.fetch_add(length, Ordering::Relaxed);
         }
         polled
     }
