@@ -126,6 +126,8 @@ fn secret(rule: &Fields) -> Result<(CredentialRef, Option<fnox_core::SecretName>
 /// Serves until a signal ends it.
 pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError> {
     let signals = Signals::receive()?;
+    let telemetry = settings.fields.table("telemetry");
+    let collector = Collector::read(telemetry, app.folders.home())?;
     let doors = settings.opening(app).doors(&settings.fields).await?;
     let certificate_file = settings.path_of(app, "certificate_file");
     let Settings {
@@ -136,7 +138,6 @@ pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError>
         ..
     } = settings;
     let metrics = Metrics::open(&fields).await?;
-    let collector = Collector::read(fields.table("telemetry"), app.folders.home())?;
     let clock = Arc::new(app.clock);
     let book = PlaceholderBook::default();
     let names: Vec<Option<String>> = proxy

@@ -133,19 +133,26 @@ fn calls_that_no_program_in_a_sandbox_needs_are_refused() {
 
 #[test]
 fn only_the_project_is_written_to_also_where_a_mount_would_let_it() {
-    let project = Project::with(
-        "sandbox_allow_write = [\"../cache\"]\nsandbox_deny_read = [\"/var/log\"]",
-        "",
+    let project = Project::new("");
+    let cache = project.sandbox.root().join("cache");
+    std::fs::create_dir_all(&cache).unwrap();
+    let keys = format!(
+        "[proxy]\nsandbox_allow_write = [\"{}\"]\nsandbox_deny_read = [\"/var/log\"]\n",
+        cache.display()
     );
-    std::fs::create_dir_all(project.sandbox.project().join("../cache")).unwrap();
+    let text = project.sandbox.read("fnox.toml");
+    project
+        .sandbox
+        .write("fnox.toml", text.replace("[proxy]\n", &keys));
     // What is hidden is an empty file system of the sandbox's own, which has to stay empty.
     let run = project.sandboxed(
         "touch /var/log/x 2> refused && exit 9; grep -q 'Permission denied' refused; \
-         touch here ../cache/there /tmp/x /dev/shm/x; mkdir -p a/b; mv here a/b; echo out > /dev/stdout; echo > /dev/null",
+         touch here \"$CACHE/there\" /tmp/x /dev/shm/x; mkdir -p a/b; mv here a/b; echo out > /dev/stdout; echo > /dev/null",
     );
-    assert_eq!(run.finish().succeeds().stdout, "out\n");
+    let run = run.env("CACHE", &cache).env("LC_ALL", "C").finish();
+    assert_eq!(run.succeeds().stdout, "out\n");
     assert!(project.sandbox.project().join("a/b/here").exists());
-    assert!(project.sandbox.project().join("../cache/there").exists());
+    assert!(cache.join("there").exists());
 }
 
 #[test]

@@ -119,6 +119,50 @@ fn tls_presents_a_certificate_that_the_program_never_holds() {
     assert_eq!(upstream.received().len(), 2);
 }
 
+/// A project whose one rule makes tokens with [`VALUE`] as their key.
+fn signing(keys: &str) -> Project {
+    Project::new(&format!("methods = [\"GET\"]\n{keys}"))
+}
+
+#[test]
+fn a_program_without_a_token_gets_through_with_one_that_the_gateway_made() {
+    let project = signing(
+        "inject = \"jwt\"\njwt = { algorithm = \"HS256\", issuer = \"me\", audience = [\"a\", \"b\"], lifetime = \"2m\" }",
+    );
+    let text = project.prints("curl -fsS -i $URL/reflect/a; env");
+    let received = project.upstream.received();
+    let field = received[0].header("authorization").unwrap();
+    // The header of a token: `{"typ":"JWT","alg":"HS256"}`.
+    let begins = "Bearer eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.";
+    assert!(field.starts_with(begins), "{field}");
+    let (_, signature) = field.rsplit_once('.').unwrap();
+    assert!(!text.contains(signature) && !text.contains(VALUE), "{text}");
+}
+
+#[test]
+fn tokens_that_cannot_be_made_as_a_rule_says_are_errors_with_their_place() {
+    for (keys, problem) in [
+        ("inject = \"jwt\"", "`inject` makes tokens"),
+        ("jwt = { algorithm = \"HS256\" }", "`jwt` is for"),
+        (
+            "inject = \"jwt\"\njwt = { algorithm = \"HS256\", lifetime = \"1h\" }",
+            "`lifetime` must be from 1s to 5m",
+        ),
+        (
+            "inject = \"jwt\"\njwt = { algorithm = \"HS256\", claims = { exp = \"never\" } }",
+            "`claims` has `exp`",
+        ),
+        (
+            "inject = \"jwt\"\njwt = { algorithm = \"none\" }",
+            "algorithm",
+        ),
+    ] {
+        let run = signing(keys).sandbox.run(["agent", "rules"]).finish();
+        let run = run.exits_with(3);
+        assert!(run.stderr.contains(problem), "{keys}: {run}");
+    }
+}
+
 #[test]
 fn the_doctor_sees_which_tools_use_the_gateway() {
     let sandbox = support::sandbox();
