@@ -67,7 +67,9 @@ fn search(state: &mut State, code: KeyCode) {
             state.filter.clear();
             state.is_searching = false;
         }
-        KeyCode::Backspace => drop(state.filter.pop()),
+        KeyCode::Backspace => {
+            state.filter.pop();
+        }
         KeyCode::Char(character) => state.filter.push(character),
         _ => {}
     }

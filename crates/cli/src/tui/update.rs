@@ -89,13 +89,13 @@ fn ticked(state: &mut State, elapsed: Duration, now: Timestamp) -> Vec<Effect> {
 fn answered(state: &mut State, job: Job, outcome: Result<Answer, Failure>) -> Vec<Effect> {
     match (job.task, outcome) {
         (Task::Project(chosen), Ok(Answer::Project(project))) => {
-            if chosen != state.chosen {
+            let is_other = chosen != state.chosen;
+            if is_other {
                 state.note = format!("Profile {}", project.profile);
                 state.tried.clear();
                 state.health.clear();
                 state.selected = [0; 3];
             }
-            let is_other = chosen != state.chosen;
             state.chosen = chosen;
             state.project = *project;
             // Leases belong to the folder, and who they are for may differ.

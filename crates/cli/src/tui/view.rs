@@ -12,6 +12,12 @@ use ratatui::widgets::Paragraph;
 
 use super::state::{State, Tab};
 
+/// What matters less.
+const FAINT: Style = Style::new().add_modifier(Modifier::DIM);
+
+/// The selected row.
+const SELECTED: Style = Style::new().add_modifier(Modifier::REVERSED);
+
 /// Colours, or only what every terminal has.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Theme {
@@ -42,14 +48,6 @@ impl Theme {
     fn accent(self) -> Style {
         self.coloured(Color::Cyan).add_modifier(Modifier::BOLD)
     }
-
-    fn faint(self) -> Style {
-        Style::new().add_modifier(Modifier::DIM)
-    }
-
-    fn selected(self) -> Style {
-        Style::new().add_modifier(Modifier::REVERSED)
-    }
 }
 
 /// Draws all of it.
@@ -64,10 +62,7 @@ pub(crate) fn draw(frame: &mut Frame, state: &State, theme: Theme) {
     .areas(frame.area());
     frame.render_widget(Paragraph::new(heading(state, theme)), head);
     tables::draw(frame, list, state, theme);
-    frame.render_widget(
-        Paragraph::new(described(state)).style(theme.faint()),
-        detail,
-    );
+    frame.render_widget(Paragraph::new(described(state)).style(FAINT), detail);
     frame.render_widget(Paragraph::new(standing(state, theme)), status);
     frame.render_widget(Paragraph::new(hints(state, theme, keys)), keys);
     if let Some(dialog) = &state.dialog {
@@ -75,7 +70,7 @@ pub(crate) fn draw(frame: &mut Frame, state: &State, theme: Theme) {
     }
 }
 
-fn heading<'a>(state: &'a State, theme: Theme) -> Line<'a> {
+fn heading(state: &State, theme: Theme) -> Line<'_> {
     Line::from(vec![
         Span::styled(" fnox ", theme.accent()),
         Span::raw(" profile "),
@@ -83,7 +78,7 @@ fn heading<'a>(state: &'a State, theme: Theme) -> Line<'a> {
             state.project.profile.as_str(),
             Style::new().add_modifier(Modifier::BOLD),
         ),
-        Span::styled(format!("  {}", state.project.folder), theme.faint()),
+        Span::styled(format!("  {}", state.project.folder), FAINT),
     ])
 }
 
@@ -112,7 +107,7 @@ fn described(state: &State) -> String {
 }
 
 /// The search, what goes on, or what was done last.
-fn standing<'a>(state: &'a State, theme: Theme) -> Line<'a> {
+fn standing(state: &State, theme: Theme) -> Line<'_> {
     const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
     if state.is_searching {
         return Line::from(vec![
@@ -124,7 +119,7 @@ fn standing<'a>(state: &'a State, theme: Theme) -> Line<'a> {
     let mut spans = Vec::new();
     // What takes no time is not worth a word.
     let slow =
-        |job: &&super::state::Job| (state.elapsed.saturating_sub(job.since)).as_millis() >= 300;
+        |job: &&super::state::Job| state.elapsed.saturating_sub(job.since).as_millis() >= 300;
     if let Some(job) = state.jobs.iter().find(slow) {
         let turn = usize::try_from(state.elapsed.as_millis() / 100).unwrap_or_default();
         let others = match state.jobs.len() {
@@ -148,7 +143,7 @@ fn standing<'a>(state: &'a State, theme: Theme) -> Line<'a> {
 }
 
 /// The keys that matter here, as many as there is room for.
-fn hints<'a>(state: &State, theme: Theme, area: Rect) -> Line<'a> {
+fn hints(state: &State, theme: Theme, area: Rect) -> Line<'static> {
     let own: &[(&str, &str)] = match state.tab {
         _ if state.is_searching => &[("Enter", "keep"), ("Esc", "all")],
         Tab::Secrets => &[
@@ -196,7 +191,7 @@ fn hints<'a>(state: &State, theme: Theme, area: Rect) -> Line<'a> {
 
 fn push_hint(spans: &mut Vec<Span<'_>>, theme: Theme, (key, word): (&str, &str)) {
     spans.push(Span::styled(key.to_owned(), theme.accent()));
-    spans.push(Span::styled(format!(" {word}  "), theme.faint()));
+    spans.push(Span::styled(format!(" {word}  "), FAINT));
 }
 
 /// A value as text that cannot control the terminal.

@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Block, BorderType, Clear, Paragraph, Wrap};
 
 use super::tables::first_row;
-use super::{Theme, harmless};
+use super::{FAINT, SELECTED, Theme, harmless};
 use crate::tui::dialog::{Dialog, Question};
 use crate::tui::state::State;
 
@@ -53,7 +53,7 @@ pub(super) fn draw(frame: &mut Frame, dialog: &Dialog, state: &State, theme: The
                 Line::from(vec![Span::raw(field.text()), Span::raw("▏")]),
                 Line::default(),
                 Line::styled(complaint.as_str(), theme.bad()),
-                Line::styled("Enter: go on to the value   Esc: leave it", theme.faint()),
+                Line::styled("Enter: go on to the value   Esc: leave it", FAINT),
             ];
             boxed(frame, "Name of the secret", Text::from(lines), theme, 0);
         }
@@ -74,13 +74,13 @@ pub(super) fn draw(frame: &mut Frame, dialog: &Dialog, state: &State, theme: The
                 Line::from(vec![
                     Span::raw(dots),
                     Span::raw("▏"),
-                    Span::styled(typed, theme.faint()),
+                    Span::styled(typed, FAINT),
                 ]),
                 Line::default(),
                 Line::raw(format!("It is kept {keeping}.")),
                 Line::raw(format!("Written to {}.", state.project.target)),
                 Line::styled(*complaint, theme.bad()),
-                Line::styled("Enter: save   Ctrl-U: anew   Esc: leave it", theme.faint()),
+                Line::styled("Enter: save   Ctrl-U: anew   Esc: leave it", FAINT),
             ];
             boxed(
                 frame,
@@ -140,9 +140,9 @@ fn confirm(frame: &mut Frame, question: &Question, state: &State, theme: Theme) 
     text.push_line(Line::default());
     text.push_line(Line::from(vec![
         Span::styled("y", theme.accent()),
-        Span::styled(": yes   ", theme.faint()),
+        Span::styled(": yes   ", FAINT),
         Span::styled("n", theme.accent()),
-        Span::styled(": no", theme.faint()),
+        Span::styled(": no", FAINT),
     ]));
     boxed(frame, title, text, theme, 0);
 }
@@ -161,7 +161,7 @@ fn profiles(frame: &mut Frame, selected: usize, state: &State, theme: Theme) {
             };
             let plural = if *count == 1 { "" } else { "s" };
             let style = if row == selected {
-                theme.selected()
+                SELECTED
             } else {
                 Style::new()
             };

@@ -8,7 +8,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Cell, Paragraph, Row, Table, TableState};
 
-use super::Theme;
+use super::{FAINT, SELECTED, Theme};
 use crate::tui::state::{Health, State, Tab, Tried};
 
 /// Lines of a list that are not rows: two of the border, one of headings.
@@ -18,11 +18,11 @@ const AROUND: u16 = 3;
 pub(super) fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
     let block = Block::bordered()
         .border_type(BorderType::Rounded)
-        .border_style(theme.faint())
+        .border_style(FAINT)
         .title(titles(state, theme));
     let count = state.count(state.tab);
     if count == 0 {
-        let text = Paragraph::new(nothing(state)).style(theme.faint());
+        let text = Paragraph::new(nothing(state)).style(FAINT);
         frame.render_widget(text.block(block), area);
         return;
     }
@@ -34,7 +34,7 @@ pub(super) fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
     let heading = Row::new(headings.iter().map(|text| Cell::from(*text)));
     let table = Table::new(rows, widths)
         .header(heading.style(Style::new().add_modifier(Modifier::BOLD)))
-        .row_highlight_style(theme.selected())
+        .row_highlight_style(SELECTED)
         .column_spacing(2)
         .block(block);
     let selected = state.row(state.tab);
@@ -52,11 +52,11 @@ pub(super) fn first_row(selected: usize, count: usize, height: usize) -> usize {
         .min(count.saturating_sub(height))
 }
 
-fn titles<'a>(state: &State, theme: Theme) -> Line<'a> {
+fn titles(state: &State, theme: Theme) -> Line<'static> {
     let mut spans = vec![Span::raw(" ")];
     for tab in Tab::ALL {
         if tab != Tab::Secrets {
-            spans.push(Span::styled(" · ", theme.faint()));
+            spans.push(Span::styled(" · ", FAINT));
         }
         let text = format!("{} {}", tab.title(), state.count(tab));
         let style = if tab == state.tab {
@@ -138,7 +138,7 @@ fn leases(state: &State, theme: Theme) -> Parts<'_> {
         let style = match now {
             LeaseState::Active => theme.good(),
             LeaseState::Pending => theme.warning(),
-            _ => theme.faint(),
+            _ => FAINT,
         };
         Row::new([
             Cell::from(lease.lease.as_str()),
@@ -166,7 +166,7 @@ fn providers(state: &State, theme: Theme) -> Parts<'_> {
     let providers = state.providers();
     let rows = providers.iter().map(|provider| {
         let (word, style) = match state.health.get(&provider.name) {
-            None => ("not tested", theme.faint()),
+            None => ("not tested", FAINT),
             Some(Health::Testing) => ("testing…", theme.warning()),
             Some(Health::Works) => ("✓ works", theme.good()),
             Some(Health::Failed(_)) => ("✗ failed: Enter says why", theme.bad()),
