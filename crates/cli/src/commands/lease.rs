@@ -15,6 +15,7 @@ use crate::app::{App, block_on};
 use crate::args::{CreateArgs, LeaseArgs, LeaseCommand, LeaseFormat, LeaseListArgs, RevokeArgs};
 use crate::commands::export::format::shell_value;
 use crate::commands::masters::Masters;
+use crate::daemon::Settings;
 use crate::error::CliError;
 use crate::output::Table;
 use crate::output::documents::{CreatedLease, ListedLease, SettledLease};
@@ -260,6 +261,10 @@ fn cleanup(app: &App, json: bool) -> Result<(), CliError> {
 fn renew_ahead(app: &App, name: &str) -> Result<(), CliError> {
     let app = app.for_helper(None);
     let config = app.load()?;
+    // Whoever told the daemon to is not asked whether it is wanted.
+    if !Settings::of(&app.env, Some(&config)).renews_leases {
+        return Ok(());
+    }
     let lease = &config.lease(name)?.name;
     let resolver = app.reading_resolver(&config)?;
     let masters = Masters::new(&app, &config, &resolver);

@@ -1,7 +1,7 @@
 //! Starting the daemon's process.
 //!
 //! It is this same binary, as `fnox daemon serve --detached`, in a session of its own, in `/`, with nothing of the
-//! environment but what it needs to find its socket and the system bus: none of the variables that open a provider stay
+//! environment but what it, and the fnox that it starts, need to find their files and the buses: none of the variables that open a provider stay
 //! with a process that lives for hours. It says `ready` on its stdout when it listens, and only then lets go of it.
 //!
 //! A command that needs it runs `fnox daemon start`, which starts it and ends, so that the daemon is nobody's child for
@@ -29,9 +29,14 @@ pub(crate) const READY: &str = "ready\n";
 /// The variables that it gets.
 const VARIABLES: &[&str] = &[
     "HOME",
+    "PATH",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
     "XDG_RUNTIME_DIR",
     "XDG_STATE_HOME",
+    "DBUS_SESSION_BUS_ADDRESS",
     "DBUS_SYSTEM_BUS_ADDRESS",
+    "FNOX_CONFIG_DIR",
     "FNOX_STATE_DIR",
     environment::DAEMON_SOCKET_DIR,
 ];

@@ -4,7 +4,7 @@
 //! A daemon answers requests of the versions that it knows. `stop` is understood in every version, so that a client of
 //! a later version can replace an older daemon instead of leaving it behind.
 
-mod renewal;
+pub(super) mod renewal;
 
 use std::fmt;
 
@@ -13,8 +13,7 @@ use fnox_vault_wire::SecretValue;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-pub(super) use self::renewal::is_for_renewal;
-pub use self::renewal::{MAX_RENEWALS, RENEWAL_VARIABLES, Renewal};
+pub use self::renewal::{MAX_RENEWALS, Renewal};
 
 /// The version that is spoken here.
 pub const VERSION: u32 = 1;
@@ -290,7 +289,7 @@ mod tests {
                 names: Some(vec![Name(SecretName::parse("A").unwrap())]),
             },
             Request::Renew {
-                leases: vec![renewal::tests::renewal()],
+                leases: vec![renewal::tests::renewal("aws", 1, 2)],
             },
             Request::Status,
             Request::Stop,

@@ -1,15 +1,16 @@
 //! Leases that are minted anew before a command needs them.
 //!
-//! The daemon knows of each only what a client told: folder, profile, name, times, and variables that are no secrets. When
-//! the early end comes, it starts `fnox lease renew-ahead` there, a process of its own with these variables and nobody to
+//! The daemon knows of each only what a client told: folder, profiles, name and times. When the early end comes, it
+//! starts `fnox lease renew-ahead` there, a process of its own with the few variables of the daemon itself and nobody to
 //! ask. That process works out for whom and by which configuration it would mint, and mints only in the place of a
-//! credential that the ledger has for exactly those. So a lease whose masters were variables of a terminal, or need a
-//! person, is not renewed, and nothing is ever minted for somebody else.
+//! credential that the ledger has for exactly those. So a lease whose masters are variables of a terminal, or need a
+//! person, is not renewed; nothing is ever minted for somebody else; and a client that is less than its user, a program
+//! in a sandbox that reaches the socket, can have nothing run but what the user ran: environment, state folder and ledger
+//! are not the client's.
 //!
 //! Each use of a lease is good for one renewal: what nobody uses any more ends.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -23,12 +24,9 @@ use crate::environment;
 /// How long one renewal may take.
 const LIMIT: Duration = Duration::from_mins(2);
 
-/// Which lease it is.
-type Lease = (PathBuf, Vec<String>, String);
-
-/// Leases whose early end is waited for.
+/// Leases whose early end is waited for, by what they are apart from their times.
 #[derive(Debug, Default)]
-pub(super) struct Renewals(HashMap<Lease, Renewal>);
+pub(super) struct Renewals(HashMap<Renewal, Renewal>);
 
 impl Renewals {
     /// Takes them up, each in the place of what was told of the same lease before; how many of them.
@@ -37,11 +35,11 @@ impl Renewals {
             .retain(|_, renewal| renewal.ends_at > now.as_second());
         let mut count = 0;
         for renewal in leases {
-            let lease = (
-                renewal.folder.clone(),
-                renewal.arguments.clone(),
-                renewal.lease.clone(),
-            );
+            let lease = Renewal {
+                renew_at: 0,
+                ends_at: 0,
+                ..renewal.clone()
+            };
             let is_known = self.0.contains_key(&lease);
             if renewal.ends_at > now.as_second() && (is_known || self.0.len() < MAX_RENEWALS) {
                 self.0.insert(lease, renewal);
@@ -80,10 +78,8 @@ pub(super) async fn carry_out(renewal: Renewal) {
     let mut command = tokio::process::Command::new(fnox);
     command
         .arg0("fnox")
-        .args(&renewal.arguments)
+        .args(renewal.arguments())
         .args(["lease", "renew-ahead", &renewal.lease])
-        .env_clear()
-        .envs(&renewal.variables)
         .env(environment::NON_INTERACTIVE, "true")
         .env(environment::DAEMON, "on")
         .current_dir(&renewal.folder)
@@ -107,23 +103,11 @@ pub(super) async fn carry_out(renewal: Renewal) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
+    use super::super::protocol::renewal::tests::renewal;
     use super::*;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
-    }
-
-    fn renewal(lease: &str, renew_at: i64, ends_at: i64) -> Renewal {
-        Renewal {
-            folder: "/project".into(),
-            arguments: Vec::new(),
-            lease: lease.to_owned(),
-            renew_at,
-            ends_at,
-            variables: BTreeMap::new(),
-        }
     }
 
     #[test]

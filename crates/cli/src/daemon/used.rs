@@ -1,7 +1,5 @@
 //! Telling the daemon of leases that a command used.
 
-use std::collections::BTreeMap;
-
 use fnox_config::Config;
 use fnox_core::lease::renewal_margin;
 use fnox_leases::Held;
@@ -10,7 +8,7 @@ use super::client;
 use super::error::DaemonFailure;
 use super::launch::Launcher;
 use super::place::Place;
-use super::protocol::{MAX_RENEWALS, Renewal, is_for_renewal};
+use super::protocol::{MAX_RENEWALS, Renewal};
 use super::settings::{Settings, is_wanted};
 use crate::app::App;
 
@@ -23,7 +21,7 @@ pub(crate) async fn used<'h>(app: &App, config: &Config, held: impl IntoIterator
     }
     let leases: Vec<Renewal> = held
         .into_iter()
-        .filter_map(|held| renewal(app, held))
+        .filter_map(|held| renewal(app, config, held))
         .take(MAX_RENEWALS)
         .collect();
     if leases.is_empty() {
@@ -49,22 +47,20 @@ async fn tell(app: &App, settings: Settings, leases: Vec<Renewal>) -> Result<usi
 }
 
 /// `None`: it has no end.
-fn renewal(app: &App, held: &Held) -> Option<Renewal> {
+fn renewal(app: &App, config: &Config, held: &Held) -> Option<Renewal> {
     let end = held.credential.expires_at?;
     let margin = renewal_margin(held.created_at, end);
-    let variables: BTreeMap<String, String> = app
-        .env
-        .iter()
-        .filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)))
-        .filter(|(name, value)| is_for_renewal(name, value))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
     Some(Renewal {
         folder: app.cwd.clone(),
-        arguments: app.choice.clone(),
+        config: app.explicit_file(),
+        profiles: config
+            .selected_profiles
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        no_defaults: app.no_defaults,
         lease: held.lease.to_string(),
         renew_at: end.saturating_sub(margin).ok()?.as_second(),
         ends_at: end.as_second(),
-        variables,
     })
 }

@@ -61,21 +61,30 @@ fn nothing_is_told_unless_it_is_wanted() {
 }
 
 #[test]
-fn a_renewal_that_brings_a_secret_along_is_refused() {
+fn a_client_has_no_say_in_how_a_renewal_runs() {
     let world = World::new();
     world.ok(&["daemon", "start"]);
-    let renew = |variables: &Value| {
-        let lease = json!({
-            "folder": "/", "arguments": [], "lease": "aws", "renew_at": 1, "ends_at": 4_000_000_000_u32,
-            "variables": variables,
+    let renew = |key: &str, value: &Value| {
+        let mut lease = json!({
+            "folder": "/", "profiles": [], "no_defaults": false, "lease": "aws",
+            "renew_at": 3_999_999_999_u32, "ends_at": 4_000_000_000_u32,
         });
+        lease[key] = value.clone();
         let mut client = world.speak();
         client
             .ask(&json!({ "renew": { "leases": [lease] } }))
             .unwrap()
     };
-    let noted = renew(&json!({ "HOME": "/nowhere" }));
+    let noted = renew("profiles", &json!(["prod"]));
     assert_eq!(noted, json!({ "noted": { "count": 1 } }));
-    let refused = renew(&json!({ "AWS_SECRET_ACCESS_KEY": "hunter2" }));
-    assert_eq!(refused["error"]["code"], "malformed");
+    for (key, value) in [
+        ("variables", json!({ "PATH": "/tmp" })),
+        ("arguments", json!(["exec", "--", "sh"])),
+        ("lease", json!("--all")),
+        ("profiles", json!(["--config=/tmp/fnox.toml"])),
+        ("folder", json!("relative")),
+    ] {
+        let refused = renew(key, &value);
+        assert_eq!(refused["error"]["code"], "malformed", "{key}");
+    }
 }
