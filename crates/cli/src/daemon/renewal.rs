@@ -79,7 +79,7 @@ pub(super) async fn carry_out(renewal: Renewal) {
     command
         .arg0("fnox")
         .args(renewal.arguments())
-        .args(["lease", "renew-ahead", &renewal.lease])
+        .args(["lease", "renew-ahead", "--", &renewal.lease])
         .env(environment::NON_INTERACTIVE, "true")
         .env(environment::DAEMON, "on")
         .current_dir(&renewal.folder)

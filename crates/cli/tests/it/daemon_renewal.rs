@@ -80,7 +80,7 @@ fn a_client_has_no_say_in_how_a_renewal_runs() {
     for (key, value) in [
         ("variables", json!({ "PATH": "/tmp" })),
         ("arguments", json!(["exec", "--", "sh"])),
-        ("lease", json!("--all")),
+        ("lease", json!("")),
         ("profiles", json!(["--config=/tmp/fnox.toml"])),
         ("folder", json!("relative")),
     ] {

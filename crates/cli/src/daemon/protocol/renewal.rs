@@ -108,11 +108,7 @@ pub(in crate::daemon) mod tests {
                 ..lease.clone()
             },
             Renewal {
-                profiles: vec!["a b".to_owned()],
-                ..lease.clone()
-            },
-            Renewal {
-                lease: "--all".to_owned(),
+                profiles: vec!["a,b".to_owned()],
                 ..lease.clone()
             },
             Renewal {
