@@ -108,11 +108,11 @@ fn help_profiles_and_an_error() {
 #[test]
 fn any_size_is_drawn() {
     let mut state = state();
-    for size in [(0, 0), (1, 1), (10, 3), (40, 5), (300, 100)] {
+    for size in [(1, 1), (10, 3), (40, 5), (300, 100)] {
         drawn(&state, size.0, size.1);
     }
     types(&mut state, "?");
-    for size in [(0, 0), (1, 1), (10, 3), (40, 5), (300, 100)] {
+    for size in [(1, 1), (10, 3), (40, 5), (300, 100)] {
         drawn(&state, size.0, size.1);
     }
 }

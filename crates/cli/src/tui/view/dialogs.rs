@@ -43,7 +43,8 @@ pub(super) fn draw(frame: &mut Frame, dialog: &Dialog, state: &State, theme: The
             boxed(frame, "Please wait", Text::from(text), theme, 0);
         }
         Dialog::Revealed { name, value, until } => {
-            let seconds = until.saturating_sub(state.elapsed).as_secs() + 1;
+            let left = until.saturating_sub(state.elapsed);
+            let seconds = left.as_millis().div_ceil(1000);
             let shown = harmless(value);
             let title = format!("{name} · any key hides it, {seconds} s");
             boxed(frame, &title, Text::raw(shown.as_str()), theme, 0);
