@@ -16,6 +16,8 @@ use ratatui::crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use ratatui::crossterm::{cursor, execute};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use zeroize::Zeroizing;
 
@@ -29,6 +31,9 @@ use crate::error::CliError;
 
 /// How long a key is waited for before the screen is looked after.
 const PATIENCE: Duration = Duration::from_millis(100);
+
+/// The status of a program that the end of its terminal ended: 128 and the number of `SIGHUP`.
+const HUNG_UP: u8 = 129;
 
 /// Shows the screen until the person or a signal ends it.
 pub(crate) fn run(app: &App) -> Result<ExitStatus, CliError> {
@@ -147,7 +152,10 @@ impl<'a> Loop<'a> {
             if let Some(number) = self.asked_to_end() {
                 return Ok(ExitStatus::Child(number));
             }
-            for event in self.events()? {
+            let Some(events) = self.events()? else {
+                return Ok(ExitStatus::Child(HUNG_UP));
+            };
+            for event in events {
                 let effects = update(state, event);
                 self.carry_out(effects, state)?;
             }
@@ -163,30 +171,30 @@ impl<'a> Loop<'a> {
         }
     }
 
-    /// Waits a moment for keys; then what else happened.
-    fn events(&self) -> Result<Vec<Event>, CliError> {
+    /// Waits a moment for keys; then what else happened. `None`: the terminal is gone.
+    fn events(&self) -> Result<Option<Vec<Event>>, CliError> {
         let mut events = Vec::new();
-        let mut patience = PATIENCE;
-        loop {
-            match event::poll(patience) {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => break,
-                Err(error) => return Err(CliError::Output(error)),
-            }
+        // What was read at once is given out one after the other, also when nothing more comes.
+        let mut is_ready = match keyboard(PATIENCE).map_err(CliError::Output)? {
+            Keyboard::Gone => return Ok(None),
+            Keyboard::Silent => false,
+            Keyboard::Ready => true,
+        };
+        while is_ready && event::poll(Duration::ZERO).map_err(CliError::Output)? {
             match event::read().map_err(CliError::Output)? {
                 event::Event::Key(key) => events.push(Event::Key(key)),
                 event::Event::Paste(text) => events.push(Event::Paste(Zeroizing::new(text))),
                 _ => {}
             }
-            patience = Duration::ZERO;
+            let now = keyboard(Duration::ZERO).map_err(CliError::Output)?;
+            is_ready = !matches!(now, Keyboard::Gone);
         }
         events.extend(self.answers.try_iter());
         events.push(Event::Tick {
             elapsed: self.started.elapsed(),
             now: self.app.clock.now(),
         });
-        Ok(events)
+        Ok(Some(events))
     }
 
     fn carry_out(&mut self, effects: Vec<Effect>, state: &State) -> Result<(), CliError> {
@@ -214,6 +222,34 @@ impl<'a> Loop<'a> {
         }
         Ok(())
     }
+}
+
+/// How the keyboard is.
+enum Keyboard {
+    Ready,
+    Silent,
+    Gone,
+}
+
+/// Waits for keys. Asked before crossterm is, which reads a terminal that has hung up for ever.
+fn keyboard(patience: Duration) -> std::io::Result<Keyboard> {
+    let stdin = std::io::stdin();
+    let mut waiting = [PollFd::new(&stdin, PollFlags::IN)];
+    let limit = Timespec {
+        tv_sec: 0,
+        tv_nsec: patience.subsec_nanos().into(),
+    };
+    match rustix::event::poll(&mut waiting, Some(&limit)) {
+        Ok(0) | Err(Errno::INTR) => return Ok(Keyboard::Silent),
+        Ok(_) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let gone = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
+    Ok(if waiting[0].revents().intersects(gone) {
+        Keyboard::Gone
+    } else {
+        Keyboard::Ready
+    })
 }
 
 /// Tells the terminal to take a value into its clipboard (OSC 52).

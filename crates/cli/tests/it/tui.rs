@@ -1,5 +1,9 @@
 //! The whole screen, on a terminal.
 
+use std::time::Duration;
+
+use fnox_testkit::wait;
+
 use crate::support::{fails, ok, sandbox, with_age};
 use crate::terminal::Session;
 
@@ -80,6 +84,19 @@ fn a_signal_gives_the_terminal_back() {
     assert!(killed.unwrap().success());
     let shown = session.ends_with(143);
     assert!(shown.contains(LEFT), "{shown}");
+}
+
+#[test]
+fn it_ends_with_its_terminal() {
+    let sandbox = with_age();
+    let mut session = start(&sandbox);
+    session.expect("Secrets");
+    let stat = format!("/proc/{}/stat", sandbox.read("pid").trim());
+    drop(session);
+    wait::until("its end", Duration::from_secs(30), || {
+        // Nobody may be there to take note of the end of an orphan.
+        std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "))
+    });
 }
 
 #[test]
