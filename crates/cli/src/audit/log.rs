@@ -122,9 +122,9 @@ impl Log {
         if self.path.exists() {
             let mut file = self.open()?;
             let (records, _) = self.read_from(&mut file, 0)?;
-            records
-                .into_iter()
-                .for_each(|record| verifier.record(record));
+            for record in records {
+                verifier.record(record);
+            }
         }
         let end = self.end()?;
         Ok(verifier.finish(end.as_ref().map(|end| &end.head)))

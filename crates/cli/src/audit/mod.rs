@@ -99,8 +99,8 @@ pub(crate) async fn leases<'l>(
             recorder.entry(LEASE_USED, config, detail)
         })
         .collect();
-    let recorded = recorder.append(entries).await;
-    recorded.map_err(|reason| ResolveError::NotRecorded { reason }.into())
+    let written = recorder.append(entries).await;
+    written.map_err(|reason| ResolveError::NotRecorded { reason }.into())
 }
 
 /// Records uses by one command.

@@ -63,7 +63,7 @@ impl Tree {
     pub(super) fn end_by(&self, time: Instant) {
         // Nobody sends: receiving is how a thread waits for a while.
         let (_sender, pause) = mpsc::channel::<()>();
-        while self.members.iter().any(|member| member.is_running()) {
+        while self.members.iter().any(Member::is_running) {
             if Instant::now() >= time {
                 self.send(Signal::KILL);
                 return;
@@ -134,7 +134,7 @@ mod tests {
         tree.send(Signal::TERM);
         tree.end_by(Instant::now());
         child.wait().unwrap();
-        tree.end_by(Instant::now() + Duration::from_secs(60));
+        tree.end_by(Instant::now() + Duration::from_mins(1));
         assert!(tree.members.iter().all(|member| !member.is_running()));
     }
 

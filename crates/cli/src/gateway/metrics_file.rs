@@ -1,7 +1,7 @@
 //! The numbers of one run in a file: `fnox agent run --metrics FILE`.
 //!
 //! It is there from the start, is written anew every few seconds and once more at the end, and is whole whenever somebody
-//! reads it: what collects numbers from files (node_exporter's `textfile`) can take it as it is.
+//! reads it: what collects numbers from files (`node_exporter`'s `textfile`) can take it as it is.
 
 use std::fs::Permissions;
 use std::io::{self, Write as _};

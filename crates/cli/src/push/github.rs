@@ -123,15 +123,13 @@ impl GitHub {
 
 /// Where the secrets are, and for organisations who may use them.
 fn place(fields: &Fields) -> Result<(Vec<String>, Option<Organisation>), NoTarget> {
-    let app = match fields.text("app").unwrap_or("actions") {
-        app @ ("actions" | "codespaces" | "dependabot") => app,
-        _ => {
-            return Err(fields
-                .invalid("app", "is `actions`, `codespaces` or `dependabot`")
-                .into());
-        }
-    };
-    let owned = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect();
+    let app = fields.text("app").unwrap_or("actions");
+    if !["actions", "codespaces", "dependabot"].contains(&app) {
+        return Err(fields
+            .invalid("app", "is `actions`, `codespaces` or `dependabot`")
+            .into());
+    }
+    let path = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect();
     if let Some(org) = fields.text("org") {
         if fields.contains("repo") || fields.contains("environment") {
             return Err(fields
@@ -165,7 +163,7 @@ fn place(fields: &Fields) -> Result<(Vec<String>, Option<Organisation>), NoTarge
             visibility: visibility.to_owned(),
             repositories: selected,
         };
-        return Ok((owned(&["orgs", org, app, "secrets"]), Some(organisation)));
+        return Ok((path(&["orgs", org, app, "secrets"]), Some(organisation)));
     }
     let (owner, name) = repository(fields, required(fields, "repo")?)?;
     let place = match fields.text("environment") {
@@ -174,8 +172,8 @@ fn place(fields: &Fields) -> Result<(Vec<String>, Option<Organisation>), NoTarge
                 .invalid("environment", "is only for `app = \"actions\"`")
                 .into());
         }
-        Some(environment) => owned(&["repos", owner, name, "environments", environment, "secrets"]),
-        None => owned(&["repos", owner, name, app, "secrets"]),
+        Some(environment) => path(&["repos", owner, name, "environments", environment, "secrets"]),
+        None => path(&["repos", owner, name, app, "secrets"]),
     };
     Ok((place, None))
 }

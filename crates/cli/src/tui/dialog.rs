@@ -122,9 +122,8 @@ pub(super) fn key(state: &mut State, key: KeyEvent) -> Vec<Effect> {
 
 /// A text that was pasted.
 pub(super) fn paste(state: &mut State, text: &str) {
-    match &mut state.dialog {
-        Some(Dialog::Name(field, _) | Dialog::Value { field, .. }) => field.paste(text),
-        _ => {}
+    if let Some(Dialog::Name(field, _) | Dialog::Value { field, .. }) = &mut state.dialog {
+        field.paste(text);
     }
 }
 

@@ -126,7 +126,7 @@ fn of_lease(state: &mut State, code: KeyCode) -> Vec<Effect> {
     {
         let question = Question::Revoke {
             id: lease.id.clone(),
-            lease: lease.lease.clone(),
+            lease: lease.name.clone(),
         };
         state.tell(Dialog::Confirm(question));
     }

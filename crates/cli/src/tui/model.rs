@@ -83,7 +83,8 @@ pub(crate) struct Provider {
 #[derive(Debug, Clone)]
 pub(crate) struct Lease {
     pub(crate) id: String,
-    pub(crate) lease: String,
+    /// Its name in the configuration.
+    pub(crate) name: String,
     pub(crate) label: String,
     pub(crate) state: LeaseState,
     pub(crate) expires_at: Option<Timestamp>,

@@ -135,7 +135,7 @@ impl State {
             .leases
             .iter()
             .rev()
-            .filter(|lease| self.shows(&[&lease.lease, &lease.id, &lease.label]))
+            .filter(|lease| self.shows(&[&lease.name, &lease.id, &lease.label]))
             .collect();
         leases.sort_by_key(|lease| lease.state_at(self.now) != LeaseState::Active);
         leases

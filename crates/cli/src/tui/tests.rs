@@ -71,7 +71,7 @@ fn moment(text: &str) -> Timestamp {
 fn lease(name: &str, state: LeaseState, end: Option<&str>) -> Lease {
     Lease {
         id: format!("arn:aws:sts::123456789012:assumed-role/{name}/fnox"),
-        lease: name.to_owned(),
+        name: name.to_owned(),
         label: "fnox-exec".to_owned(),
         state,
         expires_at: end.map(moment),

@@ -196,7 +196,7 @@ fn keeping(config: &Config, secret: Option<&SecretConfig>) -> String {
 fn lease_of(record: LeaseSummary) -> Lease {
     Lease {
         id: record.lease_id,
-        lease: record.lease,
+        name: record.lease,
         label: record.label,
         state: record.state,
         expires_at: record.expires_at,

@@ -211,11 +211,11 @@ fn a_local_copy_of_another_reference_is_left_aside_and_taken_out() {
     ok(&sandbox, &["sync", "-f", "--local-file"]);
     let text = sandbox.read("fnox.toml");
     let moved = text.replacen("op://shop/db/password", "op://shop/db/new", 1);
-    let without_api: String = moved
-        .lines()
-        .filter(|line| !line.starts_with("API"))
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let mut without_api = String::new();
+    for line in moved.lines().filter(|line| !line.starts_with("API")) {
+        without_api.push_str(line);
+        without_api.push('\n');
+    }
     sandbox.write("fnox.toml", without_api);
     assert_eq!(ok(&sandbox, &["get", "DB"]), "value-of-shop/db/new\n");
     fails(&sandbox, 3, &["get", "API"]);

@@ -127,7 +127,8 @@ fn add(
             });
         }
         Some(name) => name.to_owned(),
-        None => (taken.len() + 1..)
+        // One more name than there are keys: one of them is free.
+        None => (taken.len() + 1..=2 * taken.len() + 1)
             .map(|number| format!("key-{number}"))
             .find(|name| !taken.contains(&name.as_str()))
             .unwrap_or_default(),

@@ -13,8 +13,8 @@ use crate::tui::model::{Answer, Chosen, Effect, Failure, Purpose, Task};
 use crate::tui::state::{Health, State, Tab, Tried};
 use crate::tui::update::{Event, update};
 
-fn value(text: &str) -> Result<Answer, Failure> {
-    Ok(Answer::Value(Some(SecretString::from(text))))
+fn value(text: &str) -> Answer {
+    Answer::Value(Some(SecretString::from(text)))
 }
 
 fn failure() -> Failure {
@@ -26,7 +26,7 @@ fn revealed() -> State {
     let mut state = state();
     press(&mut state, KeyCode::Enter);
     types(&mut state, "y");
-    answer(&mut state, value("hunter2"));
+    answer(&mut state, Ok(value("hunter2")));
     state
 }
 
@@ -123,7 +123,7 @@ fn a_value_that_is_no_longer_waited_for_is_not_shown() {
     types(&mut state, "y");
     let id = state.jobs.last().unwrap().id;
     press(&mut state, KeyCode::Esc);
-    let outcome = value("hunter2");
+    let outcome = Ok(value("hunter2"));
     assert!(update(&mut state, Event::Answer { id, outcome }).is_empty());
     assert!(state.dialog.is_none());
 }
@@ -144,7 +144,7 @@ fn what_fails_is_told_in_the_words_of_the_command() {
 fn a_copy_goes_to_the_clipboard_after_a_yes() {
     let mut state = state();
     types(&mut state, "cy");
-    let effects = answer(&mut state, value("hunter2"));
+    let effects = answer(&mut state, Ok(value("hunter2")));
     assert!(
         matches!(effects.as_slice(), [Effect::Copy(copied)] if copied.expose_secret() == "hunter2")
     );

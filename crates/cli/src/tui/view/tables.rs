@@ -141,7 +141,7 @@ fn leases(state: &State, theme: Theme) -> Parts<'_> {
             _ => FAINT,
         };
         Row::new([
-            Cell::from(lease.lease.as_str()),
+            Cell::from(lease.name.as_str()),
             Cell::from(now.to_string()).style(style),
             Cell::from(left),
             Cell::from(lease.label.as_str()),
@@ -149,7 +149,7 @@ fn leases(state: &State, theme: Theme) -> Parts<'_> {
         ])
     });
     let widths = vec![
-        fitting(leases.iter().map(|lease| lease.lease.as_str()), 8, 24),
+        fitting(leases.iter().map(|lease| lease.name.as_str()), 8, 24),
         Constraint::Length(9),
         Constraint::Length(9),
         fitting(leases.iter().map(|lease| lease.label.as_str()), 5, 20),

@@ -153,10 +153,10 @@ impl<'a> Looker<'a> {
             require_leases: false,
             keep: &[],
         };
-        let resolved = gathering.resolve(&BTreeSet::new()).await?;
-        let mut found = digests(&resolved.values, &resolved.missing);
+        let answer = gathering.resolve(&BTreeSet::new()).await?;
+        let mut found = digests(&answer.values, &answer.missing);
         // An outage is no change, although there is a default for it.
-        for name in &resolved.unavailable {
+        for name in &answer.unavailable {
             found.remove(name.as_str());
         }
         Ok(found)
