@@ -55,6 +55,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "fnox-core",
             "fnox-config",
+            "fnox-http",
             "fnox-providers",
             "fnox-leases",
             "fnox-aws",

@@ -1,8 +1,17 @@
 //! The JSON documents that commands print. Their schemas are committed under `docs/reference/schemas/`.
 
+mod lease;
+mod transfer;
+
 use fnox_config::EnvMode;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::Serialize;
+
+pub use self::lease::{CreatedLease, ExplainedCall, ExplainedLease, ListedLease, SettledLease};
+pub use self::transfer::{
+    ChangedSecret, DeclaredEntry, DeclaredPlan, ExportMetadata, Exported, ImportPlan,
+    ProfileDifference,
+};
 
 /// `fnox get --json`
 #[derive(Debug, Serialize, JsonSchema)]
@@ -23,7 +32,7 @@ pub struct ListedSecret {
     /// The provider that keeps it.
     pub provider: Option<String>,
     /// The providers that are asked after it, in this order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fallbacks: Vec<String>,
     /// The ciphertext or reference.
     pub reference: Option<String>,
@@ -101,124 +110,6 @@ pub fn env_mode(mode: EnvMode) -> &'static str {
         EnvMode::Exec => "exec",
         EnvMode::Never => "never",
     }
-}
-
-/// `fnox lease create -f json`
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct CreatedLease<'a> {
-    /// The lease's name in the configuration.
-    pub backend: String,
-    /// The credential, variable by variable.
-    #[serde(flatten)]
-    pub variables: indexmap::IndexMap<&'a str, &'a str>,
-    /// When it stops working (RFC 3339).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<String>,
-    /// The issuer's handle.
-    pub lease_id: String,
-}
-
-/// `fnox lease create --explain -f json`
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct ExplainedLease {
-    /// The lease's name in the configuration.
-    pub backend: String,
-    /// Its type.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// How long the credential should live.
-    pub duration_seconds: u64,
-    /// The lease whose credential is the master.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub via: Option<String>,
-    /// The masters that are there, by name, and where each comes from.
-    pub masters: indexmap::IndexMap<String, String>,
-    /// What is missing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub missing: Option<String>,
-    /// The calls, in their order.
-    pub calls: Vec<ExplainedCall>,
-    /// The variables that the program gets, as far as they are known beforehand.
-    pub produces: Vec<String>,
-    /// The variables that the program does not get.
-    pub withholds: Vec<String>,
-    /// Whether the credential can be withdrawn.
-    pub revocable: bool,
-    /// Whether the issuer prolongs it.
-    pub prolongable: bool,
-    /// When a cached credential that `exec` would use ends (RFC 3339).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cached_until: Option<String>,
-}
-
-/// A call that creating a lease would make.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct ExplainedCall {
-    /// What is done: an HTTP method, an action of an API, `run`, `connect`.
-    pub action: String,
-    /// To whom.
-    pub target: String,
-    /// What for.
-    pub purpose: String,
-    /// As whom: the master's name.
-    pub master: String,
-    /// What is asked for.
-    pub details: indexmap::IndexMap<String, String>,
-}
-
-impl From<fnox_leases::Explanation> for ExplainedLease {
-    fn from(explanation: fnox_leases::Explanation) -> Self {
-        let masters = explanation.masters.into_iter();
-        let call = |call: fnox_leases::PlannedCall| ExplainedCall {
-            action: call.action,
-            target: call.target,
-            purpose: call.purpose,
-            master: call.master,
-            details: call.details.into_iter().collect(),
-        };
-        Self {
-            backend: explanation.lease,
-            kind: explanation.kind,
-            duration_seconds: explanation.duration_seconds,
-            via: explanation.via,
-            masters: masters.map(|master| (master.name, master.source)).collect(),
-            missing: explanation.missing,
-            calls: explanation.calls.into_iter().map(call).collect(),
-            produces: explanation.produces,
-            withholds: explanation.withholds,
-            revocable: explanation.revocable,
-            prolongable: explanation.prolongable,
-            cached_until: explanation.cached_until.map(|end| end.to_string()),
-        }
-    }
-}
-
-/// One element of `fnox lease list --json`.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct ListedLease {
-    /// The issuer's handle.
-    pub lease_id: String,
-    /// The lease's name in the configuration.
-    pub backend: String,
-    /// What it was made for.
-    pub label: String,
-    /// `pending`, `active`, `expired` or `revoked`.
-    pub status: String,
-    /// When it was issued (RFC 3339).
-    pub created_at: String,
-    /// When it stops working (RFC 3339).
-    pub expires_at: Option<String>,
-}
-
-/// One element of `fnox lease cleanup --json`.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct SettledLease {
-    /// The issuer's handle.
-    pub lease_id: String,
-    /// The lease's name in the configuration.
-    pub backend: String,
-    /// What came of it, in words.
-    pub outcome: String,
 }
 
 /// One element of `fnox provider list --json`.
@@ -388,83 +279,6 @@ pub struct AgeKey {
     pub writer: Option<String>,
 }
 
-/// `fnox export --format json`
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct Exported<'a> {
-    /// Values by name.
-    pub secrets: indexmap::IndexMap<&'a str, &'a str>,
-    /// Where they come from.
-    pub metadata: ExportMetadata,
-}
-
-/// About an export.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct ExportMetadata {
-    /// The active profiles.
-    pub profile: String,
-    /// When, RFC 3339.
-    pub exported_at: String,
-    /// How many secrets there are.
-    pub total_secrets: usize,
-}
-
-/// `fnox import -n --json`
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct ImportPlan<'a> {
-    /// The profile that would be written to.
-    pub profile: &'a str,
-    /// The provider that would encrypt the values.
-    pub provider: &'a str,
-    /// The file that would be written.
-    pub file: String,
-    /// What would happen to each secret.
-    pub secrets: Vec<ChangedSecret>,
-}
-
-/// `fnox import -n --json` of a format without values
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct DeclaredPlan {
-    /// The file that would be written.
-    pub file: String,
-    /// What would happen to each entry.
-    pub entries: Vec<DeclaredEntry>,
-    /// What cannot be taken over, and what is still to be done.
-    pub notes: Vec<String>,
-}
-
-/// One entry of [`DeclaredPlan`].
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct DeclaredEntry {
-    /// `provider`, `secret` or `lease`.
-    pub kind: &'static str,
-    /// Its name.
-    pub name: String,
-    /// Its profile; `default` is the base.
-    pub profile: String,
-    /// `new`, `changed` or `same`.
-    pub change: &'static str,
-}
-
-/// `fnox diff --json`
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct ProfileDifference<'a> {
-    /// One profile.
-    pub before: &'a str,
-    /// The profile that it is compared with.
-    pub after: &'a str,
-    /// The secrets that differ; with `--all`, all of them.
-    pub secrets: Vec<ChangedSecret>,
-}
-
-/// What happens to one secret.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct ChangedSecret {
-    /// The secret.
-    pub name: String,
-    /// `new`, `removed`, `changed`, `same`, or `unknown` where a value cannot be read.
-    pub change: &'static str,
-}
-
 /// `fnox scan --json`
 #[derive(Debug, Default, Serialize, JsonSchema)]
 pub struct ScanReport {
@@ -519,7 +333,7 @@ pub struct CheckReport {
     /// Number of leases.
     pub leases: usize,
     /// Secrets that name several providers.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chains: Vec<ProviderChain>,
     /// What the team server would be asked.
     pub team_server: Vec<CheckedServerSecret>,

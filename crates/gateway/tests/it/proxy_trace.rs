@@ -9,6 +9,7 @@ use fnox_testkit::Canary;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -58,7 +59,10 @@ impl Spans {
     /// Everything that this thread's gateway says from now on.
     fn watch() -> (Self, DefaultGuard) {
         let spans = Self::default();
-        let subscriber = tracing_subscriber::registry().with(spans.clone());
+        // Libraries have spans of their own, which nobody exports.
+        let of_ours = filter_fn(|seen| seen.target().starts_with("fnox"));
+        let layer = spans.clone().with_filter(of_ours);
+        let subscriber = tracing_subscriber::registry().with(layer);
         (spans, tracing::subscriber::set_default(subscriber))
     }
 

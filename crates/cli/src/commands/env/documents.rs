@@ -137,13 +137,13 @@ pub(super) struct Problem {
     /// The stable code of the error.
     pub(super) code: &'static str,
     /// Keys that do not exist.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) unknown: Vec<String>,
     /// For unknown keys, those with similar names.
-    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub(super) suggestions: IndexMap<String, Vec<String>>,
     /// Keys that exist and cannot be had in this scope.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) not_injectable: Vec<NotInjectable>,
 }
 

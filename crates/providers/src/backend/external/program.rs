@@ -45,6 +45,7 @@ pub(super) fn find(text: &str, env: &Env) -> Result<String, ProviderError> {
     found.ok_or_else(|| {
         ProviderError::unavailable(format!("the program `{name}` is not on PATH"))
             .with_remedy(format!("install `{name}`, or correct `program`"))
+            .at_key("program")
     })
 }
 

@@ -7,7 +7,7 @@ const HEAD: &str = r#"[providers]
 one = { type = "plain", file = "one.json", format = "json" }
 two = { type = "plain", file = "two.json", format = "json" }
 op = { type = "1password", vault = "V" }
-broken = { type = "plain", file = "one.json" }
+broken = { type = "external", program = "./one" }
 [secrets]
 "#;
 
