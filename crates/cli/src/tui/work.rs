@@ -186,7 +186,7 @@ fn keeping(config: &Config, secret: Option<&SecretConfig>) -> String {
         return "as plain text, for there is no provider".to_owned();
     };
     let name = &provider.name;
-    match provider.spec.capability {
+    match provider.capability {
         Capability::EncryptsInConfig => format!("encrypted by {name}"),
         Capability::StoresRemotely => format!("in {name}"),
         Capability::ReadsOnly => format!("as it is, as what {name} is asked for"),

@@ -235,14 +235,14 @@ fn the_younger_copy_wins_and_a_new_value_drops_it() {
     ok(&sandbox, &["sync", "-f", "--local-file", "DB"]);
     // A personal secret in the local file keeps its copy in its own entry.
     let local = sandbox.read("fnox.local.toml");
-    let own = "MINE = { provider = \"op\", value = \"op://me/mine\" }\n";
+    let own = "MINE = { provider = \"op\", value = \"op://me/mine/value\" }\n";
     sandbox.write("fnox.local.toml", format!("{local}{own}"));
     ok(&sandbox, &["sync", "-f", "--local-file"]);
     let local = sandbox.read("fnox.local.toml");
     assert_eq!(local.matches("local_source = true").count(), 1, "{local}");
     assert_eq!(local.matches("copy_only = true").count(), 2, "{local}");
     go_offline(&sandbox);
-    assert_eq!(ok(&sandbox, &["get", "MINE"]), "value-of-me/mine\n");
+    assert_eq!(ok(&sandbox, &["get", "MINE"]), "value-of-me/mine/value\n");
     sandbox
         .run(["set", "DB", "-p", "age"])
         .stdin("new")

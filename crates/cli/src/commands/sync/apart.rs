@@ -10,7 +10,7 @@ use std::sync::Arc;
 use fnox_config::edit::{Change, Editor};
 use fnox_config::file::FileConfig;
 use fnox_config::{Config, FileKind, SecretConfig, SourceFile, discover};
-use fnox_core::{ProfileName, ProviderName, SecretName};
+use fnox_core::{ProviderName, SecretName};
 use jiff::Timestamp;
 use toml_edit::Value;
 
@@ -64,7 +64,7 @@ impl LocalFile {
         name.to_string_lossy().into_owned()
     }
 
-    /// The copies in it, of the active profiles, that no candidate gets anew.
+    /// The copies in it, of the profile that lies on top, that no candidate gets anew.
     pub(super) fn stale(
         &self,
         config: &Config,
@@ -80,19 +80,21 @@ impl LocalFile {
             kind: FileKind::Local,
             imported_by: None,
         }))?;
-        let is_active = |name: &ProfileName| config.profiles.contains(name);
-        let profiles = file.profiles.iter().filter(|(name, _)| is_active(name));
-        let bodies = std::iter::once((None, &file.base))
-            .chain(profiles.map(|(name, profile)| (Some(name), &profile.body)));
-        let is_renewed = |profile: Option<&ProfileName>, name: &SecretName| {
+        // Entries below may only be hidden by those of the profile on top, and need their copies in other runs.
+        let profile = config.profiles.last();
+        let body = match profile {
+            None => Some(&file.base),
+            Some(name) => file.profiles.get(name).map(|profile| &profile.body),
+        };
+        let is_renewed = |name: &SecretName| {
             candidates.iter().any(|candidate| {
                 candidate.secret.name == *name && candidate.place.profile.as_ref() == profile
             })
         };
-        Ok(bodies
-            .flat_map(|(profile, body)| body.secrets.values().map(move |it| (profile, it)))
-            .filter(|(profile, secret)| !is_renewed(*profile, &secret.name))
-            .filter_map(|(_, secret)| Stale::of(secret))
+        let secrets = body.into_iter().flat_map(|body| body.secrets.values());
+        Ok(secrets
+            .filter(|secret| !is_renewed(&secret.name))
+            .filter_map(Stale::of)
             .collect())
     }
 
