@@ -100,9 +100,9 @@ async fn a_wrong_configuration_is_not_passed_over() {
     let error = world(secrets).resolve(&["A"]).await.unwrap_err();
     assert_eq!(error.exit_status(), ExitStatus::Configuration);
     assert_eq!(error.code(), "provider::misconfigured");
-    let secrets = "A = { provider = [\"op\", \"tow\"], value = \"a\" }\n";
+    let secrets = "A = { provider = [\"op\", \"twoo\"], value = \"a\" }\n";
     let error = world(secrets).resolve(&["A"]).await.unwrap_err();
-    assert_eq!(error.to_string(), "there is no provider `tow`");
+    assert_eq!(error.to_string(), "there is no provider `twoo`");
     assert_eq!(error.help().as_deref(), Some("did you mean `two`?"));
 }
 
