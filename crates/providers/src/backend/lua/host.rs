@@ -2,7 +2,7 @@
 //!
 //! - `fnox.version`; `fnox.auth_error(text)`, `denied_error`, `unavailable_error`, `invalid_error` raise an error of a kind
 //! - `fnox.json.encode`, `decode`, `null`; `fnox.base64.encode`, `decode`
-//! - `fnox.http`: see [`http`](super::http)
+//! - `fnox.http`: see [`http`]
 //! - `fnox.cmd.run(argv, options)` gives what a program prints and raises an error if it fails; `exec` gives
 //!   `{ ok, status, stdout, stderr }`. A text instead of a list is a command of `sh`. Options are `stdin` and `env`.
 //! - `fnox.log.debug`, `info`, `warn`, `error`
