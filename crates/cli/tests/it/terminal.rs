@@ -2,12 +2,14 @@
 //!
 //! The terminal is that of `script` (util-linux), which every Debian has.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fnox_testkit::{Invocation, Sandbox, wait};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{ok, sandbox, with_age};
 
@@ -101,8 +103,35 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        // The end of a terminal is a hang-up. Some shells survive it, and ask what is gone for input without a pause.
+        end_sessions_below(self.child.id());
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+}
+
+/// Ends all processes of the sessions that children of a process lead: the parent is the second field behind the name in
+/// `proc_pid_stat(5)`, the session the fourth.
+fn end_sessions_below(script: u32) {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let processes = entries.filter_map(|entry| {
+        let id: i32 = entry.file_name().to_str()?.parse().ok()?;
+        let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+        let (_, fields) = stat.rsplit_once(')')?;
+        let mut fields = fields.split_ascii_whitespace().skip(1);
+        let parent: u32 = fields.next()?.parse().ok()?;
+        let session: i32 = fields.nth(1)?.parse().ok()?;
+        Some((id, parent, session))
+    });
+    let processes: Vec<(i32, u32, i32)> = processes.collect();
+    let leads = |session: i32| {
+        let mut leaders = processes.iter();
+        leaders.any(|(id, parent, _)| *id == session && *parent == script)
+    };
+    for (id, _, session) in &processes {
+        if let Some(process) = Pid::from_raw(*id).filter(|_| leads(*session)) {
+            let _ = kill_process(process, Signal::KILL);
+        }
     }
 }
 
