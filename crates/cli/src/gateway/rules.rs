@@ -17,6 +17,7 @@ use fnox_gateway::rule::{
 };
 use http::{HeaderName, Method};
 
+use super::approvals::Place;
 use crate::error::CliError;
 
 /// For how long a request is held for a person's answer if nothing else is said: most clients wait longer.
@@ -33,6 +34,8 @@ pub(crate) struct Proxy {
     pub(crate) scan: ScanPolicy,
     /// For how long a request is held for a person's answer.
     pub(crate) approval_wait: Duration,
+    /// Where people are asked.
+    pub(crate) approve_at: Vec<Place>,
     /// Whether requests and refusals are told.
     pub(crate) tells: bool,
     /// As they are written.
@@ -132,10 +135,31 @@ pub(crate) fn read_fields(
         approval_wait: proxy
             .lifetime("approval_wait")
             .map_or(APPROVAL_WAIT, |wait| Duration::from_secs(wait.as_secs())),
+        approve_at: places(proxy)?,
         tells: proxy.flag("audit").unwrap_or(true),
         allow_domains: proxy.list("allow_domains").to_vec(),
         allow_private: proxy.list("allow_private").to_vec(),
     })
+}
+
+fn places(proxy: &Fields) -> Result<Vec<Place>, ConfigError> {
+    let mut places = Vec::new();
+    for text in proxy.list("approve_at") {
+        let place = Place::parse(text).ok_or_else(|| {
+            let reason = format!(
+                "has `{}`; people are asked at `terminal`, `vault` or `server`",
+                text.escape_debug()
+            );
+            proxy.invalid("approve_at", reason)
+        })?;
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    if places.is_empty() {
+        places.push(Place::Terminal);
+    }
+    Ok(places)
 }
 
 fn rule(

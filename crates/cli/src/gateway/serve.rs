@@ -17,7 +17,8 @@ use fnox_gateway::vault::{Recorder, VaultClients, VaultClientsError};
 use fnox_vault_wire::Connector;
 use tokio::task::JoinSet;
 
-use super::approvals::office::Office;
+use super::approvals;
+use super::approvals::office::{self, Office};
 use super::doors::{Door, Opening};
 use super::metrics::{Counting, Metrics};
 use super::observer::Teller;
@@ -158,13 +159,16 @@ pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError>
         None => teller,
     };
     let recorder = Arc::new(clients.recorder(teller));
-    let patience = proxy.approval_wait;
     let office = Office::open(
         &proxy.policy,
-        &app.folders,
-        clock.clone(),
-        patience,
-        app.printer,
+        office::Terms {
+            folders: &app.folders,
+            clock: clock.clone(),
+            patience: proxy.approval_wait,
+            printer: app.printer,
+            channels: approvals::channels(&proxy.approve_at)?,
+            places: proxy.approve_at,
+        },
     )?;
     let gateway = Gateway::new(Options {
         policy: proxy.policy,

@@ -38,6 +38,11 @@ pub static PROXY: Section = Section {
             "What happens to answers that cannot be searched for credentials: `block` (default), `tag` (with the field `fnox-unscanned`), `pass`.",
         ),
         Field::optional(
+            "approve_at",
+            Kind::TextList,
+            "Where people are asked if a rule says so: `terminal` (`fnox agent approve` on this machine; the default), `vault` (`fnox vault approve`), `server` (the team server's approvers). The first answer from any of them counts.",
+        ),
+        Field::optional(
             "approval_wait",
             Kind::Lifetime,
             "For how long a request is held for a person's answer (default 55s) before it is refused for the time being.",

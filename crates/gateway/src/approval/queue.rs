@@ -9,7 +9,7 @@ use fnox_core::Clock;
 use jiff::{SignedDuration, Timestamp};
 use rand::Rng as _;
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Approver, Question};
 use crate::refusal::{Reason, Refusal};
@@ -19,6 +19,9 @@ const MOST: usize = 32;
 
 /// How long a question, and an answer that nobody has used, is kept: for a client that gave up and comes again.
 const KEPT: SignedDuration = SignedDuration::from_mins(10);
+
+/// How often it is looked whether a question has grown too old.
+const AGEING: Duration = Duration::from_secs(5);
 
 /// A question that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +80,8 @@ pub struct Approvals {
     patience: Duration,
     /// Is told of each new question.
     asked: Box<dyn Fn(&Pending) + Send + Sync>,
+    /// Says how people answer the question of this name.
+    how: Box<dyn Fn(&str) -> String + Send + Sync>,
     state: Mutex<State>,
     answered: Notify,
 }
@@ -97,17 +102,20 @@ struct Said {
 }
 
 impl Approvals {
-    /// Nothing is asked yet. `asked` is called for each new question and must not wait.
+    /// Nothing is asked yet. `asked` is called for each new question and must not wait; `how` completes "Ask one to …" for
+    /// the program whose question has this name.
     #[must_use]
     pub fn new(
         clock: Arc<dyn Clock>,
         patience: Duration,
         asked: impl Fn(&Pending) + Send + Sync + 'static,
+        how: impl Fn(&str) -> String + Send + Sync + 'static,
     ) -> Self {
         Self {
             clock,
             patience,
             asked: Box::new(asked),
+            how: Box::new(how),
             state: Mutex::default(),
             answered: Notify::new(),
         }
@@ -150,6 +158,20 @@ impl Approvals {
         drop(state);
         self.answered.notify_waiters();
         Ok(question)
+    }
+
+    /// Returns when no question of this name waits any more: somebody answered, or it grew too old.
+    pub async fn over(&self, id: &str) {
+        loop {
+            let mut answered = std::pin::pin!(self.answered.notified());
+            // Before the look, so that no answer is missed between the two.
+            answered.as_mut().enable();
+            if self.current().pending.iter().all(|it| it.id != id) {
+                return;
+            }
+            // Age is told by the clock alone; nobody announces it.
+            let _ = timeout(AGEING, answered).await;
+        }
     }
 
     /// What counts now.
@@ -236,7 +258,8 @@ impl Approver for Approvals {
             if timeout_at(end, answered).await.is_err() {
                 let message = "a person must agree to this request, and nobody has yet";
                 return Err(refused(question, message).with_remedy(format!(
-                    "Ask one to run `fnox agent approve {id}`, and send the same request again within ten minutes."
+                    "Ask one to {}, and send the same request again within ten minutes.",
+                    (self.how)(&id)
                 )));
             }
         }

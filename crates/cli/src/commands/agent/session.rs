@@ -21,7 +21,8 @@ use crate::error::CliError;
 use crate::exec::files::PrivateFolder;
 use crate::exec::plan::EnvironmentPlan;
 use crate::exec::redact::Redaction;
-use crate::gateway::approvals::office::Office;
+use crate::gateway::approvals;
+use crate::gateway::approvals::office::{self, Office};
 use crate::gateway::desk::Desk;
 use crate::gateway::environment;
 use crate::gateway::metrics::Counting;
@@ -100,13 +101,16 @@ impl Session {
             .map_err(CliError::Output)?;
         let office = {
             let _inside = runtime.enter();
-            let patience = proxy.approval_wait;
             Office::open(
                 &proxy.policy,
-                &app.folders,
-                clock.clone(),
-                patience,
-                app.printer,
+                office::Terms {
+                    folders: &app.folders,
+                    clock: clock.clone(),
+                    patience: proxy.approval_wait,
+                    printer: app.printer,
+                    channels: approvals::channels(&proxy.approve_at)?,
+                    places: proxy.approve_at,
+                },
             )?
         };
         let teller = Arc::new(Teller::beside_a_program(app.printer, proxy.tells));

@@ -1,18 +1,76 @@
-//! Where people answer what rules ask them: a socket of each gateway, and `fnox agent approve` at its other end.
+//! Where people answer what rules ask them: a socket of each gateway with `fnox agent approve` at its other end, and channels to
+//! services that people are at.
 //!
-//! A message is a line of JSON, and so is its answer. The socket is the user's own and stands where no sandbox shows it.
+//! A message on the socket is a line of JSON, and so is its answer. The socket is the user's own and stands where no sandbox shows it.
 
 pub(crate) mod asking;
+pub(crate) mod channel;
 pub(crate) mod office;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use fnox_config::Folders;
 use fnox_gateway::approval::{Answer, Breadth, Lasting, Pending};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
+use self::channel::Channel;
 use super::documents::PendingRequest;
+use crate::error::CliError;
+
+/// Where people can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// At this machine: `fnox agent approve`.
+    Terminal,
+    /// At a vault: `fnox vault approve`.
+    Vault,
+    /// By the team server's channels.
+    Server,
+}
+
+impl Place {
+    /// As settings name it.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "terminal" => Some(Self::Terminal),
+            "vault" => Some(Self::Vault),
+            "server" => Some(Self::Server),
+            _ => None,
+        }
+    }
+
+    /// How people answer there, to go after "Ask one to".
+    fn how(self, id: &str) -> String {
+        match self {
+            Self::Terminal => format!("run `fnox agent approve {id}`"),
+            Self::Vault => "answer it at the vault (`fnox vault approvals`)".to_owned(),
+            Self::Server => "answer the team server's message".to_owned(),
+        }
+    }
+}
+
+/// The ways to the places that are not this machine.
+///
+/// # Errors
+/// If there is none to one of them.
+pub(crate) fn channels(places: &[Place]) -> Result<Vec<Arc<dyn Channel>>, CliError> {
+    let missing = |place: &str| {
+        CliError::usage(format!(
+            "`approve_at` names `{place}`, which this fnox cannot ask"
+        ))
+    };
+    let channels: Vec<Arc<dyn Channel>> = Vec::new();
+    for place in places {
+        match place {
+            Place::Terminal => {}
+            Place::Vault => return Err(missing("vault")),
+            Place::Server => return Err(missing("server")),
+        }
+    }
+    Ok(channels)
+}
 
 /// The folder of all gateways' sockets.
 fn folder(folders: &Folders) -> PathBuf {

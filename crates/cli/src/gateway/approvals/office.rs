@@ -10,8 +10,10 @@ use fnox_gateway::policy::Policy;
 use fnox_gateway::rule::Approve;
 use fnox_vault_wire::transport::{Peer, Stream, UnixListener, UnixOptions};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::sync::mpsc;
 
-use super::{Message, Reply, folder};
+use super::channel::{Channel, Relay};
+use super::{Message, Place, Reply, folder};
 use crate::error::CliError;
 use crate::exec::standing;
 use crate::gateway::documents::PendingRequest;
@@ -26,8 +28,23 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The questions of a gateway, and where they are answered.
 #[derive(Debug)]
 pub(crate) struct Office {
-    listener: UnixListener,
+    /// Where this machine's people answer, if they may.
+    listener: Option<UnixListener>,
+    relay: Relay,
     approvals: Arc<Approvals>,
+}
+
+/// What an office needs.
+pub(crate) struct Terms<'a> {
+    pub(crate) folders: &'a Folders,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// For how long a request is held.
+    pub(crate) patience: Duration,
+    pub(crate) printer: Printer,
+    /// Where people are asked.
+    pub(crate) places: Vec<Place>,
+    /// The way to each of the places that is not this machine.
+    pub(crate) channels: Vec<Arc<dyn Channel>>,
 }
 
 impl Office {
@@ -35,23 +52,39 @@ impl Office {
     ///
     /// # Errors
     /// If there can be no socket.
-    pub(crate) fn open(
-        policy: &Policy,
-        folders: &Folders,
-        clock: Arc<dyn Clock>,
-        patience: Duration,
-        printer: Printer,
-    ) -> Result<Option<Self>, CliError> {
+    pub(crate) fn open(policy: &Policy, terms: Terms<'_>) -> Result<Option<Self>, CliError> {
         if policy.rules.iter().all(|rule| rule.approve != Approve::Ask) {
             return Ok(None);
         }
-        let path = folder(folders).join(format!("{}.sock", std::process::id()));
-        let listener = UnixListener::bind(&path, &UnixOptions::default())
-            .map_err(|error| CliError::failed(error.to_string()))?;
-        let asked = move |pending: &Pending| tell(printer, pending);
+        let Terms {
+            folders,
+            clock,
+            patience,
+            printer,
+            places,
+            channels,
+        } = terms;
+        let is_here = places.contains(&Place::Terminal);
+        let listener = is_here.then(|| listen(folders)).transpose()?;
+        let (asking, asked) = mpsc::unbounded_channel();
+        let relay = Relay {
+            channels,
+            asked,
+            printer,
+        };
+        let tell = move |pending: &Pending| {
+            tell(printer, pending, is_here);
+            // Without a relay there is nobody else to tell.
+            let _ = asking.send(pending.clone());
+        };
+        let how = move |id: &str| {
+            let ways: Vec<String> = places.iter().map(|place| place.how(id)).collect();
+            ways.join(" or ")
+        };
         Ok(Some(Self {
             listener,
-            approvals: Arc::new(Approvals::new(clock, patience, asked)),
+            relay,
+            approvals: Arc::new(Approvals::new(clock, patience, tell, how)),
         }))
     }
 
@@ -63,44 +96,65 @@ impl Office {
         }
     }
 
-    /// Takes answers until the future is dropped. One at a time: people are slow.
+    /// Takes answers until the future is dropped.
     pub(crate) async fn serve(self) {
-        loop {
-            match self.listener.accept().await {
-                Ok((stream, peer)) => {
-                    let served = self.serve_one(stream, &peer);
-                    if let Ok(Err(error)) = tokio::time::timeout(PATIENCE, served).await {
-                        tracing::debug!("an answer did not arrive: {error}");
-                    }
+        let Self {
+            listener,
+            relay,
+            approvals,
+        } = self;
+        let here = async {
+            if let Some(listener) = listener {
+                serve_terminal(&listener, &approvals).await;
+            }
+        };
+        tokio::join!(here, relay.run(&approvals));
+    }
+}
+
+fn listen(folders: &Folders) -> Result<UnixListener, CliError> {
+    let path = folder(folders).join(format!("{}.sock", std::process::id()));
+    UnixListener::bind(&path, &UnixOptions::default())
+        .map_err(|error| CliError::failed(error.to_string()))
+}
+
+/// Takes answers, one at a time: people are slow.
+async fn serve_terminal(listener: &UnixListener, approvals: &Approvals) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let served = serve_one(approvals, stream, &peer);
+                if let Ok(Err(error)) = tokio::time::timeout(PATIENCE, served).await {
+                    tracing::debug!("an answer did not arrive: {error}");
                 }
-                Err(error) => {
-                    tracing::debug!("answers cannot be taken: {error}");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
+            }
+            Err(error) => {
+                tracing::debug!("answers cannot be taken: {error}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
     }
+}
 
-    async fn serve_one(&self, stream: Stream, peer: &Peer) -> std::io::Result<()> {
-        let mut stream = BufReader::new(stream);
-        let mut line = String::new();
-        (&mut stream).take(MESSAGE).read_line(&mut line).await?;
-        let reply = match serde_json::from_str(&line)? {
-            Message::Pending => {
-                let pending = self.approvals.pending();
-                Reply::Pending(pending.iter().map(PendingRequest::from).collect())
-            }
-            Message::Answer { .. } if !is_a_person(peer) => Reply::NotAPerson,
-            Message::Answer { id, answer } => match self.approvals.answer(&id, answer.into()) {
-                Ok(question) => Reply::Answered(question.to_string()),
-                Err(_) => Reply::Unknown,
-            },
-        };
-        let mut text = serde_json::to_string(&reply)?;
-        text.push('\n');
-        stream.write_all(text.as_bytes()).await?;
-        stream.flush().await
-    }
+async fn serve_one(approvals: &Approvals, stream: Stream, peer: &Peer) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    (&mut stream).take(MESSAGE).read_line(&mut line).await?;
+    let reply = match serde_json::from_str(&line)? {
+        Message::Pending => {
+            let pending = approvals.pending();
+            Reply::Pending(pending.iter().map(PendingRequest::from).collect())
+        }
+        Message::Answer { .. } if !is_a_person(peer) => Reply::NotAPerson,
+        Message::Answer { id, answer } => match approvals.answer(&id, answer.into()) {
+            Ok(question) => Reply::Answered(question.to_string()),
+            Err(_) => Reply::Unknown,
+        },
+    };
+    let mut text = serde_json::to_string(&reply)?;
+    text.push('\n');
+    stream.write_all(text.as_bytes()).await?;
+    stream.flush().await
 }
 
 /// Whether an answer comes from the user's own process that this one did not start: a program cannot answer for the person
@@ -115,11 +169,14 @@ fn is_a_person(peer: &Peer) -> bool {
     }
 }
 
-fn tell(printer: Printer, pending: &Pending) {
-    printer.note(&format!(
-        "A person must agree: {} [{}]\nIn another terminal: fnox agent approve {id}, or fnox agent deny {id}",
-        pending.question,
-        pending.question.rule,
-        id = pending.id
-    ));
+fn tell(printer: Printer, pending: &Pending, is_here: bool) {
+    let id = &pending.id;
+    let mut text = format!(
+        "A person must agree: {} [{}]",
+        pending.question, pending.question.rule
+    );
+    if is_here {
+        text += &format!("\nIn another terminal: fnox agent approve {id}, or fnox agent deny {id}");
+    }
+    printer.note(&text);
 }

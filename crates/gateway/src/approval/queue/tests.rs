@@ -20,9 +20,13 @@ fn question(target: &str) -> Question {
     }
 }
 
+fn answering(id: &str) -> String {
+    format!("run `fnox agent approve {id}`")
+}
+
 fn patient(patience: Duration) -> (Arc<Approvals>, Arc<FakeClock>) {
     let clock = Arc::new(FakeClock::at(START));
-    let approvals = Approvals::new(clock.clone(), patience, |_| {});
+    let approvals = Approvals::new(clock.clone(), patience, |_| {}, answering);
     (Arc::new(approvals), clock)
 }
 
@@ -150,4 +154,23 @@ async fn a_crowd_is_turned_away() {
     let refusal = approvals.ask(&question("/more")).await.unwrap_err();
     assert!(refusal.message.contains("wait for a person already"));
     assert_eq!(approvals.pending().len(), MOST);
+}
+
+#[tokio::test]
+async fn whoever_waits_for_its_end_is_told() {
+    let (approvals, clock) = approvals();
+    approvals.look(&question("/a")).unwrap().unwrap_err();
+    let id = approvals.pending()[0].id.clone();
+    let over = tokio::spawn({
+        let (approvals, id) = (Arc::clone(&approvals), id.clone());
+        async move { approvals.over(&id).await }
+    });
+    tokio::task::yield_now().await;
+    assert!(!over.is_finished());
+    approvals.answer(&id, Answer::Deny).unwrap();
+    over.await.unwrap();
+    // What is too old waits no longer either.
+    let aged = approvals.look(&question("/b")).unwrap().unwrap_err();
+    clock.advance(KEPT);
+    approvals.over(&aged).await;
 }
