@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 
+use crate::watched;
+
 /// A value that must not turn up.
 #[derive(Debug)]
 pub struct Canary {
@@ -43,6 +45,7 @@ impl Canary {
             value.len() >= 8,
             "a canary of less than 8 bytes turns up by chance"
         );
+        watched::watch(value);
         let mut shapes = vec![("as it is", value.to_vec())];
         for alignment in 0..3 {
             shapes.push(("base64", base64_core(&STANDARD_NO_PAD, value, alignment)));

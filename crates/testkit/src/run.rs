@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::wait;
+use crate::{wait, watched};
 
 /// How long a run may take unless it is told otherwise.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -90,6 +90,7 @@ impl Invocation {
             .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        watched::watch_invocation(&self.command, self.stdin.as_deref());
         let program = self.command.get_program().to_owned();
         let mut child = self
             .command

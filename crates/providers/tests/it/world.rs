@@ -146,6 +146,7 @@ pub(crate) fn named(name: &str, reference: &str) -> Request {
 }
 
 pub(crate) fn pair(name: &str, value: &str) -> (SecretName, SecretString) {
+    fnox_testkit::watched::watch(value);
     (SecretName::parse(name).unwrap(), SecretString::from(value))
 }
 
