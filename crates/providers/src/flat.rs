@@ -54,6 +54,14 @@ pub enum FlatError {
     },
 }
 
+impl FlatError {
+    /// Whether the text would be one of [`parse_nested_json`].
+    #[must_use]
+    pub fn is_nested(&self) -> bool {
+        matches!(self, Self::NoText { kind, .. } if ["a list", "a map"].contains(kind))
+    }
+}
+
 type Pairs = Vec<(String, SecretString)>;
 
 /// Reads the pairs of a text in their order.
@@ -95,18 +103,72 @@ fn json(text: &str) -> Result<Pairs, FlatError> {
     }
     map.into_iter()
         .map(|(key, value)| {
-            let text = match value {
-                Value::String(text) => text,
-                Value::Bool(flag) => flag.to_string(),
-                Value::Number(number) if number.is_i64() || number.is_u64() => number.to_string(),
-                Value::Number(_) => return Err(no_text(&key, "a fraction or a very large number")),
-                Value::Null => return Err(no_text(&key, "null")),
-                Value::Array(_) => return Err(no_text(&key, "a list")),
-                Value::Object(_) => return Err(no_text(&key, "a map")),
-            };
-            Ok((key, SecretString::from(text)))
+            let text = json_text(&key, value)?;
+            Ok((key, text))
         })
         .collect()
+}
+
+fn json_text(key: &str, value: serde_json::Value) -> Result<SecretString, FlatError> {
+    use serde_json::Value;
+    let text = match value {
+        Value::String(text) => text,
+        Value::Bool(flag) => flag.to_string(),
+        Value::Number(number) if number.is_i64() || number.is_u64() => number.to_string(),
+        Value::Number(_) => return Err(no_text(key, "a fraction or a very large number")),
+        Value::Null => return Err(no_text(key, "null")),
+        Value::Array(_) => return Err(no_text(key, "a list")),
+        Value::Object(_) => return Err(no_text(key, "a map")),
+    };
+    Ok(SecretString::from(text))
+}
+
+/// Values of JSON with the way to each: names of maps, numbers of lists.
+///
+/// # Errors
+/// [`FlatError`].
+pub fn parse_nested_json(text: &str) -> Result<Vec<(Vec<String>, SecretString)>, FlatError> {
+    use serde_json::Value;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    // Its depth is limited by the parser (128).
+    let value: Value = serde_json::from_str(text)
+        .map_err(|error| broken(Syntax::Json, Some(error.line()).filter(|line| *line > 0)))?;
+    let Value::Object(mut map) = value else {
+        return Err(FlatError::NoMap);
+    };
+    if let Some(Value::Object(inner)) = map.get_mut("secrets") {
+        map = std::mem::take(inner);
+    }
+    let mut leaves = Vec::new();
+    collect(Value::Object(map), &mut Vec::new(), &mut leaves)?;
+    Ok(leaves)
+}
+
+fn collect(
+    value: serde_json::Value,
+    path: &mut Vec<String>,
+    leaves: &mut Vec<(Vec<String>, SecretString)>,
+) -> Result<(), FlatError> {
+    use serde_json::Value;
+    let children: Vec<(String, Value)> = match value {
+        Value::Object(map) => map.into_iter().collect(),
+        Value::Array(list) => {
+            let numbered = list.into_iter().enumerate();
+            numbered
+                .map(|(number, it)| (number.to_string(), it))
+                .collect()
+        }
+        scalar => {
+            leaves.push((path.clone(), json_text(&path.join("."), scalar)?));
+            return Ok(());
+        }
+    };
+    for (name, child) in children {
+        path.push(name);
+        collect(child, path, leaves)?;
+        path.pop();
+    }
+    Ok(())
 }
 
 /// `secrets:` and whatever else there is.
@@ -223,6 +285,22 @@ mod tests {
         for (text, syntax) in texts {
             assert_eq!(read(text, syntax), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn nested_json_gives_the_way_to_each_value() {
+        let text = r#"{"b":{"c":"x","d":[1,true]},"a":""}"#;
+        let leaves = parse_nested_json(text).unwrap();
+        let shown: Vec<String> = leaves
+            .iter()
+            .map(|(path, value)| format!("{}={}", path.join("/"), value.expose_secret()))
+            .collect();
+        assert_eq!(shown, ["b/c=x", "b/d/0=1", "b/d/1=true", "a="]);
+        let refused = parse_nested_json(r#"{"a":{"b":1.5}}"#).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "`a.b` is a fraction or a very large number; write it as a text in quotes"
+        );
     }
 
     #[test]

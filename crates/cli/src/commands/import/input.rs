@@ -8,6 +8,7 @@ use fnox_providers::dotenv;
 use fnox_providers::flat::{self, FlatError, Syntax};
 use zeroize::Zeroizing;
 
+use super::vendor::Name;
 use super::{encrypted, vendor};
 use crate::app::App;
 use crate::args::ImportFormat;
@@ -109,7 +110,11 @@ fn parse(app: &App, folder: &Path, text: &str, format: ImportFormat) -> Result<P
     };
     match format {
         ImportFormat::Env => dotenv::parse(text).map_err(|error| Unreadable::because(&error)),
-        ImportFormat::Json => flat(Syntax::Json),
+        ImportFormat::Json => match flat::parse(text, Syntax::Json) {
+            // What sops and others print of nested documents.
+            Err(error) if error.is_nested() => nested(text),
+            _ => flat(Syntax::Json),
+        },
         ImportFormat::Yaml => flat(Syntax::Yaml),
         ImportFormat::Toml => flat(Syntax::Toml),
         ImportFormat::Chamber => vendor::chamber(text),
@@ -123,6 +128,21 @@ fn parse(app: &App, folder: &Path, text: &str, format: ImportFormat) -> Result<P
                 .with_help("`fnox import` takes them into fnox.toml"),
         ),
     }
+}
+
+/// The values of nested JSON, each by the names on the way to it.
+fn nested(text: &str) -> Result<Pairs, Unreadable> {
+    let leaves = flat::parse_nested_json(text).map_err(|error| Unreadable::because(&error))?;
+    if leaves.iter().any(|(path, _)| path[0] == "sops") {
+        return Err(encrypted(&SOPS));
+    }
+    vendor::renamed(leaves.into_iter().map(|(path, value)| {
+        let name = match path.as_slice() {
+            [name] => Name::Kept(name.clone()),
+            path => Name::Made(path.join("_")),
+        };
+        (name, value)
+    }))
 }
 
 /// A tool that keeps ciphertexts where others keep values.
