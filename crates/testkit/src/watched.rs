@@ -43,15 +43,22 @@ pub fn watch(value: impl AsRef<[u8]>) {
     written.expect("the file of watched values");
 }
 
+/// Adds the value of a variable whose name says that it is a secret.
+///
+/// # Panics
+/// If the file is named and cannot be written.
+pub fn watch_variable(name: &str, value: &str) {
+    let is_place = value.starts_with(['/', '~', '.']) || value.contains("://");
+    if SECRET_NAMES.iter().any(|it| name.ends_with(it)) && !is_place {
+        watch(value);
+    }
+}
+
 /// Adds what a program is given by its environment or, for `fnox set`, on its stdin.
 pub(crate) fn watch_invocation(command: &Command, stdin: Option<&[u8]>) {
     for (name, value) in command.get_envs() {
-        let (Some(name), Some(value)) = (name.to_str(), value.and_then(OsStr::to_str)) else {
-            continue;
-        };
-        let is_place = value.starts_with(['/', '~', '.']) || value.contains("://");
-        if SECRET_NAMES.iter().any(|it| name.ends_with(it)) && !is_place {
-            watch(value);
+        if let (Some(name), Some(value)) = (name.to_str(), value.and_then(OsStr::to_str)) {
+            watch_variable(name, value);
         }
     }
     let stores = command.get_args().any(|argument| argument == "set");

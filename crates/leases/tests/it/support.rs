@@ -14,9 +14,9 @@ use fnox_leases::{
     Acquire, Acquired, Held, LeaseError, Manager, ManagerOptions, MasterError, MasterSource, Skip,
     TimeLimits,
 };
-use fnox_testkit::FakeClock;
 use fnox_testkit::stand_in::Sts;
 use fnox_testkit::stand_in::sts::Account;
+use fnox_testkit::{FakeClock, watched};
 
 /// What a test project is made of.
 pub(crate) struct Project {
@@ -161,6 +161,7 @@ impl Masters {
     pub(crate) fn set(&self, values: &[(&str, &str)]) {
         let mut map = self.values.lock().unwrap();
         for (name, value) in values {
+            watched::watch_variable(name, value);
             map.insert((*name).to_owned(), (*value).to_owned());
         }
     }
@@ -280,7 +281,12 @@ pub(crate) fn borrowed<'a>(pairs: &'a [(&'static str, String)]) -> Vec<(&'a str,
 
 pub(crate) fn minted(acquired: Acquired) -> Held {
     match acquired {
-        Acquired::Minted(held) => held,
+        Acquired::Minted(held) => {
+            for (name, value) in &held.credential.variables {
+                watched::watch_variable(name.as_str(), value.expose_secret());
+            }
+            held
+        }
         other => panic!("not minted: {other:?}"),
     }
 }

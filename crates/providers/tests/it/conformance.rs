@@ -6,6 +6,8 @@ use fnox_config::spec::{Capability, ProviderSpec};
 use fnox_core::{SecretName, SecretString};
 use fnox_providers::{ErrorKind, Provider, Request};
 
+use fnox_testkit::watched::watch;
+
 use crate::world::{named, pair};
 
 /// A backend at work.
@@ -179,7 +181,10 @@ async fn reads_in_order(provider: &dyn Provider, kept: &[(String, String)]) {
     assert_eq!(answers.len(), requests.len());
     for ((reference, value), answer) in wanted.iter().zip(answers) {
         match (value, answer) {
-            (Some(value), Ok(answer)) => assert_eq!(answer.expose_secret(), *value, "{reference}"),
+            (Some(value), Ok(answer)) => {
+                watch(value);
+                assert_eq!(answer.expose_secret(), *value, "{reference}");
+            }
             (None, Err(error)) => assert_eq!(error.kind, ErrorKind::NotFound, "{error}"),
             (_, outcome) => panic!("{reference}: {outcome:?}"),
         }

@@ -13,6 +13,7 @@ use fnox_core::{Env, SecretName, SecretString};
 use fnox_providers::{
     Accounts, Context, NoAccounts, Provider, ProviderError, Registry, Request, Settings,
 };
+use fnox_testkit::watched::{watch, watch_variable};
 
 pub(crate) struct World {
     folder: tempfile::TempDir,
@@ -66,6 +67,9 @@ impl World {
     }
 
     pub(crate) fn env(&self) -> Env {
+        for (name, value) in &self.variables {
+            watch_variable(name, value);
+        }
         self.variables
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
@@ -146,7 +150,7 @@ pub(crate) fn named(name: &str, reference: &str) -> Request {
 }
 
 pub(crate) fn pair(name: &str, value: &str) -> (SecretName, SecretString) {
-    fnox_testkit::watched::watch(value);
+    watch(value);
     (SecretName::parse(name).unwrap(), SecretString::from(value))
 }
 
@@ -156,10 +160,11 @@ pub(crate) async fn read(
 ) -> Result<String, ProviderError> {
     let mut answers = provider.get_many(&[request(reference)]).await;
     assert_eq!(answers.len(), 1);
-    answers
-        .pop()
-        .unwrap()
-        .map(|value| value.expose_secret().to_owned())
+    let answer = answers.pop().unwrap();
+    answer.map(|value| {
+        watch(value.expose_secret());
+        value.expose_secret().to_owned()
+    })
 }
 
 /// Somebody who always gives the same answer, and is counted.
