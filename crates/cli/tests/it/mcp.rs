@@ -123,12 +123,14 @@ fn a_program_uses_a_credential_that_nobody_sees() {
 #[test]
 fn output_is_redacted_unless_the_configuration_says_otherwise() {
     let project = Project::new("");
-    let script = format!("printf %s {VALUE}; echo {VALUE} | base64 >&2");
-    let text = client(&project).script(&script);
+    // In a file: a script with the value in it would be an argument with a secret.
+    project.sandbox.write("value", VALUE);
+    let script = "cat value; { cat value; echo; } | base64 >&2";
+    let text = client(&project).script(script);
     assert_eq!(text, "[REDACTED]\n[stderr]\n[REDACTED]Cg==\n[exit code: 0]");
 
     begin_with(&project, "[mcp]\nredact_output = false\n");
-    let text = client(&project).script(&script);
+    let text = client(&project).script(script);
     assert!(text.starts_with(VALUE), "{text}");
 }
 
