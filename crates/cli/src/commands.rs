@@ -4,6 +4,7 @@ pub(crate) mod age;
 pub(crate) mod agent;
 mod approve;
 mod audit;
+mod chain;
 mod check;
 mod ci_redact;
 mod completion;

@@ -80,7 +80,7 @@ impl Config {
     /// value or default and is not `env_only`.
     #[must_use]
     pub fn provider_of(&self, secret: &SecretConfig) -> Option<ProviderName> {
-        if let Some(provider) = &secret.provider {
+        if let Some(provider) = secret.provider() {
             return Some(provider.clone());
         }
         let on_server = self.settings.project.is_some()
@@ -93,11 +93,18 @@ impl Config {
         }
     }
 
-    /// All providers that a secret's value may come from, in the order in which they are asked; those that do not exist are
-    /// left out.
+    /// The names of all providers that a secret's value may come from, in the order in which they are asked.
+    #[must_use]
+    pub fn chain_of(&self, secret: &SecretConfig) -> Vec<ProviderName> {
+        if secret.providers.is_empty() {
+            return self.provider_of(secret).into_iter().collect();
+        }
+        secret.providers.clone()
+    }
+
+    /// The same providers; those that do not exist are left out.
     pub fn providers_of(&self, secret: &SecretConfig) -> impl Iterator<Item = &ProviderConfig> {
-        let first = self.provider_of(secret);
-        let names = first.into_iter().chain(secret.fallbacks.iter().cloned());
+        let names = self.chain_of(secret).into_iter();
         names.filter_map(|name| self.providers.get(&name))
     }
 

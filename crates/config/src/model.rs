@@ -123,10 +123,8 @@ impl SyncCache {
 pub struct SecretConfig {
     /// Its name.
     pub name: SecretName,
-    /// The provider that it names; the first one of a list.
-    pub provider: Option<ProviderName>,
-    /// The providers that are asked for the same value, in this order, if the first one has none.
-    pub fallbacks: Vec<ProviderName>,
+    /// The providers that it names, in the order in which they are asked for the same value; empty if it names none.
+    pub providers: Vec<ProviderName>,
     /// The ciphertext or reference (`value`, or `ref`).
     pub value: Option<String>,
     /// What to take out of a JSON document.
@@ -161,7 +159,7 @@ pub struct SecretConfig {
 impl SecretConfig {
     /// Takes the copy of an entry that is nothing but a copy, if it is one of this secret's value.
     pub(crate) fn take_copy(&mut self, entry: &Self) {
-        let is_of_this = self.provider == entry.provider && self.value == entry.value;
+        let is_of_this = self.providers == entry.providers && self.value == entry.value;
         let Some(copy) = entry.sync.as_ref().filter(|_| is_of_this) else {
             return;
         };
@@ -188,7 +186,7 @@ impl SecretConfig {
         if fields.text("json_path") == Some("") {
             return Err(fields.invalid("json_path", "must not be empty"));
         }
-        let (provider, fallbacks) = chain(&fields)?;
+        let providers = chain(&fields)?;
         let sync = match fields.table("sync") {
             None => None,
             Some(copy) => Some(SyncCache {
@@ -201,8 +199,7 @@ impl SecretConfig {
             }),
         };
         Ok(Self {
-            provider,
-            fallbacks,
+            providers,
             value: text("value").or_else(|| text("ref")),
             json_path: text("json_path"),
             line: fields.count("line"),
@@ -229,9 +226,16 @@ impl SecretConfig {
         }
     }
 
-    /// The providers that it names, in the order in which they are asked.
-    pub fn chain(&self) -> impl Iterator<Item = &ProviderName> {
-        self.provider.iter().chain(&self.fallbacks)
+    /// The provider that it names; the first one of a list.
+    #[must_use]
+    pub fn provider(&self) -> Option<&ProviderName> {
+        self.providers.first()
+    }
+
+    /// The providers that are asked, in this order, if the first one has no value.
+    #[must_use]
+    pub fn fallbacks(&self) -> &[ProviderName] {
+        self.providers.get(1..).unwrap_or_default()
     }
 
     /// Where one of its keys stands.
@@ -305,7 +309,7 @@ pub enum LedgerKey {
 }
 
 /// `provider` of a secret: one name, or several in the order in which they are asked.
-fn chain(fields: &Fields) -> Result<(Option<ProviderName>, Vec<ProviderName>), ConfigError> {
+fn chain(fields: &Fields) -> Result<Vec<ProviderName>, ConfigError> {
     const KEY: &str = "provider";
     let mut names: Vec<ProviderName> = Vec::new();
     for text in fields.one_or_more(KEY) {
@@ -322,8 +326,7 @@ fn chain(fields: &Fields) -> Result<(Option<ProviderName>, Vec<ProviderName>), C
             "is an empty list: name a provider, or leave the key out",
         ));
     }
-    let mut names = names.into_iter();
-    Ok((names.next(), names.collect()))
+    Ok(names)
 }
 
 fn provider_name(fields: &Fields, key: &str) -> Result<Option<ProviderName>, ConfigError> {

@@ -144,7 +144,7 @@ fn add_secret(
         Some(sync) => Some(sync.provider.clone()),
         None => config.provider_of(secret),
     };
-    let fallbacks = secret.fallbacks.iter().cloned();
+    let fallbacks = secret.fallbacks().iter().cloned();
     for name in provider.into_iter().chain(fallbacks) {
         if let Some(provider) = config.providers.get(&name) {
             add_provider(parts, provider, config, env, seen);

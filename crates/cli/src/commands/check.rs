@@ -110,8 +110,8 @@ fn report(
 pub(super) fn chains(config: &Config) -> Vec<ProviderChain> {
     let mut chains: indexmap::IndexMap<Vec<String>, usize> = indexmap::IndexMap::new();
     for secret in config.secrets.values() {
-        if !secret.fallbacks.is_empty() {
-            let names = secret.chain().map(ToString::to_string).collect();
+        if !secret.fallbacks().is_empty() {
+            let names = secret.providers.iter().map(ToString::to_string).collect();
             *chains.entry(names).or_default() += 1;
         }
     }

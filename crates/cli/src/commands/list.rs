@@ -34,7 +34,7 @@ pub(crate) fn run(app: &App, args: &ListArgs) -> Result<(), CliError> {
                     .provider_of(secret)
                     .filter(|_| secret.value.is_some())
                     .map(|name| name.to_string()),
-                fallbacks: secret.fallbacks.iter().map(ToString::to_string).collect(),
+                fallbacks: secret.fallbacks().iter().map(ToString::to_string).collect(),
                 reference: reference(&config, secret),
                 description: secret.description.clone(),
                 env: env_mode(secret.env),
@@ -97,7 +97,7 @@ fn resolve(
 fn kind(config: &Config, secret: &SecretConfig) -> (&'static str, String) {
     let (word, mut shown) = match (&secret.value, config.provider_of(secret), &secret.default) {
         (Some(_), Some(provider), _) => {
-            let later = secret.fallbacks.iter();
+            let later = secret.fallbacks().iter();
             let chain = later.fold(provider.to_string(), |chain, name| {
                 format!("{chain}, then {name}")
             });

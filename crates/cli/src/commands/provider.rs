@@ -116,10 +116,8 @@ fn warn_of_users(app: &App, name: &str) {
         .secrets
         .values()
         .filter(|secret| {
-            secret
-                .provider
-                .as_ref()
-                .is_some_and(|provider| provider.as_str() == name)
+            let mut names = secret.providers.iter();
+            names.any(|provider| provider.as_str() == name)
         })
         .map(|secret| secret.name.as_str())
         .collect();

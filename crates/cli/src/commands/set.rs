@@ -11,6 +11,7 @@ use fnox_config::spec::Capability;
 use fnox_config::{Config, ProviderConfig, SecretConfig};
 use fnox_core::{ProfileName, SecretBytes, SecretName, SecretString};
 
+use super::chain;
 use super::sync::apart;
 use crate::app::{App, block_on};
 use crate::args::SetArgs;
@@ -199,7 +200,7 @@ fn provider<'a>(
     };
     let name = match (
         &args.provider,
-        existing.and_then(|secret| secret.provider.as_ref()),
+        existing.and_then(SecretConfig::provider),
     ) {
         (Some(name), _) => Some(name.as_str()),
         (None, Some(name)) => Some(name.as_str()),
@@ -337,16 +338,13 @@ impl Setting<'_> {
     /// The provider as the entry names it. The rest of a chain stays as long as its first provider does.
     fn named(&self, provider: &str) -> Change {
         let chain = self.existing.filter(|secret| {
-            let is_first = secret
-                .provider
-                .as_ref()
-                .is_some_and(|name| name.as_str() == provider);
-            is_first && !secret.fallbacks.is_empty()
+            secret
+                .provider()
+                .is_some_and(|name| name.as_str() == provider)
         });
-        match chain {
-            Some(secret) => Change::Set(secret.chain().map(AsRef::<str>::as_ref).collect()),
-            None => Change::text(provider),
-        }
+        chain
+            .and_then(|secret| chain::named(&secret.providers))
+            .unwrap_or_else(|| Change::text(provider))
     }
 
     fn dry_run(&self, value: Option<&SecretString>) -> Result<(), CliError> {

@@ -178,7 +178,7 @@ fn secret_of(app: &App, config: &Config, secret: &SecretConfig) -> Secret {
 
 /// How `fnox set` would keep a value.
 fn keeping(config: &Config, secret: Option<&SecretConfig>) -> String {
-    let own = secret.and_then(|secret| secret.provider.as_ref());
+    let own = secret.and_then(SecretConfig::provider);
     let provider = own
         .or_else(|| config.default_provider())
         .and_then(|name| config.providers.get(name));

@@ -88,7 +88,7 @@ impl Resolver<'_> {
         };
         let first = plan::source(self.config, secret).map(|(provider, _)| provider);
         // Which one of a chain gave the value is not known any more.
-        for provider in first.into_iter().chain(secret.fallbacks.iter().cloned()) {
+        for provider in first.into_iter().chain(secret.fallbacks().iter().cloned()) {
             self.remember_openers_of(provider);
         }
     }

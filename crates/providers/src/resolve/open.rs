@@ -161,7 +161,7 @@ impl Resolver<'_> {
         let mut tolerated = Tolerated::default();
         for (name, secret) in &self.config.secrets {
             // Others of a chain may have what one of them lacks.
-            if !secret.fallbacks.is_empty() {
+            if !secret.fallbacks().is_empty() {
                 tolerated.missing.insert(name.clone());
             }
             if self.options.required.contains(name) || self.options.failures_are_final {

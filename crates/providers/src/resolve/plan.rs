@@ -262,7 +262,7 @@ pub(super) fn fallbacks<'a>(
         return Ok(Vec::new());
     }
     let place = secret.location_of("provider");
-    let names = secret.fallbacks.iter();
+    let names = secret.fallbacks().iter();
     names
         .map(|name| Ok(config.provider(name.as_str(), Some(place))?))
         .collect()

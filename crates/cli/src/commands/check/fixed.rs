@@ -137,14 +137,13 @@ fn examine_secret(
 
 /// All providers of a chain are asked for the same reference, and one that only repeats it has no value to give.
 fn examine_chain(config: &Config, secret: &SecretConfig, findings: &mut Findings) {
-    if secret.fallbacks.is_empty() {
+    if secret.fallbacks().is_empty() {
         return;
     }
     let repeats = |provider: &&ProviderConfig| {
         provider.spec.name == "plain" && !provider.fields.contains("file")
     };
-    let providers = secret.chain().filter_map(|name| config.providers.get(name));
-    for provider in providers.filter(repeats) {
+    for provider in config.providers_of(secret).filter(repeats) {
         findings.error(
             format!(
                 "the secret `{}` has `{}` in its list of providers, which would give the reference itself as the value",

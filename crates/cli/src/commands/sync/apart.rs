@@ -17,6 +17,7 @@ use toml_edit::Value;
 use super::write::copy;
 use super::{Candidate, Fresh};
 use crate::app::App;
+use crate::commands::chain;
 use crate::commands::definition::{Definition, Section};
 use crate::error::CliError;
 
@@ -142,8 +143,8 @@ impl LocalFile {
             }
             editor.remove(&table, secret.name.as_str())?;
             let mut changes = Vec::new();
-            if let Some(provider) = &secret.provider {
-                changes.push(("provider", Change::text(provider.as_str())));
+            if let Some(named) = chain::named(&secret.providers) {
+                changes.push(("provider", named));
             }
             changes.push(("value", Change::text(candidate.reference)));
             changes.push(("sync", Change::Set(Value::InlineTable(copy))));
