@@ -9,6 +9,7 @@ use fnox_config::{Config, FileKind, Folders, IfMissing, Loader, discover};
 use fnox_core::prompt::{NoPrompt, Prompt};
 use fnox_core::{Env, Lifetime, ProfileName, SystemClock};
 use fnox_leases::{CloudAccounts, TimeLimits};
+use fnox_providers::hardware::Answers;
 use fnox_providers::resolve::{Notice, Options, Resolver};
 
 use crate::args::GlobalArgs;
@@ -30,6 +31,8 @@ pub(crate) struct App {
     pub(crate) if_missing: Option<IfMissing>,
     pub(crate) no_defaults: bool,
     pub(crate) no_daemon: bool,
+    /// What hardware keys answered, in commands that open a provider more than once.
+    answers: Option<Arc<Answers>>,
     /// The command that runs, for the record of uses.
     pub(crate) command: &'static str,
     config_argument: PathBuf,
@@ -85,6 +88,7 @@ impl App {
             clock: SystemClock,
             no_defaults,
             no_daemon: global.no_daemon,
+            answers: None,
             printer,
             prompt,
             env,
@@ -95,6 +99,15 @@ impl App {
     /// The same for a command of this name.
     pub(crate) fn running(self, command: &'static str) -> Self {
         Self { command, ..self }
+    }
+
+    /// The same for a command that reads values and writes them anew, perhaps for several profiles: a hardware key is
+    /// touched once for all of it. Not for what runs on, which would keep its answer for as long.
+    pub(crate) fn with_one_touch(&self) -> Self {
+        Self {
+            answers: Some(Arc::default()),
+            ..self.clone()
+        }
     }
 
     /// For a command that means something else by `-c`: its argument if that is a bare word, which names no file, and
@@ -273,6 +286,7 @@ impl App {
             folders: self.folders.clone(),
             prompt: Arc::clone(&self.prompt),
             accounts: Arc::new(CloudAccounts::default()),
+            answers: self.answers.clone().unwrap_or_default(),
             if_missing: self.if_missing,
             prompt_auth,
             time_limit: self.provider_time_limit(),

@@ -3,6 +3,7 @@
 //! What a backend needs of the machine is [`SecurityKeys`], so that tests plug in a model of a device. The protocols are in
 //! [`otp`] and [`fido`]; what is made of a device's answer is in [`sealing`], and in [`data_key`] what several devices open.
 
+mod answers;
 #[cfg(feature = "hardware-keys")]
 mod attached;
 pub mod data_key;
@@ -15,6 +16,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::answers::Answers;
 #[cfg(feature = "hardware-keys")]
 pub use self::attached::Attached;
 

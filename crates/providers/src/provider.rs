@@ -14,7 +14,7 @@ use fnox_http::Limits;
 use crate::accounts::{Accounts, NoAccounts};
 use crate::error::ProviderError;
 use crate::hardware::keys::HardwareKeys;
-use crate::hardware::{self, SecurityKeys};
+use crate::hardware::{self, Answers, SecurityKeys};
 use crate::run::{ProjectContext, RunRequest, Tolerated};
 
 /// The base profile's name.
@@ -61,6 +61,8 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// The hardware keys that are plugged in.
     pub keys: Arc<dyn SecurityKeys>,
+    /// What they answered, if that is shared with other openings of the same provider.
+    pub answers: Arc<Answers>,
     /// Logs in at clouds.
     pub accounts: Arc<dyn Accounts>,
 }
@@ -84,6 +86,7 @@ impl Context {
             tolerated: Tolerated::default(),
             clock: Arc::new(SystemClock),
             keys: hardware::plugged_in(),
+            answers: Arc::default(),
             accounts: Arc::new(NoAccounts),
         }
     }

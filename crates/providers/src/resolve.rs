@@ -30,6 +30,7 @@ use fnox_core::{Env, ProviderName, SecretName, SecretString};
 use indexmap::IndexMap;
 
 use crate::accounts::Accounts;
+use crate::hardware::Answers;
 use crate::provider::Request;
 use crate::run::RunRequest;
 
@@ -51,6 +52,8 @@ pub struct Options {
     pub prompt: Arc<dyn Prompt>,
     /// Logs in at clouds.
     pub accounts: Arc<dyn Accounts>,
+    /// What hardware keys answered, shared by all resolvers that are given the same ones.
+    pub answers: Arc<Answers>,
     /// `--if-missing`.
     pub if_missing: Option<fnox_config::IfMissing>,
     /// Whether a provider's login command may be offered.

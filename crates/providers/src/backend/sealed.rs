@@ -20,6 +20,7 @@ use self::entries::Held;
 use super::binding::{self, Binding};
 use crate::envelope::{Profiles, not_for};
 use crate::error::ProviderError;
+use crate::hardware::Answers;
 use crate::hardware::data_key::{DataKey, DataKeys, Place, Stored};
 use crate::hardware::keys::{HardwareKeys, KeyTable};
 use crate::hardware::sealing::{SealingKey, Unopened};
@@ -111,6 +112,7 @@ pub(in crate::backend) struct SealedBy<D: Device> {
     place: Place,
     held: Held<D>,
     unlocked: OnceCell<Unlocked>,
+    answers: Arc<Answers>,
     /// What new values of a single device are bound to; `None` without `bind_names`.
     binding: Option<Binding>,
     accepted: Binding,
@@ -134,6 +136,7 @@ impl<D: Device> SealedBy<D> {
             },
             held: Held::read(settings)?,
             unlocked: OnceCell::new(),
+            answers: Arc::clone(&context.answers),
             binding: binds.then(|| Binding::of(context)),
             accepted: Binding::of(context),
             profiles: Profiles::of(context),
@@ -145,11 +148,7 @@ impl<D: Device> SealedBy<D> {
     }
 
     async fn unlock(&self) -> Result<Unlocked, ProviderError> {
-        let (index, answer) = self
-            .device
-            .ask(&self.held.questions(), self.held.is_right(&self.place))
-            .await?
-            .ok_or_else(|| self.held.none_opens())?;
+        let (index, answer) = self.ask().await?;
         let keys = match &self.held {
             Held::One(_) => Keys::Own(self.own(&answer)?),
             Held::Several(several) => {
@@ -159,6 +158,25 @@ impl<D: Device> SealedBy<D> {
             }
         };
         Ok(Unlocked { answer, keys })
+    }
+
+    /// What a device answers; one that has answered in this run is not asked again.
+    async fn ask(&self) -> Result<(usize, Answer), ProviderError> {
+        let questions = self.held.questions();
+        let is_right = self.held.is_right(&self.place);
+        let asked = (self.place.kind, questions.iter().map(D::table).collect());
+        let fits = |index: usize, answer: &[u8]| {
+            is_right
+                .as_ref()
+                .is_none_or(|is_right| is_right(index, answer))
+        };
+        if let Some(answer) = self.answers.find(&asked, fits) {
+            return Ok(answer);
+        }
+        let answer = self.device.ask(&questions, is_right).await?;
+        let answer = answer.ok_or_else(|| self.held.none_opens())?;
+        self.answers.keep(asked, answer.clone());
+        Ok(answer)
     }
 
     /// A device's answer as the key of values.

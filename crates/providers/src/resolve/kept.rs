@@ -208,6 +208,7 @@ mod tests {
             offline: false,
             required: std::collections::BTreeSet::new(),
             accounts: Arc::new(crate::accounts::NoAccounts),
+            answers: Arc::default(),
             kept: Some(Arc::clone(shelf) as Arc<dyn KeptValues>),
             uses: None,
         };

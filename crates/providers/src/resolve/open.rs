@@ -152,6 +152,7 @@ impl Resolver<'_> {
             tolerated: self.tolerated(),
             clock: Arc::new(SystemClock),
             keys: crate::hardware::plugged_in(),
+            answers: Arc::clone(&self.options.answers),
             accounts: Arc::clone(&self.options.accounts),
         }
     }

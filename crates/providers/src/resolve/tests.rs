@@ -75,6 +75,7 @@ impl World {
             env,
             prompt: Arc::new(NoPrompt),
             accounts: Arc::new(crate::NoAccounts),
+            answers: Arc::default(),
             if_missing: None,
             prompt_auth: true,
             time_limit: Duration::from_secs(10),

@@ -112,12 +112,21 @@ impl Desk {
     }
 
     fn open(&self, more: &str) -> Box<dyn Provider> {
+        self.open_in(&self.context(), SALT, more)
+    }
+
+    fn open_in(
+        &self,
+        context: &fnox_providers::Context,
+        salt: &str,
+        more: &str,
+    ) -> Box<dyn Provider> {
         let credential = hex::encode(Model::new().credential(1, PARTY));
         let keys = format!(
-            "type = \"fido2\"\ncredential_id = \"{credential}\"\nsalt = \"{SALT}\"\nrp_id = \"{PARTY}\"\n{more}"
+            "type = \"fido2\"\ncredential_id = \"{credential}\"\nsalt = \"{salt}\"\nrp_id = \"{PARTY}\"\n{more}"
         );
         Registry
-            .open(&self.world.settings(&keys), &self.context())
+            .open(&self.world.settings(&keys), context)
             .unwrap()
     }
 
@@ -158,6 +167,37 @@ async fn conformance() {
         assert_eq!(desk.holder.told.load(Ordering::SeqCst), 1);
         assert_eq!(desk.typed(), 0, "it has no PIN");
     }
+}
+
+#[tokio::test]
+async fn openings_that_share_answers_ask_once_for_each_question() {
+    let desk = Desk::model(with_pin());
+    let context = desk.context();
+    let touches = || desk.port(0).model().touches;
+    let stored = desk
+        .open_in(&context, SALT, "")
+        .encrypt(&[pair("NAME", "value")])
+        .await
+        .unwrap();
+    // As another command of the same run would open it, and another profile.
+    for more in ["", "bind_names = true\n"] {
+        let again = desk.open_in(&context, SALT, more);
+        let request = fnox_providers::Request {
+            name: fnox_core::SecretName::parse("NAME").unwrap(),
+            reference: stored[0].clone(),
+        };
+        let value = again.get_to_reencrypt(&[request]).await.remove(0).unwrap();
+        assert_eq!(value.expose_secret(), "value");
+    }
+    assert_eq!((touches(), desk.typed()), (1, 1));
+    let other = SALT.replace("00", "99");
+    let values = [pair("NAME", "value")];
+    let provider = desk.open_in(&context, &other, "");
+    provider.encrypt(&values).await.unwrap();
+    assert_eq!(touches(), 2, "another salt is another question");
+    desk.open("").encrypt(&values).await.unwrap();
+    assert_eq!(touches(), 3, "what is not shared is asked for");
+    assert_eq!(format!("{:?}", context.answers), "Answers([redacted])");
 }
 
 #[tokio::test]

@@ -58,6 +58,7 @@ impl Run {
             env,
             prompt: Arc::new(NoPrompt),
             accounts: Arc::new(fnox_providers::NoAccounts),
+            answers: Arc::default(),
             if_missing: None,
             prompt_auth: false,
             time_limit: Duration::from_secs(20),
