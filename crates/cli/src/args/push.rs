@@ -19,4 +19,7 @@ pub(crate) struct PushArgs {
     /// Only to these targets (repeat or separate by commas)
     #[arg(short, long, value_name = "NAME", value_delimiter = ',')]
     pub target: Vec<String>,
+    /// Print a JSON document of what became of each, never a value
+    #[arg(long)]
+    pub json: bool,
 }

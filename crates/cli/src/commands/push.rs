@@ -11,7 +11,8 @@ use fnox_providers::resolve::{Options, Resolution, Resolver};
 use crate::app::{App, block_on};
 use crate::args::PushArgs;
 use crate::error::CliError;
-use crate::push::{self, NoTarget, Surroundings, Target};
+use crate::output::documents::{PushResult, PushedSecret};
+use crate::push::{self, NoTarget, Sent, Surroundings, Target};
 use crate::terminal::harmless;
 
 /// One value to send.
@@ -27,7 +28,16 @@ pub(crate) fn run(app: &App, args: &PushArgs) -> Result<(), CliError> {
     if errands.is_empty() {
         app.printer
             .note("Nothing to push: no secret names a target in `push`.");
+        if args.json {
+            return app.printer.json(&Vec::<PushedSecret>::new());
+        }
         return Ok(());
+    }
+    if args.dry_run && args.json {
+        let planned = errands
+            .iter()
+            .map(|errand| errand.told(PushResult::Planned, None));
+        return app.printer.json(&planned.collect::<Vec<_>>());
     }
     if args.dry_run {
         return errands.iter().try_for_each(|errand| {
@@ -39,7 +49,29 @@ pub(crate) fn run(app: &App, args: &PushArgs) -> Result<(), CliError> {
         app.printer.note("Push cancelled.");
         return Ok(());
     }
-    block_on(send(app, &config, &errands))?
+    let told = block_on(send(app, &config, &errands))??;
+    let done = told.iter().filter(|one| one.error.is_none()).count();
+    if args.json {
+        app.printer.json(&told)?;
+    }
+    let message = format!("{done} of {} pushed", errands.len());
+    if done < errands.len() {
+        let code = "cli::push_failed";
+        return Err(CliError::Failed { message, code });
+    }
+    app.printer.note(&message);
+    Ok(())
+}
+
+impl Errand {
+    fn told(&self, result: PushResult, error: Option<String>) -> PushedSecret {
+        PushedSecret {
+            secret: self.secret.to_string(),
+            target: self.target.clone(),
+            result,
+            error,
+        }
+    }
 }
 
 /// What goes where, in the order of the configuration.
@@ -128,7 +160,12 @@ fn confirmed(app: &App, config: &Config, errands: &[Errand]) -> Result<bool, Cli
     Ok(app.prompt.confirm(&question, "yes", Some("no")) == Some(true))
 }
 
-async fn send(app: &App, config: &Config, errands: &[Errand]) -> Result<(), CliError> {
+/// Sends all of them; what became of each.
+async fn send(
+    app: &App,
+    config: &Config,
+    errands: &[Errand],
+) -> Result<Vec<PushedSecret>, CliError> {
     let names: BTreeSet<&str> = errands
         .iter()
         .map(|errand| errand.target.as_str())
@@ -152,7 +189,7 @@ async fn send(app: &App, config: &Config, errands: &[Errand]) -> Result<(), CliE
         let target = push::open(config, name, &around);
         targets.insert(name, target.map_err(|error| not_there(name, error))?);
     }
-    let mut done = 0;
+    let mut told = Vec::with_capacity(errands.len());
     for errand in errands {
         let Errand {
             target: name,
@@ -160,29 +197,37 @@ async fn send(app: &App, config: &Config, errands: &[Errand]) -> Result<(), CliE
         } = errand;
         let (Some(target), Some(value)) = (targets.get(name.as_str()), values.values.get(secret))
         else {
+            // A wanted value that is missing has ended the command already, and so has a target that is not there.
             continue;
         };
-        match target.push(secret, value).await {
-            Ok(()) => {
-                done += 1;
+        told.push(match target.push(secret, value).await {
+            Ok(sent) => {
                 app.printer.done(&format!("{secret} → {name}"));
+                errand.told(PushResult::from(sent), None)
             }
-            Err(error) => tell_failure(app, secret, name, &error),
-        }
+            Err(error) => {
+                tell_failure(app, secret, name, &error);
+                errand.told(PushResult::Failed, Some(harmless(&error.to_string())))
+            }
+        });
     }
-    for target in targets.values() {
-        if let Some(note) = target.afterwards().filter(|_| done > 0) {
+    for (name, target) in &targets {
+        let is_changed = |one: &PushedSecret| one.target == *name && one.error.is_none();
+        if let Some(note) = target.afterwards().filter(|_| told.iter().any(is_changed)) {
             app.printer.note(&note);
         }
     }
-    let all = errands.len();
-    let message = format!("{done} of {all} pushed");
-    if done < all {
-        let code = "cli::push_failed";
-        return Err(CliError::Failed { message, code });
+    Ok(told)
+}
+
+impl From<Sent> for PushResult {
+    fn from(sent: Sent) -> Self {
+        match sent {
+            Sent::Created => Self::Created,
+            Sent::Updated => Self::Updated,
+            Sent::Taken => Self::Sent,
+        }
     }
-    app.printer.note(&message);
-    Ok(())
 }
 
 /// The values, and the tokens that are secrets. A value that is missing ends the command: half of what belongs together

@@ -10,7 +10,7 @@ use serde::Serialize;
 pub use self::lease::{CreatedLease, ExplainedCall, ExplainedLease, ListedLease, SettledLease};
 pub use self::transfer::{
     ChangedSecret, DeclaredEntry, DeclaredPlan, ExportMetadata, Exported, ImportPlan,
-    ProfileDifference,
+    ProfileDifference, PushResult, PushedSecret,
 };
 
 /// `fnox get --json`
@@ -87,6 +87,7 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         ("export", schema_for!(Exported)),
         ("import", schema_for!(ImportPlan)),
         ("import-declared", schema_for!(DeclaredPlan)),
+        ("push", schema_for!(Vec<PushedSecret>)),
         ("diff", schema_for!(ProfileDifference)),
         ("scan", schema_for!(ScanReport)),
         ("check", schema_for!(CheckReport)),

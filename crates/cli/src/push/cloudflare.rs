@@ -9,7 +9,7 @@ use fnox_core::{SecretName, SecretString};
 use fnox_http::{Call, CallError, Method, Service, Url, below};
 use serde::Serialize;
 
-use super::{NoTarget, Surroundings, Target, accepted, address, required};
+use super::{NoTarget, Sent, Surroundings, Target, accepted, address, required};
 
 pub(super) const TOKENS: [&str; 2] = ["CLOUDFLARE_API_TOKEN", "CF_API_TOKEN"];
 
@@ -59,7 +59,7 @@ impl Cloudflare {
 
 #[async_trait]
 impl Target for Cloudflare {
-    async fn push(&self, name: &SecretName, value: &SecretString) -> Result<(), CallError> {
+    async fn push(&self, name: &SecretName, value: &SecretString) -> Result<Sent, CallError> {
         let mut service = self.service.restarted();
         service.hide(value);
         let call = Call::new(Method::PUT, self.place.clone())
@@ -69,6 +69,7 @@ impl Target for Cloudflare {
                 text: value.expose_secret(),
                 kind: "secret_text",
             })?;
-        accepted(&service.send(call).await?, &service)
+        accepted(&service.send(call).await?, &service)?;
+        Ok(Sent::Taken)
     }
 }

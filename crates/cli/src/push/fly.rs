@@ -9,7 +9,7 @@ use fnox_core::{SecretName, SecretString};
 use fnox_http::{Call, CallError, Method, Service, Url, below};
 use serde::Serialize;
 
-use super::{NoTarget, Surroundings, Target, accepted, address, required};
+use super::{NoTarget, Sent, Surroundings, Target, accepted, address, required};
 
 pub(super) const TOKENS: [&str; 2] = ["FLY_API_TOKEN", "FLY_ACCESS_TOKEN"];
 
@@ -45,7 +45,7 @@ impl Fly {
 
 #[async_trait]
 impl Target for Fly {
-    async fn push(&self, name: &SecretName, value: &SecretString) -> Result<(), CallError> {
+    async fn push(&self, name: &SecretName, value: &SecretString) -> Result<Sent, CallError> {
         let mut service = self.service.restarted();
         service.hide(value);
         let call = Call::new(Method::POST, below(&self.place, &[name.as_str()]))
@@ -53,7 +53,8 @@ impl Target for Fly {
             .json(&Body {
                 value: value.expose_secret(),
             })?;
-        accepted(&service.send(call).await?, &service)
+        accepted(&service.send(call).await?, &service)?;
+        Ok(Sent::Taken)
     }
 
     fn afterwards(&self) -> Option<String> {

@@ -9,7 +9,7 @@ use fnox_http::header::AUTHORIZATION;
 use fnox_http::{Call, CallError, Method, Service, Url, below};
 use serde::Serialize;
 
-use super::{NoTarget, Surroundings, Target, accepted, address, repository, required};
+use super::{NoTarget, Sent, Surroundings, Target, address, put, repository, required};
 
 pub(super) const TOKENS: [&str; 2] = ["FORGEJO_TOKEN", "GITEA_TOKEN"];
 
@@ -55,7 +55,7 @@ impl Forgejo {
 
 #[async_trait]
 impl Target for Forgejo {
-    async fn push(&self, name: &SecretName, value: &SecretString) -> Result<(), CallError> {
+    async fn push(&self, name: &SecretName, value: &SecretString) -> Result<Sent, CallError> {
         let mut service = self.service.restarted();
         service.hide(value);
         let token = SecretString::new(format!("token {}", self.token.expose_secret()));
@@ -64,6 +64,6 @@ impl Target for Forgejo {
             .json(&Body {
                 data: value.expose_secret(),
             })?;
-        accepted(&service.send(call).await?, &service)
+        put(&service.send(call).await?, &service)
     }
 }

@@ -15,7 +15,9 @@ use fnox_http::{Call, CallError, Method, Service, Url, below};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
-use super::{NoTarget, Surroundings, Target, accepted, address, repository, required};
+use super::{
+    NoTarget, Sent, Surroundings, Target, accepted, address, put, repository, required,
+};
 
 pub(super) const TOKENS: [&str; 2] = ["GH_TOKEN", "GITHUB_TOKEN"];
 
@@ -191,7 +193,7 @@ fn seal(key: &str, value: &SecretString) -> Result<String, CallError> {
 
 #[async_trait]
 impl Target for GitHub {
-    async fn push(&self, name: &SecretName, value: &SecretString) -> Result<(), CallError> {
+    async fn push(&self, name: &SecretName, value: &SecretString) -> Result<Sent, CallError> {
         let mut service = self.service.restarted();
         service.hide(value);
         let key = self.key(&service).await?;
@@ -207,7 +209,7 @@ impl Target for GitHub {
         let answer = service
             .send(self.secret(Method::PUT, name.as_str())?.json(&body)?)
             .await?;
-        accepted(&answer, &service)
+        put(&answer, &service)
     }
 }
 

@@ -9,7 +9,7 @@ use fnox_http::header::HeaderName;
 use fnox_http::{Call, CallError, Method, Service, Url, below};
 use serde::Serialize;
 
-use super::{NoTarget, Surroundings, Target, accepted, address, required};
+use super::{NoTarget, Sent, Surroundings, Target, accepted, address, required};
 
 pub(super) const TOKENS: [&str; 1] = ["GITLAB_TOKEN"];
 
@@ -91,7 +91,7 @@ impl GitLab {
 
 #[async_trait]
 impl Target for GitLab {
-    async fn push(&self, name: &SecretName, value: &SecretString) -> Result<(), CallError> {
+    async fn push(&self, name: &SecretName, value: &SecretString) -> Result<Sent, CallError> {
         let mut service = self.service.restarted();
         service.hide(value);
         let body = |key| Body {
@@ -106,7 +106,7 @@ impl Target for GitLab {
             .json(&body(None))?;
         let answer = service.send(update).await?;
         if answer.status() != 404 {
-            return accepted(&answer, &service);
+            return accepted(&answer, &service).map(|()| Sent::Updated);
         }
         // There is no such variable, or no such project: making it tells.
         let create = self
@@ -114,6 +114,6 @@ impl Target for GitLab {
             .changes()
             .json(&body(Some(name.as_str())))?;
         let answer = service.send(create).await?;
-        accepted(&answer, &service)
+        accepted(&answer, &service).map(|()| Sent::Created)
     }
 }

@@ -25,12 +25,24 @@ use fnox_http::{Answer, CallError, Limits, Service, Url, address as addresses};
 #[async_trait]
 pub(crate) trait Target: Send + Sync + Debug {
     /// Sends one value.
-    async fn push(&self, name: &SecretName, value: &SecretString) -> Result<(), CallError>;
+    async fn push(&self, name: &SecretName, value: &SecretString) -> Result<Sent, CallError>;
 
     /// What there is to know after a push, for people.
     fn afterwards(&self) -> Option<String> {
         None
     }
+}
+
+/// What became of a value at a service that took it. None of them shows its values, so that none can say that a value
+/// was the same already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// The service had no secret of this name.
+    Created,
+    /// It had one, which has this value now.
+    Updated,
+    /// One or the other: the service does not say which.
+    Taken,
 }
 
 /// What a target may use of the world around it.
@@ -167,6 +179,17 @@ fn repository<'f>(fields: &'f Fields, text: &'f str) -> Result<(&'f str, &'f str
     parts
         .filter(|(owner, name)| !owner.is_empty() && !name.is_empty() && !name.contains('/'))
         .ok_or_else(|| fields.invalid("repo", "must be OWNER/NAME"))
+}
+
+/// For services that answer a PUT with 201 if that made something, and with 204 if it changed something (RFC 9110, section
+/// 9.3.4).
+fn put(answer: &Answer, service: &Service) -> Result<Sent, CallError> {
+    accepted(answer, service)?;
+    Ok(match answer.status() {
+        201 => Sent::Created,
+        204 => Sent::Updated,
+        _ => Sent::Taken,
+    })
 }
 
 fn accepted(answer: &Answer, service: &Service) -> Result<(), CallError> {

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use super::{NoTarget, Surroundings, Target, accepted, address, required};
+use super::{NoTarget, Sent, Surroundings, Target, accepted, address, required};
 
 const USUAL: &str = "https://app.terraform.io";
 const JSON_API: &str = "application/vnd.api+json";
@@ -148,7 +148,7 @@ fn logged_in(around: &Surroundings, host: &str) -> Option<SecretString> {
 
 #[async_trait]
 impl Target for Terraform {
-    async fn push(&self, name: &SecretName, value: &SecretString) -> Result<(), CallError> {
+    async fn push(&self, name: &SecretName, value: &SecretString) -> Result<Sent, CallError> {
         let mut service = self.service.restarted();
         service.hide(value);
         let workspace = self.workspace(&service).await?;
@@ -174,6 +174,10 @@ impl Target for Terraform {
         let call = call
             .json(&json!({"data": data}))?
             .header(CONTENT_TYPE, JSON_API)?;
-        accepted(&service.send(call).await?, &service)
+        accepted(&service.send(call).await?, &service)?;
+        Ok(match known {
+            Some(_) => Sent::Updated,
+            None => Sent::Created,
+        })
     }
 }

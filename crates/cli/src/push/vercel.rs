@@ -9,7 +9,7 @@ use fnox_core::{SecretName, SecretString};
 use fnox_http::{Call, CallError, Method, Service, Url, below};
 use serde::{Deserialize, Serialize};
 
-use super::{NoTarget, Surroundings, Target, accepted, address};
+use super::{NoTarget, Sent, Surroundings, Target, accepted, address};
 
 pub(super) const TOKENS: [&str; 1] = ["VERCEL_TOKEN"];
 
@@ -121,7 +121,7 @@ fn link(around: &Surroundings) -> Option<Link> {
 
 #[async_trait]
 impl Target for Vercel {
-    async fn push(&self, name: &SecretName, value: &SecretString) -> Result<(), CallError> {
+    async fn push(&self, name: &SecretName, value: &SecretString) -> Result<Sent, CallError> {
         let mut service = self.service.restarted();
         service.hide(value);
         let call = Call::new(Method::POST, self.place.clone())
@@ -134,7 +134,8 @@ impl Target for Vercel {
                 custom_environment_ids: &self.custom,
                 git_branch: self.branch.as_deref(),
             })?;
-        accepted(&service.send(call).await?, &service)
+        accepted(&service.send(call).await?, &service)?;
+        Ok(Sent::Taken)
     }
 
     fn afterwards(&self) -> Option<String> {

@@ -9,6 +9,7 @@ use fnox_testkit::stand_in::targets::Targets;
 use fnox_testkit::{Run, Sandbox};
 use serde_json::{Value, json};
 
+use crate::schemas::assert_fits;
 use crate::support::{fails, ok, sandbox};
 
 const VALUE: &str = "hunter2-pushed";
@@ -135,8 +136,19 @@ fn a_secret_reaches_every_type_of_target() {
         terraform,
         json!({"data": {"type": "vars", "attributes": attributes}})
     );
-    // What is there is updated.
-    home.push(&["--force", "A"]).succeeds();
+    // What is there is updated. Cloudflare, Vercel and Fly do not say which it was.
+    let run = home.push(&["--force", "A", "--json"]).succeeds();
+    let document = serde_json::from_str(&run.stdout).unwrap();
+    assert_fits("schemas/push.json", &document);
+    let told = |target: &str| {
+        let all = document.as_array().unwrap().iter();
+        let mut found = all.filter(|one| one["target"] == target);
+        found.next().unwrap()["result"].clone()
+    };
+    assert_eq!(
+        ["gh", "gl", "fj", "tf", "cf", "ve", "fly"].map(told),
+        ["updated", "updated", "updated", "updated", "sent", "sent", "sent"].map(|it| json!(it))
+    );
     let scope = "filter%5Benvironment_scope%5D=prod%2F*";
     home.kept(&format!(
         "PUT /api/v4/projects/g%2Fsub%2Fp/variables/A?{scope}"
@@ -186,6 +198,16 @@ fn a_failure_stops_no_other_push_and_is_told_with_its_target() {
     home.configure("'gh', 'gone', 'fj'");
     let run = home.push(&["-f"]).exits_with(1);
     assert!(run.stderr.contains("✗ A → gone: "), "{run}");
+    let as_json = home.push(&["-f", "--json"]).exits_with(1);
+    let document: Value = serde_json::from_str(&as_json.stdout).unwrap();
+    assert_fits("schemas/push.json", &document);
+    let gone = document.as_array().unwrap().iter();
+    let gone: Vec<&Value> = gone.filter(|one| one["result"] == "failed").collect();
+    assert_eq!((gone.len(), &gone[0]["target"]), (1, &json!("gone")));
+    assert!(
+        gone[0]["error"].as_str().unwrap().contains("404"),
+        "{gone:?}"
+    );
     assert!(
         run.stderr.contains("2 of 3 pushed") && run.stderr.contains("cli::push_failed"),
         "{run}"
@@ -212,6 +234,12 @@ fn nothing_is_sent_without_a_yes_a_token_and_every_value() {
     let home = Home::new();
     let dry = home.push(&["-n", "A", "-t", "gh"]).succeeds();
     assert_eq!(dry.stdout, "[dry-run] A → gh\n");
+    let dry = home
+        .push(&["-n", "A", "-t", "gh", "--json"])
+        .succeeds()
+        .stdout;
+    let planned = json!([{"secret": "A", "target": "gh", "result": "planned"}]);
+    assert_eq!(serde_json::from_str::<Value>(&dry).unwrap(), planned);
     // Nobody can be asked.
     home.push(&[]).exits_with(2);
     home.push(&["-f", "-t", "nowhere"]).exits_with(3);

@@ -49,6 +49,17 @@ impl Targets {
         reply
     }
 
+    /// 201 for a secret that is new, 204 for one that is there (docs.github.com/rest/actions/secrets, "Create or update a
+    /// repository secret"; Forgejo's `updateRepoSecret` says the same).
+    fn put(&self, request: &Request) -> Reply {
+        let place = format!("{} {}", request.method, request.path);
+        Reply::empty(if self.kept.contains_key(&place) {
+            204
+        } else {
+            201
+        })
+    }
+
     fn github(&mut self, request: &Request, parts: &[&str]) -> Reply {
         if request.header("accept") != Some("application/vnd.github+json")
             || request.header("x-github-api-version") != Some("2022-11-28")
@@ -80,7 +91,8 @@ impl Targets {
             )
             | ("PUT", ["repos", _, _, "environments", _, "secrets", _]) => {
                 let allowed = ["encrypted_value", "key_id"];
-                self.accept(request, &allowed, &allowed, Reply::empty(201))
+                let reply = self.put(request);
+                self.accept(request, &allowed, &allowed, reply)
             }
             (
                 "PUT",
@@ -94,7 +106,8 @@ impl Targets {
             ) => {
                 let needed = ["encrypted_value", "key_id", "visibility"];
                 let allowed = [needed.as_slice(), &["selected_repository_ids"]].concat();
-                self.accept(request, &needed, &allowed, Reply::empty(204))
+                let reply = self.put(request);
+                self.accept(request, &needed, &allowed, reply)
             }
             _ => Reply::json(404, &json!({"message": "Not Found"})),
         }
@@ -261,7 +274,8 @@ impl Service for Targets {
                 if request.header("authorization") != Some(expected.as_str()) {
                     return Reply::json(401, &json!({"message": "token is required"}));
                 }
-                self.accept(request, &["data"], &["data"], Reply::empty(201))
+                let reply = self.put(request);
+                self.accept(request, &["data"], &["data"], reply)
             }
             ("PUT", ["accounts", _, "workers", "scripts", _, "secrets"]) => {
                 self.with_bearer(request, &["name", "text", "type"], &[])

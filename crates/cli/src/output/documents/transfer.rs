@@ -1,4 +1,4 @@
-//! What is printed of values that come or go: export, import, differences.
+//! What is printed of values that come or go: export, import, push, differences.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -78,4 +78,35 @@ pub struct ChangedSecret {
     pub name: String,
     /// `new`, `removed`, `changed`, `same`, or `unknown` where a value cannot be read.
     pub change: &'static str,
+}
+
+/// One element of `fnox push --json`. No value is in it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct PushedSecret {
+    /// The secret's name.
+    pub secret: String,
+    /// The target's name.
+    pub target: String,
+    /// What became of it.
+    pub result: PushResult,
+    /// Why it was not taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// What became of a value that was pushed. Services do not show the values that they have, so that none is told to be the
+/// same as before, and a push removes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PushResult {
+    /// With `-n`: it would be sent.
+    Planned,
+    /// The service had no secret of this name.
+    Created,
+    /// The service had one, which has this value now.
+    Updated,
+    /// The service has it, and does not say whether it had one before.
+    Sent,
+    /// It was not sent, or not taken.
+    Failed,
 }
