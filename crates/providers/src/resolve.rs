@@ -15,6 +15,7 @@ mod error;
 mod interpolate;
 mod kept;
 mod open;
+mod original;
 mod plan;
 mod policy;
 mod uses;
@@ -38,6 +39,7 @@ pub use self::error::ResolveError;
 pub use self::interpolate::references as default_references;
 pub use self::kept::{Keeping, KeptValues};
 pub use self::open::Opened;
+pub use self::original::{Given, Original, Originals, Purpose};
 pub use self::policy::Policy;
 pub use self::uses::{UseRecorder, Used};
 

@@ -113,17 +113,22 @@ fn stored(
     let Ok(candidate) = reencrypt::candidate(config, config.secret(key)?) else {
         return Ok(None);
     };
-    let profile = candidate.definition().profile.as_ref();
+    let profile = candidate.definition().profile.clone();
+    let profile = profile.as_ref();
     block_on(async {
         let resolver = app.resolver(config);
-        let opened = resolver.open(candidate.provider().as_str()).await?;
-        let batch = [candidate.clone()];
-        let values = reencrypt::values(&opened, &batch).await?;
-        let values: Vec<_> = values
-            .into_iter()
-            .map(|(_, value)| (new.clone(), value))
-            .collect();
-        let stored = reencrypt::store(app, config, candidate.provider(), profile, &values).await?;
+        let read = reencrypt::read(&resolver, vec![candidate.clone()]).await?;
+        let Some((candidate, outcome)) = read.into_iter().next() else {
+            return Ok(None);
+        };
+        let given = match outcome {
+            Ok(given) => given,
+            // What another of its providers knows it by is bound to no name.
+            Err(_) if candidate.may_be_reference() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let values = [(new.clone(), given.value)];
+        let stored = reencrypt::store(app, config, &given.provider, profile, &values).await?;
         Ok(stored.into_iter().next())
     })?
 }

@@ -6,12 +6,14 @@
 mod document;
 mod editor;
 
-use fnox_config::Config;
 use fnox_config::spec::Capability;
-use fnox_core::{SecretName, SecretString};
+use fnox_config::{Config, ProviderConfig};
+use fnox_core::SecretString;
+use fnox_providers::resolve::{Given, Original, Purpose};
 
 use self::document::Document;
 use self::editor::Session;
+use super::chain;
 use super::export::plural;
 use super::reencrypt::{self, Candidate};
 use super::sync::apart;
@@ -50,24 +52,44 @@ fn whole(app: &App, global: bool) -> Result<(), CliError> {
 /// One value, exactly as it is stored.
 fn one(app: &App, key: &str) -> Result<(), CliError> {
     let config = app.load()?;
-    let candidate = reencrypt::editable(&config, config.secret(key)?)
-        .map_err(|reason| CliError::usage(format!("`{key}` cannot be edited: {reason}")))?;
-    let before = read(app, &config, &candidate)?;
-    let name = candidate.name().clone();
-    let session = Session::start(app, name.as_str(), &before)?;
+    let secret = config.secret(key)?;
+    let refused = |reason: String| CliError::usage(format!("`{key}` cannot be edited: {reason}"));
+    let stored = reencrypt::stored(&config, secret).map_err(refused)?;
+    let chain = config.chain_of(secret);
+    if let Some(reason) = chain::only_reads(&config, &chain) {
+        return Err(refused(reason));
+    }
+    let given = read(app, &config, stored.original())?;
+    let writer = chain::writer(&config, &chain, &given.provider).map_err(refused)?;
+    let before = given.value;
+    let session = Session::start(app, secret.name.as_str(), &before)?;
     let changed = edited(app, &session, &before, |text| {
         let value = without_added_line_end(&before, text);
         if value == before {
             return Ok(false);
         }
-        store(app, &config, &candidate, &name, value)?;
-        apart::forget(config.secret(key)?)?;
+        store(app, &config, &stored, writer, value)?;
+        apart::forget(secret)?;
         Ok(true)
     })?;
-    if changed == Some(true) {
-        app.printer.done(&format!("Set {name}"));
-    } else {
+    if changed != Some(true) {
         app.printer.note("Nothing was changed.");
+        return Ok(());
+    }
+    if chain.len() == 1 {
+        app.printer.done(&format!("Set {key}"));
+        return Ok(());
+    }
+    let (to, from) = (&writer.name, &given.provider);
+    app.printer.done(&if to == from {
+        format!("Set {key} in {to}, which gave its value")
+    } else {
+        format!("Set {key} in {to}, because {from}, which gave its value, only reads")
+    });
+    for other in given.failed.iter().filter(|other| *other != to) {
+        app.printer.warn(&format!(
+            "`{other}` is asked before `{to}` and could not be: it still has the value that it had, if any"
+        ));
     }
     Ok(())
 }
@@ -98,29 +120,26 @@ fn edited<T>(
     }
 }
 
-fn read(app: &App, config: &Config, candidate: &Candidate<'_>) -> Result<SecretString, CliError> {
-    let failed = |error| CliError::Provider {
-        provider: candidate.provider().to_string(),
-        action: "read the value",
-        error,
-    };
-    block_on(async {
-        let resolver = app.resolver(config);
-        let opened = resolver.open(candidate.provider().as_str()).await?;
-        let value =
-            fnox_providers::provider::get(opened.provider.as_ref(), candidate.request()).await;
-        value.map_err(failed)
-    })?
+/// The value, from the first provider that has it. Who failed before it is told.
+fn read(app: &App, config: &Config, wanted: Original) -> Result<Given, CliError> {
+    let name = wanted.name.clone();
+    let resolver = app.resolver(config);
+    let mut found = block_on(resolver.originals(vec![wanted], Purpose::Use))??;
+    app.tell(&found.notices);
+    // There is an answer for whatever has a provider.
+    let answer = found.answers.swap_remove(&name);
+    answer
+        .ok_or_else(|| CliError::usage(format!("`{name}` has no provider")))?
+        .map_err(CliError::from)
 }
 
 fn store(
     app: &App,
     config: &Config,
     candidate: &Candidate<'_>,
-    name: &SecretName,
+    provider: &ProviderConfig,
     value: SecretString,
 ) -> Result<(), CliError> {
-    let provider = config.provider(candidate.provider().as_str(), None)?;
     let profile = candidate.definition().profile.as_ref();
     let stored = if provider.capability == Capability::StoresRemotely {
         let failed = |error| CliError::Provider {
@@ -135,7 +154,7 @@ fn store(
             put.map_err(failed)
         })??
     } else {
-        let values = [(name.clone(), value)];
+        let values = [(candidate.name().clone(), value)];
         let work = reencrypt::store(app, config, &provider.name, profile, &values);
         // There is one for each value, and there was one value.
         block_on(work)??.pop().unwrap_or_default()

@@ -4,16 +4,14 @@
 //! written. A file that changed in the meantime stops the run. Each value goes back to the table that
 //! defines it.
 
-use std::sync::Arc;
-
 use fnox_config::edit::{Change, Editor};
-use fnox_config::spec::Capability;
 use fnox_config::{Config, ProviderConfig, SecretConfig};
 use fnox_core::{ProfileName, ProviderName, SecretName, SecretString};
-use fnox_providers::resolve::{Opened, ResolveError, Resolver};
-use fnox_providers::{ProviderError, Request};
+use fnox_providers::ProviderError;
+use fnox_providers::resolve::{Given, Original, Purpose, ResolveError, Resolver};
 use indexmap::IndexMap;
 
+use super::chain;
 use super::export::plural;
 use super::import::pattern;
 use crate::app::{App, block_on};
@@ -25,7 +23,10 @@ use crate::error::CliError;
 #[derive(Clone)]
 pub(crate) struct Candidate<'a> {
     secret: &'a SecretConfig,
-    provider: ProviderName,
+    /// Those of its providers that encrypt into the configuration, in their order: at least one.
+    providers: Vec<ProviderName>,
+    /// Whether others are asked too, whose reference the stored text may be.
+    may_be_reference: bool,
     stored: &'a str,
     place: Definition,
 }
@@ -33,8 +34,8 @@ pub(crate) struct Candidate<'a> {
 /// A candidate and its new value as it is stored.
 pub(crate) type Fresh<'a> = (Candidate<'a>, String);
 
-/// Candidates of one provider whose values are bound to one profile.
-type Batches<'a> = IndexMap<(ProviderName, Option<ProfileName>), Vec<Candidate<'a>>>;
+/// Candidates with what was read of them.
+type Values<'a> = Vec<(Candidate<'a>, Result<Given, ResolveError>)>;
 
 pub(crate) fn run(app: &App, args: &ReencryptArgs) -> Result<(), CliError> {
     let config = app.load()?;
@@ -52,16 +53,11 @@ pub(crate) fn run(app: &App, args: &ReencryptArgs) -> Result<(), CliError> {
         app.printer
             .line(&format!("[dry-run] would encrypt {what} anew"))?;
         return candidates.iter().try_for_each(|candidate| {
-            let Candidate {
-                secret,
-                provider,
-                place,
-                ..
-            } = candidate;
             app.printer.line(&format!(
-                "  {} ({provider}) in {}",
-                secret.name,
-                place.path().display()
+                "  {} ({}) in {}",
+                candidate.secret.name,
+                chain::shown(&candidate.providers),
+                candidate.place.path().display()
             ))
         });
     }
@@ -70,23 +66,28 @@ pub(crate) fn run(app: &App, args: &ReencryptArgs) -> Result<(), CliError> {
         return Ok(());
     }
     let fresh = anew(app, &config, candidates)?;
+    let is_done = |key: &&String| fresh.iter().any(|(it, _)| it.name().as_str() == *key);
+    if let Some(key) = args.keys.iter().find(|key| !is_done(key)) {
+        let name = &config.secret(key)?.name;
+        return Err(not_eligible(name, IS_REFERENCE));
+    }
     write(&fresh)?;
-    app.printer.done(&format!("Encrypted {what} anew"));
+    let count = fresh.len();
+    app.printer
+        .done(&format!("Encrypted {count} secret{} anew", plural(count)));
     Ok(())
 }
 
-/// Encrypts values as the configuration says. Nothing is written.
+const IS_REFERENCE: &str = "none of its providers that encrypt opens it, so it is what another one of them knows the value by";
+
+/// Encrypts values as the configuration says, each with the provider that opens it. Nothing is written. What may be a
+/// reference of another provider of the same secret, and is opened by none, is left out.
 pub(crate) fn anew<'a>(
     app: &App,
     config: &Config,
     candidates: Vec<Candidate<'a>>,
 ) -> Result<Vec<Fresh<'a>>, CliError> {
-    let mut batches = Batches::new();
-    for candidate in candidates {
-        let key = (candidate.provider.clone(), candidate.place.profile.clone());
-        batches.entry(key).or_default().push(candidate);
-    }
-    block_on(encrypt(app, config, batches))?
+    block_on(encrypt(app, config, candidates))?
 }
 
 /// The values of certain providers that can be encrypted anew.
@@ -96,7 +97,10 @@ pub(crate) fn of_providers(
 ) -> Vec<Candidate<'_>> {
     let all = config.secrets.values();
     all.filter_map(|secret| candidate(config, secret).ok())
-        .filter(|candidate| config.providers.get(&candidate.provider).is_some_and(&fits))
+        .filter(|candidate| {
+            let mut names = candidate.providers.iter();
+            names.any(|name| config.providers.get(name).is_some_and(&fits))
+        })
         .filter(|candidate| !has_another_provider(config, candidate))
         .collect()
 }
@@ -140,12 +144,12 @@ fn candidates<'a>(
                 if args
                     .provider
                     .as_deref()
-                    .is_none_or(|name| name == found.provider.as_str()) =>
+                    .is_none_or(|name| found.providers.iter().any(|it| it.as_str() == name)) =>
             {
                 out.push(found);
             }
             Ok(found) if is_named => {
-                let reason = format!("its provider is `{}`", found.provider);
+                let reason = format!("its provider is `{}`", chain::shown(&found.providers));
                 return Err(not_eligible(&secret.name, &reason));
             }
             Err(reason) if is_named => return Err(not_eligible(&secret.name, &reason)),
@@ -164,22 +168,24 @@ fn candidates<'a>(
 const ANOTHER_PROVIDER: &str = "an active profile has another provider of that name, for other readers; \
     without that profile the values can be encrypted anew";
 
-/// Whether the secret's provider is redefined by a profile that lies above the secret's own table. To
+/// Whether one of the secret's providers is redefined by a profile that lies above the secret's own table. To
 /// encrypt to that one's recipients would take the value from those who read it without the profile.
 fn has_another_provider(config: &Config, candidate: &Candidate<'_>) -> bool {
-    let Some(provider) = config.providers.get(&candidate.provider) else {
-        return false;
-    };
-    let place = Definition::find(
-        provider.fields.location(),
-        Section::Providers,
-        provider.name.as_str(),
-    );
     let level = |profile: Option<&ProfileName>| {
         profile.and_then(|profile| config.profiles.iter().position(|active| active == profile))
     };
-    let of_provider = level(place.as_ref().and_then(|place| place.profile.as_ref()));
-    of_provider > level(candidate.place.profile.as_ref())
+    let providers = candidate.providers.iter();
+    providers
+        .filter_map(|name| config.providers.get(name))
+        .any(|provider| {
+            let place = Definition::find(
+                provider.fields.location(),
+                Section::Providers,
+                provider.name.as_str(),
+            );
+            let of_provider = level(place.as_ref().and_then(|place| place.profile.as_ref()));
+            of_provider > level(candidate.place.profile.as_ref())
+        })
 }
 
 impl<'a> Candidate<'a> {
@@ -191,8 +197,9 @@ impl<'a> Candidate<'a> {
         &self.secret.name
     }
 
-    pub(super) fn provider(&self) -> &ProviderName {
-        &self.provider
+    /// Whether it may be what a provider that does not encrypt knows the value by.
+    pub(super) fn may_be_reference(&self) -> bool {
+        self.may_be_reference
     }
 
     pub(super) fn stored(&self) -> &'a str {
@@ -203,10 +210,13 @@ impl<'a> Candidate<'a> {
         &self.place
     }
 
-    pub(super) fn request(&self) -> Request {
-        Request {
+    /// What its providers are asked.
+    pub(super) fn original(&self) -> Original {
+        Original {
             name: self.secret.name.clone(),
             reference: self.stored.to_owned(),
+            providers: self.providers.clone(),
+            location: self.secret.location.clone(),
         }
     }
 
@@ -222,42 +232,46 @@ pub(super) fn candidate<'a>(
     config: &'a Config,
     secret: &'a SecretConfig,
 ) -> Result<Candidate<'a>, String> {
-    let found = editable(config, secret)?;
-    let provider = config.providers.get(&found.provider);
-    let label = provider
-        .filter(|it| it.capability != Capability::EncryptsInConfig || it.spec.name == "plain")
-        .map(|it| it.spec.label);
-    label.map_or(Ok(found.clone()), |label| {
-        Err(format!(
-            "its provider `{}` ({label}) does not encrypt values into fnox.toml",
-            found.provider
-        ))
-    })
+    let found = stored(config, secret)?;
+    let mut chain = Vec::new();
+    for name in &found.providers {
+        chain.push(chain::existing(config, name)?);
+    }
+    let encrypts = |provider: &&&ProviderConfig| chain::encrypts(provider);
+    let providers: Vec<_> = chain
+        .iter()
+        .filter(encrypts)
+        .map(|it| it.name.clone())
+        .collect();
+    match (chain.first(), providers.is_empty()) {
+        (Some(first), true) => Err(format!(
+            "its provider `{}` ({}) does not encrypt values into fnox.toml",
+            first.name, first.spec.label
+        )),
+        _ => Ok(Candidate {
+            may_be_reference: providers.len() < chain.len(),
+            providers,
+            ..found
+        }),
+    }
 }
 
-/// The same of any secret whose value can be stored anew.
-pub(super) fn editable<'a>(
-    config: &'a Config,
+/// A stored value with all of its providers, whatever they do.
+pub(super) fn stored<'a>(
+    config: &Config,
     secret: &'a SecretConfig,
 ) -> Result<Candidate<'a>, String> {
     let stored = secret.value.as_deref().ok_or("it has no stored value")?;
-    let name = config.provider_of(secret).ok_or("it has no provider")?;
-    let provider = config
-        .providers
-        .get(&name)
-        .ok_or_else(|| format!("its provider `{name}` does not exist"))?;
-    let reads_a_file = provider.spec.name == "plain" && provider.fields.contains("file");
-    if provider.capability == Capability::ReadsOnly || reads_a_file {
-        return Err(format!(
-            "its provider `{name}` ({}) only reads",
-            provider.spec.label
-        ));
+    let providers = config.chain_of(secret);
+    if providers.is_empty() {
+        return Err("it has no provider".to_owned());
     }
     let place = Definition::find(&secret.location, Section::Secrets, secret.name.as_str())
         .ok_or("the file that defines it could not be found")?;
     Ok(Candidate {
         secret,
-        provider: name,
+        providers,
+        may_be_reference: false,
         stored,
         place,
     })
@@ -293,11 +307,18 @@ fn check(app: &App, config: &Config, candidates: &[Candidate<'_>]) -> Result<(),
         let mut drifted = Vec::new();
         let mut unknown = Vec::new();
         for candidate in candidates {
-            let opened = resolver.open(candidate.provider.as_str()).await?;
-            match opened.provider.is_current(candidate.stored) {
-                Some(true) => {}
-                Some(false) => drifted.push(candidate),
-                None => unknown.push(candidate),
+            let mut told = Vec::new();
+            for provider in &candidate.providers {
+                let opened = resolver.open(provider.as_str()).await?;
+                told.push(opened.provider.is_current(candidate.stored));
+            }
+            if told.contains(&Some(true)) {
+                continue;
+            }
+            if told.contains(&None) || candidate.may_be_reference {
+                unknown.push(candidate);
+            } else {
+                drifted.push(candidate);
             }
         }
         Ok::<_, CliError>((drifted, unknown))
@@ -306,7 +327,8 @@ fn check(app: &App, config: &Config, candidates: &[Candidate<'_>]) -> Result<(),
     for candidate in unknown {
         app.printer.warn(&format!(
             "`{}`: the provider `{}` cannot tell to whom a value is encrypted",
-            candidate.secret.name, candidate.provider
+            candidate.secret.name,
+            chain::shown(&candidate.providers)
         ));
     }
     for candidate in &drifted {
@@ -314,7 +336,8 @@ fn check(app: &App, config: &Config, candidates: &[Candidate<'_>]) -> Result<(),
         let (file, line) = (location.file.path.display(), location.line());
         app.printer.line(&format!(
             "{} ({}) {file}:{line}",
-            candidate.secret.name, candidate.provider
+            candidate.secret.name,
+            chain::shown(&candidate.providers)
         ))?;
     }
     let (found, all) = (drifted.len(), candidates.len());
@@ -339,39 +362,53 @@ fn are(count: usize) -> &'static str {
 async fn encrypt<'a>(
     app: &App,
     config: &Config,
-    batches: Batches<'a>,
+    candidates: Vec<Candidate<'a>>,
 ) -> Result<Vec<Fresh<'a>>, CliError> {
-    let resolver = app.resolver(config);
-    let mut read: Vec<Vec<(SecretName, SecretString)>> = Vec::new();
-    for ((provider, _), batch) in &batches {
-        let opened = resolver.open(provider.as_str()).await?;
-        read.push(values(&opened, batch).await?);
+    // Values of one provider that are bound to one profile.
+    let mut batches: IndexMap<_, Vec<(Candidate<'a>, SecretString)>> = IndexMap::new();
+    for (candidate, outcome) in read(&app.resolver(config), candidates).await? {
+        match outcome {
+            Ok(Given {
+                provider, value, ..
+            }) => {
+                let key = (provider, candidate.place.profile.clone());
+                batches.entry(key).or_default().push((candidate, value));
+            }
+            Err(_) if candidate.may_be_reference => {
+                let name = candidate.name();
+                app.printer
+                    .warn(&format!("left out: {name}: {IS_REFERENCE}"));
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     let mut fresh = Vec::new();
-    for (((provider, profile), batch), values) in batches.into_iter().zip(read) {
+    for ((provider, profile), batch) in batches {
+        let values: Vec<_> = batch
+            .iter()
+            .map(|(candidate, value)| (candidate.name().clone(), value.clone()))
+            .collect();
         let stored = store(app, config, &provider, profile.as_ref(), &values).await?;
-        fresh.extend(batch.into_iter().zip(stored));
+        let candidates = batch.into_iter().map(|(candidate, _)| candidate);
+        fresh.extend(candidates.zip(stored));
     }
     Ok(fresh)
 }
 
-pub(super) async fn values(
-    opened: &Arc<Opened>,
-    batch: &[Candidate<'_>],
-) -> Result<Vec<(SecretName, SecretString)>, CliError> {
-    let requests: Vec<Request> = batch.iter().map(Candidate::request).collect();
-    let answers = opened.provider.get_to_reencrypt(&requests).await;
-    let mut values = Vec::with_capacity(batch.len());
-    for (candidate, answer) in batch.iter().zip(answers) {
-        let value = answer.map_err(|error| ResolveError::Provider {
-            name: candidate.secret.name.clone(),
-            provider: candidate.provider.to_string(),
-            error,
-            location: candidate.secret.location.clone(),
-        })?;
-        values.push((candidate.secret.name.clone(), value));
-    }
-    Ok(values)
+/// Reads values to encrypt them anew, each with the first of its providers that opens it. One that a provider could open if
+/// it were unlocked is no reference.
+pub(super) async fn read<'a>(
+    resolver: &Resolver<'_>,
+    candidates: Vec<Candidate<'a>>,
+) -> Result<Values<'a>, CliError> {
+    let wanted = candidates.iter().map(Candidate::original).collect();
+    let mut found = resolver.originals(wanted, Purpose::Reencrypt).await?;
+    let values = candidates.into_iter().filter_map(|mut candidate| {
+        let answer = found.answers.swap_remove(candidate.name())?;
+        candidate.may_be_reference &= found.foreign.contains(candidate.name());
+        Some((candidate, answer))
+    });
+    Ok(values.collect())
 }
 
 /// Encrypts for the profile whose table the values stand in: bound values carry its name. Answers in their order, for each.

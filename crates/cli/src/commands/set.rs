@@ -88,6 +88,7 @@ fn set(
         setting.name,
         suffix(setting.profile, args.global)
     ));
+    setting.tell_others(stored.as_ref());
     match value.filter(|_| args.generate && args.show) {
         Some(value) => app.printer.line(value.expose_secret()),
         None => Ok(()),
@@ -198,10 +199,7 @@ fn provider<'a>(
             ))),
         };
     };
-    let name = match (
-        &args.provider,
-        existing.and_then(SecretConfig::provider),
-    ) {
+    let name = match (&args.provider, existing.and_then(SecretConfig::provider)) {
         (Some(name), _) => Some(name.as_str()),
         (None, Some(name)) => Some(name.as_str()),
         (None, None) => config.default_provider().map(AsRef::as_ref),
@@ -345,6 +343,24 @@ impl Setting<'_> {
         chain
             .and_then(|secret| chain::named(&secret.providers))
             .unwrap_or_else(|| Change::text(provider))
+    }
+
+    /// Tells which providers are not asked any more, because another one than the first was named.
+    fn tell_others(&self, stored: Option<&Stored>) {
+        let (Some(new), Some(secret)) = (
+            stored.and_then(|stored| stored.provider.as_deref()),
+            self.existing,
+        ) else {
+            return;
+        };
+        let is_first = secret.provider().is_some_and(|name| name.as_str() == new);
+        if !is_first && !secret.fallbacks().is_empty() {
+            let before = chain::shown(&secret.providers);
+            self.app.printer.warn(&format!(
+                "`{}` comes from `{new}` alone now; it came from {before}",
+                self.name
+            ));
+        }
     }
 
     fn dry_run(&self, value: Option<&SecretString>) -> Result<(), CliError> {

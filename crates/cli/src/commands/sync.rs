@@ -11,11 +11,10 @@ mod write;
 use fnox_config::spec::Capability;
 use fnox_config::{Config, FileKind, SecretConfig};
 use fnox_core::{Clock as _, ProviderName, SecretName, SecretString};
-use fnox_providers::Request;
-use fnox_providers::resolve::{ResolveError, Resolver};
-use futures_util::future::join_all;
+use fnox_providers::resolve::{Original, Purpose, ResolveError};
 use indexmap::IndexMap;
 
+use super::chain::{self, Failures};
 use super::definition::{Definition, Section};
 use super::export::plural;
 use super::import::pattern;
@@ -27,7 +26,8 @@ use crate::error::CliError;
 /// A secret of which a copy can be made.
 struct Candidate<'a> {
     secret: &'a SecretConfig,
-    source: ProviderName,
+    /// The providers that are asked for the value, in this order.
+    sources: Vec<ProviderName>,
     reference: &'a str,
     place: Definition,
 }
@@ -63,9 +63,9 @@ pub(crate) fn run(app: &App, args: &SyncArgs) -> Result<(), CliError> {
         app.printer
             .line(&format!("[dry-run] would sync {what} to {target}"))?;
         candidates.iter().try_for_each(|candidate| {
-            let Candidate { secret, source, .. } = candidate;
+            let from = chain::shown(&candidate.sources);
             app.printer
-                .line(&format!("  {} (from {source})", secret.name))
+                .line(&format!("  {} (from {from})", candidate.secret.name))
         })?;
         return stale.iter().try_for_each(|copy| {
             app.printer
@@ -149,7 +149,9 @@ fn candidates<'a>(
             continue;
         }
         match candidate(config, secret, target) {
-            Ok(found) if source.is_none_or(|source| source.name == found.source) => out.push(found),
+            Ok(found) if source.is_none_or(|source| found.sources.contains(&source.name)) => {
+                out.push(found);
+            }
             Err(reason) if is_named => {
                 return Err(CliError::Usage {
                     message: format!("no copy of `{}` can be made: {reason}", secret.name),
@@ -169,34 +171,36 @@ fn candidate<'a>(
     target: &ProviderName,
 ) -> Result<Candidate<'a>, String> {
     let reference = secret.value.as_deref().ok_or("it has no reference")?;
-    let source = config.provider_of(secret).ok_or("it has no provider")?;
-    if source == *target {
-        return Err(format!("`{source}` encrypts it already"));
+    let sources = config.chain_of(secret);
+    let first = sources.first().ok_or("it has no provider")?;
+    if first == target {
+        return Err(format!("`{first}` encrypts it already"));
     }
-    let provider = config
-        .providers
-        .get(&source)
-        .ok_or_else(|| format!("its provider `{source}` does not exist"))?;
-    match provider.spec.name {
-        "plain" => return Err(format!("`{source}` keeps it in the configuration already")),
-        "fnox-server" | "vault-agent" => {
-            return Err(format!(
-                "`{source}` ({}) releases it for one use, which a copy would outlive",
-                provider.spec.label
-            ));
+    for name in &sources {
+        let provider = chain::existing(config, name)?;
+        match provider.spec.name {
+            "plain" if name == first => {
+                return Err(format!("`{name}` keeps it in the configuration already"));
+            }
+            "fnox-server" | "vault-agent" => {
+                return Err(format!(
+                    "`{name}` ({}) releases it for one use, which a copy would outlive",
+                    provider.spec.label
+                ));
+            }
+            _ => {}
         }
-        _ if secret.require_approval => {
-            return Err(
-                "each use needs a person's approval, which a copy would not ask for".to_owned(),
-            );
-        }
-        _ => {}
+    }
+    if secret.require_approval {
+        return Err(
+            "each use needs a person's approval, which a copy would not ask for".to_owned(),
+        );
     }
     let place = Definition::find(&secret.location, Section::Secrets, secret.name.as_str())
         .ok_or("the file that defines it could not be found")?;
     Ok(Candidate {
         secret,
-        source,
+        sources,
         reference,
         place,
     })
@@ -216,43 +220,32 @@ fn confirmed(app: &App, what: &str, target: &ProviderName) -> Result<bool, CliEr
     Ok(app.prompt.confirm(&question, "yes", Some("no")) == Some(true))
 }
 
-/// Secrets that could not be read, for one reason.
-struct Failure<'a> {
-    names: Vec<&'a SecretName>,
-    error: ResolveError,
-}
+/// A secret that could not be read, and why.
+type Failure<'a> = (&'a SecretName, ResolveError);
 
-/// What one provider answered.
-#[derive(Default)]
-struct Answers<'a> {
-    values: Vec<(Candidate<'a>, SecretString)>,
-    failures: Vec<Failure<'a>>,
-}
-
-/// Reads all values, a batch of each provider at a time, and encrypts those that came.
+/// Reads all values, through their chains, and encrypts those that came.
 async fn copies<'a>(
     app: &App,
     config: &Config,
     candidates: Vec<Candidate<'a>>,
     target: &ProviderName,
 ) -> Result<(Vec<Fresh<'a>>, Vec<Failure<'a>>), CliError> {
-    let mut batches: IndexMap<ProviderName, Vec<Candidate<'a>>> = IndexMap::new();
-    for candidate in candidates {
-        batches
-            .entry(candidate.source.clone())
-            .or_default()
-            .push(candidate);
-    }
-    let resolver = app.resolver(config);
-    let reads = batches.into_values().map(|batch| read(&resolver, batch));
+    let wanted = candidates.iter().map(Candidate::original).collect();
+    let mut found = app.resolver(config).originals(wanted, Purpose::Use).await?;
+    app.tell(&found.notices);
     let mut failed = Vec::new();
     // A value is bound to the profile whose table it stands in.
     let mut read: IndexMap<_, Vec<(Candidate<'a>, SecretString)>> = IndexMap::new();
-    for answers in join_all(reads).await {
-        failed.extend(answers.failures);
-        for (candidate, value) in answers.values {
-            let profile = candidate.place.profile.clone();
-            read.entry(profile).or_default().push((candidate, value));
+    for candidate in candidates {
+        match found.answers.swap_remove(&candidate.secret.name) {
+            Some(Ok(given)) => {
+                let profile = candidate.place.profile.clone();
+                read.entry(profile)
+                    .or_default()
+                    .push((candidate, given.value));
+            }
+            Some(Err(error)) => failed.push((&candidate.secret.name, error)),
+            None => {}
         }
     }
     let mut fresh = Vec::new();
@@ -272,43 +265,15 @@ async fn copies<'a>(
     Ok((fresh, failed))
 }
 
-async fn read<'a>(resolver: &Resolver<'_>, batch: Vec<Candidate<'a>>) -> Answers<'a> {
-    let mut answers = Answers::default();
-    let Some(source) = batch.first().map(|first| first.source.clone()) else {
-        return answers;
-    };
-    let opened = match resolver.open(source.as_str()).await {
-        Ok(opened) => opened,
-        Err(error) => {
-            let names = batch.iter().map(|candidate| &candidate.secret.name);
-            let names = names.collect();
-            answers.failures.push(Failure { names, error });
-            return answers;
-        }
-    };
-    let requests: Vec<Request> = batch
-        .iter()
-        .map(|candidate| Request {
-            name: candidate.secret.name.clone(),
-            reference: candidate.reference.to_owned(),
-        })
-        .collect();
-    let found = opened.provider.get_many(&requests).await;
-    for (candidate, answer) in batch.into_iter().zip(found) {
-        match answer {
-            Ok(value) => answers.values.push((candidate, value)),
-            Err(error) => answers.failures.push(Failure {
-                names: vec![&candidate.secret.name],
-                error: ResolveError::Provider {
-                    name: candidate.secret.name.clone(),
-                    provider: source.to_string(),
-                    error,
-                    location: candidate.secret.location.clone(),
-                },
-            }),
+impl Candidate<'_> {
+    fn original(&self) -> Original {
+        Original {
+            name: self.secret.name.clone(),
+            reference: self.reference.to_owned(),
+            providers: self.sources.clone(),
+            location: self.secret.location.clone(),
         }
     }
-    answers
 }
 
 /// Says what was done. A secret that was asked for by name and could not be read is a failure; so is a run in which
@@ -325,16 +290,17 @@ fn report(
         app.printer
             .done(&format!("Synced {count} secret{} to {kept}", plural(count)));
     }
-    let skipped: usize = failed.iter().map(|failure| failure.names.len()).sum();
+    let skipped = failed.len();
     let mut fatal = None;
-    for Failure { names, error } in failed {
-        let is_named = names.iter().any(|name| named.contains(name));
-        if fatal.is_none() && (count == 0 || is_named) {
+    let mut others = Failures::default();
+    for (name, error) in failed {
+        if fatal.is_none() && (count == 0 || named.contains(name)) {
             fatal = Some(error);
         } else {
-            app.printer.warn(&format!("left out: {error}"));
+            others.add(name, &error);
         }
     }
+    others.tell(|names, reason| app.printer.warn(&format!("left out: {names}: {reason}")));
     if skipped > 0 {
         app.printer.note(&format!(
             "{skipped} secret{} could not be read; copies made earlier stay as they are.",

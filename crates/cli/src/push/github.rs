@@ -15,9 +15,7 @@ use fnox_http::{Call, CallError, Method, Service, Url, below};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
-use super::{
-    NoTarget, Sent, Surroundings, Target, accepted, address, put, repository, required,
-};
+use super::{NoTarget, Sent, Surroundings, Target, accepted, address, put, repository, required};
 
 pub(super) const TOKENS: [&str; 2] = ["GH_TOKEN", "GITHUB_TOKEN"];
 

@@ -147,7 +147,10 @@ fn a_secret_reaches_every_type_of_target() {
     };
     assert_eq!(
         ["gh", "gl", "fj", "tf", "cf", "ve", "fly"].map(told),
-        ["updated", "updated", "updated", "updated", "sent", "sent", "sent"].map(|it| json!(it))
+        [
+            "updated", "updated", "updated", "updated", "sent", "sent", "sent"
+        ]
+        .map(|it| json!(it))
     );
     let scope = "filter%5Benvironment_scope%5D=prod%2F*";
     home.kept(&format!(

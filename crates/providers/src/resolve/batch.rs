@@ -10,6 +10,7 @@ use indexmap::IndexMap;
 use super::chain::{self, Answer, Asking, Failure};
 use super::error::ResolveError;
 use super::open::Opened;
+use super::original::Purpose;
 use super::{Notice, Policy, Resolution, Resolver, interpolate, value};
 use crate::error::{ErrorKind, ProviderError};
 use crate::provider::Request;
@@ -68,14 +69,17 @@ impl Resolver<'_> {
         };
         tracing::debug!("asking `{provider}` for {} values", batch.len());
         let requests: Vec<Request> = batch.iter().map(|asking| asking.request.clone()).collect();
-        let mut answers = opened.provider.get_many(&requests).await;
+        // All of a command's values are wanted for the same purpose.
+        let purpose = batch.first().map_or(Purpose::Use, |asking| asking.purpose);
+        let mut answers = ask(&opened, &requests, purpose).await;
         // Nobody is asked to log in where another provider can be asked instead.
         let locked_out = batch
             .iter()
             .zip(&answers)
             .any(|(asking, answer)| asking.is_last() && needs_authentication(answer));
         if locked_out && self.log_in(&opened, &answers).await {
-            self.ask_again(&opened, &requests, &mut answers).await;
+            self.ask_again(&opened, &requests, &mut answers, purpose)
+                .await;
         }
         answers
     }
@@ -86,6 +90,7 @@ impl Resolver<'_> {
         opened: &Arc<Opened>,
         requests: &[Request],
         answers: &mut [Result<SecretString, ProviderError>],
+        purpose: Purpose,
     ) {
         let failed: Vec<usize> = (0..answers.len())
             .filter(|index| needs_authentication(&answers[*index]))
@@ -94,10 +99,8 @@ impl Resolver<'_> {
             .iter()
             .map(|index| requests[*index].clone())
             .collect();
-        for (index, answer) in failed
-            .into_iter()
-            .zip(opened.provider.get_many(&again).await)
-        {
+        let second = ask(opened, &again, purpose).await;
+        for (index, answer) in failed.into_iter().zip(second) {
             answers[index] = answer;
         }
     }
@@ -317,6 +320,18 @@ impl Resolver<'_> {
             }
             (Some(_), Some(provider)) => format!("provider `{provider}` was not asked"),
         }
+    }
+}
+
+/// One batch.
+async fn ask(
+    opened: &Opened,
+    requests: &[Request],
+    purpose: Purpose,
+) -> Vec<Result<SecretString, ProviderError>> {
+    match purpose {
+        Purpose::Use => opened.provider.get_many(requests).await,
+        Purpose::Reencrypt => opened.provider.get_to_reencrypt(requests).await,
     }
 }
 

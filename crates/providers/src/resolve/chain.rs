@@ -15,6 +15,7 @@ use futures_util::stream::{self, StreamExt as _};
 use indexmap::IndexMap;
 
 use super::error::ResolveError;
+use super::original::Purpose;
 use super::{Notice, Resolution, Resolver, plan};
 use crate::error::{Attempt, ErrorKind, ProviderError};
 use crate::provider::Request;
@@ -35,6 +36,7 @@ pub(super) struct Asking {
     provider: String,
     later: VecDeque<String>,
     passed: Vec<Failure>,
+    pub(super) purpose: Purpose,
 }
 
 /// What came of it.
@@ -55,15 +57,32 @@ impl Asking {
             return Ok(None);
         };
         let later = plan::fallbacks(resolver.config, secret)?;
-        Ok(Some(Self {
-            request: Request {
-                name: secret.name.clone(),
-                reference,
-            },
-            provider: provider.to_string(),
-            later: later.iter().map(|one| one.name.to_string()).collect(),
+        let later = later.iter().map(|one| one.name.to_string()).collect();
+        let request = Request {
+            name: secret.name.clone(),
+            reference,
+        };
+        Ok(Some(Self::new(
+            request,
+            provider.to_string(),
+            later,
+            Purpose::Use,
+        )))
+    }
+
+    pub(super) fn new(
+        request: Request,
+        provider: String,
+        later: VecDeque<String>,
+        purpose: Purpose,
+    ) -> Self {
+        Self {
+            request,
+            provider,
+            later,
             passed: Vec::new(),
-        }))
+            purpose,
+        }
     }
 
     /// Whether nobody else can be asked.
@@ -74,7 +93,7 @@ impl Asking {
     /// Goes to the next provider, or ends.
     fn after(mut self, outcome: Result<SecretString, ProviderError>) -> Result<Answer, Self> {
         match outcome {
-            Err(error) if error.kind.falls_through() => match self.later.pop_front() {
+            Err(error) if self.purpose.goes_on_after(error.kind) => match self.later.pop_front() {
                 Some(next) => {
                     tracing::debug!(
                         "`{}` did not give `{}`, asking `{next}`: {error}",
@@ -112,8 +131,21 @@ impl Resolver<'_> {
         for name in level {
             open.extend(Asking::of(self, self.config.secret(name.as_str())?)?);
         }
+        Ok(self
+            .ask_all(open, BTreeMap::new(), level, resolution, busy)
+            .await)
+    }
+
+    /// Asks provider after provider until each value is there, or nobody is left. `closed`: providers that cannot be opened.
+    pub(super) async fn ask_all(
+        &self,
+        mut open: Vec<Asking>,
+        mut closed: BTreeMap<String, ProviderError>,
+        level: &[SecretName],
+        resolution: &mut Resolution,
+        busy: &BTreeSet<SecretName>,
+    ) -> IndexMap<SecretName, Answer> {
         let mut answers = IndexMap::new();
-        let mut closed = BTreeMap::new();
         while !open.is_empty() {
             let round = self.round(open, &closed, &resolution.values).await;
             open = Vec::new();
@@ -126,7 +158,7 @@ impl Resolver<'_> {
             }
             closed = self.prepare(&open, level, resolution, busy).await;
         }
-        Ok(answers)
+        answers
     }
 
     /// One batch for each provider.
@@ -156,7 +188,7 @@ impl Resolver<'_> {
     }
 
     /// Fetches what opens the providers that come next. Those that cannot be opened are returned.
-    async fn prepare(
+    pub(super) async fn prepare(
         &self,
         open: &[Asking],
         level: &[SecretName],

@@ -125,9 +125,7 @@ impl Desk {
         let keys = format!(
             "type = \"fido2\"\ncredential_id = \"{credential}\"\nsalt = \"{salt}\"\nrp_id = \"{PARTY}\"\n{more}"
         );
-        Registry
-            .open(&self.world.settings(&keys), context)
-            .unwrap()
+        Registry.open(&self.world.settings(&keys), context).unwrap()
     }
 
     async fn fails(&self) -> ProviderError {

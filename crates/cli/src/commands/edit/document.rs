@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use fnox_config::edit::{Change, Editor};
 use fnox_config::file::FileConfig;
-use fnox_config::spec::Capability;
 use fnox_config::{Config, ConfigError, FileKind, SecretConfig, SourceFile};
 use fnox_core::{ProfileName, ProviderName, SecretName, SecretString};
-use fnox_providers::Request;
+use fnox_providers::resolve::Given;
 use indexmap::IndexMap;
 use zeroize::Zeroizing;
 
 use crate::app::{App, block_on};
+use crate::commands::chain::{self, Failures};
 use crate::commands::definition::{Definition, Section};
 use crate::commands::reencrypt::{self, Candidate};
 use crate::error::CliError;
@@ -41,6 +41,8 @@ pub(super) struct Document {
     opened: IndexMap<Place, Opened>,
     /// Ciphertexts that stand in what the person sees.
     closed: Vec<String>,
+    /// What providers that do not encrypt know values by, each in its place: such a text may be a value elsewhere.
+    references: Vec<(Place, String)>,
 }
 
 /// Another text for a place.
@@ -69,6 +71,7 @@ impl Document {
             shown: SecretString::from(""),
             opened: IndexMap::new(),
             closed: Vec::new(),
+            references: Vec::new(),
         };
         let file = document.parse(&document.before)?;
         let mut edits = Vec::new();
@@ -147,73 +150,68 @@ impl Document {
         config: &Config,
         secrets: Vec<&SecretConfig>,
     ) -> Result<Vec<Edit>, CliError> {
-        let mut batches: IndexMap<ProviderName, Vec<Candidate<'_>>> = IndexMap::new();
-        for secret in secrets {
-            if let Ok(found) = reencrypt::candidate(config, secret) {
-                batches
-                    .entry(found.provider().clone())
-                    .or_default()
-                    .push(found);
-            }
-        }
+        let candidates = secrets.into_iter();
+        let candidates: Vec<Candidate<'_>> = candidates
+            .filter_map(|secret| reencrypt::candidate(config, secret).ok())
+            .collect();
         let resolver = app.resolver(config);
         let mut edits = Vec::new();
-        for (provider, batch) in batches {
-            let requests: Vec<Request> = batch.iter().map(Candidate::request).collect();
-            let answers = block_on(async {
-                let opened = resolver.open(provider.as_str()).await?;
-                Ok::<_, CliError>(opened.provider.get_to_reencrypt(&requests).await)
-            })?;
-            let answers = answers.unwrap_or_else(|error| {
-                app.printer
-                    .warn(&format!("values stay as they are stored: {error}"));
-                Vec::new()
-            });
-            let mut answers = answers.into_iter();
-            for found in batch {
-                let stored = found.stored().to_owned();
-                match answers.next() {
-                    Some(Ok(value)) => {
-                        let place = (found.definition().table.clone(), found.name().clone());
-                        edits.push((span(found.secret()), quoted(value.expose_secret())));
-                        let provider = provider.clone();
-                        let opened = Opened {
-                            provider,
-                            stored,
-                            value,
-                        };
-                        self.opened.insert(place, opened);
-                    }
-                    Some(Err(error)) => {
-                        let name = found.name();
-                        app.printer
-                            .warn(&format!("`{name}` stays as it is stored: {error}"));
-                        self.closed.push(stored);
-                    }
-                    None => self.closed.push(stored),
+        let mut failed = Failures::default();
+        for (found, outcome) in block_on(reencrypt::read(&resolver, candidates))?? {
+            let stored = found.stored().to_owned();
+            let place = (found.definition().table.clone(), found.name().clone());
+            match outcome {
+                Ok(Given {
+                    provider, value, ..
+                }) => {
+                    edits.push((span(found.secret()), quoted(value.expose_secret())));
+                    let opened = Opened {
+                        provider,
+                        stored,
+                        value,
+                    };
+                    self.opened.insert(place, opened);
+                }
+                Err(_) if found.may_be_reference() => self.references.push((place, stored)),
+                Err(error) => {
+                    failed.add(found.name(), &error);
+                    self.closed.push(stored);
                 }
             }
         }
+        failed.tell(|names, reason| {
+            app.printer
+                .warn(&format!("{names} stays as it is stored: {reason}"));
+        });
         Ok(edits)
     }
 
     /// What becomes of a secret of the edited text.
     fn compare(&self, config: &Config, secret: &SecretConfig) -> Result<Outcome, CliError> {
+        let found = Definition::find(&secret.location, Section::Secrets, secret.name.as_str());
+        let table = found.map(|found| found.table).unwrap_or_default();
+        let place = (table, secret.name.clone());
+        let is_reference = |value: &String| {
+            let mut known = self.references.iter();
+            known.any(|(of, reference)| *of == place && reference == value)
+        };
         let Some(value) = secret
             .value
             .as_ref()
-            .filter(|value| !self.closed.contains(value))
+            .filter(|value| !self.closed.contains(value) && !is_reference(value))
         else {
             return Ok(Outcome::Leave);
         };
-        let provider = match config.provider_of(secret) {
+        let chain = config.chain_of(secret);
+        let opened = self.opened.get(&place);
+        // Whoever encrypted it does so again. A new value is the first provider's, as with `fnox set`.
+        let opener = opened.map(|opened| &opened.provider);
+        let opener = opener.filter(|opener| chain.contains(opener));
+        let provider = match opener.or(chain.first()) {
             Some(name) => Some(config.provider(name.as_str(), None)?),
             None => None,
         };
-        let encrypts = provider.filter(|provider| {
-            provider.capability == Capability::EncryptsInConfig && provider.spec.name != "plain"
-        });
-        let Some(provider) = encrypts else {
+        let Some(provider) = provider.filter(|provider| chain::encrypts(provider)) else {
             let was_secret = |opened: &Opened| opened.value.expose_secret() == value;
             if !value.is_empty() && self.opened.values().any(was_secret) {
                 return Err(CliError::Usage {
@@ -226,10 +224,7 @@ impl Document {
             }
             return Ok(Outcome::Leave);
         };
-        let found = Definition::find(&secret.location, Section::Secrets, secret.name.as_str());
-        let table = found.map(|found| found.table).unwrap_or_default();
-        let place = (table, secret.name.clone());
-        if let Some(opened) = self.opened.get(&place)
+        if let Some(opened) = opened
             && opened.provider == provider.name
             && opened.value.expose_secret() == value
         {

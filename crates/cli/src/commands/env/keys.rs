@@ -259,7 +259,7 @@ impl<'c> Catalog<'c> {
 
     fn providers_of(&self, secret: &SecretConfig) -> impl Iterator<Item = &'c ProviderConfig> {
         let copy = secret.sync.as_ref().map(|copy| copy.provider.clone());
-        let names = self.config.provider_of(secret).into_iter().chain(copy);
+        let names = self.config.chain_of(secret).into_iter().chain(copy);
         names.filter_map(|name| self.config.providers.get(&name))
     }
 }

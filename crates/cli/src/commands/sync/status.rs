@@ -5,6 +5,7 @@ use fnox_core::{Clock as _, SecretName};
 use jiff::Timestamp;
 
 use crate::app::App;
+use crate::commands::chain;
 use crate::error::CliError;
 use crate::output::Table;
 use crate::output::documents::SyncedCopy;
@@ -46,7 +47,7 @@ fn copy(config: &Config, secret: &SecretConfig) -> Option<SyncedCopy> {
     let copy = secret.sync.as_ref()?;
     Some(SyncedCopy {
         name: secret.name.to_string(),
-        from: config.provider_of(secret).map(|name| name.to_string()),
+        from: Some(chain::shown(&config.chain_of(secret))).filter(|names| !names.is_empty()),
         provider: copy.provider.to_string(),
         at: copy.at.clone(),
     })
