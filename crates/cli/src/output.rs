@@ -6,6 +6,7 @@ mod table;
 
 use std::io::{IsTerminal as _, Write as _};
 
+use fnox_core::Length;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -74,9 +75,9 @@ impl Printer {
 
     /// Prints one JSON document on one line, without leaving copies of what is in it.
     pub(crate) fn json_line<T: Serialize>(self, document: &T) -> Result<(), CliError> {
-        let mut length = Counter::default();
+        let mut length = Length::default();
         serde_json::to_writer(&mut length, document).map_err(std::io::Error::from)?;
-        let mut text = Zeroizing::new(Vec::with_capacity(length.0 + 1));
+        let mut text = Zeroizing::new(Vec::with_capacity(length.bytes() + 1));
         serde_json::to_writer(&mut *text, document).map_err(std::io::Error::from)?;
         text.push(b'\n');
         let mut stdout = std::io::stdout().lock();
@@ -120,20 +121,5 @@ impl Printer {
         } else {
             writeln!(stderr, "{mark}{message}")
         };
-    }
-}
-
-/// Counts what is written to it.
-#[derive(Debug, Default)]
-struct Counter(usize);
-
-impl std::io::Write for Counter {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }

@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fnox_config::LedgerKey;
-use fnox_core::SecretBytes;
 use fnox_core::seal::{Envelope, SealError, SealingKey};
+use fnox_core::{Length, SecretBytes};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -300,24 +300,11 @@ impl Ledger {
 /// The records as bytes, in a buffer that never grows: growing would leave copies behind.
 fn plaintext(entries: &[Entry]) -> Result<SecretBytes, SealError> {
     let records = RecordsRef { entries };
-    let mut size = Counter(0);
+    let mut size = Length::default();
     serde_json::to_writer(&mut size, &records).map_err(|_| SealError::Opaque)?;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(size.0));
+    let mut bytes = Zeroizing::new(Vec::with_capacity(size.bytes()));
     serde_json::to_writer(&mut *bytes, &records).map_err(|_| SealError::Opaque)?;
     Ok(SecretBytes::new(std::mem::take(&mut *bytes)))
-}
-
-struct Counter(usize);
-
-impl std::io::Write for Counter {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 /// The first 16 hex digits of a BLAKE3 hash, as the established CLI names its ledgers.

@@ -1,8 +1,6 @@
 //! JSON documents with secrets in them, written once into memory that is overwritten afterwards.
 
-use std::io::{self, Write};
-
-use fnox_core::SecretString;
+use fnox_core::{Length, SecretString};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use zeroize::Zeroizing;
 
@@ -33,25 +31,12 @@ impl Serialize for Variables<'_> {
 
 /// A document as text. The length is found first, so that no buffer grows and leaves a copy behind.
 pub(super) fn render<T: Serialize>(document: &T) -> serde_json::Result<Zeroizing<String>> {
-    let mut length = Length(0);
+    let mut length = Length::default();
     serde_json::to_writer(&mut length, document)?;
-    let mut text = Zeroizing::new(Vec::with_capacity(length.0));
+    let mut text = Zeroizing::new(Vec::with_capacity(length.bytes()));
     serde_json::to_writer(&mut *text, document)?;
     let text = String::from_utf8(std::mem::take(&mut *text)).map_err(serde::ser::Error::custom)?;
     Ok(Zeroizing::new(text))
-}
-
-struct Length(usize);
-
-impl Write for Length {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]

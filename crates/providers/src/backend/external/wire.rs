@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use fnox_core::{SecretBytes, SecretString};
+use fnox_core::{Length, SecretBytes, SecretString};
 use serde::ser::{SerializeMap as _, Serializer};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -99,9 +99,9 @@ pub(super) fn written(
         options,
         time_limit,
     };
-    let mut counted = Counted(0);
+    let mut counted = Length::default();
     serde_json::to_writer(&mut counted, &line)?;
-    let mut out = Zeroizing::new(Vec::with_capacity(counted.0 + 1024));
+    let mut out = Zeroizing::new(Vec::with_capacity(counted.bytes() + 1024));
     serde_json::to_writer(
         &mut *out,
         &serde_json::json!({
@@ -119,20 +119,6 @@ pub(super) fn written(
     // invariant: JSON is UTF-8.
     let text = std::str::from_utf8(&out).unwrap_or_default();
     Ok(SecretString::from(text))
-}
-
-/// Counts what would be written.
-struct Counted(usize);
-
-impl std::io::Write for Counted {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 struct Line<'a> {

@@ -4,7 +4,7 @@
 //! answered together as a JSON object of names and values, since a key of one credential with the secret of another
 //! is of no use; unless one of them is asked for.
 
-use fnox_core::{Credential, SecretBytes, SecretString};
+use fnox_core::{Credential, Length, SecretBytes, SecretString};
 use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 use zeroize::Zeroizing;
@@ -57,9 +57,9 @@ fn missing(name: &str, wanted: &str, variables: &[(String, SecretString)]) -> Va
 
 /// In a buffer that never grows: growing would leave copies behind.
 fn object(variables: &[(String, SecretString)]) -> Result<SecretBytes, serde_json::Error> {
-    let mut size = Counter(0);
+    let mut size = Length::default();
     serde_json::to_writer(&mut size, &Object(variables))?;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(size.0));
+    let mut bytes = Zeroizing::new(Vec::with_capacity(size.bytes()));
     serde_json::to_writer(&mut *bytes, &Object(variables))?;
     Ok(SecretBytes::new(std::mem::take(&mut *bytes)))
 }
@@ -73,19 +73,6 @@ impl Serialize for Object<'_> {
             map.serialize_entry(name, value.expose_secret())?;
         }
         map.end()
-    }
-}
-
-struct Counter(usize);
-
-impl std::io::Write for Counter {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }
 
