@@ -29,6 +29,25 @@ pub struct Request {
     pub reference: String,
 }
 
+/// Reads a batch by one piece of work that has nothing of the batch but its references. If that fails as a whole, so does
+/// every value; without requests it is not begun.
+pub(crate) async fn read_at_once<R, F>(
+    requests: &[Request],
+    read: R,
+) -> Vec<Result<SecretString, ProviderError>>
+where
+    R: FnOnce(Vec<String>) -> F,
+    F: Future<Output = Result<Vec<Result<SecretString, ProviderError>>, ProviderError>>,
+{
+    if requests.is_empty() {
+        return Vec::new();
+    }
+    let references = requests.iter().map(|request| request.reference.clone());
+    read(references.collect())
+        .await
+        .unwrap_or_else(|error| vec![Err(error); requests.len()])
+}
+
 /// What a backend may use of the world around it.
 #[derive(Debug, Clone)]
 pub struct Context {

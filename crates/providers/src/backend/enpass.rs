@@ -26,7 +26,7 @@ use self::sqlcipher::Unreadable;
 use self::vault::Derivation;
 use crate::error::ProviderError;
 use crate::password::DatabasePassword;
-use crate::provider::{Context, Provider, Request};
+use crate::provider::{Context, Provider, Request, read_at_once};
 use crate::settings::Settings;
 
 /// Opens a provider of this type. Nothing is read yet.
@@ -71,22 +71,16 @@ struct Opened {
 #[async_trait]
 impl Provider for Enpass {
     async fn get_many(&self, requests: &[Request]) -> Vec<Result<SecretString, ProviderError>> {
-        if requests.is_empty() {
-            return Vec::new();
-        }
-        let references: Vec<String> = requests
-            .iter()
-            .map(|request| request.reference.clone())
-            .collect();
-        self.work(move |store| {
-            let items = store.items()?;
-            Ok(references
-                .iter()
-                .map(|reference| item::find(&items, reference))
-                .collect())
+        read_at_once(requests, |references| {
+            self.work(move |store| {
+                let items = store.items()?;
+                Ok(references
+                    .iter()
+                    .map(|reference| item::find(&items, reference))
+                    .collect())
+            })
         })
         .await
-        .unwrap_or_else(|error| vec![Err(error); requests.len()])
     }
 
     async fn check(&self) -> Result<(), ProviderError> {

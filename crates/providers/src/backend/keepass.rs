@@ -25,7 +25,7 @@ use keepass::{Database, DatabaseKey};
 use self::place::Place;
 use crate::error::ProviderError;
 use crate::password::DatabasePassword;
-use crate::provider::{Context, Provider, Request};
+use crate::provider::{Context, Provider, Request, read_at_once};
 use crate::settings::Settings;
 
 /// Opens a provider of this type. Nothing is read yet.
@@ -80,25 +80,19 @@ impl std::fmt::Debug for Store {
 #[async_trait]
 impl Provider for KeePass {
     async fn get_many(&self, requests: &[Request]) -> Vec<Result<SecretString, ProviderError>> {
-        if requests.is_empty() {
-            return Vec::new();
-        }
-        let references: Vec<String> = requests
-            .iter()
-            .map(|request| request.reference.clone())
-            .collect();
-        self.work(move |store| {
-            let opened = store.open()?;
-            Ok(references
-                .iter()
-                .map(|reference| {
-                    let value = Place::parse(reference)?.find(&opened.database)?;
-                    Ok(reference::follow(&opened.database, &value))
-                })
-                .collect())
+        read_at_once(requests, |references| {
+            self.work(move |store| {
+                let opened = store.open()?;
+                Ok(references
+                    .iter()
+                    .map(|reference| {
+                        let value = Place::parse(reference)?.find(&opened.database)?;
+                        Ok(reference::follow(&opened.database, &value))
+                    })
+                    .collect())
+            })
         })
         .await
-        .unwrap_or_else(|error| vec![Err(error); requests.len()])
     }
 
     async fn check(&self) -> Result<(), ProviderError> {

@@ -39,7 +39,7 @@ use fnox_core::{Env, SecretName, SecretString};
 
 use self::plugin::Plugin;
 use crate::error::ProviderError;
-use crate::provider::{Context, Provider, Request};
+use crate::provider::{Context, Provider, Request, read_at_once};
 use crate::settings::{Opt, Options, Settings};
 
 /// How long after its time a plugin may still say so itself.
@@ -123,21 +123,10 @@ struct Scripted(Arc<Job>);
 #[async_trait]
 impl Provider for Scripted {
     async fn get_many(&self, requests: &[Request]) -> Vec<Result<SecretString, ProviderError>> {
-        if requests.is_empty() {
-            return Vec::new();
-        }
-        let references: Vec<String> = requests
-            .iter()
-            .map(|request| request.reference.clone())
-            .collect();
-        let count = references.len();
-        match self
-            .run(Vec::new(), move |plugin| plugin.get(&references))
-            .await
-        {
-            Ok(answers) => answers,
-            Err(error) => vec![Err(error); count],
-        }
+        read_at_once(requests, |references| {
+            self.run(Vec::new(), move |plugin| plugin.get(&references))
+        })
+        .await
     }
 
     async fn check(&self) -> Result<(), ProviderError> {
