@@ -55,6 +55,7 @@ use tracing_subscriber::prelude::*;
 use crate::app::App;
 use crate::args::serve::LogForm;
 use crate::args::{Cli, Command};
+use crate::environment;
 use crate::error::CliError;
 use crate::output::{Printer, report};
 use crate::telemetry;
@@ -169,8 +170,23 @@ pub(crate) fn forgetting(
     outcome
 }
 
-/// Messages of our own crates go to stderr: warnings always, more with `--verbose` or `RUST_LOG`. Those of
-/// libraries never do, whatever `RUST_LOG` says: some show what they send and receive, secrets included.
+/// What `FNOX_LOG` asks for, or `RUST_LOG`. One that cannot be read asks for nothing, and is told if it is ours.
+fn wanted_messages(env: &Env) -> Option<Targets> {
+    if let Some(text) = env.var(environment::LOG).filter(|text| !text.is_empty()) {
+        return match text.parse() {
+            Ok(filter) => Some(filter),
+            Err(error) => {
+                let printer = Printer::new(false, env.var("NO_COLOR").is_some());
+                printer.warn(&format!("{} is left aside: {error}", environment::LOG));
+                None
+            }
+        };
+    }
+    env.var("RUST_LOG")?.parse().ok()
+}
+
+/// Messages of our own crates go to stderr: warnings always, more with `--verbose`, `FNOX_LOG` or `RUST_LOG`. Those of
+/// libraries never do, whatever these say: some show what they send and receive, secrets included.
 fn init_tracing(cli: &Cli, env: &Env) {
     let serving = match &cli.command {
         Command::Serve(args) => args.serves(),
@@ -188,11 +204,11 @@ fn init_tracing(cli: &Cli, env: &Env) {
     };
     // Every crate of ours begins with `fnox`, so this names them all.
     let own = Targets::new().with_target("fnox", default);
-    let filter = env
-        .var("RUST_LOG")
-        .filter(|_| !matches!(cli.command, Command::Tui))
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(own);
+    let wanted = match &cli.command {
+        Command::Tui => None,
+        _ => wanted_messages(env),
+    };
+    let filter = wanted.unwrap_or(own);
     let of_ours = filter_fn(|message| message.target().starts_with("fnox"));
     let messages = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)

@@ -32,6 +32,8 @@ const fn set(name: &'static str, doc: &'static str) -> Variable {
 pub const PROFILE: &str = "FNOX_PROFILE";
 /// `--if-missing`
 pub const IF_MISSING: &str = "FNOX_IF_MISSING";
+/// Which debug messages are shown.
+pub const LOG: &str = "FNOX_LOG";
 /// `--non-interactive`
 pub const NON_INTERACTIVE: &str = "FNOX_NON_INTERACTIVE";
 /// `--no-defaults`
@@ -220,9 +222,10 @@ pub const VARIABLES: &[Variable] = &[
     ),
     read("NO_COLOR", "No colours when set to anything."),
     read(
-        "RUST_LOG",
-        "Filter of fnox's own debug messages, for example `debug` or `fnox_leases=trace`. Those of libraries are never shown.",
+        LOG,
+        "Filter of fnox's own debug messages, for example `debug` or `fnox_leases=trace`; beats `--verbose` and `--quiet`. Those of libraries are never shown.",
     ),
+    read("RUST_LOG", "The same, if `FNOX_LOG` is not set."),
     read(
         "XDG_RUNTIME_DIR",
         "Where the files of `as_file` secrets are put, in `fnox/`.",

@@ -20,6 +20,7 @@ use crate::app::App;
 use crate::args::ScanArgs;
 use crate::error::CliError;
 use crate::output::documents::{ScanFinding, ScanReport, ScanSummary};
+use crate::terminal::harmless;
 
 /// A line that holds this is not looked at.
 const ALLOWED: &str = "fnox:allow";
@@ -149,9 +150,11 @@ impl ScanFinding {
     /// `path:line:column [detector severity] redacted`, and the secret's name where it is known.
     fn to_line(&self) -> String {
         let what = self.secret.as_deref().unwrap_or(&self.redacted);
+        // Whoever names a file may not write to the terminal, nor lines of his own.
+        let path = harmless(&self.path).replace('\n', "\u{fffd}");
         format!(
-            "{}:{}:{} [{} {}] {what}",
-            self.path, self.line, self.column, self.detector, self.severity
+            "{path}:{}:{} [{} {}] {what}",
+            self.line, self.column, self.detector, self.severity
         )
     }
 }

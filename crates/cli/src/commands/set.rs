@@ -65,6 +65,17 @@ fn set(
             help: Some("add `--force` to replace it by a generated one".to_owned()),
         });
     }
+    if let Some(provider) =
+        provider.filter(|it| it.capability == Capability::ReadsOnly && args.generate)
+    {
+        return Err(CliError::Usage {
+            message: format!(
+                "the provider `{}` ({}) only reads, so a generated value would reach nobody",
+                provider.name, provider.spec.label
+            ),
+            help: Some("name one that stores values with `-p`".to_owned()),
+        });
+    }
     let value = value(&name)?;
     let setting = Setting {
         app,

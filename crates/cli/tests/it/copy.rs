@@ -123,6 +123,11 @@ fn a_generated_value_is_stored_and_shown_only_if_asked_for() {
     let shown = ok(&sandbox, &set);
     assert_eq!(ok(&sandbox, &["get", "TOKEN"]), shown);
     assert_eq!(shown.trim_end().len(), 32);
+    // It would stand in the file as a reference, in clear.
+    let text = sandbox.read("fnox.toml");
+    let error = fails(&sandbox, 2, &["set", "OTHER", "-p", "op", "--generate"]);
+    assert!(error.contains("only reads"), "{error}");
+    assert_eq!(sandbox.read("fnox.toml"), text);
     fails(&sandbox, 2, &["set", "X", "value", "--generate"]);
     fails(&sandbox, 2, &["set", "X", "--show"]);
 }

@@ -144,3 +144,25 @@ fn a_file_that_others_may_write_is_read_once_it_is_trusted_and_until_it_changes(
     fails(&sandbox, 3, &["list"]);
     fails(&sandbox, 3, &["trust", "gone.toml"]);
 }
+
+#[test]
+fn fnox_log_shows_messages_of_fnox_and_a_filter_that_cannot_be_read_is_told() {
+    let sandbox = sandbox();
+    sandbox.write("fnox.toml", "[secrets]\nA = { default = \"1\" }\n");
+    let list = |filter: &[(&str, &str)]| {
+        let run = sandbox.run(["list"]).envs(filter.iter().copied());
+        run.finish().succeeds().stderr
+    };
+    assert_eq!(list(&[]), "");
+    for variable in ["FNOX_LOG", "RUST_LOG"] {
+        let said = list(&[(variable, "debug")]);
+        assert!(
+            said.contains("using ") && said.contains("fnox.toml"),
+            "{said}"
+        );
+    }
+    // The program's own variable decides.
+    assert_eq!(list(&[("FNOX_LOG", "warn"), ("RUST_LOG", "debug")]), "");
+    let said = list(&[("FNOX_LOG", "fnox=loud")]);
+    assert!(said.contains("warning: FNOX_LOG is left aside"), "{said}");
+}

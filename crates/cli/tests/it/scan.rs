@@ -115,6 +115,7 @@ fn a_hook_that_is_there_is_kept() {
     assert_eq!(text, "#!/bin/sh\necho mine\nfnox scan --staged || exit 1\n");
     for (text, said) in [
         ("#!/usr/bin/env python3\n", "no shell script"),
+        ("#!/usr/bin/env fish\n", "no shell script"),
         ("#!/bin/sh\nexec other\n", "ends before"),
     ] {
         sandbox.write(".git/hooks/pre-commit", text);
@@ -122,4 +123,19 @@ fn a_hook_that_is_there_is_kept() {
         assert!(error.contains(said), "{error}");
         assert_eq!(std::fs::read_to_string(&hook).unwrap(), text);
     }
+    // A comment runs nothing, and a shell may have options.
+    let text = "#!/bin/sh -e\n# fnox scan --staged\necho mine\n";
+    sandbox.write(".git/hooks/pre-commit", text);
+    ok(&sandbox, &["scan", "--install-hook", "--append"]);
+    let after = std::fs::read_to_string(&hook).unwrap();
+    assert_eq!(after, format!("{text}fnox scan --staged || exit 1\n"));
+}
+
+#[test]
+fn the_name_of_a_file_writes_nothing_to_the_terminal() {
+    let sandbox = sandbox();
+    sandbox.write("a\u{1b}[2J\nb:1:1 [none low] nothing", token());
+    let run = sandbox.run(["scan"]).finish().exits_with(1);
+    assert!(!run.stdout.contains('\u{1b}'), "{run}");
+    assert_eq!(run.stdout.lines().count(), 1, "{run}");
 }

@@ -31,7 +31,7 @@ pub(super) fn install(app: &App, append: bool) -> Result<(), CliError> {
     };
     let text = match before {
         None => format!("#!/bin/sh\n# Refuses commits with secrets in them.\nexec {COMMAND}\n"),
-        Some(text) if text.contains(COMMAND) => {
+        Some(text) if runs_it(&text) => {
             app.printer
                 .note(&format!("{} runs it already.", path.display()));
             return Ok(());
@@ -51,11 +51,7 @@ pub(super) fn install(app: &App, append: bool) -> Result<(), CliError> {
 /// The hook with one more line, or why not and what to do.
 fn appended(text: &str, append: bool) -> Result<String, (&'static str, String)> {
     let by_hand = format!("add `{COMMAND} || exit 1` to it");
-    let shell = text.lines().next().unwrap_or_default();
-    if !["sh", "bash", "dash"]
-        .iter()
-        .any(|name| shell.ends_with(name))
-    {
+    if !is_shell_script(text) {
         return Err(("is no shell script", by_hand));
     }
     let last = text
@@ -78,6 +74,27 @@ fn appended(text: &str, append: bool) -> Result<String, (&'static str, String)> 
         ));
     }
     Ok(format!("{}\n{COMMAND} || exit 1\n", text.trim_end()))
+}
+
+/// Whether a line of the hook runs it already; what a comment says does not.
+fn runs_it(text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim_start);
+    lines.any(|line| !line.starts_with('#') && line.contains(COMMAND))
+}
+
+/// Whether the first line names a shell that takes `COMMAND || exit 1`: `#!/bin/sh -e`, `#!/usr/bin/env bash`.
+fn is_shell_script(text: &str) -> bool {
+    let first = text.lines().next().unwrap_or_default();
+    let Some(words) = first.strip_prefix("#!") else {
+        return false;
+    };
+    let names = words
+        .split_whitespace()
+        .map(|word| word.rsplit('/').next().unwrap_or_default());
+    let name = names
+        .skip_while(|name| *name == "env" || name.starts_with('-'))
+        .next();
+    name.is_some_and(|name| ["sh", "bash", "dash", "ash", "ksh", "zsh"].contains(&name))
 }
 
 /// What git prints.
