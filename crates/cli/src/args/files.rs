@@ -24,6 +24,9 @@ pub(crate) enum FilesCommand {
         /// Only these; all without a name
         #[arg(value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
         paths: Vec<PathBuf>,
+        /// Take them from their copies (`fnox sync`) and from what is kept on this machine
+        #[arg(long)]
+        offline: bool,
         /// Only say what would be written
         #[arg(short = 'n', long)]
         dry_run: bool,

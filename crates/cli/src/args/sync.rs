@@ -8,8 +8,9 @@ use clap::Args;
     reason = "each is a flag of the command line"
 )]
 #[command(
-    after_help = "While a secret has a copy, its own provider is not asked. `fnox sync` again renews the copies, and \
-                  `fnox exec --offline` runs with nothing but them and what is kept on this machine."
+    after_help = "While a secret or a file has a copy, its own provider is not asked. `fnox sync` again renews the copies, and \
+                  `fnox exec --offline` runs with nothing but them and what is kept on this machine. Without names, whole files \
+                  (`[files]` of the global configuration) get copies too; `fnox files write --offline` writes from them."
 )]
 pub(crate) struct SyncArgs {
     /// Only these secrets

@@ -7,8 +7,11 @@ use clap::{Args, ValueEnum};
 #[derive(Debug, Clone, Args)]
 pub(crate) struct GetArgs {
     /// Name of the secret, or of a variable that a lease produces
-    #[arg(value_name = "KEY", add = crate::completion::secrets())]
-    pub key: String,
+    #[arg(value_name = "KEY", required_unless_present = "file", add = crate::completion::secrets())]
+    pub key: Option<String>,
+    /// Print a file of the global configuration's `[files]` instead, exactly
+    #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::FilePath, conflicts_with_all = ["key", "base64_decode", "refresh", "json"])]
+    pub file: Option<PathBuf>,
     /// The stored value is base64: print what it decodes to
     #[arg(long)]
     pub base64_decode: bool,
@@ -30,8 +33,8 @@ pub(crate) struct GetArgs {
 )]
 pub(crate) struct SetArgs {
     /// Name of the secret
-    #[arg(value_name = "KEY", add = crate::completion::secrets())]
-    pub key: String,
+    #[arg(value_name = "KEY", required_unless_present = "file", add = crate::completion::secrets())]
+    pub key: Option<String>,
     /// The value; for a provider that only reads, the reference
     #[arg(
         value_name = "VALUE",
@@ -63,6 +66,13 @@ pub(crate) struct SetArgs {
     /// Read the value from a file, exactly as it is
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub from_file: Option<PathBuf>,
+    /// Keep a whole file instead, for `[files]` of the global configuration: what --from-file or a pipe brings, else what stands
+    /// at this path now
+    #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::FilePath, conflicts_with_all = ["key", "value", "base64_encode", "default", "generate"])]
+    pub file: Option<PathBuf>,
+    /// With --file: file of the configuration folder that gets the ciphertext, so that it stands apart from the configuration
+    #[arg(long, value_name = "PATH", requires = "file")]
+    pub source: Option<String>,
     /// Make a random value
     #[arg(long, conflicts_with_all = ["value", "from_file"])]
     pub generate: bool,
@@ -90,7 +100,7 @@ impl SetArgs {
     /// `fnox set KEY`, with nothing more.
     pub(crate) fn of(key: &str) -> Self {
         Self {
-            key: key.to_owned(),
+            key: Some(key.to_owned()),
             value: None,
             description: None,
             global: false,
@@ -100,6 +110,8 @@ impl SetArgs {
             base64_encode: false,
             default: None,
             from_file: None,
+            file: None,
+            source: None,
             generate: false,
             generate_type: GenerateType::Password,
             length: 32,
@@ -153,6 +165,9 @@ pub(crate) struct EditArgs {
     /// Edit only this secret's value; without it, the whole file
     #[arg(value_name = "KEY", add = crate::completion::secrets())]
     pub key: Option<String>,
+    /// Edit a file of the global configuration's `[files]` as its provider keeps it
+    #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::FilePath, conflicts_with_all = ["key", "global"])]
+    pub file: Option<PathBuf>,
     /// Edit the global file
     #[arg(short, long, conflicts_with = "key")]
     pub global: bool,
@@ -178,8 +193,11 @@ pub(crate) struct CopyArgs {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct RemoveArgs {
     /// Name of the secret
-    #[arg(value_name = "KEY", add = crate::completion::secrets())]
-    pub key: String,
+    #[arg(value_name = "KEY", required_unless_present = "file", add = crate::completion::secrets())]
+    pub key: Option<String>,
+    /// Remove an entry of the global configuration's `[files]` instead, by its path; the file itself stays
+    #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::FilePath, conflicts_with = "key")]
+    pub file: Option<PathBuf>,
     /// Remove it from the global file
     #[arg(short, long)]
     pub global: bool,
@@ -192,7 +210,8 @@ impl RemoveArgs {
     /// `fnox remove KEY`, with nothing more.
     pub(crate) fn of(key: &str) -> Self {
         Self {
-            key: key.to_owned(),
+            key: Some(key.to_owned()),
+            file: None,
             global: false,
             dry_run: false,
         }

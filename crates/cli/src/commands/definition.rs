@@ -14,6 +14,7 @@ use toml_edit::{Document, TableLike};
 pub(crate) enum Section {
     Secrets,
     Providers,
+    Files,
 }
 
 impl Section {
@@ -21,6 +22,7 @@ impl Section {
         match self {
             Self::Secrets => "secrets",
             Self::Providers => "providers",
+            Self::Files => "files",
         }
     }
 }

@@ -13,19 +13,20 @@ use fnox_providers::resolve::{Given, Original, Purpose};
 
 use self::document::Document;
 use self::editor::Session;
-use super::chain;
 use super::export::plural;
 use super::reencrypt::{self, Candidate};
 use super::sync::apart;
+use super::{chain, files};
 use crate::app::{App, block_on};
 use crate::args::EditArgs;
 use crate::error::CliError;
 use crate::output::report;
 
 pub(crate) fn run(app: &App, args: &EditArgs) -> Result<(), CliError> {
-    match &args.key {
-        Some(key) => one(app, key),
-        None => whole(app, args.global),
+    match (&args.key, &args.file) {
+        (_, Some(path)) => files::value::edit(app, path),
+        (Some(key), None) => one(app, key),
+        (None, None) => whole(app, args.global),
     }
 }
 
@@ -61,18 +62,11 @@ fn one(app: &App, key: &str) -> Result<(), CliError> {
     }
     let given = read(app, &config, stored.original())?;
     let writer = chain::writer(&config, &chain, &given.provider).map_err(refused)?;
-    let before = given.value;
-    let session = Session::start(app, secret.name.as_str(), &before)?;
-    let changed = edited(app, &session, &before, |text| {
-        let value = without_added_line_end(&before, text);
-        if value == before {
-            return Ok(false);
-        }
+    let is_changed = content(app, key, &given.value, |value| {
         store(app, &config, &stored, writer, value)?;
-        apart::forget(secret)?;
-        Ok(true)
+        apart::forget(secret)
     })?;
-    if changed != Some(true) {
+    if !is_changed {
         app.printer.note("Nothing was changed.");
         return Ok(());
     }
@@ -92,6 +86,24 @@ fn one(app: &App, key: &str) -> Result<(), CliError> {
         ));
     }
     Ok(())
+}
+
+/// Lets the person edit a value, and stores it if it is another one then; whether it is.
+pub(super) fn content(
+    app: &App,
+    title: &str,
+    before: &SecretString,
+    mut store: impl FnMut(SecretString) -> Result<(), CliError>,
+) -> Result<bool, CliError> {
+    let session = Session::start(app, title, before)?;
+    let changed = edited(app, &session, before, |text| {
+        let value = without_added_line_end(before, text);
+        if value == *before {
+            return Ok(false);
+        }
+        store(value).map(|()| true)
+    })?;
+    Ok(changed == Some(true))
 }
 
 /// Lets the person edit until what they made can be used, or they give up. `None`: they changed nothing.

@@ -1,130 +1,56 @@
-//! `fnox files`: whole files that a provider keeps, written where they belong.
+//! `fnox files`, and `--file` of `get`, `set`, `edit` and `remove`: whole files that a provider keeps.
 //!
 //! Only the global configuration may declare them, and only its providers are asked: a project must not decide what
 //! stands in the home folder. Every value is there before the first file is written, each file is replaced in one step,
 //! and one that has its content already is left alone.
 
+mod entry;
+pub(super) mod set;
+mod stored;
+pub(super) mod value;
+
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use fnox_config::fields::resolve_path;
-use fnox_config::{Config, ConfigError, Fields, edit, suggest};
-use fnox_core::{SecretName, SecretString};
-use fnox_providers::provider::{Request, get};
-use fnox_providers::resolve::Resolver;
+use fnox_config::{Config, ConfigError, edit};
+use fnox_core::SecretString;
+use fnox_providers::resolve::{Options, Purpose, ResolveError, Resolver};
 
+pub(super) use self::entry::{Entry, entries};
 use crate::app::{App, block_on};
 use crate::args::{FilesArgs, FilesCommand};
 use crate::error::CliError;
 use crate::output::Table;
 use crate::output::documents::ListedFile;
 
-/// A `source` with more than this is none: age files in base64 of what a variable or a file of keys may hold.
-const LARGEST: u64 = 4 * 1024 * 1024;
-
-/// The name under which providers are asked; `[files]` has none of its own.
-const REQUEST_NAME: &str = "FNOX_FILE";
-
 pub(crate) fn run(app: &App, args: FilesArgs) -> Result<(), CliError> {
-    let config = app.loader().load_global()?;
+    let config = global(app)?;
     match args.command {
         None => list(app, &config, false),
         Some(FilesCommand::List { json }) => list(app, &config, json),
-        Some(FilesCommand::Write { paths, dry_run }) => write(app, &config, &paths, dry_run),
-    }
-}
-
-/// An entry of `[files]`.
-#[derive(Debug)]
-struct Entry<'c> {
-    /// As it is written.
-    key: &'c str,
-    path: PathBuf,
-    fields: &'c Fields,
-}
-
-impl Entry<'_> {
-    /// The provider that keeps it.
-    fn provider<'c>(&self, config: &'c Config) -> Result<&'c str, CliError> {
-        let named = self.fields.text("provider");
-        let default = || {
-            config
-                .default_provider()
-                .map(|name| name.as_str().to_owned())
-        };
-        let Some(name) = named.map(str::to_owned).or_else(default) else {
-            return Err(self
-                .fields
-                .invalid("provider", "is missing, and there is no default provider")
-                .into());
-        };
-        let place = self.fields.location_of("provider");
-        let provider = config.provider(&name, Some(place))?;
-        if provider.spec.name == "plain" {
-            let reason =
-                "is of the type `plain`, which keeps values in clear; a file may hold a key";
-            return Err(self.fields.invalid("provider", reason).into());
-        }
-        Ok(provider.name.as_str())
-    }
-
-    /// What the provider knows it by, and that provider: those of the encrypted copy, if there is one.
-    fn source<'c>(&self, app: &App, config: &'c Config) -> Result<(&'c str, String), CliError> {
-        let provider = self.provider(config)?;
-        if let Some(copy) = self.fields.table("sync") {
-            let (Some(name), Some(value)) = (copy.text("provider"), copy.text("value")) else {
-                return Err(copy
-                    .invalid("provider", "needs `provider` and `value`")
-                    .into());
+        Some(FilesCommand::Write {
+            paths,
+            offline,
+            dry_run,
+        }) => {
+            let options = Options {
+                offline,
+                ..app.resolver_options(&config)
             };
-            let place = copy.location_of("provider");
-            let provider = config.provider(name, Some(place))?;
-            return Ok((provider.name.as_str(), value.to_owned()));
+            let resolver = Resolver::new(&config, options);
+            write(app, &config, &resolver, &paths, dry_run)
         }
-        if let Some(value) = self.fields.text("value") {
-            return Ok((provider, value.to_owned()));
-        }
-        let source = self.fields.text("source").unwrap_or_default();
-        Ok((provider, read_source(app, self.fields, source)?))
     }
 }
 
-/// A file of the configuration folder. Links that lead out of it are not followed.
-fn read_source(app: &App, fields: &Fields, source: &str) -> Result<String, CliError> {
-    let path = fields.location_of("source").file.folder().join(source);
-    let failed = |error| CliError::File {
-        action: "read",
-        path: path.clone(),
-        source: error,
-    };
-    let real = path.canonicalize().map_err(failed)?;
-    let folder = app.folders.config.canonicalize().map_err(failed)?;
-    if !real.starts_with(&folder) {
-        let reason = "leads out of the configuration folder";
-        return Err(fields.invalid("source", reason).into());
+/// The global configuration for the active profiles. One that it does not know is a project's, and has no files.
+pub(super) fn global(app: &App) -> Result<Config, CliError> {
+    match app.loader().load_global() {
+        Err(ConfigError::UnknownName {
+            kind: "profile", ..
+        }) => Ok(app.for_profile(None).loader().load_global()?),
+        loaded => Ok(loaded?),
     }
-    if real.metadata().map_err(failed)?.len() > LARGEST {
-        return Err(fields.invalid("source", "is larger than 4 MiB").into());
-    }
-    let text = std::fs::read_to_string(&real).map_err(failed)?;
-    Ok(text.trim().to_owned())
-}
-
-fn entries<'c>(app: &App, config: &'c Config) -> Result<Vec<Entry<'c>>, CliError> {
-    let mut out: Vec<Entry<'c>> = Vec::new();
-    for (key, fields) in &config.settings.files {
-        let path = resolve_path(key, Path::new("/"), app.folders.home());
-        if !path.is_absolute() || path.starts_with("/~") {
-            let reason = "begins with `~`, and the environment names no home folder";
-            return Err(fields.invalid(key, reason).into());
-        }
-        if let Some(other) = out.iter().find(|other| other.path == path) {
-            let reason = format!("is the same file as `{}`", other.key);
-            return Err(fields.invalid(key, reason).into());
-        }
-        out.push(Entry { key, path, fields });
-    }
-    Ok(out)
 }
 
 fn list(app: &App, config: &Config, json: bool) -> Result<(), CliError> {
@@ -133,7 +59,7 @@ fn list(app: &App, config: &Config, json: bool) -> Result<(), CliError> {
     for entry in &entries {
         files.push(ListedFile {
             path: entry.path.display().to_string(),
-            provider: entry.provider(config)?.to_owned(),
+            provider: entry.provider(config)?.name.to_string(),
             source: entry.fields.text("source").map(str::to_owned),
             description: entry.fields.text("description").map(str::to_owned),
             exists: entry.path.symlink_metadata().is_ok(),
@@ -159,14 +85,20 @@ fn list(app: &App, config: &Config, json: bool) -> Result<(), CliError> {
     app.printer.line(&table.render())
 }
 
-fn write(app: &App, config: &Config, paths: &[PathBuf], dry_run: bool) -> Result<(), CliError> {
-    let entries = chosen(app, entries(app, config)?, paths)?;
+fn write(
+    app: &App,
+    config: &Config,
+    resolver: &Resolver<'_>,
+    paths: &[PathBuf],
+    dry_run: bool,
+) -> Result<(), CliError> {
+    let entries = entry::chosen(app, entries(app, config)?, paths)?;
     if entries.is_empty() {
         app.printer
             .note("No files are configured: `[files]` of the global file declares them.");
         return Ok(());
     }
-    let contents = resolve(app, config, &entries)?;
+    let contents = contents(app, config, resolver, &entries)?;
     for (entry, content) in entries.iter().zip(&contents) {
         let state = State::of(&entry.path, content);
         let path = entry.path.display();
@@ -194,71 +126,49 @@ fn write(app: &App, config: &Config, paths: &[PathBuf], dry_run: bool) -> Result
     Ok(())
 }
 
-/// Those whose paths are named, in the order of the configuration; all without a name.
-fn chosen<'c>(
-    app: &App,
-    entries: Vec<Entry<'c>>,
-    paths: &[PathBuf],
-) -> Result<Vec<Entry<'c>>, CliError> {
-    if paths.is_empty() {
-        return Ok(entries);
-    }
-    let is = |entry: &Entry<'_>, path: &Path| {
-        Path::new(entry.key) == path || entry.path == app.cwd.join(path)
-    };
-    for path in paths {
-        if !entries.iter().any(|entry| is(entry, path)) {
-            let known: Vec<String> = entries.iter().map(|entry| entry.key.to_owned()).collect();
-            let name = path.to_string_lossy();
-            let near = suggest::nearest(&name, known.iter().map(String::as_str));
-            return Err(CliError::Config(ConfigError::UnknownName {
-                location: None,
-                kind: "file",
-                name: name.escape_debug().to_string(),
-                suggestion: near.map(str::to_owned),
-                known,
-            }));
-        }
-    }
-    let named = entries
-        .into_iter()
-        .filter(|entry| paths.iter().any(|path| is(entry, path)));
-    Ok(named.collect())
-}
-
 /// The contents of all of them, or the first failure.
-fn resolve(
+fn contents(
     app: &App,
     config: &Config,
+    resolver: &Resolver<'_>,
     entries: &[Entry<'_>],
 ) -> Result<Vec<SecretString>, CliError> {
-    let resolver = Resolver::new(config, app.resolver_options(config));
-    let name =
-        SecretName::parse(REQUEST_NAME).map_err(|error| CliError::usage(error.to_string()))?;
-    let mut sources = Vec::with_capacity(entries.len());
+    let mut wanted = Vec::with_capacity(entries.len());
     for entry in entries {
-        sources.push(entry.source(app, config)?);
+        wanted.push(match entry.copy(config)? {
+            Some(copy) => copy,
+            None => entry.original(app, config)?,
+        });
     }
-    block_on(async {
-        let mut out = Vec::with_capacity(sources.len());
-        for (entry, (provider, reference)) in entries.iter().zip(sources) {
-            let opened = resolver.open(provider).await?;
-            let request = Request {
-                name: name.clone(),
-                reference,
-            };
-            let content = get(opened.provider.as_ref(), request).await;
-            out.push(content.map_err(|mut error| {
-                error.message = format!("{}: {}", entry.path.display(), error.message);
-                CliError::Provider {
-                    provider: provider.to_owned(),
-                    action: "give a file",
-                    error,
-                }
-            })?);
+    let mut found = block_on(resolver.originals(wanted, Purpose::Use))??.answers;
+    let contents = entries.iter().filter_map(|entry| {
+        let answer = found.swap_remove(&entry.name)?;
+        Some(
+            answer
+                .map(|given| given.value)
+                .map_err(|error| failed(entry, error)),
+        )
+    });
+    contents.collect()
+}
+
+/// The same error, about the file and not about the name that it goes by.
+pub(super) fn failed(entry: &Entry<'_>, error: ResolveError) -> CliError {
+    match error {
+        ResolveError::Provider {
+            provider,
+            mut error,
+            ..
+        } => {
+            error.message = format!("{}: {}", entry.path.display(), error.message);
+            CliError::Provider {
+                provider,
+                action: "give a file",
+                error,
+            }
         }
-        Ok(out)
-    })?
+        error => error.into(),
+    }
 }
 
 /// What stands at a file's place.
@@ -293,7 +203,7 @@ impl State {
 }
 
 /// Replaces whatever stands there, a link included.
-fn replace(path: &Path, content: &SecretString) -> std::io::Result<()> {
+pub(super) fn replace(path: &Path, content: &SecretString) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::DirBuilder::new()
             .recursive(true)

@@ -8,31 +8,34 @@ use fnox_providers::resolve::{Options, Resolver};
 
 use crate::app::{App, block_on};
 use crate::args::GetArgs;
+use crate::commands::files;
 use crate::commands::masters::{lease_of_variable, mint_variable};
 use crate::error::CliError;
-use crate::exec::files;
+use crate::exec;
 use crate::output::documents::SecretValue;
 
 pub(crate) fn run(app: &App, args: &GetArgs) -> Result<(), CliError> {
+    if let Some(path) = &args.file {
+        return files::value::get(app, path);
+    }
+    // One of both is there.
+    let key = args.key.as_deref().unwrap_or_default();
     let config = app.load()?;
-    let value = value(app, &config, &args.key, args.refresh)?;
+    let value = value(app, &config, key, args.refresh)?;
     let Some(value) = value else { return Ok(()) };
     let value = if args.base64_decode {
-        decode(&args.key, &value)?
+        decode(key, &value)?
     } else {
         value
     };
-    let as_file = config
-        .secrets
-        .get(args.key.as_str())
-        .is_some_and(|secret| secret.as_file);
+    let as_file = config.secrets.get(key).is_some_and(|secret| secret.as_file);
     if as_file {
-        let path = files::write_persistent(&app.folders, &args.key, &value)?;
+        let path = exec::files::write_persistent(&app.folders, key, &value)?;
         return app.printer.line(&path.display().to_string());
     }
     if args.json {
         let document = SecretValue {
-            name: &args.key,
+            name: key,
             value: value.expose_secret(),
         };
         return app.printer.json(&document);

@@ -2,11 +2,17 @@
 
 use fnox_config::edit::Editor;
 
+use super::files;
 use crate::app::App;
 use crate::args::RemoveArgs;
 use crate::error::CliError;
 
 pub(crate) fn run(app: &App, args: &RemoveArgs) -> Result<(), CliError> {
+    if let Some(path) = &args.file {
+        return files::value::remove(app, args, path);
+    }
+    // One of both is there.
+    let key = args.key.as_deref().unwrap_or_default();
     let profile = app.write_target()?;
     let (path, kind) = app.file_to_write(args.global, profile.as_ref());
     if !path.is_file() {
@@ -16,17 +22,16 @@ pub(crate) fn run(app: &App, args: &RemoveArgs) -> Result<(), CliError> {
         .into());
     }
     let mut editor = Editor::open(&path, kind)?;
-    let table = editor.secrets_table(profile.as_ref(), &args.key);
+    let table = editor.secrets_table(profile.as_ref(), key);
     let table: Vec<&str> = table.iter().map(String::as_str).collect();
-    if !editor.remove(&table, &args.key)? {
+    if !editor.remove(&table, key)? {
         let config = app.load()?;
         // Either there is none, or it stands in another file; the error says which.
-        let secret = config.secret(&args.key)?;
+        let secret = config.secret(key)?;
         let path = secret.location.file.path.display().to_string();
         return Err(CliError::Usage {
             message: format!(
-                "the secret `{}` is not defined in {}",
-                args.key,
+                "the secret `{key}` is not defined in {}",
                 app.file_to_write(args.global, profile.as_ref()).0.display()
             ),
             help: Some(format!(
@@ -38,11 +43,11 @@ pub(crate) fn run(app: &App, args: &RemoveArgs) -> Result<(), CliError> {
     if args.dry_run {
         return app.printer.line(&format!(
             "[dry-run] would remove {}{suffix} from {}",
-            args.key,
+            key,
             path.display()
         ));
     }
     editor.save()?;
-    app.printer.done(&format!("Removed {}{suffix}", args.key));
+    app.printer.done(&format!("Removed {}{suffix}", key));
     Ok(())
 }

@@ -11,8 +11,8 @@ use fnox_config::spec::Capability;
 use fnox_config::{Config, ProviderConfig, SecretConfig};
 use fnox_core::{ProfileName, SecretBytes, SecretName, SecretString};
 
-use super::chain;
 use super::sync::apart;
+use super::{chain, files};
 use crate::app::{App, block_on};
 use crate::args::SetArgs;
 use crate::error::CliError;
@@ -36,6 +36,9 @@ struct Setting<'a> {
 }
 
 pub(crate) fn run(app: &App, args: &SetArgs) -> Result<(), CliError> {
+    if let Some(path) = &args.file {
+        return files::set::run(app, args, path);
+    }
     set(app, args, |name| value(app, args, name))
 }
 
@@ -49,7 +52,9 @@ fn set(
     args: &SetArgs,
     value: impl FnOnce(&SecretName) -> Result<Option<SecretString>, CliError>,
 ) -> Result<(), CliError> {
-    let name = SecretName::parse(&args.key).map_err(|error| CliError::usage(error.to_string()))?;
+    // Without a file there is a name.
+    let key = args.key.as_deref().unwrap_or_default();
+    let name = SecretName::parse(key).map_err(|error| CliError::usage(error.to_string()))?;
     let (config, profile) = match app.load_for_writing() {
         Ok((config, profile)) => (Some(config), profile),
         Err(CliError::Config(fnox_config::ConfigError::NotFound { .. })) => {
@@ -169,6 +174,15 @@ fn value(app: &App, args: &SetArgs, name: &SecretName) -> Result<Option<SecretSt
 /// What a pipe brings, without white space at both ends, as the established CLI takes it: `echo x |` means
 /// `x`. `--from-file /dev/stdin` takes it exactly.
 fn piped() -> Result<Option<SecretString>, CliError> {
+    let value = piped_exactly()?;
+    Ok(value.map(|value| SecretString::from(value.expose_secret().trim())))
+}
+
+/// What a pipe brings. `None`: there is none, but a terminal, or nothing at all.
+pub(super) fn piped_exactly() -> Result<Option<SecretString>, CliError> {
+    if std::io::stdin().is_terminal() {
+        return Ok(None);
+    }
     let mut bytes = zeroize::Zeroizing::new(Vec::new());
     match std::io::stdin().lock().read_to_end(&mut bytes) {
         Ok(_) => {}
@@ -184,8 +198,7 @@ fn piped() -> Result<Option<SecretString>, CliError> {
             });
         }
     }
-    let value = text(SecretBytes::new(std::mem::take(&mut *bytes)), "stdin")?;
-    Ok(Some(SecretString::from(value.expose_secret().trim())))
+    text(SecretBytes::new(std::mem::take(&mut *bytes)), "stdin").map(Some)
 }
 
 fn text(bytes: SecretBytes, what: &str) -> Result<SecretString, CliError> {

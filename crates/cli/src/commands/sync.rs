@@ -5,6 +5,7 @@
 //! they have.
 
 pub(super) mod apart;
+mod files;
 mod status;
 mod write;
 
@@ -14,6 +15,7 @@ use fnox_core::{Clock as _, ProviderName, SecretName, SecretString};
 use fnox_providers::resolve::{Original, Purpose, ResolveError};
 use indexmap::IndexMap;
 
+use self::files::Files;
 use super::chain::{self, Failures};
 use super::definition::{Definition, Section};
 use super::export::plural;
@@ -48,13 +50,16 @@ pub(crate) fn run(app: &App, args: &SyncArgs) -> Result<(), CliError> {
     let local = local.transpose()?;
     let target = target(&config, args)?;
     let candidates = candidates(&config, args, &named, &target)?;
-    let count = candidates.len();
-    let what = format!("{count} secret{}", plural(count));
+    let global = files::config(app, args)?;
+    let files = global.as_ref().map(|config| Files::of(app, config, args));
+    let files = files.transpose()?;
+    let file_count = files.as_ref().map_or(0, Files::count);
+    let what = what(candidates.len(), file_count);
     let stale = match local.as_ref().filter(|_| is_whole(args)) {
         Some(local) => local.stale(&config, &candidates)?,
         None => Vec::new(),
     };
-    if candidates.is_empty() && stale.is_empty() {
+    if candidates.is_empty() && file_count == 0 && stale.is_empty() {
         app.printer
             .note("There is nothing to copy: every value is kept in the configuration already.");
         return Ok(());
@@ -67,10 +72,13 @@ pub(crate) fn run(app: &App, args: &SyncArgs) -> Result<(), CliError> {
             app.printer
                 .line(&format!("  {} (from {from})", candidate.secret.name))
         })?;
-        return stale.iter().try_for_each(|copy| {
-            app.printer
-                .line(&format!("  {} (remove stale local copy)", copy.name))
-        });
+        let of_files = files.iter().flat_map(Files::lines);
+        let of_stale = stale
+            .iter()
+            .map(|copy| format!("  {} (remove stale local copy)", copy.name));
+        return of_files
+            .chain(of_stale)
+            .try_for_each(|line| app.printer.line(&line));
     }
     if !args.force && !confirmed(app, &what, &target)? {
         app.printer.note("Cancelled.");
@@ -92,7 +100,28 @@ pub(crate) fn run(app: &App, args: &SyncArgs) -> Result<(), CliError> {
             if count == 1 { "copy" } else { "copies" }
         ));
     }
-    report(app, &fresh, failed, &named, &kept)
+    let files = files.map_or(Ok(0), |files| files.sync(app, now));
+    report(app, &fresh, failed, &named, &kept)?;
+    let count = files?;
+    if count > 0 {
+        app.printer
+            .done(&format!("Synced {} (global)", what_of_files(count)));
+    }
+    Ok(())
+}
+
+/// How many secrets and files.
+fn what(secrets: usize, files: usize) -> String {
+    let of_secrets = format!("{secrets} secret{}", plural(secrets));
+    match (secrets, files) {
+        (_, 0) => of_secrets,
+        (0, _) => what_of_files(files),
+        _ => format!("{of_secrets} and {}", what_of_files(files)),
+    }
+}
+
+fn what_of_files(count: usize) -> String {
+    format!("{count} file{}", plural(count))
 }
 
 /// Whether the run is about all secrets, so that what has no copy after it needs none.

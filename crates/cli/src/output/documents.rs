@@ -52,9 +52,9 @@ pub struct ListedSecret {
 /// One element of `fnox sync --status --json`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SyncedCopy {
-    /// The secret's name.
+    /// The secret's name, or a file's path as `[files]` has it.
     pub name: String,
-    /// The provider that it was copied from.
+    /// The provider that it was copied from; of a list all, in their order.
     pub from: Option<String>,
     /// The provider that encrypted the copy.
     pub provider: String,

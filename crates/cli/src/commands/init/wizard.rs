@@ -10,7 +10,7 @@ use inquire::Select;
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, Value};
 
 use crate::app::{App, block_on};
-use crate::args::{GenerateType, SetArgs};
+use crate::args::SetArgs;
 use crate::commands::age::{create_identity, usual_file};
 use crate::commands::provider::{ask_required, probe};
 use crate::error::CliError;
@@ -182,21 +182,9 @@ pub(super) fn offer_example(app: &App, provider: &ProviderName, global: bool) {
         return;
     };
     let set = SetArgs {
-        key: name.trim().to_owned(),
-        value: None,
-        description: None,
         global,
-        key_name: None,
-        dry_run: false,
         provider: Some(provider.to_string()),
-        base64_encode: false,
-        default: None,
-        from_file: None,
-        generate: false,
-        generate_type: GenerateType::Password,
-        length: 32,
-        force: false,
-        show: false,
+        ..SetArgs::of(name.trim())
     };
     if let Err(error) = crate::commands::set::run(app, &set) {
         // The file is made; the secret can be set later.

@@ -22,6 +22,7 @@ pub(super) fn run(
         .values()
         .filter(|secret| named.is_empty() || named.contains(&secret.name))
         .filter_map(|secret| copy(config, secret))
+        .chain(of_files(config, named))
         .collect();
     if json {
         return app.printer.json(&copies);
@@ -51,6 +52,24 @@ fn copy(config: &Config, secret: &SecretConfig) -> Option<SyncedCopy> {
         provider: copy.provider.to_string(),
         at: copy.at.clone(),
     })
+}
+
+/// Copies of whole files, which have no names of secrets.
+fn of_files(config: &Config, named: &[SecretName]) -> Vec<SyncedCopy> {
+    let files = config.settings.files.iter();
+    files
+        .filter(|_| named.is_empty())
+        .filter_map(|(path, fields)| {
+            let copy = fields.table("sync")?;
+            let default = config.default_provider().map(ToString::to_string);
+            Some(SyncedCopy {
+                name: path.clone(),
+                from: fields.text("provider").map(str::to_owned).or(default),
+                provider: copy.text("provider").unwrap_or_default().to_owned(),
+                at: copy.text("at").map(str::to_owned),
+            })
+        })
+        .collect()
 }
 
 /// How long ago, in the largest unit that says something.
