@@ -1,6 +1,7 @@
 //! One call, being prepared.
 
 use std::fmt;
+use std::time::Duration;
 
 use fnox_core::SecretString;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -15,6 +16,7 @@ pub struct Call {
     pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) changes: bool,
+    pub(crate) after_429: Option<Duration>,
     headers: HeaderMap,
     body: Option<Zeroizing<Vec<u8>>>,
 }
@@ -29,6 +31,7 @@ impl Call {
             method,
             url,
             changes: false,
+            after_429: None,
             headers,
             body: None,
         }
@@ -56,6 +59,14 @@ impl Call {
     #[must_use]
     pub fn changes(mut self) -> Self {
         self.changes = true;
+        self
+    }
+
+    /// How long to wait after 429 (RFC 6585 section 4) where the service does not say, instead of a fraction of a second: some
+    /// services count on for as long as they are asked.
+    #[must_use]
+    pub fn after_429(mut self, wait: Duration) -> Self {
+        self.after_429 = Some(wait);
         self
     }
 

@@ -129,10 +129,11 @@ impl Service {
                 Err(_) => return Err(self.timed_out(&call)),
                 Ok(Ok(answer)) if !is_passing(answer.status) => return Ok(answer),
                 Ok(Ok(answer)) => {
-                    let wait = answer.retry_after;
+                    let is_429 = answer.status == StatusCode::TOO_MANY_REQUESTS;
+                    let wait = answer.retry_after.or(call.after_429.filter(|_| is_429));
                     let error = self.later(&answer, &call);
                     // "Too many requests" is said before anything is done.
-                    if call.changes && answer.status != StatusCode::TOO_MANY_REQUESTS {
+                    if call.changes && !is_429 {
                         return Err(error);
                     }
                     (error, wait)
