@@ -14,6 +14,7 @@ pub mod gitlab;
 pub mod infisical;
 pub mod issuer;
 pub mod jwt;
+pub mod keeper;
 pub mod kubernetes;
 pub mod ntfy;
 pub mod oauth2;
