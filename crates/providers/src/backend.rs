@@ -24,6 +24,7 @@ mod google;
 pub mod gopass;
 pub mod infisical;
 pub mod keepass;
+pub mod keeper_sm;
 pub mod keychain;
 pub mod kubernetes;
 #[cfg(feature = "lua")]

@@ -7,8 +7,8 @@ use crate::backend::lua;
 use crate::backend::{
     age, aws_kms, aws_ps, aws_sm, azure_ac, azure_kms, azure_sm, bitwarden, bitwarden_sm, doppler,
     enpass, external, fido2, fnox_server, foks, gcp_kms, gcp_sm, gopass, infisical, keepass,
-    keychain, kubernetes, onepassword, password_store, passwordstate, plain, proton_pass, vault,
-    vault_agent, yubikey,
+    keeper_sm, keychain, kubernetes, onepassword, password_store, passwordstate, plain,
+    proton_pass, vault, vault_agent, yubikey,
 };
 use crate::error::ProviderError;
 use crate::provider::{Context, Provider};
@@ -42,6 +42,7 @@ const BUILT: &[(&str, Build)] = &[
     ("gopass", gopass::open),
     ("infisical", infisical::open),
     ("keepass", keepass::open),
+    ("keeper-sm", keeper_sm::open),
     ("keychain", keychain::open),
     ("kubernetes", kubernetes::open),
     #[cfg(feature = "lua")]

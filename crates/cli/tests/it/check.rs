@@ -60,8 +60,7 @@ type = "tailscale"
         help: did you mean `files`?
       - the secret `F` cannot be resolved: it has no value and no default ([project]/fnox.toml:12)
         help: set it with `fnox set F`, or export it in the environment
-    4 warnings:
-      - the provider `cloud` is of type `keeper-sm`, which this version of fnox cannot open ([project]/fnox.toml:4)
+    3 warnings:
       - the lease `db` does not say what it `consumes`: its commands get every secret, and programs get its masters too ([project]/fnox.toml:15)
         help: list the secrets that it needs: `consumes = ["NAME"]`
       - the secret `E` stands in the file as plain text ([project]/fnox.toml:11)

@@ -142,6 +142,8 @@ mod provider_chain;
 #[cfg(test)]
 mod provider_external;
 #[cfg(test)]
+mod provider_keeper;
+#[cfg(test)]
 mod provider_lua;
 #[cfg(test)]
 mod push;

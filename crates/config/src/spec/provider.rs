@@ -381,8 +381,14 @@ pub static PROVIDERS: &[ProviderSpec] = &[
         label: "Keeper Secrets Manager",
         capability: StoresRemotely,
         fields: &[
-            path("config_file", "Configuration file."),
-            reference("token", "One-time token."),
+            path(
+                "config_file",
+                "Configuration of the device (default `~/.keeper/ksm-config.json`); a one-time token makes it.",
+            ),
+            reference(
+                "token",
+                "One-time token, such as `EU:…`, for a device without a configuration.",
+            ),
         ],
         auth_command: None,
         variables: &[

@@ -306,13 +306,13 @@ async fn provider_keys_can_refer_to_secrets_and_to_the_environment() {
 }
 
 #[tokio::test]
-async fn a_type_that_is_not_built_fails_only_when_it_is_needed() {
-    let text = "[providers.k]\ntype = \"keeper-sm\"\n[providers.plain]\ntype = \"plain\"\n[secrets]\nA = { provider = \"plain\", value = \"a\" }\nB = { provider = \"k\", value = \"b\" }\n";
+async fn a_provider_that_cannot_be_used_fails_only_when_it_is_needed() {
+    let text = "[providers.k]\ntype = \"keeper-sm\"\nconfig_file = \"absent.json\"\n[providers.plain]\ntype = \"plain\"\n[secrets]\nA = { provider = \"plain\", value = \"a\" }\nB = { provider = \"k\", value = \"b\" }\n";
     let world = World::new(text);
     assert_eq!(shown(&world.resolve(&["A"]).await.unwrap()), [("A", "a")]);
     let error = world.resolve(&["B"]).await.unwrap_err();
     assert_eq!(error.exit_status(), ExitStatus::Configuration);
-    assert!(error.to_string().contains("`keeper-sm`"), "{error}");
+    assert!(error.to_string().contains("absent.json"), "{error}");
 }
 
 #[tokio::test]

@@ -127,6 +127,7 @@ fn reference(kind: &str, index: usize) -> String {
     match kind {
         "aws-ps" | "aws-sm" => format!("conformance/{index}-x"),
         "azure-sm" | "gcp-sm" => format!("conformance-{index}-x"),
+        "keeper-sm" => format!("Shop/custom_field/{index} x"),
         _ => format!("conformance/{index} x"),
     }
 }

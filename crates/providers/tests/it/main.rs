@@ -57,6 +57,8 @@ mod infisical;
 #[cfg(test)]
 mod keepass;
 #[cfg(test)]
+mod keeper_sm;
+#[cfg(test)]
 mod keychain;
 #[cfg(test)]
 mod kubernetes;
@@ -65,6 +67,8 @@ mod kubernetes;
 mod lua;
 #[cfg(test)]
 mod onepassword;
+#[cfg(test)]
+mod pages;
 #[cfg(test)]
 mod password_store;
 #[cfg(test)]
