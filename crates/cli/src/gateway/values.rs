@@ -94,7 +94,7 @@ impl Credentials for Values {
         }
     }
 
-    async fn aws_keys(&self, rule: &Rule, _: &Host) -> Result<AwsKeys, Refusal> {
+    async fn aws_keys(&self, rule: &Rule, _: &Host) -> Result<Lent<AwsKeys>, Refusal> {
         let missing = |what: &str| {
             let message = format!("the lease makes no {what}, and the rule signs with it");
             Refusal::new(Reason::Credential, message).by_rule(&rule.name)
@@ -105,12 +105,16 @@ impl Credentials for Values {
         };
         let loan = self.lease(name).await?;
         let variable = |name: &str| loan.credential.variable(name).cloned();
-        Ok(AwsKeys {
+        let keys = AwsKeys {
             access_key_id: variable("AWS_ACCESS_KEY_ID")
                 .ok_or_else(|| missing("AWS_ACCESS_KEY_ID"))?,
             secret_access_key: variable("AWS_SECRET_ACCESS_KEY")
                 .ok_or_else(|| missing("AWS_SECRET_ACCESS_KEY"))?,
             session_token: variable("AWS_SESSION_TOKEN"),
+        };
+        Ok(Lent {
+            value: keys,
+            ended: Some(loan.ended.clone()),
             lease: Some(loan.credential.id.clone()),
         })
     }

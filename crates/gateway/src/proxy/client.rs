@@ -67,17 +67,17 @@ pub trait Credentials: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// As [`Self::value`].
-    async fn aws_keys(&self, rule: &Rule, _: &Host) -> Result<AwsKeys, Refusal> {
+    async fn aws_keys(&self, rule: &Rule, _: &Host) -> Result<Lent<AwsKeys>, Refusal> {
         let message = "this credential has no AWS keys to sign with";
         Err(Refusal::new(Reason::Credential, message).by_rule(&rule.name))
     }
 }
 
-/// A value for one request.
+/// A value for one request: a text, or keys to sign it with.
 #[derive(Debug, Clone)]
-pub struct Lent {
+pub struct Lent<V = SecretString> {
     /// The value.
-    pub value: SecretString,
+    pub value: V,
     /// When the right to use it ends, whatever is on its way with it ends too.
     pub ended: Option<Ended>,
     /// By which lease it was had, as its ledger or vault names it; for records, and no right to anything.

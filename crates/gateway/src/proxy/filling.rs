@@ -219,11 +219,12 @@ async fn sign(
         hmac::sign(request, rule, signing, &lent.value, body, now)?;
         return Ok(lent.ended);
     }
-    let keys = client
+    let lent = client
         .credentials
         .aws_keys(planned.rule(), request.host())
         .await?;
-    note_lease(used, keys.lease.as_deref());
+    note_lease(used, lent.lease.as_deref());
+    let keys = lent.value;
     note(client, planned, &keys.access_key_id);
     let credential = &planned.rule().credential;
     let secrets = [Some(&keys.secret_access_key), keys.session_token.as_ref()];
@@ -231,7 +232,7 @@ async fn sign(
         client.carried.note(credential, secret, "[redacted]");
     }
     aws::sign_anew(request, planned, &keys, body, shared.authority.clock())?;
-    Ok(None)
+    Ok(lent.ended)
 }
 
 /// The value of one credential, which is noted. What ends with it goes into `ends`.

@@ -103,7 +103,7 @@ impl Credentials for Leases {
     }
 
     /// The vault lends a credential of several variables as a JSON object.
-    async fn aws_keys(&self, rule: &Rule, host: &Host) -> Result<AwsKeys, Refusal> {
+    async fn aws_keys(&self, rule: &Rule, host: &Host) -> Result<Lent<AwsKeys>, Refusal> {
         let lent = self.lend(rule, host).await?;
         let keys: LentKeys = serde_json::from_str(lent.value.expose_secret()).map_err(|_| {
             let message = "the secret has no AWS keys: a JSON object of their variables";
@@ -113,10 +113,13 @@ impl Credentials for Leases {
                     "A mint of the vault (`[mint.NAME]`) of a type that makes AWS keys does.",
                 )
         })?;
-        Ok(AwsKeys {
-            access_key_id: keys.access_key_id.into(),
-            secret_access_key: keys.secret_access_key.into(),
-            session_token: keys.session_token.map(SecretString::from),
+        Ok(Lent {
+            value: AwsKeys {
+                access_key_id: keys.access_key_id.into(),
+                secret_access_key: keys.secret_access_key.into(),
+                session_token: keys.session_token.map(SecretString::from),
+            },
+            ended: lent.ended,
             lease: lent.lease,
         })
     }

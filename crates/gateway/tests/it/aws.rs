@@ -30,7 +30,6 @@ fn keys(id: &str, secret: &str, token: Option<&str>) -> AwsKeys {
         access_key_id: SecretString::from(id),
         secret_access_key: SecretString::from(secret),
         session_token: token.map(SecretString::from),
-        lease: None,
     }
 }
 

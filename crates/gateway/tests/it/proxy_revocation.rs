@@ -1,10 +1,13 @@
 //! A right that is withdrawn while something is on its way with it: that ends too, and only that.
 
+use fnox_gateway::injection::Injection;
+use http::Request;
 use http_body_util::BodyExt as _;
 use hyper::body::{Frame, Incoming};
 
 use crate::proxy_support::{
-    OTHER, Proxy, Setup, WEBSOCKET, Wire, channel, empty, read_to_end, within,
+    ACCESS_KEY, HOST, OTHER, Proxy, Sent, Setup, WEBSOCKET, Wire, channel, empty, read_to_end,
+    within,
 };
 
 /// Reads until an answer breaks off, and says how many bytes came. One that ends as if it were whole is none.
@@ -105,6 +108,64 @@ async fn an_upload_is_not_waited_for() {
             // The second is taken when the first has been.
             pieces.send(Frame::data("on its way".into())).await.unwrap();
             pieces.send(Frame::data("more".into())).await.unwrap();
+            while proxy.upstream.connections() == 0 {
+                tokio::task::yield_now().await;
+            }
+            proxy.revoke();
+        };
+        let (answer, ()) = within(async { tokio::join!(answer, revoke) }).await;
+        let answer = read_to_end(answer.unwrap()).await;
+        assert_eq!(answer.refusal(), Some("gateway::exhausted"), "{protocol}");
+        assert!(proxy.received().iter().all(|it| it.body_length < 20));
+        drop(pieces);
+    }
+}
+
+/// A gateway that signs requests anew.
+async fn signing(protocol: &str) -> Proxy {
+    let setup = Setup::with(|rule| rule.injection = Injection::parse("aws-sigv4").unwrap());
+    setup.speaking(&[protocol]).start().await
+}
+
+/// A request of an S3 client, which does not say its body's digest.
+fn for_s3(proxy: &Proxy, method: &str, target: &str, body: Sent) -> Request<Sent> {
+    Request::builder()
+        .method(method)
+        .uri(format!("https://{HOST}{target}"))
+        .header("authorization", proxy.signed())
+        .header("x-amz-content-sha256", "UNSIGNED-PAYLOAD")
+        .body(body)
+        .unwrap()
+}
+
+#[tokio::test]
+async fn the_answer_to_a_request_that_was_signed_anew_breaks_off() {
+    for protocol in ["http/1.1", "h2"] {
+        let proxy = signing(protocol).await;
+        let mut http2 = proxy.http2().await;
+        let request = for_s3(&proxy, "GET", "/hold", empty());
+        let answer = within(http2.send_request(request)).await.unwrap();
+        let sent = proxy.only();
+        let field = sent.header("authorization").unwrap();
+        assert!(field.contains(ACCESS_KEY), "{field}");
+        let mut object = answer.into_body();
+        begun(&mut object).await;
+        proxy.revoke();
+        broken_off(object).await;
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_was_signed_anew_is_not_waited_for() {
+    for protocol in ["http/1.1", "h2"] {
+        let proxy = signing(protocol).await;
+        let (pieces, body) = channel();
+        let mut http2 = proxy.http2().await;
+        let answer = http2.send_request(for_s3(&proxy, "PUT", "/object", body));
+        let revoke = async {
+            for piece in ["begun", "on its way", "more"] {
+                pieces.send(Frame::data(piece.into())).await.unwrap();
+            }
             while proxy.upstream.connections() == 0 {
                 tokio::task::yield_now().await;
             }

@@ -15,6 +15,7 @@ use fnox_core::{AgentId, Clock, Host, SecretString, SystemClock, VaultName};
 use fnox_gateway::approval::Nobody;
 use fnox_gateway::authority::Authority;
 use fnox_gateway::destination::{AddressPolicy, Dialer, Resolver};
+use fnox_gateway::injection::aws::AwsKeys;
 use fnox_gateway::placeholder::{Placeholders, Shape};
 use fnox_gateway::policy::Policy;
 use fnox_gateway::proxy::{
@@ -33,6 +34,9 @@ pub(crate) use self::wire::{Answer, Wire};
 
 /// What the destination gets.
 pub(crate) const VALUE: &str = "ghp_RealValueThatNobodyMaySee0123456789";
+
+/// The access key of requests that are signed for AWS, whose secret key is [`VALUE`].
+pub(crate) const ACCESS_KEY: &str = "ASIAREALACCESSKEY234";
 
 /// The lease by which it is had.
 pub(crate) const LEASE: &str = "lease-of-the-test";
@@ -222,6 +226,15 @@ impl Proxy {
         format!("Bearer {}", self.placeholder)
     }
 
+    /// `authorization` as an AWS client sends it that has the placeholder for an access key.
+    pub(crate) fn signed(&self) -> String {
+        format!(
+            "AWS4-HMAC-SHA256 Credential={}/20260722/eu-central-1/s3/aws4_request, \
+             SignedHeaders=host;x-amz-content-sha256, Signature=00",
+            self.placeholder
+        )
+    }
+
     /// Withdraws the right to use [`VALUE`].
     pub(crate) fn revoke(&self) {
         self.ender
@@ -291,17 +304,31 @@ struct Fixed {
     ended: Ended,
 }
 
-#[async_trait]
-impl Credentials for Fixed {
-    async fn value(&self, _rule: &Rule, _host: &Host) -> Result<Lent, Refusal> {
+impl Fixed {
+    fn lend<V>(&self, value: V) -> Result<Lent<V>, Refusal> {
         match self.ended.refusal() {
             Some(refusal) => Err(refusal),
             None => Ok(Lent {
-                value: SecretString::from(VALUE),
+                value,
                 ended: Some(self.ended.clone()),
                 lease: Some(LEASE.to_owned()),
             }),
         }
+    }
+}
+
+#[async_trait]
+impl Credentials for Fixed {
+    async fn value(&self, _rule: &Rule, _host: &Host) -> Result<Lent, Refusal> {
+        self.lend(SecretString::from(VALUE))
+    }
+
+    async fn aws_keys(&self, _rule: &Rule, _host: &Host) -> Result<Lent<AwsKeys>, Refusal> {
+        self.lend(AwsKeys {
+            access_key_id: SecretString::from(ACCESS_KEY),
+            secret_access_key: SecretString::from(VALUE),
+            session_token: None,
+        })
     }
 }
 

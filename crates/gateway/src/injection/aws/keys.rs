@@ -17,8 +17,6 @@ pub struct AwsKeys {
     pub secret_access_key: SecretString,
     /// `AWS_SESSION_TOKEN`, if the keys are short-lived.
     pub session_token: Option<SecretString>,
-    /// By which lease they were had; for records, and no right to anything.
-    pub lease: Option<String>,
 }
 
 impl AwsKeys {
