@@ -47,6 +47,8 @@ pub enum Value {
     TextMap(IndexMap<String, String>),
     /// A table whose keys somebody else knows.
     Options(IndexMap<String, OptionValue>),
+    /// A table that is handed on as a JSON object.
+    Json(serde_json::Map<String, serde_json::Value>),
     /// A table with known keys.
     Table(Fields),
     /// A list of such tables.
@@ -197,6 +199,15 @@ impl Fields {
     pub fn options(&self, name: &str) -> Option<&IndexMap<String, OptionValue>> {
         match self.value(name)? {
             Value::Options(options) => Some(options),
+            _ => None,
+        }
+    }
+
+    /// A table that is handed on as a JSON object.
+    #[must_use]
+    pub fn json(&self, name: &str) -> Option<&serde_json::Map<String, serde_json::Value>> {
+        match self.value(name)? {
+            Value::Json(object) => Some(object),
             _ => None,
         }
     }

@@ -15,6 +15,7 @@ pub mod edit;
 pub mod error;
 pub mod fields;
 pub mod file;
+mod json;
 pub mod layers;
 pub mod lease;
 pub mod mints;

@@ -8,6 +8,7 @@ use toml_edit::{Item, TableLike};
 
 use crate::error::ConfigError;
 use crate::fields::{Fields, OptionValue, TextOrSecret, Value};
+use crate::json;
 use crate::source::{Location, SourceFile};
 use crate::spec::{Field, Kind, Section};
 use crate::suggest::nearest;
@@ -142,6 +143,16 @@ impl Reader {
                     .ok_or_else(|| wrong("a table of strings"))
             }
             Kind::Options => self.options(field, item, place),
+            Kind::Json => {
+                let table = self.table(item, field.name, place, "a table")?;
+                let object =
+                    json::object(table).map_err(|(key, problem)| ConfigError::InvalidValue {
+                        location: place.clone(),
+                        key: field.name.to_owned(),
+                        reason: format!("has in `{key}` {problem}"),
+                    })?;
+                Ok(Value::Json(object))
+            }
             Kind::Choice(words) => self.choice(field, item, place, words),
             Kind::EnvMode => match (item.as_bool(), item.as_str()) {
                 (Some(flag), _) => Ok(Value::Flag(flag)),

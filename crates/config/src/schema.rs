@@ -160,6 +160,7 @@ fn property(field: &Field) -> Value {
                 ],
             },
         }),
+        Kind::Json => json!({ "type": "object" }),
         Kind::Choice(words) => json!({ "enum": words }),
         Kind::EnvMode => json!({ "enum": [true, false, "exec"] }),
         Kind::Table(section) => section_object(section),

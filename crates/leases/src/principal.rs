@@ -295,6 +295,11 @@ impl Parts {
                     self.fields(table, &[], |_| None, None);
                 }
             }
+            Value::Json(object) => {
+                let mut object = serde_json::Value::Object(object.clone());
+                object.sort_all_objects();
+                self.text(&object.to_string());
+            }
             Value::Opaque(item) => self.text(item.to_string().trim()),
         }
     }

@@ -128,6 +128,7 @@ fn kind(kind: Kind) -> String {
         Kind::TextOrList => "text or list of texts".to_owned(),
         Kind::TextMap => "table of texts".to_owned(),
         Kind::Options => "table of texts, secrets, flags and numbers".to_owned(),
+        Kind::Json => "table of anything JSON has".to_owned(),
         Kind::Choice(words) => words
             .iter()
             .map(|word| format!("`\"{word}\"`"))

@@ -344,7 +344,6 @@ fn jwt(fields: &Fields, injection: Injection) -> Result<Injection, ConfigError> 
     match (injection, fields.table("jwt")) {
         (Injection::Jwt(signing), Some(table)) => {
             let text = |key: &str| table.text(key).map(str::to_owned);
-            let claims = table.map("claims").into_iter().flatten();
             let terms = JwtTerms {
                 algorithm: text("algorithm").unwrap_or_default(),
                 issuer: text("issuer"),
@@ -352,9 +351,7 @@ fn jwt(fields: &Fields, injection: Injection) -> Result<Injection, ConfigError> 
                 audience: table.list("audience").to_vec(),
                 key_id: text("key_id"),
                 lifetime: table.lifetime("lifetime").map(Lifetime::as_duration),
-                claims: claims
-                    .map(|(name, text)| (name.clone(), text.clone()))
-                    .collect(),
+                claims: table.json("claims").cloned().unwrap_or_default(),
             };
             let signing = signing.on(terms);
             signing

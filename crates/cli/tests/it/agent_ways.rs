@@ -1,6 +1,9 @@
 //! `fnox agent run`: ways to the gateway besides HTTP, and what a rule can ask of a request and present to a server.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fnox_testkit::stand_in::Upstream;
+use serde_json::{Value, json};
 
 use crate::agent_support::{Project, VALUE};
 use crate::support;
@@ -127,7 +130,8 @@ fn signing(keys: &str) -> Project {
 #[test]
 fn a_program_without_a_token_gets_through_with_one_that_the_gateway_made() {
     let project = signing(
-        "inject = \"jwt\"\njwt = { algorithm = \"HS256\", issuer = \"me\", audience = [\"a\", \"b\"], lifetime = \"2m\" }",
+        "inject = \"jwt\"\n[proxy.rules.jwt]\nalgorithm = \"HS256\"\nissuer = \"me\"\naudience = [\"a\", \"b\"]\n\
+         lifetime = \"2m\"\n[proxy.rules.jwt.claims]\nlevel = 3\nadmin = false\nbot = { id = 7, names = [\"x\"] }",
     );
     let text = project.prints("curl -fsS -i $URL/reflect/a; env");
     let received = project.upstream.received();
@@ -135,8 +139,16 @@ fn a_program_without_a_token_gets_through_with_one_that_the_gateway_made() {
     // The header of a token: `{"typ":"JWT","alg":"HS256"}`.
     let begins = "Bearer eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.";
     assert!(field.starts_with(begins), "{field}");
-    let (_, signature) = field.rsplit_once('.').unwrap();
+    let (signed, signature) = field.rsplit_once('.').unwrap();
     assert!(!text.contains(signature) && !text.contains(VALUE), "{text}");
+    let (_, claims) = signed.rsplit_once('.').unwrap();
+    let claims = URL_SAFE_NO_PAD.decode(claims).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!(
+        (&claims["level"], &claims["admin"]),
+        (&json!(3), &json!(false))
+    );
+    assert_eq!(claims["bot"], json!({"id": 7, "names": ["x"]}));
 }
 
 #[test]
@@ -151,6 +163,22 @@ fn tokens_that_cannot_be_made_as_a_rule_says_are_errors_with_their_place() {
         (
             "inject = \"jwt\"\njwt = { algorithm = \"HS256\", claims = { exp = \"never\" } }",
             "`claims` has `exp`",
+        ),
+        (
+            "inject = \"jwt\"\njwt = { algorithm = \"HS256\", claims = { nbf = 0 } }",
+            "`claims` has `nbf`",
+        ),
+        (
+            "inject = \"jwt\"\njwt = { algorithm = \"HS256\", claims = { a = [1, 2026-01-01] } }",
+            "`claims` has in `a` a date",
+        ),
+        (
+            "inject = \"jwt\"\njwt = { algorithm = \"HS256\", claims = { a = { b = inf } } }",
+            "`claims` has in `a` a number that JSON does not have",
+        ),
+        (
+            "inject = \"jwt\"\njwt = { algorithm = \"HS256\", claims = \"a\" }",
+            "`claims` must be a table",
         ),
         (
             "inject = \"jwt\"\njwt = { algorithm = \"none\" }",

@@ -48,6 +48,8 @@ pub enum Kind {
     TextMap,
     /// A table of strings, flags, whole numbers and `{ secret = "NAME" }`, whose keys somebody else knows.
     Options,
+    /// A table of whatever JSON has, whose keys somebody else knows.
+    Json,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// `true`, `false` or `"exec"`.

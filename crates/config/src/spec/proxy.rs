@@ -194,6 +194,10 @@ pub static PROXY_JWT: Section = Section {
             Kind::Lifetime,
             "How long a token is good (default 1m, at most 5m).",
         ),
-        Field::optional("claims", Kind::TextMap, "Other claims, as texts."),
+        Field::optional(
+            "claims",
+            Kind::Json,
+            "Other claims: texts, numbers, flags, lists and tables. Not `iss`, `sub`, `aud`, `exp`, `nbf`, `iat` and `jti`.",
+        ),
     ],
 };

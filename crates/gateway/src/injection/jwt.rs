@@ -3,7 +3,6 @@
 //! Some services take a token that their client signs itself: there is no server to ask for one. A rule says what it
 //! claims and for how long it is good, at most five minutes; who signed it, the client never learns more than that.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -68,7 +67,7 @@ pub struct JwtTerms {
     /// How long it is good. Default: a minute.
     pub lifetime: Option<Duration>,
     /// Other claims.
-    pub claims: BTreeMap<String, String>,
+    pub claims: Map<String, Value>,
 }
 
 /// A rule's tokens cannot be as it says. The first field is the key at fault.
@@ -138,7 +137,7 @@ impl JwtSigning {
 
     fn claims(&self, now: Timestamp, id: String) -> Map<String, Value> {
         let terms = &self.terms;
-        let mut claims = Map::new();
+        let mut claims = terms.claims.clone();
         for (name, text) in [("iss", &terms.issuer), ("sub", &terms.subject)] {
             if let Some(text) = text {
                 claims.insert(name.to_owned(), text.clone().into());
@@ -152,9 +151,6 @@ impl JwtSigning {
             several => {
                 claims.insert("aud".to_owned(), several.to_vec().into());
             }
-        }
-        for (name, text) in &terms.claims {
-            claims.insert(name.clone(), text.clone().into());
         }
         let lifetime = terms.lifetime.unwrap_or(USUAL).as_secs();
         let end = now
@@ -285,7 +281,7 @@ mod tests {
         }
         for name in RESERVED {
             let outcome = with(|terms| {
-                terms.claims.insert(name.to_owned(), "x".to_owned());
+                terms.claims.insert(name.to_owned(), "x".into());
             });
             assert_eq!(key(outcome), "claims", "{name}");
         }
@@ -293,18 +289,24 @@ mod tests {
 
     #[test]
     fn a_token_claims_what_its_rule_says_and_ends_soon() {
+        let other = serde_json::json!({
+            "scope": "read", "level": 3, "share": 0.5, "admin": false,
+            "groups": ["a", 2], "bot": { "id": 7, "exp": "its own" }
+        });
         let signing = with(|terms| {
             terms.issuer = Some("us".to_owned());
             terms.audience = vec!["them".to_owned()];
             terms.lifetime = Some(Duration::from_mins(5));
-            terms.claims.insert("scope".to_owned(), "read".to_owned());
+            terms.claims = serde_json::from_value(other.clone()).unwrap();
         });
         let claims = signing
             .unwrap()
             .claims(Timestamp::UNIX_EPOCH, "id".to_owned());
-        let expected = serde_json::json!({
-            "iss": "us", "aud": "them", "scope": "read", "iat": 0, "exp": 300, "jti": "id"
-        });
+        let mut expected = other;
+        for (name, value) in [("iss", "us"), ("aud", "them"), ("jti", "id")] {
+            expected[name] = value.into();
+        }
+        (expected["iat"], expected["exp"]) = (0.into(), 300.into());
         assert_eq!(Value::Object(claims), expected);
         let several = with(|terms| terms.audience = vec!["a".to_owned(), "b".to_owned()]);
         let claims = several

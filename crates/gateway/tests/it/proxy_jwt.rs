@@ -18,6 +18,7 @@ fn setup(inject: &str, algorithm: &str) -> Setup {
         let Ok(Injection::Jwt(signing)) = Injection::parse(inject) else {
             panic!("tokens");
         };
+        let claims = json!({"scope": "read", "level": 3, "groups": ["a", "b"], "bot": {"id": 7}});
         let terms = JwtTerms {
             algorithm: algorithm.to_owned(),
             issuer: Some("the-project".to_owned()),
@@ -25,7 +26,7 @@ fn setup(inject: &str, algorithm: &str) -> Setup {
             audience: vec!["https://api.example.com".to_owned()],
             key_id: Some("k1".to_owned()),
             lifetime: Some(Duration::from_mins(2)),
-            claims: [("scope".to_owned(), "read".to_owned())].into(),
+            claims: claims.as_object().unwrap().clone(),
         };
         rule.injection = Injection::Jwt(Box::new(signing.on(terms).unwrap()));
     })
@@ -70,7 +71,8 @@ async fn each_request_has_a_token_of_its_own_that_is_good_for_minutes() {
         );
         ids.push(take("jti").as_str().unwrap().to_owned());
         let rest = json!({
-            "iss": "the-project", "sub": "robot", "aud": "https://api.example.com", "scope": "read"
+            "iss": "the-project", "sub": "robot", "aud": "https://api.example.com", "scope": "read",
+            "level": 3, "groups": ["a", "b"], "bot": {"id": 7}
         });
         assert_eq!(Value::Object(claims.clone()), rest);
         assert!(!format!("{request:?}").contains(VALUE));

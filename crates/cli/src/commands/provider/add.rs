@@ -272,7 +272,7 @@ fn parse(spec: &'static ProviderSpec, pairs: &[String]) -> Result<Keys, CliError
             Kind::Reference | Kind::ReferencePath if text.starts_with('{') => text
                 .parse()
                 .map_err(|_| wrong("a text or `{ secret = \"NAME\" }`"))?,
-            Kind::Counts | Kind::Table(_) | Kind::Tables(_) | Kind::Opaque => text
+            Kind::Counts | Kind::Json | Kind::Table(_) | Kind::Tables(_) | Kind::Opaque => text
                 .parse()
                 .map_err(|_| wrong("written as TOML, for example `{ key = \"value\" }`"))?,
             _ => Value::from(text),
