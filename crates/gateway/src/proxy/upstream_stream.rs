@@ -3,6 +3,9 @@
 //! A server that does not want a body may answer and close before it has read it (RFC 9112, section 9.6). What is
 //! written to it afterwards fails, and the answer waits to be read. So such a failure is kept back until everything
 //! was read: then whoever writes is told.
+//!
+//! TLS gives out one record at a time. Of a long answer many are there at once, and are read at once: each piece of it
+//! goes from task to task and is searched for itself, which costs the same however long it is.
 
 use std::io;
 use std::pin::Pin;
@@ -13,9 +16,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+/// Most bytes that are read at a time. More would wait for each other instead of being on their way.
+const AT_A_TIME: usize = 32 * 1024;
+
 /// A connection to a destination.
 pub(super) struct Stream {
     transport: Transport,
+    /// What reading failed with after something had been read.
+    failed: Option<io::Error>,
     /// Why nothing can be written any more.
     closed: Option<io::ErrorKind>,
     /// Whether everything was read.
@@ -39,6 +47,7 @@ impl Stream {
     fn of(transport: Transport) -> Self {
         Self {
             transport,
+            failed: None,
             closed: None,
             ended: false,
         }
@@ -95,7 +104,7 @@ impl AsyncRead for Stream {
         let before = buffer.remaining();
         let outcome = match &mut own.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Transport::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),
+            Transport::Tls(stream) => records(stream, &mut own.failed, context, buffer),
         };
         let nothing_came = buffer.remaining() == before;
         match &outcome {
@@ -105,6 +114,38 @@ impl AsyncRead for Stream {
         }
         outcome
     }
+}
+
+/// Reads as many records as are there.
+fn records(
+    stream: &mut TlsStream<TcpStream>,
+    failed: &mut Option<io::Error>,
+    context: &mut Context<'_>,
+    buffer: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    if let Some(error) = failed.take() {
+        return Poll::Ready(Err(error));
+    }
+    let most = buffer.remaining().min(AT_A_TIME);
+    let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
+    let outcome = loop {
+        let before = part.filled().len();
+        let outcome = Pin::new(&mut *stream).poll_read(context, &mut part);
+        let has_more = matches!(outcome, Poll::Ready(Ok(()))) && part.filled().len() > before;
+        if !has_more || part.remaining() == 0 {
+            break outcome;
+        }
+    };
+    let count = part.filled().len();
+    if count == 0 {
+        return outcome;
+    }
+    buffer.advance(count);
+    // What came is handed on first. That nothing more will is told again by the next attempt.
+    if let Poll::Ready(Err(error)) = outcome {
+        *failed = Some(error);
+    }
+    Poll::Ready(Ok(()))
 }
 
 impl AsyncWrite for Stream {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::form::{Form, json};
 use super::symbol::{Escape, escape};
@@ -70,10 +70,17 @@ impl Scrubber {
             };
         }
         // A new vector: one that grows would leave the old bytes behind.
-        let text = Zeroizing::new([self.held.as_slice(), piece].concat());
+        let mut text = [self.held.as_slice(), piece].concat();
         let scan = self.scan(&text, false);
         self.held = Zeroizing::new(text[scan.decided..].to_vec());
-        scan.of(&text).into_owned().into()
+        let Some(out) = scan.out else {
+            // Only what may be the beginning of a value is overwritten: the rest leaves.
+            text[scan.decided..].zeroize();
+            text.truncate(scan.decided);
+            return text.into();
+        };
+        text.zeroize();
+        out.into()
     }
 
     /// The end: gives what was held back.
@@ -98,7 +105,7 @@ impl Scrubber {
             return scan;
         }
         let index = self.table.index();
-        index.candidates(text, is_whole, &mut self.places);
+        index.candidates(text, &mut self.places);
         let mut written = 0;
         for place in &self.places {
             if *place < written {

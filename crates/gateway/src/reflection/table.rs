@@ -131,22 +131,17 @@ impl Index {
         }
     }
 
-    /// All places of `text` at which a form may begin, in order. Unless `is_whole`, the last ones are among them
-    /// however little of a form they have.
-    pub(super) fn candidates(&self, text: &[u8], is_whole: bool, places: &mut Vec<usize>) {
+    /// All places of `text` at which a form may begin, in order. The last ones are among them however little of a form
+    /// they have: more may come, or what was to come was cut off.
+    pub(super) fn candidates(&self, text: &[u8], places: &mut Vec<usize>) {
         places.clear();
         self.prefilter.plain(text, places);
-        let plain = places.len();
         self.prefilter.escaped(text, places);
-        if !is_whole {
-            // Eight bytes, the last of which may have begun an escape sequence of six.
-            let unsettled = text.len().saturating_sub(SHORTEST_VALUE + 5);
-            places.extend(unsettled..text.len());
-        }
-        if places.len() > plain {
-            places.sort_unstable();
-            places.dedup();
-        }
+        // A window, whose last byte may have begun an escape sequence of six.
+        let unsettled = text.len().saturating_sub(self.prefilter.window() + 5);
+        places.extend(unsettled..text.len());
+        places.sort_unstable();
+        places.dedup();
     }
 
     /// What begins `text`: of the forms that do, the one that is most of it.

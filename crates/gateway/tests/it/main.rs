@@ -33,6 +33,8 @@ mod proxy_limits;
 #[cfg(test)]
 mod proxy_methods;
 #[cfg(test)]
+mod proxy_reflection;
+#[cfg(test)]
 mod proxy_revocation;
 #[cfg(test)]
 mod proxy_streams;

@@ -1,0 +1,66 @@
+//! Values that an upstream sends back, on their whole way through the gateway.
+
+use std::io::Write as _;
+
+use fnox_testkit::stand_in::Prepared;
+
+use crate::proxy_support::{Proxy, Setup, VALUE, empty, read_to_end, within};
+
+/// A text without a value.
+const FILLER: &str =
+    "The quick brown fox jumps over 13 lazy dogs; g, gh, ghp and ghp_ are no values. ";
+
+/// What clients of both protocols get of an answer.
+async fn answers(proxy: &Proxy, target: &str) -> [String; 2] {
+    let request = proxy.request1("GET", target).body(empty()).unwrap();
+    let one = within(proxy.http1().await.send_request(request)).await;
+    let request = proxy.request2("GET", target).body(empty()).unwrap();
+    let other = within(proxy.http2().await.send_request(request)).await;
+    let mut texts = Vec::new();
+    for answer in [one, other] {
+        let content = read_to_end(answer.unwrap()).await;
+        assert_eq!(content.status, 200);
+        assert_eq!(content.headers.get("content-encoding"), None);
+        texts.push(String::from_utf8(content.bytes.to_vec()).unwrap());
+    }
+    texts.try_into().unwrap()
+}
+
+#[tokio::test]
+async fn a_value_in_a_compressed_answer_is_a_placeholder_again() {
+    for protocol in ["http/1.1", "h2"] {
+        let proxy = Setup::new().speaking(&[protocol]).start().await;
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        let text = format!("{FILLER}{VALUE}\n");
+        gzip.write_all(text.repeat(40).as_bytes()).unwrap();
+        let answer = Prepared::new(200, gzip.finish().unwrap()).with("content-encoding", "gzip");
+        proxy.upstream.prepare("/gzip", answer);
+        for body in answers(&proxy, "/gzip").await {
+            let expected = text.replace(VALUE, &proxy.placeholder).repeat(40);
+            assert_eq!(body, expected, "{protocol}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_value_anywhere_in_a_long_answer_is_a_placeholder_again() {
+    for protocol in ["http/1.1", "h2"] {
+        let proxy = Setup::new().speaking(&[protocol]).start().await;
+        // Wherever pieces, frames and records end, some of them end within a value.
+        let mut text = String::new();
+        let mut distance = 1;
+        while text.len() < 1 << 20 {
+            text.extend(FILLER.chars().cycle().take(distance));
+            text.push_str(VALUE);
+            distance = distance * 7 % 997 + 1;
+        }
+        let answer = Prepared::new(200, text.clone());
+        proxy.upstream.prepare("/long", answer);
+        let expected = text.replace(VALUE, &proxy.placeholder);
+        for body in answers(&proxy, "/long").await {
+            assert!(!body.contains(VALUE), "{protocol}");
+            // Not by `assert_eq`: a megabyte is nothing to read.
+            assert!(body == expected, "{protocol}: it is not the same text");
+        }
+    }
+}
