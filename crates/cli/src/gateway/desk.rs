@@ -170,9 +170,7 @@ impl Desk {
             }
             // What has not ended works still.
             Err(refusal) => match &counter.lent {
-                Some(lent) if lent.loan.credential.expires_at.is_none_or(|end| end > now) => {
-                    Ok(Arc::clone(&lent.loan))
-                }
+                Some(lent) if lent.lasts(now) => Ok(Arc::clone(&lent.loan)),
                 _ => Err(refusal),
             },
         };
@@ -214,6 +212,14 @@ impl Desk {
     }
 }
 
+impl LentOut {
+    /// Whether its time goes on: by the wall clock, and by the one that nobody can set back.
+    fn lasts(&self, now: Timestamp) -> bool {
+        let credential = &self.loan.credential;
+        self.loan.ended.refusal().is_none() && credential.expires_at.is_none_or(|end| end > now)
+    }
+}
+
 impl Counter {
     /// What there is to say without the issuer.
     fn answer_at(&mut self, now: Timestamp) -> Option<Answer> {
@@ -222,7 +228,7 @@ impl Counter {
         if let Some(withdrawn) = &self.withdrawn {
             return Some(Err(withdrawn.refusal.clone()));
         }
-        let lent = self.lent.as_ref()?;
+        let lent = self.lent.as_ref().filter(|lent| lent.lasts(now))?;
         let expires_at = lent.loan.credential.expires_at;
         is_fresh(lent.created_at, expires_at, now).then(|| Ok(Arc::clone(&lent.loan)))
     }
@@ -279,5 +285,65 @@ fn refused(name: &LeaseName, message: &str, help: Option<String>) -> Refusal {
     match help {
         Some(help) => refusal.with_remedy(help),
         None => refusal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    /// A counter with a lease of an hour that was minted at 0, and what ends it.
+    fn counter() -> (Counter, Ender) {
+        let (ender, ended) = Ender::new();
+        let credential = Credential {
+            variables: Vec::new(),
+            expires_at: Some(at(3600)),
+            id: "1".to_owned(),
+            private: Vec::new(),
+        };
+        let lent = LentOut {
+            created_at: at(0),
+            loan: Arc::new(Loan { credential, ended }),
+            ender: ender.clone(),
+        };
+        let counter = Counter {
+            lent: Some(lent),
+            ..Counter::default()
+        };
+        (counter, ender)
+    }
+
+    #[test]
+    fn a_clock_that_is_set_forward_has_another_lease_made() {
+        let (mut counter, _) = counter();
+        assert!(matches!(counter.answer_at(at(60)), Some(Ok(_))));
+        assert!(counter.answer_at(at(3601)).is_none());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_lends_nothing_whose_time_was_over() {
+        let (mut counter, ender) = counter();
+        let name = LeaseName::parse("api").unwrap();
+        // As the clock that nobody sets has it.
+        ender.end(over(&name, "is over"));
+        assert!(counter.answer_at(at(-3600)).is_none());
+        assert!(!counter.lent.as_ref().unwrap().lasts(at(-3600)));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_nothing_again_that_was_withdrawn() {
+        let (mut counter, _) = counter();
+        let name = LeaseName::parse("api").unwrap();
+        counter.withdraw(&name);
+        for second in [60, -3600] {
+            let answer = counter.answer_at(at(second));
+            let refusal = answer.unwrap().unwrap_err();
+            assert_eq!(refusal.reason, Reason::Exhausted);
+        }
+        assert!(counter.answer_at(at(3600)).is_none());
     }
 }
