@@ -82,6 +82,29 @@ async fn a_placeholder_in_a_websocket_stays_one() {
     assert!(!echo.contains(VALUE));
 }
 
+/// A frame of a client (RFC 6455, section 5.2), with a mask of zeros.
+fn websocket_frame(first: u8, text: &str) -> Vec<u8> {
+    let length = u8::try_from(text.len()).unwrap();
+    assert!(length < 126);
+    [&[first, 0x80 | length, 0, 0, 0, 0], text.as_bytes()].concat()
+}
+
+#[tokio::test]
+async fn a_placeholder_in_fragments_of_a_websocket_stays_one() {
+    let proxy = Setup::new().start().await;
+    let mut socket = proxy.inside().await;
+    socket.ask(proxy.head("GET /upgrade", &WEBSOCKET)).await;
+    let (start, end) = proxy.placeholder.split_at(10);
+    // A text that goes on, and its end (RFC 6455, section 5.4).
+    socket.write(websocket_frame(0x01, start)).await.unwrap();
+    let last = websocket_frame(0x80, &format!("{end}.")).to_vec();
+    socket.write(&last).await.unwrap();
+    let echo = socket.read_until(".").await;
+    assert!(echo.contains(start), "{echo:?}");
+    assert!(echo.ends_with(&format!("{end}.")), "{echo:?}");
+    assert!(!echo.contains(VALUE));
+}
+
 #[tokio::test]
 async fn a_websocket_ends_with_the_gateway() {
     let mut proxy = Setup::new().start().await;
@@ -218,6 +241,30 @@ async fn a_placeholder_split_over_chunks_is_replaced_where_a_rule_says_so() {
     let length = received.header("content-length").map(str::to_owned);
     assert!(length.is_none_or(|it| it == body.len().to_string()));
     assert_eq!(proxy.seen()[0].rules, ["token"]);
+}
+
+#[tokio::test]
+async fn a_placeholder_split_over_frames_is_replaced_where_a_rule_says_so() {
+    let proxy = Setup::with(into_body).start().await;
+    let (start, end) = proxy.placeholder.split_at(7);
+    let (pieces, body) = channel();
+    let request = proxy.request2("POST", "/");
+    let request = request.header("content-type", "application/json");
+    let mut request = request.body(body).unwrap();
+    request.headers_mut().remove("authorization");
+    let mut http2 = proxy.http2().await;
+    let answer = http2.send_request(request);
+    let send = async {
+        for piece in ["{\"auth\": {\"tok", "en\": \"", start, end, "\"}}"] {
+            let piece = piece.to_owned();
+            pieces.send(Frame::data(piece.into())).await.unwrap();
+        }
+        drop(pieces);
+    };
+    let (answer, ()) = within(async { tokio::join!(answer, send) }).await;
+    assert_eq!(answer.unwrap().status(), 200);
+    let body = format!("{{\"auth\": {{\"token\": \"{VALUE}\"}}}}");
+    assert_eq!(String::from_utf8_lossy(&proxy.only().body), body);
 }
 
 #[tokio::test]
