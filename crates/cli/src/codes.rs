@@ -419,7 +419,7 @@ const CODES: &[Code] = &[
     (
         "server::settings",
         ExitStatus::Configuration,
-        "The team server cannot start with these settings: there is no server yet, something would not be safe, or a newer fnox wrote the database. Or `[telemetry]`, also of `gateway.toml`, asks for what this build cannot do.",
+        "The team server cannot start with these settings: there is no server yet, something would not be safe, or a newer fnox wrote the database. Or `[telemetry]`, also of `gateway.toml` and in `[proxy]` of fnox.toml, asks for what this build cannot do.",
         "Run `fnox serve init`, or correct `server.toml` or the flag that the message names.",
     ),
     (

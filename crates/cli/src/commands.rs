@@ -214,7 +214,11 @@ fn init_tracing(cli: &Cli, env: &Env) {
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .with_target(cli.global.verbose);
-    let is_gateway = matches!(&cli.command, Command::Gateway(_));
+    let is_gateway = match &cli.command {
+        Command::Gateway(_) | Command::Mcp(_) => true,
+        Command::Agent(args) => args.runs(),
+        _ => false,
+    };
     let is_vault = matches!(&cli.command, Command::Vault(args) if args.serves());
     let audit = is_vault.then(|| {
         AuditStream.with_filter(filter_fn(|event| event.target() == audit_stream::TARGET))

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use fnox_config::spec::{
     AGE, AUDIT, Capability, DAEMON, FILES, Field, Kind, LEASE_COMMON, LEASES, LEDGER, MCP, PERSON,
-    PROFILE, PROJECT, PROVIDER_COMMON, PROVIDERS, PROXY, PROXY_JWT, PROXY_RULE, SECRET, SYNC,
-    Section, TARGET_COMMON, TARGETS, TOP_LEVEL,
+    PROFILE, PROJECT, PROVIDER_COMMON, PROVIDERS, PROXY, PROXY_JWT, PROXY_RULE, PROXY_TELEMETRY,
+    SECRET, SYNC, Section, TARGET_COMMON, TARGETS, TOP_LEVEL,
 };
 
 use super::{NOTICE, cell};
@@ -71,7 +71,8 @@ pub(super) fn page() -> String {
         let _ = write!(text, "\n### Target `{}`\n\n", target.name);
         table(&mut text, target.fields);
     }
-    for part in [&DAEMON, &AUDIT, &MCP, &PROXY, &PROXY_RULE, &PROXY_JWT] {
+    let proxy = [&PROXY, &PROXY_RULE, &PROXY_JWT, &PROXY_TELEMETRY];
+    for part in [&DAEMON, &AUDIT, &MCP].into_iter().chain(proxy) {
         section(&mut text, part);
     }
     text

@@ -12,6 +12,13 @@ pub(crate) struct AgentArgs {
     pub command: AgentCommand,
 }
 
+impl AgentArgs {
+    /// Whether a gateway runs.
+    pub(crate) fn runs(&self) -> bool {
+        matches!(self.command, AgentCommand::Run(_))
+    }
+}
+
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum AgentCommand {
     /// Run a program that uses credentials through a gateway and never holds them

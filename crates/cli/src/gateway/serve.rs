@@ -128,7 +128,7 @@ fn secret(rule: &Fields) -> Result<(CredentialRef, Option<fnox_core::SecretName>
 pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError> {
     let signals = Signals::receive()?;
     let telemetry = settings.fields.table("telemetry");
-    let collector = Collector::read(telemetry, app.folders.home())?;
+    let collector = Collector::read("telemetry", telemetry, app.folders.home())?;
     let doors = settings.opening(app).doors(&settings.fields).await?;
     let certificate_file = settings.path_of(app, "certificate_file");
     let Settings {

@@ -1,6 +1,6 @@
 //! What may stand in a `gateway.toml`, as data. The reader, the JSON Schema and the reference page come from it.
 
-use fnox_config::spec::{Field, Kind, PROXY_RULE, Section};
+use fnox_config::spec::{Field, Kind, PROXY_RULE, Section, TELEMETRY_FIELDS};
 
 const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Field {
     Field::optional(name, kind, doc)
@@ -103,19 +103,8 @@ pub static GATEWAY: Section = Section {
 /// `[telemetry]`
 static TELEMETRY: Section = Section {
     heading: "[telemetry]",
-    doc: "Traces for an [OpenTelemetry](https://opentelemetry.io) collector: one span for each request, with its agent, host, port, method, rules, leases, what became of it, its bytes and how long its parts took; no path, query, field or body. Needs a build with the feature `opentelemetry`.",
-    fields: &[
-        Field::required(
-            "endpoint",
-            Kind::Text,
-            "The collector's address for OTLP over HTTP, such as `\"http://127.0.0.1:4318\"`; `/v1/traces` is added to it.",
-        ),
-        key(
-            "headers_file",
-            Kind::Path,
-            "File of headers for the collector, such as `Authorization: Bearer …`, one a line. Then `endpoint` is https or on loopback. Default: none.",
-        ),
-    ],
+    doc: "Traces for an [OpenTelemetry](https://opentelemetry.io) collector: one span for each request, with its agent, host, port, method, rules, leases, what became of it, its bytes and how long its parts took; no path, query, field or body. A request that is refused before anybody knows whose it is has one too, with what is known. Needs a build with the feature `opentelemetry`.",
+    fields: TELEMETRY_FIELDS,
 };
 
 /// A door of one agent.

@@ -3,7 +3,7 @@
 //! The reader, the JSON Schema, the reference page and the file that `serve init` writes come from it. To add a key,
 //! add a line here and read it in [`super::file`].
 
-use fnox_config::spec::{Field, Kind, Section};
+use fnox_config::spec::{Field, Kind, Section, TELEMETRY_FIELDS};
 
 const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Field {
     Field::optional(name, kind, doc)
@@ -387,18 +387,7 @@ pub static LIMITS: Section = Section {
 pub static TELEMETRY: Section = Section {
     heading: "[telemetry]",
     doc: "Traces for an [OpenTelemetry](https://opentelemetry.io) collector: one span for each request, with its route, method, status and request id, and nothing of what was asked or answered. Needs a build with the feature `opentelemetry`.",
-    fields: &[
-        needed(
-            "endpoint",
-            Kind::Text,
-            "The collector's address for OTLP over HTTP, such as `\"http://127.0.0.1:4318\"`; `/v1/traces` is added to it.",
-        ),
-        key(
-            "headers_file",
-            Kind::Path,
-            "File of headers for the collector, such as `Authorization: Bearer …`, one a line. Then `endpoint` is https or on loopback. Default: none.",
-        ),
-    ],
+    fields: TELEMETRY_FIELDS,
 };
 
 /// Every section, in the order of the reference page.

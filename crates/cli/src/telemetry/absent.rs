@@ -13,11 +13,15 @@ use crate::server::error::{ServerFailure, StartProblem};
 pub(crate) enum Collector {}
 
 impl Collector {
-    /// Refuses a `[telemetry]` table, which would otherwise be ignored silently.
-    pub(crate) fn read(table: Option<&Fields>, _: Option<&Path>) -> Result<Option<Self>, CliError> {
+    /// Refuses a table of this name, which would otherwise be ignored silently.
+    pub(crate) fn read(
+        name: &str,
+        table: Option<&Fields>,
+        _: Option<&Path>,
+    ) -> Result<Option<Self>, CliError> {
         let Some(table) = table else { return Ok(None) };
         let message = format!(
-            "{} has a [telemetry] table, and this fnox was built without OpenTelemetry",
+            "{} has a [{name}] table, and this fnox was built without OpenTelemetry",
             table.location().file.path.display()
         );
         Err(ServerFailure::start(StartProblem::Settings, message)

@@ -1,4 +1,4 @@
-//! `[telemetry]` of server.toml and gateway.toml: which collector, and what it wants to be told with every delivery.
+//! `[telemetry]` of server.toml and gateway.toml, `[proxy.telemetry]` of fnox.toml: which collector, and what it wants to be told with every delivery.
 //!
 //! Headers hold the credentials of a hosted collector. They come from a file that only few people can read, are sent
 //! to no other origin, and not in clear over a network.
@@ -27,6 +27,7 @@ pub(crate) struct Collector {
 impl Collector {
     /// What the table says, if it is there. Reads the file of headers.
     pub(crate) fn read(
+        _name: &str,
         table: Option<&Fields>,
         home: Option<&Path>,
     ) -> Result<Option<Self>, CliError> {

@@ -1,5 +1,5 @@
-//! Traces of the team server and of a shared gateway, by option: one span for each request, sent to an OpenTelemetry
-//! collector (OTLP over HTTP) that `[telemetry]` in server.toml or gateway.toml names.
+//! Traces of the team server and of gateways, by option: one span for each request, sent to an OpenTelemetry collector
+//! (OTLP over HTTP) that `[telemetry]` in server.toml or gateway.toml names, or `[proxy.telemetry]` in fnox.toml.
 //!
 //! Only a build with the feature `opentelemetry` can do it, which the usual one is not: it keeps the binary small. In
 //! any other build the table is an error that says how to build.
@@ -22,6 +22,9 @@ mod running;
 mod spans;
 
 #[cfg(not(feature = "opentelemetry"))]
-pub(crate) use self::absent::{Collector, layer};
+pub(crate) use self::absent::{Collector, Collector as Telemetry, layer};
 #[cfg(feature = "opentelemetry")]
-pub(crate) use self::{collector::Collector, running::layer};
+pub(crate) use self::{
+    collector::Collector,
+    running::{Telemetry, layer},
+};

@@ -1,4 +1,4 @@
-//! Traces of the team server and of a shared gateway: with the feature `opentelemetry` a collector gets them, without it the table is refused.
+//! Traces of the team server and of gateways: with the feature `opentelemetry` a collector gets them, without it the table is refused.
 
 use fnox_testkit::{Invocation, Sandbox};
 
@@ -51,6 +51,21 @@ fn a_gateway_without_it_refuses_the_table_too() {
         refused
             .stderr
             .contains("gateway.toml has a [telemetry] table")
+            && refused.stderr.contains("--features opentelemetry"),
+        "{refused}"
+    );
+}
+
+#[cfg(not(feature = "opentelemetry"))]
+#[test]
+fn an_agents_run_without_it_refuses_the_table_too() {
+    let table = "telemetry = { endpoint = \"http://127.0.0.1:4318\" }";
+    let project = crate::agent_support::Project::with(table, "");
+    let refused = project.agent("true").finish().exits_with(3);
+    assert!(
+        refused
+            .stderr
+            .contains("fnox.toml has a [proxy.telemetry] table")
             && refused.stderr.contains("--features opentelemetry"),
         "{refused}"
     );
@@ -278,6 +293,46 @@ mod with_the_feature {
         assert_ne!(refused.code, Some(0));
         assert!(refused.stderr.contains("line 2"), "{refused}");
         assert!(!refused.stderr.contains(CANARY), "{refused}");
+    }
+
+    #[test]
+    fn an_agents_run_sends_its_spans_before_it_ends() {
+        use crate::agent_support::{Project, VALUE};
+
+        let collector = Collector::start();
+        let table = format!("telemetry = {{ endpoint = \"{}\" }}", collector.url);
+        let project = Project::with(&table, "");
+        project.prints(&format!(
+            "curl -fsS -o /dev/null -H \"Authorization: Bearer $TOKEN\" -H 'X-Other: {CANARY}' $URL/{CANARY}; \
+             curl -sS -o /dev/null --proxy-user fnox:{CANARY} $URL/b || true"
+        ));
+        let spans = collector.spans();
+        assert_eq!(spans.len(), 2, "{spans:?}");
+        let span = named(&spans, "GET");
+        assert_eq!(span.kind, SERVER);
+        for (name, value) in [
+            ("fnox.agent", "agent"),
+            ("server.address", "localhost"),
+            ("server.port", &project.upstream.port().to_string()),
+            ("fnox.outcome", "answered"),
+            ("http.response.status_code", "200"),
+        ] {
+            assert_eq!(span.attributes[name], value, "{name}");
+        }
+        let rule = &span.attributes["fnox.rule"];
+        assert!(rule.starts_with("1: "), "{rule}");
+        let refused = named(&spans, "CONNECT");
+        let code = &refused.attributes["error.type"];
+        assert_eq!(code, "gateway::unauthenticated");
+        assert!(
+            !refused.attributes.contains_key("fnox.agent"),
+            "{refused:?}"
+        );
+        for hidden in [CANARY, VALUE] {
+            for delivery in collector.deliveries() {
+                Canary::new(hidden).assert_absent(&[("a delivery", &delivery.body)], &[]);
+            }
+        }
     }
 
     #[test]

@@ -9,15 +9,17 @@ mod provider;
 mod proxy;
 mod sections;
 mod target;
+mod telemetry;
 
 pub use lease::{LEASE_COMMON, LEASE_FILE, LEASES, LeaseSpec, MINT};
 pub use provider::{Capability, PROVIDERS, ProviderSpec};
-pub use proxy::{PROXY, PROXY_JWT, PROXY_RULE};
+pub use proxy::{PROXY, PROXY_JWT, PROXY_RULE, PROXY_TELEMETRY};
 pub use sections::{
     AGE, AUDIT, DAEMON, FILES, LEDGER, MCP, PERSON, PROFILE, PROJECT, PROVIDER_COMMON, SECRET,
     SYNC, TOP_LEVEL,
 };
 pub use target::{TARGET_COMMON, TARGETS, TargetSpec};
+pub use telemetry::TELEMETRY_FIELDS;
 
 /// What a key's value must look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! `[proxy]`: what a gateway lets out.
 
-use super::{Field, Kind, Section};
+use super::{Field, Kind, Section, TELEMETRY_FIELDS};
 
 /// `[proxy]`
 pub static PROXY: Section = Section {
@@ -47,6 +47,11 @@ pub static PROXY: Section = Section {
             Kind::Lifetime,
             "For how long a request is held for a person's answer (default 55s) before it is refused for the time being.",
         ),
+        Field::optional(
+            "telemetry",
+            Kind::Table(&PROXY_TELEMETRY),
+            "Where traces of `fnox agent run` are sent, in a build that can.",
+        ),
         Field::optional("sandbox", Kind::Flag, "Run the program in a sandbox."),
         Field::optional(
             "sandbox_allow_write",
@@ -64,6 +69,13 @@ pub static PROXY: Section = Section {
             "Paths readable in the sandbox after all.",
         ),
     ],
+};
+
+/// `[proxy.telemetry]`
+pub static PROXY_TELEMETRY: Section = Section {
+    heading: "[proxy.telemetry]",
+    doc: "Traces of `fnox agent run` for an [OpenTelemetry](https://opentelemetry.io) collector: one span for each request, with its agent, host, port, method, rules, leases, what became of it, its bytes and how long its parts took; no path, query, field or body. Needs a build with the feature `opentelemetry`.",
+    fields: TELEMETRY_FIELDS,
 };
 
 /// `[[proxy.rules]]`

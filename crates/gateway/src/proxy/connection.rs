@@ -18,7 +18,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, BufReader};
 
 use super::client_password::password_of;
-use super::{Client, Shared, exchange, refused, session, tunnel};
+use super::{Client, Shared, exchange, refused, session, trace, tunnel};
 use crate::body::{Body, full};
 use crate::refusal::{Reason, Refusal};
 use crate::request::{Bound, Scheme, Via};
@@ -109,6 +109,9 @@ where
         .with_upgrades();
     if let Err(error) = connection.await {
         tracing::debug!("a client's connection ended: {error}");
+        if error.is_parse() {
+            trace::refused(None, None, None, Reason::Ambiguous);
+        }
     }
     afterwards.run().await;
 }
@@ -125,7 +128,12 @@ where
             let refusal = shared.policy.admits(&host).err();
             tunnel::serve(shared, &client, stream, (host, Via::Socks), refusal).await;
         }
-        Ok(Err(error)) => tracing::debug!("a client's connection ended: {error}"),
+        Ok(Err(error)) => {
+            tracing::debug!("a client's connection ended: {error}");
+            if let Some(refusal) = error.downcast_ref::<Refusal>() {
+                trace::refused(None, None, None, refusal.reason);
+            }
+        }
         Err(_) => tracing::debug!("a client's connection ended: it was too slow"),
     }
 }
@@ -157,6 +165,7 @@ where
     let host = match socks::destination(stream).await {
         Ok(host) => host,
         Err(error @ SocksError::Destination(_)) => {
+            trace::refused(Some(&client), None, None, Reason::Ambiguous);
             socks::reply(stream, Reply::Failed).await?;
             return Err(error.into());
         }
@@ -176,10 +185,14 @@ where
     match entrance.identify(None).await {
         Ok(client) => tunnel::serve_named(&entrance.shared, &client, stream).await,
         // It expects a certificate of its destination, and none can be shown to nobody: the log alone can say it.
-        Err(refusal) => tracing::warn!(
-            "a client spoke TLS at once and was closed: {refusal}. Programs that are led here without knowing of it need \
-             a door of their own, [[guests]] of gateway.toml; others must know of the proxy: HTTPS_PROXY=http://agent:TOKEN@…"
-        ),
+        Err(refusal) => {
+            trace::refused(None, None, None, refusal.reason);
+            tracing::warn!(
+                "a client spoke TLS at once and was closed: {refusal}. Programs that are led here without knowing of it \
+                 need a door of their own, [[guests]] of gateway.toml; others must know of the proxy: \
+                 HTTPS_PROXY=http://agent:TOKEN@…"
+            );
+        }
     }
 }
 
@@ -190,9 +203,12 @@ async fn answer(
 ) -> Response<Body> {
     let shared = &entrance.shared;
     let wants_json = refused::wants_json(request.headers());
-    let outcome = match *request.method() {
-        Method::CONNECT => connect(entrance, request, afterwards).await,
-        _ => match absolute(entrance, &request).await {
+    let method = request.method().clone();
+    let named = request.uri().authority().cloned();
+    let mut known = None;
+    let outcome = match method {
+        Method::CONNECT => connect(entrance, request, afterwards, &mut known).await,
+        _ => match absolute(entrance, &request, &mut known).await {
             Ok((client, bound)) if session::is_asked_for(&bound) => {
                 Ok(session::answer(shared, &client, &request))
             }
@@ -202,16 +218,23 @@ async fn answer(
             Err(refusal) => Err(refusal),
         },
     };
-    outcome.unwrap_or_else(|refusal| refused::answer(&refusal, wants_json))
+    outcome.unwrap_or_else(|refusal| {
+        let host = named.and_then(|named| Host::parse(named.as_str()).ok());
+        let client = known.as_deref();
+        trace::refused(client, host.as_ref(), Some(&method), refusal.reason);
+        refused::answer(&refusal, wants_json)
+    })
 }
 
-/// Binds the connection to a destination (RFC 9110, section 9.3.6).
+/// Binds the connection to a destination (RFC 9110, section 9.3.6). Notes who asks as soon as that is known.
 async fn connect(
     entrance: &Entrance,
     mut request: Request<Incoming>,
     afterwards: &Afterwards,
+    known: &mut Option<Arc<Client>>,
 ) -> Result<Response<Body>, Refusal> {
     let client = entrance.identify(password_of(request.headers())?).await?;
+    *known = Some(Arc::clone(&client));
     let authority = request.uri().authority().map(ToString::to_string);
     let host = host(authority.as_deref().unwrap_or_default())?;
     if host.port().is_none() {
@@ -231,12 +254,14 @@ async fn connect(
     Ok(Response::new(full("")))
 }
 
-/// The destination of a request in absolute form (RFC 9112, section 3.2.2).
+/// The destination of a request in absolute form (RFC 9112, section 3.2.2). Notes who asks as soon as that is known.
 async fn absolute(
     entrance: &Entrance,
     request: &Request<Incoming>,
+    known: &mut Option<Arc<Client>>,
 ) -> Result<(Arc<Client>, Bound), Refusal> {
     let client = entrance.identify(password_of(request.headers())?).await?;
+    *known = Some(Arc::clone(&client));
     let uri = request.uri();
     match (uri.scheme_str(), uri.authority()) {
         (Some("http"), Some(authority)) => {

@@ -1,6 +1,8 @@
 //! What traces say of one request: where it went, by which rule and lease, how it ended, how much of it there was, and how
 //! long its parts took.
 //!
+//! What is refused before anybody knows whose it is, or where it goes, has a span too, with what is known.
+//!
 //! A span of `tracing` that whoever runs the gateway may hand on. Nothing is in it that could be a credential: no path, no
 //! query, no field, no body, and of methods only those that everybody knows. It is a span of its own, whatever
 //! `traceparent` the client sends: that goes to the destination as it came, and nothing is added to requests.
@@ -12,6 +14,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use fnox_core::Host;
 use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::{Frame, SizeHint};
@@ -20,7 +23,7 @@ use tracing::field::Empty;
 
 use super::Client;
 use crate::body::{Body, BodyError};
-use crate::refusal::Refusal;
+use crate::refusal::{Reason, Refusal};
 use crate::request::Bound;
 
 /// The methods of RFC 9110 and PATCH (RFC 5789). A client can send any other word.
@@ -56,6 +59,47 @@ fn note(list: &mut Vec<String>, name: &str) {
     }
 }
 
+/// Tells of a request, or of a connection without one, that got no further than this.
+pub(super) fn refused(
+    client: Option<&Client>,
+    host: Option<&Host>,
+    method: Option<&Method>,
+    reason: Reason,
+) {
+    let span = span(client, host, method);
+    span.record("outcome", "refused");
+    span.record("code", reason.code());
+    span.record("status", reason.status().as_u16());
+}
+
+/// A span with what is known.
+fn span(client: Option<&Client>, host: Option<&Host>, method: Option<&Method>) -> Span {
+    let method = method.map(|method| {
+        let mut known = METHODS.into_iter();
+        known
+            .find(|known| *known == method.as_str())
+            .unwrap_or(OTHER_METHOD)
+    });
+    tracing::info_span!(
+        parent: None,
+        "exchange",
+        agent = client.map(|client| client.agent.as_str()),
+        host = host.map(Host::name),
+        port = host.and_then(Host::port),
+        method,
+        rule = Empty,
+        lease = Empty,
+        outcome = Empty,
+        code = Empty,
+        status = Empty,
+        asked_us = Empty,
+        filled_us = Empty,
+        answered_us = Empty,
+        sent = Empty,
+        received = Empty,
+    )
+}
+
 /// The span of one request. It ends when the last body of it has.
 #[derive(Clone)]
 pub(super) struct Trace(Option<Arc<Recorded>>);
@@ -76,28 +120,7 @@ impl Drop for Recorded {
 impl Trace {
     /// Begins one, if anybody looks.
     pub(super) fn begin(client: &Client, bound: &Bound, method: &Method) -> Self {
-        let method = METHODS
-            .into_iter()
-            .find(|known| *known == method.as_str())
-            .unwrap_or(OTHER_METHOD);
-        let span = tracing::info_span!(
-            parent: None,
-            "exchange",
-            agent = client.agent.as_str(),
-            host = bound.host().name(),
-            port = bound.host().port(),
-            method,
-            rule = Empty,
-            lease = Empty,
-            outcome = Empty,
-            code = Empty,
-            status = Empty,
-            asked_us = Empty,
-            filled_us = Empty,
-            answered_us = Empty,
-            sent = Empty,
-            received = Empty,
-        );
+        let span = span(Some(client), Some(bound.host()), Some(method));
         if span.is_disabled() {
             return Self(None);
         }

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use super::connection::{Afterwards, HEAD_BYTES, first_byte, http1};
-use super::{Client, Shared, exchange, preface, session};
+use super::{Client, Shared, exchange, preface, session, trace};
 use crate::body::Body;
 use crate::refusal::{Reason, Refusal};
 use crate::request::{Bound, Scheme, Via};
@@ -85,6 +85,7 @@ where
     let host = match name.as_deref().map(Host::parse) {
         Some(Ok(host)) => host.with_default_port(Scheme::Https.default_port()),
         _ => {
+            trace::refused(Some(client), None, None, Reason::Misdirected);
             return tracing::warn!(
                 "a client that was led here names no host in its handshake, and was closed: it must send a server name \
                  (RFC 6066), or know of the proxy"
@@ -156,6 +157,12 @@ impl Served {
         match connection.with_upgrades().await {
             Ok(()) => {}
             Err(error) if error.is_parse() => {
+                trace::refused(
+                    Some(&self.client),
+                    Some(self.bound.host()),
+                    None,
+                    Reason::Ambiguous,
+                );
                 let problem = "what the client sent is no HTTP";
                 self.shared.observer.broken(self.bound.host(), problem);
             }

@@ -5,7 +5,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use fnox_gateway::proxy::ClientPassword;
 use fnox_testkit::Canary;
+use rustls::pki_types::ServerName;
+use tokio::io::AsyncWriteExt as _;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::DefaultGuard;
@@ -13,7 +18,9 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::proxy_support::{HOST, LEASE, Proxy, Setup, VALUE, real_bearer, within};
+use crate::proxy_support::{
+    AUTHORITY, HOST, LEASE, OTHER, Proxy, Setup, VALUE, Wire, connector, real_bearer, within,
+};
 
 /// A text that is in a request wherever a client can put one.
 const CANARY: &str = "canary-7Hq2VtLw9s";
@@ -165,6 +172,114 @@ async fn a_span_of_a_refusal_has_its_code() {
         ("received", "0"),
     ]);
     assert_eq!(without_times(span), expected);
+}
+
+/// The span of a request that nobody got to look at.
+fn early(pairs: &[(&'static str, &str)]) -> Fields {
+    let mut all = fields(&[("name", "exchange"), ("outcome", "refused")]);
+    all.extend(fields(pairs));
+    all
+}
+
+#[tokio::test]
+async fn a_wrong_password_has_a_span_without_an_agent() {
+    let (spans, _guard) = Spans::watch();
+    let mut setup = Setup::new();
+    setup.password = Some(ClientPassword::random(&mut rand::rng()));
+    let proxy = setup.start().await;
+    let mut wire = proxy.wire().await;
+    let password = STANDARD.encode(format!("fnox:{CANARY}"));
+    let head = format!(
+        "CONNECT {AUTHORITY} HTTP/1.1\r\nhost: {AUTHORITY}\r\nproxy-authorization: Basic {password}\r\n\r\n"
+    );
+    assert_eq!(wire.ask(head).await.status, 407);
+    let span = spans.only().await;
+    assert_holds_nothing(&proxy, &span);
+    let expected = early(&[
+        ("host", HOST),
+        ("port", "443"),
+        ("method", "CONNECT"),
+        ("code", "gateway::unauthenticated"),
+        ("status", "407"),
+    ]);
+    assert_eq!(span, expected);
+}
+
+#[tokio::test]
+async fn a_wrong_password_for_socks_has_a_span_too() {
+    let (spans, _guard) = Spans::watch();
+    let mut setup = Setup::new();
+    setup.password = Some(ClientPassword::random(&mut rand::rng()));
+    let proxy = setup.start().await;
+    let mut stream = proxy.connect().await;
+    // RFC 1928, section 3, and RFC 1929, section 2.
+    stream.write_all(&[5, 1, 2]).await.unwrap();
+    let name = [1, 4, b'f', b'n', b'o', b'x'];
+    let length = u8::try_from(CANARY.len()).unwrap();
+    let login = [&name[..], &[length], CANARY.as_bytes()].concat();
+    stream.write_all(&login).await.unwrap();
+    let span = spans.only().await;
+    assert_holds_nothing(&proxy, &span);
+    let expected = early(&[("code", "gateway::unauthenticated"), ("status", "407")]);
+    assert_eq!(span, expected);
+}
+
+#[tokio::test]
+async fn a_head_that_is_none_has_a_span_with_what_is_known() {
+    let malformed = format!("GET /{CANARY} HTTP/1.1\r\n{CANARY} no field\r\n\r\n");
+    let reason = [("code", "gateway::ambiguous"), ("status", "400")];
+    let (spans, _guard) = Spans::watch();
+    let proxy = Setup::new().start().await;
+    let mut wire = proxy.wire().await;
+    assert_eq!(wire.ask(&malformed).await.status, 400);
+    let span = spans.only().await;
+    assert_holds_nothing(&proxy, &span);
+    assert_eq!(span, early(&reason));
+    let (spans, _guard) = Spans::watch();
+    let mut inside = proxy.inside().await;
+    assert_eq!(inside.ask(&malformed).await.status, 400);
+    let span = spans.only().await;
+    assert_holds_nothing(&proxy, &span);
+    let tunnel = [("agent", "agent"), ("host", HOST), ("port", "443")];
+    assert_eq!(span, early(&[&reason[..], &tunnel].concat()));
+}
+
+#[tokio::test]
+async fn a_handshake_that_names_another_host_has_a_span_with_the_tunnels_own() {
+    let (spans, _guard) = Spans::watch();
+    let proxy = Setup::new().start().await;
+    let other = proxy.tls(AUTHORITY, OTHER, &["http/1.1"]).await.unwrap();
+    let answer = Wire::new(other).ask(proxy.head("GET /", &[])).await;
+    assert_eq!(answer.refusal(), Some("gateway::misdirected"));
+    let span = spans.only().await;
+    let expected = early(&[
+        ("agent", "agent"),
+        ("host", HOST),
+        ("port", "443"),
+        ("method", "GET"),
+        ("code", "gateway::misdirected"),
+        ("status", "421"),
+        ("sent", "0"),
+        ("received", "0"),
+    ]);
+    assert_eq!(without_times(span), expected);
+}
+
+#[tokio::test]
+async fn a_handshake_that_names_no_host_has_a_span_where_nothing_else_names_one() {
+    let (spans, _guard) = Spans::watch();
+    let proxy = Setup::new().start().await;
+    let stream = proxy.connect().await;
+    // An address is not sent as a name (RFC 6066, section 3).
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    let connector = connector(&proxy.authority, &["http/1.1"]);
+    assert!(within(connector.connect(name, stream)).await.is_err());
+    let expected = early(&[
+        ("agent", "agent"),
+        ("code", "gateway::misdirected"),
+        ("status", "421"),
+    ]);
+    assert_eq!(spans.only().await, expected);
 }
 
 #[tokio::test]

@@ -31,6 +31,7 @@ use crate::gateway::observer::Teller;
 use crate::gateway::rules::Proxy;
 use crate::gateway::sandbox::Way;
 use crate::gateway::values::Values;
+use crate::telemetry::{Collector, Telemetry};
 
 /// Clients at a time: the limit of open files stays as the program is to find it, and each client has up to two.
 const CONNECTIONS: usize = 400;
@@ -65,6 +66,7 @@ pub(crate) struct Session {
     office: Option<Office>,
     teller: Arc<Teller>,
     metrics: Option<MetricsFile>,
+    telemetry: Option<Telemetry>,
 }
 
 impl Session {
@@ -81,6 +83,9 @@ impl Session {
             is_sandboxed,
             metrics,
         } = terms;
+        let telemetry = config.settings.sections.get("proxy");
+        let telemetry = telemetry.and_then(|proxy| proxy.table("telemetry"));
+        let collector = Collector::read("proxy.telemetry", telemetry, app.folders.home())?;
         let resolver = app.reading_resolver(config)?;
         let secrets = preparation::secrets(app, &proxy, &resolver)?;
         let prepared = preparation::placeholders(config, manager, &proxy, &agent, &secrets)?;
@@ -136,6 +141,10 @@ impl Session {
             &files.bundle,
         );
         set.extend(prepared.variables);
+        let telemetry = {
+            let _inside = runtime.enter();
+            collector.map(Collector::start).transpose()?
+        };
         let plan = EnvironmentPlan {
             remove: preparation::withheld(app, config, manager, &resolver)?,
             set,
@@ -154,6 +163,7 @@ impl Session {
             office,
             teller,
             metrics,
+            telemetry,
         })
     }
 
@@ -193,6 +203,7 @@ impl Session {
             office,
             teller,
             metrics,
+            telemetry,
             ..
         } = self;
         let (stop, stopped) = oneshot::channel::<()>();
@@ -220,6 +231,9 @@ impl Session {
             metrics.finish(app.printer);
         }
         runtime.block_on(withdraw(app, manager, &desk));
+        if let Some(telemetry) = telemetry {
+            runtime.block_on(telemetry.end());
+        }
         // A look-up of a name that hangs is nothing to wait for.
         runtime.shutdown_background();
         drop(files);

@@ -56,7 +56,11 @@ fn serve(app: &App, args: &SettingsArgs) -> Result<ExitStatus, CliError> {
     let places = Places::of(app, &file, &flags)?;
     places.must_be_private()?;
     let settings = settings::server(app, &file, &flags, &places)?;
-    let collector = Collector::read(file.top().table("telemetry").fields(), app.folders.home())?;
+    let collector = Collector::read(
+        "telemetry",
+        file.top().table("telemetry").fields(),
+        app.folders.home(),
+    )?;
     hardening::prepare_server();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
