@@ -8,10 +8,11 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use fnox_core::SecretString;
 use http::HeaderMap;
-use hyper::body::{Frame, SizeHint};
+use hyper::body::{Body as _, Frame, SizeHint};
 
 use crate::body::{Body, BodyError};
 use crate::reflection::{ResponseScrub, Table};
+use crate::refusal::Refusal;
 use crate::rule::CredentialRef;
 
 /// How many values are looked for; of more, those that were used first are forgotten.
@@ -129,6 +130,22 @@ impl Scrubbed {
         }
     }
 
+    /// What may leave with the next piece. If it is known to be the last one that is all: the end needs no frame of its
+    /// own then.
+    fn push(&mut self, piece: &Bytes) -> Result<Bytes, Refusal> {
+        let piece = self.scrub.push(piece)?;
+        if !self.inner.is_end_stream() {
+            return Ok(piece);
+        }
+        self.is_over = true;
+        let rest = self.scrub.finish()?;
+        Ok(match (piece.is_empty(), rest.is_empty()) {
+            (_, true) => piece,
+            (true, _) => rest,
+            _ => [piece, rest].concat().into(),
+        })
+    }
+
     /// What was held back, then the trailers, then nothing.
     fn end(&mut self) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if !self.is_over {
@@ -166,7 +183,7 @@ impl hyper::body::Body for Scrubbed {
                 Poll::Ready(Some(Ok(frame))) => frame,
             };
             match frame.into_data() {
-                Ok(piece) => match this.scrub.push(&piece) {
+                Ok(piece) => match this.push(&piece) {
                     Ok(piece) if piece.is_empty() => {}
                     Ok(piece) => return Poll::Ready(Some(Ok(Frame::data(piece)))),
                     Err(refusal) => return Poll::Ready(Some(Err(refusal.into()))),

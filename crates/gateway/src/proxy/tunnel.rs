@@ -200,7 +200,8 @@ impl Served {
     ) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send + 'static {
         let (shared, client) = (Arc::clone(&self.shared), Arc::clone(&self.client));
         let (bound, refusal) = (Arc::clone(&self.bound), self.refusal.clone());
-        async move {
+        // In a place of its own: HTTP/2 makes a task of it, and it is large and would be moved again and again.
+        Box::pin(async move {
             Ok(match refusal {
                 _ if session::is_asked_for(&bound) => session::answer(&shared, &client, &request),
                 Some(refusal) => {
@@ -208,7 +209,7 @@ impl Served {
                 }
                 None => exchange::answer(&shared, &client, request, &bound, &afterwards).await,
             })
-        }
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use hyper_util::client::legacy::connect::{Connected, Connection};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncBufRead as _, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
@@ -126,24 +126,27 @@ fn records(
     if let Some(error) = failed.take() {
         return Poll::Ready(Err(error));
     }
-    let most = buffer.remaining().min(AT_A_TIME);
-    let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
-    let outcome = loop {
-        let before = part.filled().len();
-        let outcome = Pin::new(&mut *stream).poll_read(context, &mut part);
-        let has_more = matches!(outcome, Poll::Ready(Ok(()))) && part.filled().len() > before;
-        if !has_more || part.remaining() == 0 {
-            break outcome;
-        }
-    };
-    let count = part.filled().len();
-    if count == 0 {
-        return outcome;
-    }
-    buffer.advance(count);
-    // What came is handed on first. That nothing more will is told again by the next attempt.
-    if let Poll::Ready(Err(error)) = outcome {
-        *failed = Some(error);
+    let mut left = buffer.remaining().min(AT_A_TIME);
+    let mut came = false;
+    while left > 0 {
+        let mut stream = Pin::new(&mut *stream);
+        let data = match stream.as_mut().poll_fill_buf(context) {
+            Poll::Ready(Ok([])) => break,
+            Poll::Ready(Ok(data)) => data,
+            // What came is handed on first.
+            Poll::Pending if came => break,
+            Poll::Ready(Err(error)) if came => {
+                *failed = Some(error);
+                break;
+            }
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+        };
+        let count = data.len().min(left);
+        buffer.put_slice(&data[..count]);
+        stream.consume(count);
+        left -= count;
+        came = true;
     }
     Poll::Ready(Ok(()))
 }

@@ -139,7 +139,7 @@ impl Index {
         self.prefilter.escaped(text, places);
         // A window, whose last byte may have begun an escape sequence of six.
         let unsettled = text.len().saturating_sub(self.prefilter.window() + 5);
-        places.extend(unsettled..text.len());
+        places.extend((unsettled..text.len()).filter(|place| self.may_begin(text[*place])));
         places.sort_unstable();
         places.dedup();
     }
@@ -184,6 +184,11 @@ impl Index {
         // An escaped backslash is both.
         let plain = if escaped == plain { 0..0 } else { plain };
         self.forms[escaped].iter().chain(&self.forms[plain])
+    }
+
+    /// Whether a form, or an escape sequence, can begin with this byte.
+    fn may_begin(&self, byte: u8) -> bool {
+        matches!(byte, b'%' | b'\\') || !self.with_first(Some(&byte)).is_empty()
     }
 
     fn with_first(&self, byte: Option<&u8>) -> Range<usize> {
