@@ -97,8 +97,8 @@ async fn a_placeholder_in_fragments_of_a_websocket_stays_one() {
     let (start, end) = proxy.placeholder.split_at(10);
     // A text that goes on, and its end (RFC 6455, section 5.4).
     socket.write(websocket_frame(0x01, start)).await.unwrap();
-    let last = websocket_frame(0x80, &format!("{end}.")).to_vec();
-    socket.write(&last).await.unwrap();
+    let last = websocket_frame(0x80, &format!("{end}."));
+    socket.write(last).await.unwrap();
     let echo = socket.read_until(".").await;
     assert!(echo.contains(start), "{echo:?}");
     assert!(echo.ends_with(&format!("{end}.")), "{echo:?}");

@@ -123,12 +123,12 @@ impl Wire {
         std::mem::take(&mut self.rest)
     }
 
-    /// Reads until `text` has come, and returns everything up to its end.
+    /// Reads until `text` has come, and returns everything up to its end; what is no text in it is replaced.
     pub(crate) async fn read_until(&mut self, text: &str) -> String {
         loop {
             if let Some(start) = find(&self.rest, text.as_bytes()) {
-                let read = self.rest.drain(..start + text.len()).collect();
-                return String::from_utf8(read).unwrap();
+                let read: Vec<u8> = self.rest.drain(..start + text.len()).collect();
+                return String::from_utf8_lossy(&read).into_owned();
             }
             assert!(self.fill().await, "{}", self.rest.escape_ascii());
         }
