@@ -33,7 +33,7 @@ use std::thread::JoinHandle;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -287,6 +287,9 @@ fn certificates(names: &[&str], is_mutual: bool) -> (String, ServerConfig, Strin
     let key = KeyPair::generate().expect("a key");
     let mut params = CertificateParams::new(Vec::new()).expect("no names");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // Another name than the leaves': OpenSSL takes a certificate whose issuer is called like itself for its own issuer.
+    let name = "the upstream's authority";
+    params.distinguished_name.push(DnType::CommonName, name);
     let authority = params.self_signed(&key).expect("an authority");
     let issuer = Issuer::new(params, key);
     let leaf = |names: Vec<String>| {
