@@ -120,7 +120,8 @@ fn relay(upstream: u16, authority: &Path) -> (Running, Value) {
     (Running(child), way)
 }
 
-/// A proxy for comparison, which the caller has installed.
+/// A proxy for comparison, which the caller has installed. It hands bodies on as they come, which is its fastest way, and
+/// looks into nothing; the gateway searches them.
 fn mitmdump(program: &str, folder: &Path, authority: &Path) -> (Running, Value) {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = free.local_addr().unwrap().port();
@@ -131,16 +132,19 @@ fn mitmdump(program: &str, folder: &Path, authority: &Path) -> (Running, Value) 
         .args(["--listen-port", &port.to_string()])
         .args(["--set", &set("confdir", folder)])
         .args(["--set", &set("ssl_verify_upstream_trusted_ca", authority)])
+        .args(["--set", "stream_large_bodies=1"])
         .stdin(Stdio::null())
         .spawn()
         .unwrap();
-    let child = Running(child);
+    let mut child = Running(child);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
     runtime.block_on(async {
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            let ended = child.0.try_wait().unwrap();
+            assert!(ended.is_none(), "{program}: {ended:?}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     });
