@@ -19,11 +19,12 @@ use fnox_vault::policy::{Decision, Policy, Question};
 use fnox_vault_wire::envelope::{MessageRef, RequestRef};
 use fnox_vault_wire::hello::{ClientHello, ServerHello};
 use fnox_vault_wire::methods::{
-    AccessSecret, AuditCheckpoint, AuditQuery, AuditVerify, Backup, Call, CloseSession,
-    CreateToken, DeleteSecret, GetMetadata, Health, KeyRewrap, KeyRotate, KeyStatus, ListLeases,
-    ListSecrets, ListTokens, Method, OpenSession, PolicyExplain, PolicyReload, PruneSecrets,
-    RecordRequests, RenewLease, RequestLease, RevokeAllForAgent, RevokeLease, RevokeLeases,
-    RevokeToken, StoreSecret, Subscribe, UpdateSecret, Whoami,
+    AccessSecret, AskApproval, AuditCheckpoint, AuditQuery, AuditVerify, AwaitApproval, Backup,
+    Call, CloseSession, CreateToken, DecideApproval, DeleteSecret, GetMetadata, Health, KeyRewrap,
+    KeyRotate, KeyStatus, ListApprovals, ListLeases, ListSecrets, ListTokens, Method, OpenSession,
+    PolicyExplain, PolicyReload, PruneSecrets, RecordRequests, RenewLease, RequestLease,
+    RevokeAllForAgent, RevokeLease, RevokeLeases, RevokeToken, StoreSecret, Subscribe,
+    TakeBackApproval, UpdateSecret, Whoami,
 };
 
 pub use self::gateway_credentials::{gateway_injection, gateway_placeholder, gateway_stream};
@@ -122,6 +123,11 @@ fn params(method: Method, request: &RequestRef<'_>) {
         CloseSession,
         Subscribe,
         RecordRequests,
+        AskApproval,
+        AwaitApproval,
+        TakeBackApproval,
+        ListApprovals,
+        DecideApproval,
         PolicyExplain,
         PolicyReload,
         AuditQuery,

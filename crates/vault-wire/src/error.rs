@@ -150,6 +150,8 @@ codes! {
     TimedOut = "timed_out",
     /// There is no such token.
     TokenNotFound = "token_not_found",
+    /// No such question waits.
+    ApprovalNotFound = "approval_not_found",
     /// The policy file is wrong; the old policy stays in force.
     InvalidPolicy = "invalid_policy",
     /// Another change came first; nothing was done.

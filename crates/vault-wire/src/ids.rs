@@ -64,3 +64,7 @@ id_type!(
     /// One access token; not the token itself.
     TokenId
 );
+id_type!(
+    /// One question of a gateway for people.
+    ApprovalId
+);

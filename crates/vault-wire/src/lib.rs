@@ -17,7 +17,7 @@ pub mod value;
 
 pub use client::{Client, ClientError, ClientOptions};
 pub use error::{Code, WireError};
-pub use ids::{LeaseId, SecretId, SessionId, TokenId};
+pub use ids::{ApprovalId, LeaseId, SecretId, SessionId, TokenId};
 pub use methods::{Call, Method, Role};
 pub use transport::{Connector, Listener, Peer, Stream};
 pub use value::SecretValue;

@@ -4,6 +4,7 @@
 //! Parameters with unknown keys are refused, so that a misspelt limit is not no limit.
 
 mod administration;
+mod approvals;
 mod gateway;
 mod leases;
 mod secrets;
@@ -15,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use self::administration::*;
+pub use self::approvals::*;
 pub use self::gateway::*;
 pub use self::leases::*;
 pub use self::secrets::*;
@@ -176,6 +178,11 @@ methods! {
     CloseSession(CloseSession) = "close_session", Trusted, "Closes a session and withdraws its leases.";
     Subscribe(Subscribe) = "subscribe", Everybody, "Sends events about leases to this connection from now on.";
     RecordRequests(RecordRequests) = "record_requests", Gateway, "Puts on record what a gateway passed on and what it refused.";
+    AskApproval(AskApproval) = "ask_approval", Gateway, "Leaves a question for people: may this request pass?";
+    AwaitApproval(AwaitApproval) = "await_approval", Gateway, "Waits a while for what was said of a question.";
+    TakeBackApproval(TakeBackApproval) = "take_back_approval", Gateway, "Takes a question back.";
+    ListApprovals(ListApprovals) = "list_approvals", Admin, "Lists questions that wait.";
+    DecideApproval(DecideApproval) = "decide_approval", Admin, "Answers a question.";
     PolicyExplain(PolicyExplain) = "policy_explain", Everybody, "Tells which rule decides, or which comes nearest and why it does not.";
     PolicyReload(PolicyReload) = "policy_reload", Admin, "Reads the policy file again and judges existing leases by it.";
     AuditQuery(AuditQuery) = "audit_query", Admin, "Reads the audit log.";
