@@ -372,6 +372,93 @@ class MoreMethods(VaultCase):
             self.admin.call("backup", path=path)
 
 
+class Questions(VaultCase):
+    """What gateways ask people."""
+
+    ONCE = {"allow": {"breadth": "request", "lasting": "once"}}
+
+    def gateway(self, name="front"):
+        return self.connect(self.vault.agent, self.token(name, "gateway")["token"])
+
+    def ask(self, gateway, target="/pulls?draft=1", **more):
+        request = {
+            "agent": "alice", "rule": "1: token-1 -> api.example.com", "method": "POST", "host": f"{HOST}:443", "target": target,
+            "body_length": 9, "body_sha256": "ab" * 32, **more,
+        }
+        return gateway.call("ask_approval", request=request, ttl_secs=600)["id"]
+
+    def waiting(self):
+        return [one["id"] for one in self.admin.call("list_approvals")["approvals"]]
+
+    def decide(self, question, decision):
+        return self.admin.call("decide_approval", id=question, decision=decision)
+
+    def test_a_question_is_decided_once_and_only_its_gateway_hears_it(self):
+        front, other = self.gateway(), self.gateway()
+        question = self.ask(front)
+        self.assertIn(question, self.waiting())
+        heard = front.start("await_approval", id=question, wait_secs=20)
+        self.assertEqual(front.call("await_approval", id=question), {})
+        self.refused("approval_not_found", other.call, "await_approval", id=question)
+        self.refused("approval_not_found", other.call, "take_back_approval", id=question)
+        self.assertEqual(self.decide(question, self.ONCE), {})
+        self.assertEqual(front.answer(heard), {"decision": self.ONCE})
+        late = self.refused("conflict", self.decide, question, "deny")
+        self.assertIn("admin uid:", late.message)
+        self.assertEqual(front.call("await_approval", id=question), {"decision": self.ONCE})
+        self.assertNotIn(question, self.waiting())
+        self.assertNotEqual(self.ask(front), question)
+
+    def test_a_question_that_was_taken_back_is_nobodys(self):
+        front = self.gateway()
+        question = self.ask(front)
+        self.assertEqual(self.ask(front), question)
+        self.assertNotEqual(self.ask(front, body_sha256="cd" * 32), question)
+        self.assertEqual(front.call("take_back_approval", id=question), {})
+        self.refused("approval_not_found", self.decide, question, self.ONCE)
+
+    def test_agents_orchestrators_and_gateways_decide_nothing(self):
+        front = self.gateway()
+        question = self.ask(front)
+        claw = self.connect(self.vault.agent, self.token("claw", "orchestrator")["token"])
+        for client in [self.alice(), claw, front]:
+            self.refused("access_denied", client.call, "list_approvals")
+            self.refused("access_denied", client.call, "decide_approval", id=question, decision=self.ONCE)
+        for client in [self.alice(), claw, self.admin]:
+            self.refused("access_denied", self.ask, client)
+            self.refused("access_denied", client.call, "await_approval", id=question)
+
+    def test_what_is_no_question_is_refused(self):
+        front = self.gateway()
+        for wrong in [
+            {"method": "GET /"}, {"host": "https://x"}, {"target": "x"}, {"target": "/" + "a" * 8192}, {"rule": "a\nb"},
+            {"body_sha256": "AB" * 32}, {"body_length": -1}, {"more": 1},
+        ]:
+            with self.subTest(**wrong):
+                self.refused("invalid_request", self.ask, front, **wrong)
+        question = self.ask(front)
+        self.refused("invalid_config", front.call, "await_approval", id=question, wait_secs=21)
+        for wrong in ["allow", {"allow": {}}, {"allow": {"breadth": "all", "lasting": "once"}}]:
+            self.refused("invalid_request", self.decide, question, wrong)
+        forever = {"allow": {"breadth": "rule", "lasting": {"seconds": 2592001}}}
+        self.refused("invalid_config", self.decide, question, forever)
+
+    def test_one_gateway_does_not_bury_the_people(self):
+        front = self.gateway("eager")
+        for number in range(32):
+            self.ask(front, f"/{number}")
+        self.refused("too_many_requests", self.ask, front, "/one-more")
+
+    def test_question_and_answer_are_on_record(self):
+        front = self.gateway("recorded")
+        self.decide(self.ask(front), "deny")
+        records = self.admin.call("audit_query", event="approval_decided", newest_first=True)["records"]
+        self.assertEqual((records[0]["outcome"], records[0]["agent"]), ("denied", "alice"))
+        self.assertIn("POST /pulls with 9 bytes, sha256 " + "ab" * 32, records[0]["reason"])
+        self.assertIn("asked by recorded (token:", records[0]["reason"])
+        self.assertTrue(self.admin.call("audit_verify")["intact"])
+
+
 class Events(VaultCase):
     def test_a_revocation_reaches_another_connection_and_subscribers_in_time(self):
         token = self.token("alice")["token"]

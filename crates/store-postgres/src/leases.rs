@@ -6,8 +6,11 @@ use async_trait::async_trait;
 use fnox_core::audit::Entry;
 use fnox_core::{AgentId, VaultName};
 use fnox_vault::Lease;
-use fnox_vault::store::{Change, Foreign, LeaseStore, SessionRecord, StoreError, TokenRecord};
-use fnox_vault_wire::LeaseId;
+use fnox_vault::store::{
+    Change, Foreign, LeaseStore, QuestionChange, QuestionRecord, SessionRecord, StoreError,
+    TokenRecord,
+};
+use fnox_vault_wire::{ApprovalId, LeaseId};
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 use tokio_postgres::Row;
@@ -16,6 +19,7 @@ use tokio_postgres::types::ToSql;
 use crate::PostgresStore;
 use crate::audit::limited;
 use crate::problem::Failure;
+use crate::questions;
 use crate::rows::{self, LEASE, Unreadable};
 use crate::writer::Work;
 
@@ -129,6 +133,20 @@ impl LeaseStore for PostgresStore {
     async fn forget(&self, before: Timestamp) -> Result<u64, StoreError> {
         let done = self.queue.write(Work::Forget(before), Vec::new()).await?;
         Ok(done.dropped)
+    }
+
+    async fn questions(&self, id: Option<ApprovalId>) -> Result<Vec<QuestionRecord>, StoreError> {
+        let id = id.map(|id| id.0);
+        self.all(questions::SELECT, &[&id], questions::read).await
+    }
+
+    async fn change_question(
+        &self,
+        change: QuestionChange,
+        entries: Vec<Entry>,
+    ) -> Result<(), StoreError> {
+        let work = Work::Question(Box::new(change));
+        self.queue.write(work, entries).await.map(drop)
     }
 
     fn foreign_changes(&self) -> Option<broadcast::Receiver<Foreign>> {

@@ -28,6 +28,7 @@ mod notice;
 mod options;
 mod place;
 mod problem;
+mod questions;
 mod ring;
 mod rows;
 mod schema;

@@ -72,6 +72,9 @@ impl Listener {
         if notices.ring {
             changes.push(Foreign::RingChanged);
         }
+        if notices.questions {
+            changes.push(Foreign::QuestionsChanged);
+        }
         for change in changes {
             // Nobody may be listening yet.
             let _ = self.foreign.send(change);

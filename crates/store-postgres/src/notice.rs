@@ -29,6 +29,8 @@ pub(crate) struct Notices {
     pub(crate) secrets: Vec<String>,
     /// The key ring is another one.
     pub(crate) ring: bool,
+    /// A question was asked, answered or taken back.
+    pub(crate) questions: bool,
     /// More than can be told.
     pub(crate) unknown: bool,
 }
@@ -100,6 +102,9 @@ impl Notices {
         if self.ring {
             payloads.push(format!("{origin} ring"));
         }
+        if self.questions {
+            payloads.push(format!("{origin} questions"));
+        }
         payloads
     }
 
@@ -124,6 +129,10 @@ impl Notices {
             }
             "ring" => {
                 self.ring = true;
+                true
+            }
+            "questions" => {
+                self.questions = true;
                 true
             }
             _ => false,
@@ -153,6 +162,7 @@ mod tests {
             sessions: vec![SessionId::generate()],
             secrets: vec!["a name with spaces".to_owned()],
             ring: true,
+            questions: true,
             unknown: false,
         };
         let payloads = told.clone().payloads(origin);

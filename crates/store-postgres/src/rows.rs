@@ -198,7 +198,8 @@ pub(crate) fn word<T>(
     read(column(row, name)?).ok_or_else(|| wrong(name))
 }
 
-fn optional_word<T>(
+/// The same where there may be none.
+pub(crate) fn optional_word<T>(
     row: &Row,
     name: &str,
     read: impl Fn(&str) -> Option<T>,

@@ -27,7 +27,13 @@ pub(crate) const VAULT: Schema = Schema {
     name: "fnox_vault",
     application: "fnox vault",
     lock: i64::from_be_bytes(*b"fnox vau"),
-    steps: &[("V1__initial", include_str!("../migrations/V1__initial.sql"))],
+    steps: &[
+        ("V1__initial", include_str!("../migrations/V1__initial.sql")),
+        (
+            "V2__questions",
+            include_str!("../migrations/V2__questions.sql"),
+        ),
+    ],
 };
 
 /// The team server's.

@@ -15,7 +15,7 @@ use deadpool_postgres::{ClientWrapper, Object};
 use fnox_core::audit::{Chain, ChainKeys, Entry, Record};
 use fnox_core::clock::Clock;
 use fnox_vault::Lease;
-use fnox_vault::store::{Change, Foreign, StoreError};
+use fnox_vault::store::{Change, Foreign, QuestionChange, StoreError};
 use futures_util::future::{join, join_all};
 use jiff::Timestamp;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -26,7 +26,7 @@ use crate::change;
 use crate::connection::Connections;
 use crate::notice::{CHANNEL, Notices};
 use crate::problem::{Failure, Trouble};
-use crate::{rows, texts, time};
+use crate::{questions, rows, texts, time};
 
 /// Requests in one transaction: enough to share a flush, few enough to keep other vaults waiting shortly.
 const BATCH: usize = 256;
@@ -41,6 +41,8 @@ pub(crate) enum Work {
     Record,
     /// A change, with the entries.
     Change(Box<Change>),
+    /// A change of the questions, with the entries.
+    Question(Box<QuestionChange>),
     /// Drop what ended before.
     Forget(Timestamp),
 }
@@ -246,8 +248,10 @@ impl Writer {
                     notices
                         .leases
                         .extend(done.leases.iter().map(|lease| lease.id));
-                    if let Work::Change(change) = &job.work {
-                        notices.add_change(change);
+                    match &job.work {
+                        Work::Change(change) => notices.add_change(change),
+                        Work::Question(_) => notices.questions = true,
+                        Work::Record | Work::Forget(_) => {}
                     }
                 }
                 Err(Trouble::Refused(_)) => {}
@@ -328,6 +332,10 @@ async fn perform(client: &ClientWrapper, work: &Work) -> Result<Done, Trouble> {
             leases: change::apply(client, change).await?,
             dropped: 0,
         }),
+        Work::Question(change) => {
+            questions::apply(client, change).await?;
+            Ok(Done::default())
+        }
         Work::Forget(before) => {
             let statement = client.prepare_cached(FORGET).await?;
             let row = client
@@ -345,7 +353,8 @@ async fn perform(client: &ClientWrapper, work: &Work) -> Result<Done, Trouble> {
 const FORGET: &str = "
     WITH l AS (DELETE FROM fnox_vault.lease WHERE state <> 'active' AND expires_at < $1 RETURNING 1),
          t AS (DELETE FROM fnox_vault.token WHERE expires_at < $1 RETURNING 1),
-         s AS (DELETE FROM fnox_vault.session WHERE expires_at < $1 RETURNING 1)
+         s AS (DELETE FROM fnox_vault.session WHERE expires_at < $1 RETURNING 1),
+         q AS (DELETE FROM fnox_vault.question WHERE expires_at < $1)
     SELECT (SELECT count(*) FROM l) + (SELECT count(*) FROM t) + (SELECT count(*) FROM s) AS dropped";
 
 /// Records, head, notices and commit, in one round trip. A statement that fails turns the commit into a

@@ -3,7 +3,7 @@
 use fnox_core::host::InvalidHost;
 use fnox_core::name::InvalidName;
 use fnox_vault_wire::methods::Method;
-use fnox_vault_wire::{Code, LeaseId, WireError};
+use fnox_vault_wire::{ApprovalId, Code, LeaseId, WireError};
 
 use crate::store::StoreError;
 
@@ -91,6 +91,29 @@ pub enum VaultError {
     /// No such token.
     #[error("the token is not known")]
     TokenNotFound,
+    /// No such question waits, or it is another gateway's.
+    #[error(
+        "no question {0} waits: it was taken back, its time is over, or this vault was not asked"
+    )]
+    ApprovalNotFound(ApprovalId),
+    /// Somebody answered the question already.
+    #[error("the question {id} is answered: {by} {how}")]
+    Decided {
+        /// Which.
+        id: ApprovalId,
+        /// What was said.
+        how: String,
+        /// Who said it.
+        by: String,
+    },
+    /// A limit on questions that wait.
+    #[error("the limit of {limit} {what} is reached; answer some, or wait")]
+    TooManyQuestions {
+        /// Of what.
+        what: &'static str,
+        /// How many there may be.
+        limit: u32,
+    },
     /// Something given is not what it should be.
     #[error("{0}")]
     Invalid(String),
@@ -153,7 +176,9 @@ impl VaultError {
             Self::SessionClosed => Code::SessionRevoked,
             Self::SecretNotFound(_) => Code::SecretNotFound,
             Self::SecretExists(_) => Code::SecretAlreadyExists,
-            Self::Conflict(_) => Code::Conflict,
+            Self::Conflict(_) | Self::Decided { .. } => Code::Conflict,
+            Self::ApprovalNotFound(_) => Code::ApprovalNotFound,
+            Self::TooManyQuestions { .. } => Code::TooManyRequests,
             Self::TokenNotFound => Code::TokenNotFound,
             Self::Invalid(_) => Code::InvalidRequest,
             Self::Policy(_) => Code::InvalidPolicy,

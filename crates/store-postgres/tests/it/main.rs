@@ -11,6 +11,8 @@ mod notices;
 #[cfg(test)]
 mod outage;
 #[cfg(test)]
+mod questions;
+#[cfg(test)]
 mod schema;
 #[cfg(test)]
 mod secrets;

@@ -52,7 +52,7 @@ async fn a_schema_of_a_newer_fnox_is_refused() {
     let database = Database::create().await;
     database.store().await.append(entries("one")).await.unwrap();
     database
-        .tamper("INSERT INTO fnox_vault.schema_history SELECT 9, 'later', applied_on, '1' FROM fnox_vault.schema_history")
+        .tamper("INSERT INTO fnox_vault.schema_history SELECT 9, 'later', applied_on, '1' FROM fnox_vault.schema_history LIMIT 1")
         .await;
     let refused = database.locked_store().await;
     assert!(
@@ -60,7 +60,7 @@ async fn a_schema_of_a_newer_fnox_is_refused() {
             refused,
             Err(StoreError::Newer {
                 found: 9,
-                known: 1,
+                known: 2,
                 ..
             })
         ),

@@ -35,7 +35,7 @@ async fn parts(database: &Database) -> EngineParts {
 }
 
 /// Two running vaults with the secrets `token` and `free`.
-async fn vaults(database: &Database) -> [Engine; 2] {
+pub(crate) async fn vaults(database: &Database) -> [Engine; 2] {
     let first = Engine::create(parts(database).await).await.unwrap();
     for name in ["token", "free"] {
         let params = StoreSecret {

@@ -66,6 +66,7 @@ impl Engine {
     }
 
     pub(super) fn tell_of_token(&self, token: TokenId) {
+        self.shared.questions.forget_token(token);
         // Nobody listening is no failure.
         let _ = self.shared.events.tokens.send(token);
     }

@@ -6,6 +6,7 @@
 
 mod access;
 mod admission;
+mod approvals;
 mod audit;
 mod events;
 mod health;
@@ -66,6 +67,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     events: events::Events,
     troubles: Troubles,
+    questions: approvals::Questions,
     options: EngineOptions,
     connections: AtomicU64,
     /// When the vault started, on the monotonic clock.

@@ -52,7 +52,7 @@ fn entry_of(identity: &Identity, request: RecordedRequest) -> Entry {
     entry
 }
 
-fn shortened(mut text: String) -> String {
+pub(super) fn shortened(mut text: String) -> String {
     text.truncate(text.floor_char_boundary(TEXT));
     text
 }

@@ -9,6 +9,7 @@ use fnox_vault_wire::methods::{LeaseEvent, RevocationReason};
 use fnox_vault_wire::{LeaseId, SessionId, TokenId};
 use jiff::Timestamp;
 
+use super::approvals::Questions;
 use super::audit::system_entry;
 use super::events::Events;
 use super::health::Troubles;
@@ -72,6 +73,7 @@ impl Engine {
                 clock: parts.clock,
                 events: Events::new(),
                 troubles: Troubles::default(),
+                questions: Questions::new(),
                 options: parts.options,
                 connections: AtomicU64::new(0),
                 rotating: tokio::sync::Mutex::new(()),

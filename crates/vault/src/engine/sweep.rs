@@ -136,7 +136,9 @@ impl Engine {
             Foreign::TokenRevoked(token) => self.tell_of_token(token),
             Foreign::SessionClosed(_) | Foreign::SecretChanged(_) => {}
             Foreign::RingChanged => self.reload_ring().await,
+            Foreign::QuestionsChanged => self.shared.questions.stir(),
             Foreign::Unknown => {
+                self.shared.questions.stir();
                 self.reload_ring().await;
                 if let Err(error) = self.learn_everything().await {
                     tracing::warn!("the store's leases could not be read: {error}");

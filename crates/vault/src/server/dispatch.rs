@@ -10,12 +10,13 @@ use std::sync::atomic::Ordering;
 use fnox_vault_wire::envelope::{RequestRef, Response};
 use fnox_vault_wire::frame;
 use fnox_vault_wire::methods::{
-    AccessSecret, Accessed, AuditCheckpoint, AuditQuery, AuditVerify, BackedUp, Backup, Call,
-    CloseSession, CreateToken, DeleteSecret, Done, GetMetadata, Health, KeyRewrap, KeyRotate,
-    KeyStatus, ListLeases, ListSecrets, ListTokens, Method, OpenSession, PolicyExplain,
-    PolicyReload, PruneSecrets, Pruned, RecordRequests, RenewLease, RequestLease,
-    RevokeAllForAgent, RevokeLease, RevokeLeases, RevokeToken, RevokedCount, StoreSecret,
-    Subscribe, TokenList, TokenRevoked, UpdateSecret, Whoami,
+    AccessSecret, Accessed, AskApproval, AuditCheckpoint, AuditQuery, AuditVerify, AwaitApproval,
+    BackedUp, Backup, Call, CloseSession, CreateToken, DecideApproval, DeleteSecret, Done,
+    GetMetadata, Health, KeyRewrap, KeyRotate, KeyStatus, ListApprovals, ListLeases, ListSecrets,
+    ListTokens, Method, OpenSession, PolicyExplain, PolicyReload, PruneSecrets, Pruned,
+    RecordRequests, RenewLease, RequestLease, RevokeAllForAgent, RevokeLease, RevokeLeases,
+    RevokeToken, RevokedCount, StoreSecret, Subscribe, TakeBackApproval, TokenList, TokenRevoked,
+    UpdateSecret, Whoami,
 };
 use fnox_vault_wire::{Code, LeaseId, SecretValue, WireError};
 use futures_util::future::BoxFuture;
@@ -224,6 +225,38 @@ fn administration(of: &Context<'_>, method: Method) -> BoxFuture<'static, Reply>
         Method::Subscribe => of.call(|_, c, _: Subscribe| async move {
             c.wants_events.store(true, Ordering::Release);
             Ok(Done {}.into())
+        }),
+        _ => asking(of, method),
+    }
+}
+
+fn asking(of: &Context<'_>, method: Method) -> BoxFuture<'static, Reply> {
+    match method {
+        Method::AskApproval => of.call(|s, c, p: AskApproval| async move {
+            s.engine
+                .ask_approval(&c.identity, p)
+                .await
+                .map(Answer::from)
+        }),
+        Method::AwaitApproval => of.call(|s, c, p: AwaitApproval| async move {
+            let mut stopping = s.stopping.clone();
+            // A vault that ends waits for no person.
+            let stops = async { drop(stopping.wait_for(|stops| *stops).await) };
+            tokio::select! {
+                state = s.engine.await_approval(&c.identity, p) => state.map(Answer::from),
+                () = stops => Err(VaultError::ShuttingDown),
+            }
+        }),
+        Method::TakeBackApproval => of.call(|s, c, p: TakeBackApproval| async move {
+            let taken = s.engine.take_back_approval(&c.identity, p).await;
+            taken.map(|()| Done {}.into())
+        }),
+        Method::ListApprovals => of.call(|s, _, p: ListApprovals| async move {
+            s.engine.list_approvals(p).await.map(Answer::from)
+        }),
+        Method::DecideApproval => of.call(|s, c, p: DecideApproval| async move {
+            let decided = s.engine.decide_approval(&c.identity, p).await;
+            decided.map(|()| Done {}.into())
         }),
         _ => operation(of, method),
     }

@@ -198,6 +198,8 @@ pub enum Foreign {
     RingChanged,
     /// A secret changed or is gone.
     SecretChanged(String),
+    /// A question was asked, answered or taken back.
+    QuestionsChanged,
     /// Something may have been missed: read everything anew.
     Unknown,
 }

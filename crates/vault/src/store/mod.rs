@@ -21,6 +21,7 @@ mod error;
 mod live;
 pub mod memory;
 pub mod moves;
+mod question;
 mod ring;
 mod secret;
 
@@ -30,8 +31,8 @@ use async_trait::async_trait;
 use fnox_core::audit::{ChainKeys, Entry, Head, Record};
 use fnox_core::seal::Algorithm;
 use fnox_core::{AgentId, VaultName};
-use fnox_vault_wire::LeaseId;
 use fnox_vault_wire::methods::AuditQuery;
+use fnox_vault_wire::{ApprovalId, LeaseId};
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 
@@ -39,6 +40,7 @@ pub use self::change::{Caps, Change, Foreign, Refusal, SessionRecord, TokenRecor
 pub use self::error::StoreError;
 pub use self::live::LiveSecrets;
 pub use self::memory::MemoryStore;
+pub use self::question::{QuestionCaps, QuestionChange, QuestionRecord, Said};
 pub use self::ring::{KeyPurpose, KeyState, RingRecord, RotationRecord, WrappedKey};
 pub use self::secret::{Described, Resealed, SecretRecord, StoredSecret};
 use crate::lease::Lease;
@@ -146,8 +148,32 @@ pub trait LeaseStore: Send + Sync + std::fmt::Debug {
     /// Forgets leases, tokens and sessions that ended before `before`, and tells how many.
     async fn forget(&self, before: Timestamp) -> Result<u64, StoreError>;
 
+    /// Questions that are remembered, one or all, in the order of their ids. Only where other vaults write here: elsewhere
+    /// the vault keeps them in its own memory.
+    async fn questions(&self, id: Option<ApprovalId>) -> Result<Vec<QuestionRecord>, StoreError> {
+        let _ = id;
+        Err(no_questions())
+    }
+
+    /// Makes one change of the questions and records `entries` with it. Only where other vaults write here.
+    async fn change_question(
+        &self,
+        change: QuestionChange,
+        entries: Vec<Entry>,
+    ) -> Result<(), StoreError> {
+        let _ = (change, entries);
+        Err(no_questions())
+    }
+
     /// What other vaults changed, as soon as it is known. `None` if no other vault writes here.
     fn foreign_changes(&self) -> Option<broadcast::Receiver<Foreign>>;
+}
+
+fn no_questions() -> StoreError {
+    StoreError::Unsupported {
+        store: "a store of one vault".to_owned(),
+        action: "keep questions, which the vault's own memory keeps".to_owned(),
+    }
 }
 
 /// Keeps the audit log.

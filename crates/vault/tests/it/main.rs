@@ -1,6 +1,8 @@
 //! Tests of the vault's engine and server through their public surface.
 
 #[cfg(test)]
+mod approvals;
+#[cfg(test)]
 mod caps;
 #[cfg(test)]
 mod concurrency;

@@ -1,6 +1,7 @@
 //! The audit log, as the engine keeps it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use fnox_core::audit::{ChainKeys, Entry, Head, Record};
@@ -126,9 +127,19 @@ async fn a_log_is_read_in_pages() {
     assert!(first.records[2].sequence < second.records[0].sequence);
 }
 
-/// A log that takes nothing.
+/// A log that takes a few records and then nothing.
 #[derive(Debug)]
-struct Full;
+pub(crate) struct Full {
+    room: AtomicUsize,
+}
+
+impl Full {
+    pub(crate) fn after(records: usize) -> Self {
+        Self {
+            room: AtomicUsize::new(records),
+        }
+    }
+}
 
 #[async_trait]
 impl AuditLog for Full {
@@ -138,7 +149,15 @@ impl AuditLog for Full {
     async fn unlock(&self, _: ChainKeys) -> Result<(), StoreError> {
         Ok(())
     }
-    async fn append(&self, _: Vec<Entry>) -> Result<(), StoreError> {
+    async fn append(&self, entries: Vec<Entry>) -> Result<(), StoreError> {
+        let left = |room: usize| room.checked_sub(entries.len());
+        if self
+            .room
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, left)
+            .is_ok()
+        {
+            return Ok(());
+        }
         Err(StoreError::Unavailable {
             store: self.describe(),
             problem: "no space left".to_owned(),
@@ -159,7 +178,7 @@ impl AuditLog for Full {
 async fn what_cannot_be_recorded_is_not_answered() {
     let world = World::new(POLICY).await;
     let mut stores = world.stores.clone();
-    stores.audit = Some(Arc::new(Full));
+    stores.audit = Some(Arc::new(Full::after(0)));
     let key = fnox_core::SecretString::from("a5".repeat(32).as_str());
     let engine = Engine::open(EngineParts {
         stores,
