@@ -2,6 +2,7 @@
 
 mod administration;
 mod agent;
+mod approvals;
 mod secret;
 mod server;
 
@@ -17,6 +18,7 @@ pub(crate) use self::agent::{
     CredentialArgs, GitOperation, LeaseAsk, LeaseCommand, LeaseGroup, LeaseRevokeArgs,
     VaultExecArgs,
 };
+pub(crate) use self::approvals::{ApprovalDenyArgs, ApprovalYesArgs};
 pub(crate) use self::secret::{
     SecretCommand, SecretGroup, SecretImportArgs, SecretSetArgs, VaultAlgorithm, VaultKind,
 };
@@ -56,6 +58,12 @@ pub(crate) enum VaultCommand {
     Secret(SecretGroup),
     /// Borrow secrets; see and withdraw what is borrowed
     Lease(LeaseGroup),
+    /// List requests of gateways that wait for a person
+    Approvals(ClientArgs),
+    /// Allow a request that waits; on a terminal and without an ID, ask about each as it comes
+    Approve(ApprovalYesArgs),
+    /// Refuse a request that waits
+    Deny(ApprovalDenyArgs),
     /// Tokens by which agents present themselves
     Token(TokenGroup),
     /// Check the policy, and ask it

@@ -1,6 +1,6 @@
 //! `fnox agent`: programs that use credentials through a gateway of their own and never hold them.
 
-mod approve;
+pub(crate) mod approve;
 mod bridge;
 mod doctor;
 pub(crate) mod preparation;

@@ -1,5 +1,6 @@
 //! `fnox vault`
 
+mod approvals;
 mod audit;
 mod credential;
 pub(crate) mod exec;
@@ -28,6 +29,9 @@ pub(crate) fn run(app: &App, args: VaultArgs) -> Result<ExitStatus, CliError> {
         VaultCommand::Status(args) => done(status::run(app, &args)),
         VaultCommand::Secret(group) => done(secret::run(app, &group)),
         VaultCommand::Lease(group) => done(lease::run(app, &group)),
+        VaultCommand::Approvals(args) => done(approvals::list(app, &args)),
+        VaultCommand::Approve(args) => done(approvals::approve(app, &args)),
+        VaultCommand::Deny(args) => done(approvals::deny(app, &args)),
         VaultCommand::Token(group) => done(token::run(app, &group)),
         VaultCommand::Policy(group) => done(policy::run(app, &group)),
         VaultCommand::Audit(group) => done(audit::run(app, &group)),

@@ -123,6 +123,7 @@ impl Sandbox {
         }
         hidden.extend([folders.config.clone(), folders.state.clone()]);
         hidden.extend(list("sandbox_deny_read"));
+        hidden.extend(of_approvals(config, home));
         // Some systems have their programs in `/run`.
         let path = env.var_os("PATH").unwrap_or_default();
         read_only.extend(
@@ -180,6 +181,22 @@ impl Sandbox {
         line.0.extend(command.iter().cloned());
         line.0
     }
+}
+
+/// By what a run's questions are asked at a vault: with the token a program could ask in the gateway's name, and at the socket it
+/// could be the person who answers.
+fn of_approvals(config: &Config, home: Option<&Path>) -> Vec<PathBuf> {
+    let Some(proxy) = config.settings.sections.get("proxy") else {
+        return Vec::new();
+    };
+    let keys = ["approval_token_file", "approval_vault"];
+    let mut paths: Vec<PathBuf> = keys
+        .into_iter()
+        .filter_map(|key| proxy.path(key, home))
+        .collect();
+    let socket = proxy.text("approval_vault").unwrap_or_default();
+    paths.extend(socket.strip_prefix("unix:").map(PathBuf::from));
+    paths
 }
 
 /// Makes one for `true`.

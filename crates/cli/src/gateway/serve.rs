@@ -18,7 +18,9 @@ use fnox_vault_wire::Connector;
 use tokio::task::JoinSet;
 
 use super::approvals;
+use super::approvals::Ways;
 use super::approvals::office::{self, Office};
+use super::approvals::vault::Desk;
 use super::doors::{Door, Opening};
 use super::metrics::{Counting, Metrics};
 use super::observer::Teller;
@@ -147,6 +149,10 @@ pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError>
         .map(|rule| rule.variable.clone())
         .collect();
     let variables = VaultClients::variables_of(&proxy.policy, &names);
+    let desk = Desk {
+        vault: vault.clone(),
+        token: token.clone(),
+    };
     let clients = VaultClients::connect(vault, token, clock.clone(), book.clone(), variables)
         .await
         .map_err(|error| match error {
@@ -159,6 +165,7 @@ pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError>
         None => teller,
     };
     let recorder = Arc::new(clients.recorder(teller));
+    let ways = Ways { vault: Some(desk) };
     let office = Office::open(
         &proxy.policy,
         office::Terms {
@@ -166,7 +173,7 @@ pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError>
             clock: clock.clone(),
             patience: proxy.approval_wait,
             printer: app.printer,
-            channels: approvals::channels(&proxy.approve_at)?,
+            channels: approvals::channels(&proxy.approve_at, &ways)?,
             places: proxy.approve_at,
         },
     )?;

@@ -2,9 +2,9 @@
 //! (`docs/reference/vault-protocol.md`), so that a program needs to know only one form of each.
 
 use fnox_vault_wire::methods::{
-    AuditVerified, BackedUp, Checkpointed, Explanation, HealthReport, Identity, KeyReport,
-    KeyRotated, LeaseGrant, LeaseInfo, PolicyReloaded, Pruned, RevokedCount, SecretMetadata,
-    TokenCreated, TokenInfo, TokenRevoked,
+    ApprovalInfo, AuditVerified, BackedUp, Checkpointed, Explanation, HealthReport, Identity,
+    KeyReport, KeyRotated, LeaseGrant, LeaseInfo, PolicyReloaded, Pruned, RevokedCount,
+    SecretMetadata, TokenCreated, TokenInfo, TokenRevoked,
 };
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::Serialize;
@@ -129,6 +129,7 @@ pub(crate) fn schemas() -> Vec<(&'static str, Schema)> {
         ("vault-lease-renew", schema_for!(LeaseGrant)),
         ("vault-lease-revoke", schema_for!(RevokedCount)),
         ("vault-lease-list", schema_for!(Vec<LeaseInfo>)),
+        ("vault-approvals", schema_for!(Vec<ApprovalInfo>)),
         ("vault-token-create", schema_for!(TokenCreated)),
         ("vault-token-create-output", schema_for!(TokenWritten)),
         ("vault-token-list", schema_for!(Vec<TokenInfo>)),

@@ -102,6 +102,9 @@ impl VaultFailure {
             Self::Client(error) if client(error).0 == "vault::denied" => {
                 "`fnox vault policy explain` tells which rule decides"
             }
+            Self::Client(error) if error.known_code() == Some(Code::ApprovalNotFound) => {
+                "`fnox vault approvals` lists what waits"
+            }
             Self::Insecure { .. } => {
                 "use https; for a server on this machine there is --allow-http"
             }

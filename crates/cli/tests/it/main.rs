@@ -86,6 +86,8 @@ mod files;
 #[cfg(test)]
 mod fuzz_corpus;
 #[cfg(test)]
+mod gateway_approvals;
+#[cfg(test)]
 mod gateway_aws;
 #[cfg(test)]
 mod gateway_crash;

@@ -52,6 +52,16 @@ pub static PROXY: Section = Section {
             Kind::Table(&PROXY_TELEMETRY),
             "Where traces of `fnox agent run` are sent, in a build that can.",
         ),
+        Field::optional(
+            "approval_vault",
+            Kind::Text,
+            "The vault that `approve_at = [\"vault\"]` asks at: a socket, or `tcp:ADDRESS:PORT`, `vsock:CID:PORT`. Default: as `fnox vault` finds it.",
+        ),
+        Field::optional(
+            "approval_token_file",
+            Kind::Path,
+            "File of the token by which the gateway asks there: `fnox vault token create --agent NAME --role gateway --ttl 30d --output FILE`.",
+        ),
         Field::optional("sandbox", Kind::Flag, "Run the program in a sandbox."),
         Field::optional(
             "sandbox_allow_write",

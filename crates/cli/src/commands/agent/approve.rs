@@ -14,7 +14,7 @@ use crate::output::Table;
 use crate::terminal::harmless;
 
 /// Between two looks for new requests.
-const PAUSE: Duration = Duration::from_millis(500);
+pub(crate) const PAUSE: Duration = Duration::from_millis(500);
 
 /// How long "for ten minutes" is.
 const TEN_MINUTES: u32 = 600;
@@ -100,13 +100,18 @@ fn watch(app: &App) -> Result<(), CliError> {
     }
 }
 
-enum Choice {
+/// What a person chooses.
+pub(crate) enum Choice {
+    /// An answer.
     Said(Said),
+    /// Not now.
     Later,
+    /// To go.
     End,
 }
 
-fn choose() -> Result<Choice, CliError> {
+/// Asks the person about a request that was shown.
+pub(crate) fn choose() -> Result<Choice, CliError> {
     let choices = vec![
         "allow this request once",
         "allow this very request for 10 minutes",
@@ -134,18 +139,21 @@ fn choose() -> Result<Choice, CliError> {
     }
 }
 
-fn line(request: &PendingRequest) -> String {
+/// What would be sent, and where.
+pub(crate) fn line(request: &PendingRequest) -> String {
     format!("{} {}{}", request.method, request.host, request.target)
 }
 
-fn body(request: &PendingRequest) -> String {
+/// How large its body is.
+pub(crate) fn body(request: &PendingRequest) -> String {
     match request.body_length {
         0 => "none".to_owned(),
         length => format!("{length} bytes"),
     }
 }
 
-fn described(request: &PendingRequest) -> String {
+/// All that is known of a request, a line each.
+pub(crate) fn described(request: &PendingRequest) -> String {
     let mut lines = vec![
         ("request", line(request)),
         ("agent", request.agent.clone()),

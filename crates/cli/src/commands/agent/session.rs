@@ -21,8 +21,8 @@ use crate::error::CliError;
 use crate::exec::files::PrivateFolder;
 use crate::exec::plan::EnvironmentPlan;
 use crate::exec::redact::Redaction;
-use crate::gateway::approvals;
 use crate::gateway::approvals::office::{self, Office};
+use crate::gateway::approvals::{self, Ways};
 use crate::gateway::desk::Desk;
 use crate::gateway::environment;
 use crate::gateway::metrics::Counting;
@@ -104,6 +104,7 @@ impl Session {
             .enable_all()
             .build()
             .map_err(CliError::Output)?;
+        let ways = Ways::of_project(app, config, &proxy.approve_at)?;
         let office = {
             let _inside = runtime.enter();
             Office::open(
@@ -113,7 +114,7 @@ impl Session {
                     clock: clock.clone(),
                     patience: proxy.approval_wait,
                     printer: app.printer,
-                    channels: approvals::channels(&proxy.approve_at)?,
+                    channels: approvals::channels(&proxy.approve_at, &ways)?,
                     places: proxy.approve_at,
                 },
             )?

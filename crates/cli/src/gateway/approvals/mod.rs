@@ -6,17 +6,19 @@
 pub(crate) mod asking;
 pub(crate) mod channel;
 pub(crate) mod office;
+pub(crate) mod vault;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use fnox_config::Folders;
+use fnox_config::{Config, Folders};
 use fnox_gateway::approval::{Answer, Breadth, Lasting, Pending};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use self::channel::Channel;
 use super::documents::PendingRequest;
+use crate::app::App;
 use crate::error::CliError;
 
 /// Where people can be asked.
@@ -51,21 +53,50 @@ impl Place {
     }
 }
 
+/// What is known of the places that are not this machine.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ways {
+    /// The vault whose queue is used.
+    pub(crate) vault: Option<vault::Desk>,
+}
+
+impl Ways {
+    /// What `[proxy]` of a project says of them.
+    ///
+    /// # Errors
+    /// If it says too little of one that is used.
+    pub(crate) fn of_project(
+        app: &App,
+        config: &Config,
+        places: &[Place],
+    ) -> Result<Self, CliError> {
+        let proxy = config.settings.sections.get("proxy");
+        let proxy = proxy.filter(|_| places.contains(&Place::Vault));
+        let vault = proxy.map(|proxy| vault::Desk::read(app, proxy));
+        Ok(Self {
+            vault: vault.transpose()?,
+        })
+    }
+}
+
 /// The ways to the places that are not this machine.
 ///
 /// # Errors
 /// If there is none to one of them.
-pub(crate) fn channels(places: &[Place]) -> Result<Vec<Arc<dyn Channel>>, CliError> {
+pub(crate) fn channels(places: &[Place], ways: &Ways) -> Result<Vec<Arc<dyn Channel>>, CliError> {
     let missing = |place: &str| {
         CliError::usage(format!(
             "`approve_at` names `{place}`, which this fnox cannot ask"
         ))
     };
-    let channels: Vec<Arc<dyn Channel>> = Vec::new();
+    let mut channels: Vec<Arc<dyn Channel>> = Vec::new();
     for place in places {
         match place {
             Place::Terminal => {}
-            Place::Vault => return Err(missing("vault")),
+            Place::Vault => {
+                let desk = ways.vault.as_ref().ok_or_else(|| missing("vault"))?;
+                channels.push(vault::VaultQueue::new(desk));
+            }
             Place::Server => return Err(missing("server")),
         }
     }
