@@ -468,11 +468,7 @@ async fn refusals_say_what_to_do() {
     read(&*provider, "Shop").await.unwrap();
     server.change(|keeper| keeper.devices.clear());
     let error = provider.put("Shop", &value).await.unwrap_err();
-    assert_eq!(
-        error.kind,
-        ErrorKind::AuthenticationNeeded,
-        "{error} {body}"
-    );
+    assert_eq!(error.kind, ErrorKind::AuthenticationNeeded, "{error}");
     no_complaints(&server);
 }
 
