@@ -69,7 +69,8 @@ impl Connector {
             #[cfg(not(target_os = "linux"))]
             Self::Vsock { .. } => Err(io::Error::new(
                 io::ErrorKind::Unsupported,
-                "vsock exists on Linux only",
+                "vsock exists on Linux only: reach the vault by unix: or tcp:, or from a macOS host by its monitor's socket with \
+                 host-socket:",
             )),
             Self::HostSocket { path, port } => host_socket::connect(path, *port).await,
         }

@@ -18,12 +18,13 @@ use std::path::{Path, PathBuf};
 use rand::Rng as _;
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 
 use super::{ListenError, Peer, Stream};
 
-/// Longest path of a Unix socket: `sun_path` has 108 bytes, one of which ends it (unix(7)).
-pub const SOCKET_PATH_LIMIT: usize = 107;
+/// Longest path of a Unix socket: `sun_path` has 108 bytes on Linux and 104 on the BSDs and macOS, one of which ends
+/// it (unix(7), unix(4)).
+pub const SOCKET_PATH_LIMIT: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
 /// Connections that wait to be accepted; the kernel's own limit may be lower.
 const BACKLOG: i32 = 1024;
@@ -231,24 +232,38 @@ fn look_at(path: &Path) -> Result<Option<(u64, u64)>, ListenError> {
 
 /// Connects without waiting, to learn whether anybody listens.
 fn probe(path: &Path) -> Result<(), Errno> {
-    let socket = new_socket(SocketFlags::NONBLOCK)?;
+    let socket = new_socket()?;
     rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)
 }
 
-fn new_socket(flags: SocketFlags) -> Result<OwnedFd, Errno> {
+/// A socket that nobody waits on, and that no program inherits.
+#[cfg(target_os = "linux")]
+fn new_socket() -> Result<OwnedFd, Errno> {
+    use rustix::net::SocketFlags;
     rustix::net::socket_with(
         AddressFamily::UNIX,
         SocketType::STREAM,
-        flags | SocketFlags::CLOEXEC,
+        SocketFlags::NONBLOCK | SocketFlags::CLOEXEC,
         None,
     )
+}
+
+/// A socket that nobody waits on, and that no program inherits. Only Linux and the BSDs can make it so in one step.
+#[cfg(not(target_os = "linux"))]
+fn new_socket() -> Result<OwnedFd, Errno> {
+    let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&socket, true)?;
+    Ok(socket)
 }
 
 /// A bound socket under a new name in the same folder, not longer than the final name where that can be.
 fn bind_beside(path: &Path) -> io::Result<(OwnedFd, PathBuf)> {
     let length = path.file_name().map_or(1, OsStr::len).min(8);
-    let socket = new_socket(SocketFlags::NONBLOCK)?;
-    // On Linux the file gets the socket's own mode, so that not even its first moment is a wide one.
+    let socket = new_socket()?;
+    // On Linux the file gets the socket's own mode, so that not even its first moment is a wide one. Elsewhere a
+    // socket has none, and fchmod(2) says EINVAL; nobody can connect before it listens, and by then it has its mode.
+    #[cfg(target_os = "linux")]
     rustix::fs::fchmod(&socket, Mode::from_raw_mode(0o600))?;
     let mut attempts = 0;
     loop {
@@ -320,7 +335,7 @@ fn move_to_free(from: &Path, to: &Path) -> Result<(), Errno> {
 /// lock the folder. It is removed again.
 struct StartLock {
     path: PathBuf,
-    _file: OwnedFd,
+    _file: std::fs::File,
 }
 
 impl StartLock {
@@ -337,8 +352,9 @@ impl StartLock {
             )?;
             rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
             // Whoever held it before removed it: then a newer file is the lock.
-            let found = rustix::fs::fstat(&file)?;
-            if identity(&path).is_ok_and(|current| current == (found.st_dev, found.st_ino)) {
+            let file = std::fs::File::from(file);
+            let found = file.metadata()?;
+            if identity(&path).is_ok_and(|current| current == (found.dev(), found.ino())) {
                 return Ok(Self { path, _file: file });
             }
         }
