@@ -59,12 +59,16 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// No core files, and no other process of this user reads the agent's memory (prctl(2), `PR_SET_DUMPABLE`). Programs
-/// that it starts are not affected.
+/// No core files, and no other process of this user reads the agent's memory (prctl(2), `PR_SET_DUMPABLE`; on macOS
+/// ptrace(2), `PT_DENY_ATTACH`, which is about debuggers alone). Programs that it starts are not affected.
 fn refuse_core_dumps() {
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{DumpableBehavior, set_dumpable_behavior};
         let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
+    #[cfg(target_os = "macos")]
+    {
+        let _ = secmem_proc::components::disable_tracing_prctl();
     }
 }

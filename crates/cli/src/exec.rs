@@ -11,6 +11,7 @@ pub(crate) mod guard;
 pub(crate) mod hardening;
 pub(crate) mod orders;
 pub mod plan;
+pub(crate) mod processes;
 mod pump;
 pub(crate) mod redact;
 pub(crate) mod signals;

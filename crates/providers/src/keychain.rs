@@ -1,4 +1,8 @@
-//! The keychain of the desktop: the freedesktop.org Secret Service (API 0.2) over the session bus.
+//! The keychain of the desktop: the login keychain on macOS, elsewhere the freedesktop.org Secret Service (API 0.2)
+//! over the session bus.
+//!
+//! On macOS an entry is a generic password with `service` and `account`, which
+//! `security add-generic-password -s S -a U -w` makes too. What follows is about the Secret Service.
 //!
 //! An entry is found by the attributes `service` and `username`, so entries made by
 //! `secret-tool store --label=x service S username U` and those made here are the same. The bus is the one of
@@ -9,10 +13,8 @@
 //! Values cross the bus under the session's key exchange (`dh-ietf1024-sha256-aes128-cbc-pkcs7`), so that a
 //! monitor of the bus does not see them.
 
-#[cfg(all(unix, not(target_os = "macos")))]
-mod secret_service;
-#[cfg(not(all(unix, not(target_os = "macos"))))]
-#[path = "keychain/absent.rs"]
+#[cfg_attr(target_os = "macos", path = "keychain/macos.rs")]
+#[cfg_attr(not(unix), path = "keychain/absent.rs")]
 mod secret_service;
 
 use std::future::Future;
@@ -23,15 +25,24 @@ use fnox_core::{Env, SecretString};
 
 use crate::error::ProviderError;
 
+/// The name of what keeps the entries.
+const SERVICE: &str = if cfg!(target_os = "macos") {
+    "the login keychain"
+} else {
+    "the Secret Service"
+};
+
 /// No work on the bus takes longer, whatever the caller's own limit.
 pub const TIME_LIMIT: Duration = Duration::from_secs(10);
 
+#[cfg(not(target_os = "macos"))]
 const REMEDY: &str = "start a Secret Service such as gnome-keyring or KeePassXC in this session, and check \
                       DBUS_SESSION_BUS_ADDRESS; on a machine without a desktop use another provider";
 
 /// The keychain of one environment.
 #[derive(Debug, Clone)]
 pub struct Keychain {
+    /// Of the session bus, where the entries are behind one.
     address: Option<String>,
     interactive: bool,
     time_limit: Duration,
@@ -120,14 +131,8 @@ impl Keychain {
         F: Future<Output = Result<T, ProviderError>>,
     {
         let asking = std::sync::Arc::new(AtomicBool::new(false));
-        let address = self.address.as_deref().ok_or_else(|| {
-            ProviderError::authentication(
-                "there is no session bus: DBUS_SESSION_BUS_ADDRESS is not set",
-            )
-            .with_remedy(REMEDY)
-        })?;
         let call = Call {
-            address,
+            address: self.address.as_deref(),
             interactive: self.interactive,
             asking: std::sync::Arc::clone(&asking),
         };
@@ -141,17 +146,21 @@ impl Keychain {
             ))
             .with_remedy("unlock the keyring, then run the command again"));
         }
-        Err(ProviderError::unavailable(format!(
-            "the Secret Service did not answer within {seconds} s"
-        ))
-        .with_remedy("look whether the keyring shows a dialog, or restart it"))
+        Err(
+            ProviderError::unavailable(format!("{SERVICE} did not answer within {seconds} s"))
+                .with_remedy("look whether the keyring shows a dialog, or restart it"),
+        )
     }
 }
 
 /// One piece of work on the bus.
 #[derive(Debug)]
 struct Call<'a> {
-    address: &'a str,
+    #[cfg_attr(
+        not(all(unix, not(target_os = "macos"))),
+        expect(dead_code, reason = "this system's keychain is behind no bus")
+    )]
+    address: Option<&'a str>,
     interactive: bool,
     /// Set while a person is asked to unlock, so that running out of time is explained rightly.
     asking: std::sync::Arc<AtomicBool>,

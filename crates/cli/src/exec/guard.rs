@@ -20,7 +20,7 @@ use rustix::process::Pid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 
 use super::files::{LOCK, RUNS, is_private_folder};
-use super::standing::Standing;
+use super::processes;
 
 const SUBCOMMAND: &str = "__guard";
 
@@ -108,8 +108,8 @@ fn stand_apart() {
     // It was started as the leader of a group, so that Ctrl-C did not reach it before this point. A leader
     // cannot start a session (setsid(2)), so it goes back to fnox's group for a moment.
     let group = rustix::process::getppid()
-        .and_then(|parent| Standing::of(parent.as_raw_nonzero().get()))
-        .and_then(|standing| Pid::from_raw(standing.group));
+        .and_then(|parent| processes::of(parent.as_raw_nonzero().get()))
+        .and_then(|parent| Pid::from_raw(parent.group));
     if group.is_some() {
         let _ = rustix::process::setpgid(None, group);
     }

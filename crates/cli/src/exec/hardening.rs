@@ -3,7 +3,8 @@
 //! No core files: a killed fnox must leave no copy of its memory.
 //! The process is marked as not dumpable (prctl(2), `PR_SET_DUMPABLE`), which also keeps other processes
 //! of the user from reading its memory. The mark ends at execve(2), so the program that fnox runs is not
-//! affected, as it would be by a resource limit.
+//! affected, as it would be by a resource limit. macOS has no such mark; there debuggers are refused (ptrace(2),
+//! `PT_DENY_ATTACH`), and core files are off unless somebody turned them on (`ulimit -c`).
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -14,6 +15,10 @@ pub(crate) fn refuse_core_dumps() {
     {
         let _ =
             rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    }
+    #[cfg(target_os = "macos")]
+    {
+        let _ = secmem_proc::components::disable_tracing_prctl();
     }
 }
 

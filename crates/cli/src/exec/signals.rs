@@ -26,7 +26,7 @@ use signal_hook::low_level::siginfo::Cause;
 
 use super::orders::{Alarm, GRACE, Order, Orders};
 use super::plan::EnvironmentPlan;
-use super::standing::Standing;
+use super::processes::{self, Process};
 use super::tree::Tree;
 
 /// The signals that are passed on.
@@ -229,13 +229,13 @@ struct Situation {
 
 impl Situation {
     fn of(origin: &Origin, child: Pid) -> Self {
-        let own = Standing::of_this_process();
+        let own = processes::of_this_process();
         let leader = own.map(|own| own.session);
-        let group = |standing: Option<Standing>| standing.map(|standing| standing.group);
+        let group = |process: Option<Process>| process.map(|process| process.group);
         let process = origin.process.map(|process| process.pid);
         let sender = if process == Some(child.as_raw_nonzero().get()) {
             Sender::Program
-        } else if origin.cause == Cause::Kernel {
+        } else if is_of_the_system(origin) {
             Sender::Kernel
         } else {
             Sender::Other
@@ -244,7 +244,7 @@ impl Situation {
             signal: origin.signal,
             sender,
             same_group: group(own).is_some()
-                && group(own) == group(Standing::of(child.as_raw_nonzero().get())),
+                && group(own) == group(processes::of(child.as_raw_nonzero().get())),
             session_leader: leader == Some(rustix::process::getpid().as_raw_nonzero().get()),
         }
     }
@@ -266,6 +266,15 @@ impl Situation {
         // When a terminal goes away, only the session's leader is told at first; the others are told
         // when the leader ends (setsid(2)), but fnox does not end before the program.
         self.signal == SIGHUP && self.session_leader
+    }
+}
+
+/// Whether no process sent a signal. macOS gives no causes, and a sender only where there is one.
+fn is_of_the_system(origin: &Origin) -> bool {
+    if cfg!(target_os = "macos") {
+        origin.process.is_none()
+    } else {
+        origin.cause == Cause::Kernel
     }
 }
 

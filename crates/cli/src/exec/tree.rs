@@ -11,10 +11,12 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::processes::{self, Process};
+
 /// Pause between two looks at processes that are ending.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The processes below a program. Where there is no `/proc`, none are known.
+/// The processes below a program. Where the system does not tell, none are known.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     members: BTreeSet<Member>,
@@ -31,8 +33,9 @@ impl Tree {
     /// What is below a process now.
     pub(super) fn below(root: i32) -> Self {
         let mut children: BTreeMap<i32, Vec<Member>> = BTreeMap::new();
-        for (member, parent) in processes() {
-            children.entry(parent).or_default().push(member);
+        for process in processes::all() {
+            let member = Member::from(process);
+            children.entry(process.parent).or_default().push(member);
         }
         let mut members = BTreeSet::new();
         let mut parents = vec![root];
@@ -75,40 +78,18 @@ impl Tree {
 
 impl Member {
     fn is_running(&self) -> bool {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id));
-        stat.ok()
-            .and_then(|stat| parse(&stat))
-            .is_some_and(|(_, started, ended)| started == self.started && !ended)
+        processes::of(self.id)
+            .is_some_and(|process| Self::from(process) == *self && !process.has_ended)
     }
 }
 
-/// All processes with their parents.
-fn processes() -> Vec<(Member, i32)> {
-    let Ok(entries) = std::fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    let ids = entries.flatten().filter_map(|entry| {
-        let name = entry.file_name();
-        name.to_str()?.parse::<i32>().ok()
-    });
-    let found = ids.filter_map(|id| {
-        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-        let (parent, started, _) = parse(&stat)?;
-        Some((Member { id, started }, parent))
-    });
-    found.collect()
-}
-
-/// Parent, start and whether it has ended, of `PID (NAME) STATE PARENT …`, see `proc_pid_stat(5)`.
-fn parse(stat: &str) -> Option<(i32, u64, bool)> {
-    let (_, fields) = stat.rsplit_once(')')?;
-    let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
-    let state = *fields.first()?;
-    Some((
-        fields.get(1)?.parse().ok()?,
-        fields.get(19)?.parse().ok()?,
-        matches!(state, "Z" | "X"),
-    ))
+impl From<Process> for Member {
+    fn from(process: Process) -> Self {
+        Self {
+            id: process.id,
+            started: process.started,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -140,12 +121,11 @@ mod tests {
 
     #[test]
     fn a_later_process_with_the_same_number_is_another_one() {
-        let own = i32::try_from(std::process::id()).unwrap();
-        let (_, started, _) = parse(&std::fs::read_to_string("/proc/self/stat").unwrap()).unwrap();
-        assert!(Member { id: own, started }.is_running());
+        let own = Member::from(processes::of_this_process().unwrap());
+        assert!(own.is_running());
         let later = Member {
-            id: own,
-            started: started + 1,
+            started: own.started + 1,
+            ..own
         };
         assert!(!later.is_running());
     }

@@ -14,6 +14,7 @@ use fnox_core::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::exec::files::{is_private_folder, private_base};
+use crate::exec::processes;
 
 /// Folder of the shells' folders.
 const SHELLS: &str = "shell";
@@ -22,7 +23,7 @@ const SHELLS: &str = "shell";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ShellProcess {
     id: u32,
-    /// When it started, in the kernel's ticks since the machine did; 0 where the system does not tell.
+    /// When it started, as the system counts; 0 where the system does not tell.
     started: u64,
 }
 
@@ -34,7 +35,7 @@ impl ShellProcess {
             // Another user's process is one too.
             Ok(()) | Err(rustix::io::Errno::PERM) => Some(Self {
                 id,
-                started: started(id).unwrap_or(0),
+                started: processes::of(id.cast_signed()).map_or(0, |process| process.started),
             }),
             Err(_) => None,
         }
@@ -43,13 +44,6 @@ impl ShellProcess {
     fn is_alive(&self) -> bool {
         Self::of(self.id).as_ref() == Some(self)
     }
-}
-
-/// Field 22 of /proc/PID/stat (proc(5)); the second field may hold spaces and parentheses.
-fn started(id: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-    let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_whitespace().nth(19)?.parse().ok()
 }
 
 /// A shell's folder.

@@ -1,4 +1,4 @@
-//! Systems whose keychain is not built yet.
+//! Systems whose keychain is not built.
 
 use fnox_core::SecretString;
 

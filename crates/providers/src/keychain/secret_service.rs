@@ -79,14 +79,20 @@ pub(super) async fn check(call: Call<'_>) -> Result<(), ProviderError> {
 }
 
 async fn connect<'a>(call: &Call<'_>) -> Result<SecretService<'a>, ProviderError> {
-    let connection = match zbus::connection::Builder::address(call.address) {
+    let address = call.address.ok_or_else(|| {
+        ProviderError::authentication(
+            "there is no session bus: DBUS_SESSION_BUS_ADDRESS is not set",
+        )
+        .with_remedy(REMEDY)
+    })?;
+    let connection = match zbus::connection::Builder::address(address) {
         Ok(builder) => builder.build().await,
         Err(error) => Err(error),
     }
     .map_err(|error| {
         ProviderError::authentication(format!(
             "the session bus cannot be reached at `{}`: {error}",
-            call.address.escape_debug()
+            address.escape_debug()
         ))
         .with_remedy(REMEDY)
     })?;
