@@ -22,7 +22,7 @@ pub mod documents;
 pub(crate) mod error;
 mod key;
 pub(crate) mod launch;
-#[cfg(target_os = "linux")]
+#[cfg_attr(not(target_os = "linux"), path = "logind/absent.rs")]
 mod logind;
 pub(crate) mod place;
 pub mod protocol;

@@ -278,16 +278,13 @@ async fn renew(shared: Arc<Shared>) {
 
 /// Forgets everything when the machine sleeps or the screen is locked. Never ends.
 async fn watch(shared: Arc<Shared>) {
-    #[cfg(target_os = "linux")]
-    {
-        let forget = |why: &str| {
-            shared.clear(why);
-        };
-        let found = |is_there| shared.watches_session.store(is_there, Ordering::Relaxed);
-        if let Err(error) = super::logind::watch(forget, found).await {
-            tracing::info!("nobody tells when the machine sleeps or the screen is locked: {error}");
-        }
-        shared.watches_session.store(false, Ordering::Relaxed);
+    let forget = |why: &str| {
+        shared.clear(why);
+    };
+    let found = |is_there| shared.watches_session.store(is_there, Ordering::Relaxed);
+    if let Err(error) = super::logind::watch(forget, found).await {
+        tracing::info!("nobody tells when the machine sleeps or the screen is locked: {error}");
     }
+    shared.watches_session.store(false, Ordering::Relaxed);
     std::future::pending::<()>().await;
 }

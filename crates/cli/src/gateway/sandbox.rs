@@ -201,6 +201,9 @@ fn of_approvals(config: &Config, home: Option<&Path>) -> Vec<PathBuf> {
 
 /// Makes one for `true`.
 fn probe(env: &Env) -> Result<(), CliError> {
+    if !cfg!(target_os = "linux") {
+        return Err(absent());
+    }
     let mut command = Command::new("bwrap");
     command
         .args(NAMESPACES)
@@ -273,6 +276,15 @@ impl Line {
 /// 6.2 an administrator can say so. Otherwise the sandbox needs a session of its own.
 fn terminal_refuses_input() -> bool {
     std::fs::read_to_string("/proc/sys/dev/tty/legacy_tiocsti").is_ok_and(|text| text.trim() == "0")
+}
+
+/// What is said where there are no namespaces to make one of.
+pub(crate) fn absent() -> CliError {
+    refused(
+        "fnox makes sandboxes on Linux only",
+        "run it in a Linux container or virtual machine (docs/guide/vm.md), or with `--no-sandbox`: then nothing \
+         but the environment leads the program to the gateway",
+    )
 }
 
 fn refused(problem: &str, help: &str) -> CliError {
