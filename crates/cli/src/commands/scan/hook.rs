@@ -88,12 +88,10 @@ fn is_shell_script(text: &str) -> bool {
     let Some(words) = first.strip_prefix("#!") else {
         return false;
     };
-    let names = words
+    let mut names = words
         .split_whitespace()
         .map(|word| word.rsplit('/').next().unwrap_or_default());
-    let name = names
-        .skip_while(|name| *name == "env" || name.starts_with('-'))
-        .next();
+    let name = names.find(|name| *name != "env" && !name.starts_with('-'));
     name.is_some_and(|name| ["sh", "bash", "dash", "ash", "ksh", "zsh"].contains(&name))
 }
 
