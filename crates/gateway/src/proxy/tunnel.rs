@@ -28,6 +28,10 @@ const HANDSHAKE: Duration = Duration::from_secs(15);
 /// How many requests of one HTTP/2 connection are served at a time (RFC 9113, section 5.1.2).
 const STREAMS: u32 = 128;
 
+/// How much of the bodies of one HTTP/2 connection may come before a destination has taken what came before (RFC 9113,
+/// section 5.2).
+const WINDOW: u32 = 1024 * 1024;
+
 /// How long a connection may answer no ping.
 const PING: Duration = Duration::from_secs(30);
 
@@ -185,7 +189,8 @@ impl Served {
             .max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX))
             .keep_alive_interval(PING)
             .keep_alive_timeout(PING)
-            .adaptive_window(true)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW)
             .serve_connection(TokioIo::new(stream), service)
             .await;
         if let Err(error) = ended {

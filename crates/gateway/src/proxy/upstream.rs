@@ -35,6 +35,13 @@ const IDLE_EACH: usize = 32;
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
+/// How much of an answer over HTTP/2 may come before a client has taken what came before (RFC 9113, section 5.2). Not
+/// measured as it goes: a connection that had small answers for a while would take long ones in small pieces for seconds.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+
+/// The same for all answers of one connection.
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+
 /// What certificates of destinations are judged by.
 #[derive(Clone)]
 pub struct Trust {
@@ -166,7 +173,8 @@ fn client(dialer: &Dialer, config: ClientConfig) -> Client<Connector, Body> {
         .timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(IDLE_EACH)
-        .http2_adaptive_window(true)
+        .http2_initial_stream_window_size(STREAM_WINDOW)
+        .http2_initial_connection_window_size(CONNECTION_WINDOW)
         .build(Connector {
             dialer: dialer.clone(),
             tls: TlsConnector::from(Arc::new(config)),
