@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::AskedRequest;
+
 /// Body of `POST /v1/approvals`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -43,7 +45,7 @@ pub enum ApprovalStatus {
     Cancelled,
     /// It was exchanged for a grant.
     Granted,
-    /// The grant was used.
+    /// The grant was used; of a gateway's question, the yes.
     Fetched,
 }
 
@@ -145,6 +147,10 @@ pub struct Approval {
     pub id: Uuid,
     /// Where it stands.
     pub status: ApprovalStatus,
+    /// What is asked, if it is a question of a gateway (`POST /v1/questions`): then project, profile, keys and command
+    /// are empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<AskedRequest>,
     /// The project.
     pub project: String,
     /// The profile.
@@ -228,6 +234,9 @@ pub struct Decide {
     /// The match code, as the log of whoever asked shows it. A yes needs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// For how long a yes to a gateway's question covers the same request. Left out: for this one request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lasting_seconds: Option<u32>,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -11,6 +11,7 @@ mod address;
 mod calls;
 mod command;
 mod error;
+mod questions;
 mod transport;
 
 pub use self::calls::{AuditQuery, Condition, OpenedGrant, OpenedSession};

@@ -13,6 +13,7 @@ mod ciphertext;
 pub mod client;
 mod grant;
 mod problem;
+mod question;
 mod secret;
 mod server;
 mod session;
@@ -25,6 +26,9 @@ pub use audit::AuditPage;
 pub use ciphertext::{Ciphertext, InvalidCiphertext};
 pub use grant::{CreateGrant, Fetched, FetchedSecret, GrantCreated};
 pub use problem::{Problem, ProblemCode};
+pub use question::{
+    AgentRequest, AskedRequest, CreateQuestion, Question, QuestionCreated, QuestionUsed,
+};
 pub use secret::{
     CheckRequest, CheckedKey, Checks, PutSecret, SecretList, SecretView, VersionList,
 };

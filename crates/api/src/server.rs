@@ -40,9 +40,12 @@ pub struct ServerState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateToken {
-    /// `scim` for an identity provider, `admin` for an administrator.
+    /// `scim` for an identity provider, `gateway` for a gateway, `admin` for an administrator.
     pub role: String,
-    /// How long it lives; by default a year for `scim`, a day for `admin`.
+    /// The name of the gateway, as `[[gateway]]` of the policy has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// How long it lives; by default a year for `scim`, 30 days for `gateway`, a day for `admin`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_seconds: Option<u64>,
 }
@@ -52,7 +55,7 @@ pub struct CreateToken {
 pub struct TokenCreated {
     /// By what it is ended.
     pub id: Uuid,
-    /// `fxp_…` or `fxb_…`. Shown once.
+    /// `fxp_…`, `fxw_…` or `fxb_…`. Shown once.
     pub token: String,
     /// As in the request.
     pub role: String,
@@ -84,8 +87,11 @@ pub struct TokenList {
 pub struct TokenView {
     /// By what it is ended.
     pub id: Uuid,
-    /// `scim` or `admin`.
+    /// `scim`, `gateway` or `admin`.
     pub role: String,
+    /// The name of the gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,

@@ -29,15 +29,18 @@ pub enum TokenKind {
     Bootstrap,
     /// An identity provider that tells of people who come and go (SCIM).
     Provisioning,
+    /// A gateway that asks people about the requests of its agents.
+    Gateway,
 }
 
 impl TokenKind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Session,
         Self::Grant,
         Self::Bootstrap,
         Self::Provisioning,
+        Self::Gateway,
     ];
 
     /// What tokens of this kind begin with.
@@ -48,6 +51,7 @@ impl TokenKind {
             Self::Grant => "fxg_",
             Self::Bootstrap => "fxb_",
             Self::Provisioning => "fxp_",
+            Self::Gateway => "fxw_",
         }
     }
 }

@@ -14,7 +14,7 @@ pub type Claims = BTreeMap<String, serde_json::Value>;
 /// Whoever a session belongs to. Stored with the session, so that the policy always sees what was verified.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Subject {
-    /// The configured name of the issuer; `bootstrap` and `scim` for tokens that this server made itself.
+    /// The configured name of the issuer; `bootstrap`, `scim` and `gateway` for tokens that this server made itself.
     pub issuer: String,
     /// What kind of issuer it is.
     pub preset: Preset,
@@ -37,6 +37,34 @@ impl Subject {
     #[must_use]
     pub fn has(&self, role: Role) -> bool {
         self.roles.contains(&role)
+    }
+
+    /// Whether somebody logged in: the groups of people give them roles. Jobs and tokens of this server's own are none.
+    #[must_use]
+    pub fn is_person(&self) -> bool {
+        const OWN: [&str; 3] = ["bootstrap", "scim", "gateway"];
+        !self.roles.is_empty() && !OWN.contains(&self.issuer.as_str())
+    }
+
+    /// Whether a policy that names people means this one: `group:NAME`, a verified mail, a user name, or the exact subject.
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
+        if let Some(group) = name.strip_prefix("group:") {
+            return match self.claims.get("groups") {
+                Some(serde_json::Value::Array(groups)) => {
+                    groups.iter().any(|it| it.as_str() == Some(group))
+                }
+                _ => false,
+            };
+        }
+        let mail_is_verified =
+            self.claims.get("email_verified") == Some(&serde_json::Value::Bool(true));
+        self.subject == name
+            || self.text("preferred_username") == Some(name)
+            || (mail_is_verified
+                && self
+                    .text("email")
+                    .is_some_and(|mail| mail.eq_ignore_ascii_case(name)))
     }
 
     /// The claim that names what does not change its identity, for each kind of CI.

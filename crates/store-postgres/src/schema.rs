@@ -41,10 +41,16 @@ pub(crate) const SERVER: Schema = Schema {
     name: "fnox_server",
     application: "fnox server",
     lock: i64::from_be_bytes(*b"fnox ser"),
-    steps: &[(
-        "V1__server",
-        include_str!("../migrations/server/V1__server.sql"),
-    )],
+    steps: &[
+        (
+            "V1__server",
+            include_str!("../migrations/server/V1__server.sql"),
+        ),
+        (
+            "V2__questions",
+            include_str!("../migrations/server/V2__questions.sql"),
+        ),
+    ],
 };
 
 /// What is in the database.

@@ -66,10 +66,16 @@ pub(crate) static VAULT: Format = Format {
 pub(crate) static SERVER: Format = Format {
     name: "a team server's database",
     application_id: 0x666e_7853,
-    migrations: &[(
-        "V1__server",
-        include_str!("../migrations/server/V1__server.sql"),
-    )],
+    migrations: &[
+        (
+            "V1__server",
+            include_str!("../migrations/server/V1__server.sql"),
+        ),
+        (
+            "V2__questions",
+            include_str!("../migrations/server/V2__questions.sql"),
+        ),
+    ],
     is_used: "SELECT 1 WHERE EXISTS (SELECT 1 FROM sessions) OR EXISTS (SELECT 1 FROM audit) \
          OR EXISTS (SELECT 1 FROM secrets) OR EXISTS (SELECT 1 FROM approvals) OR EXISTS (SELECT 1 FROM users) \
          OR EXISTS (SELECT 1 FROM used_tokens)",

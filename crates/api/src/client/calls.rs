@@ -437,5 +437,5 @@ fn conditional(call: Call<'_>, condition: Condition) -> Call<'_> {
 }
 
 /// Seconds: what servers and proxies bear.
-const LONGEST_POLL: u64 = 30;
+pub(super) const LONGEST_POLL: u64 = 30;
 const MOST_SECRETS: usize = 100_000;

@@ -242,6 +242,7 @@ async fn approvals_are_asked_for_polled_listed_decided_and_cancelled() {
     let decision = Decide {
         decision: Decision::Deny,
         code: None,
+        lasting_seconds: None,
         reason: None,
     };
     client.decide(ID, &decision).await.unwrap();
@@ -317,6 +318,7 @@ async fn administrators_calls_go_where_they_should() {
     assert_eq!(client.revoke_all().await.unwrap().sessions_ended, 2);
     let wanted = CreateToken {
         role: "scim".to_owned(),
+        name: None,
         ttl_seconds: None,
     };
     let token = client.create_token(&wanted).await.unwrap();

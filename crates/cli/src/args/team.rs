@@ -164,6 +164,10 @@ pub(crate) enum ApproveCommand {
         /// The match code that the log of whoever asks shows; by default it is asked for
         #[arg(long, value_name = "CODE")]
         code: Option<String>,
+        /// For how long a yes to a request of an agent covers that very request, up to what the policy allows; by default
+        /// it is for once
+        #[arg(long = "for", value_name = "TIME")]
+        lasting: Option<String>,
         /// Why
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,

@@ -4,7 +4,7 @@
 //! never shown here: it has to come from the log of whoever asks, or a person could say yes to somebody else's request.
 
 use fnox_api::client::ApiClient;
-use fnox_api::{Approval, ApprovalStatus, Decide, Decision};
+use fnox_api::{AgentRequest, Approval, ApprovalStatus, AskedRequest, Decide, Decision};
 use fnox_core::Clock as _;
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -18,6 +18,7 @@ use crate::team::error::TeamFailure;
 use crate::team::run::parse_id;
 use crate::team::server::{self, Server};
 use crate::terminal::harmless;
+use crate::vault::values::seconds;
 
 pub(crate) fn run(app: &App, args: &ApproveArgs) -> Result<(), CliError> {
     let url = server::url(app, &args.server)?;
@@ -41,12 +42,20 @@ pub(crate) fn run(app: &App, args: &ApproveArgs) -> Result<(), CliError> {
                 let approval = server.approval(id, None).await.map_err(TeamFailure::from)?;
                 command.show(&approval)
             }
-            Some(ApproveCommand::Approve { id, code, reason }) => {
+            Some(ApproveCommand::Approve {
+                id,
+                code,
+                lasting,
+                reason,
+            }) => {
                 let id = parse_id(id)?;
+                let yes = Yes {
+                    code: code.clone(),
+                    lasting: lasting.as_deref().map(lasting_seconds).transpose()?,
+                    reason: reason.clone(),
+                };
                 let server = Server::connect(app, &url).await?;
-                command
-                    .approve(&server, id, code.as_deref(), reason.clone())
-                    .await
+                command.approve(&server, id, yes).await
             }
             Some(ApproveCommand::Deny { id, reason }) => {
                 let id = parse_id(id)?;
@@ -83,18 +92,14 @@ impl Run<'_> {
         );
         let now = self.app.clock.now();
         for approval in approvals {
-            let keys: Vec<&str> = approval
-                .items
-                .iter()
-                .map(|item| item.key.as_str())
-                .collect();
+            let (keys, command) = wanted(approval);
             table.row(vec![
                 approval.id.to_string(),
                 approval.status.as_str().to_owned(),
                 approval.requester.name.clone(),
                 place(approval),
-                keys.join(", "),
-                approval.command_display.clone(),
+                keys,
+                command,
                 ends(approval, now),
             ]);
         }
@@ -110,15 +115,9 @@ impl Run<'_> {
             .line(&described(approval, self.app.clock.now()))
     }
 
-    async fn approve(
-        &self,
-        server: &ApiClient,
-        id: Uuid,
-        code: Option<&str>,
-        reason: Option<String>,
-    ) -> Result<(), CliError> {
-        let code = if let Some(code) = code {
-            code.to_owned()
+    async fn approve(&self, server: &ApiClient, id: Uuid, yes: Yes) -> Result<(), CliError> {
+        let code = if let Some(code) = yes.code {
+            code
         } else {
             // Who types a code without having seen the request cannot know what it is for.
             let approval = server.approval(id, None).await.map_err(TeamFailure::from)?;
@@ -133,7 +132,8 @@ impl Run<'_> {
                 &Decide {
                     decision: Decision::Approve,
                     code: Some(code),
-                    reason,
+                    lasting_seconds: yes.lasting,
+                    reason: yes.reason,
                 },
             )
             .await
@@ -150,6 +150,7 @@ impl Run<'_> {
         let decide = Decide {
             decision: Decision::Deny,
             code: None,
+            lasting_seconds: None,
             reason,
         };
         let decided = server
@@ -210,7 +211,11 @@ impl Run<'_> {
                     let Some(code) = self.ask_code() else {
                         continue;
                     };
-                    let outcome = self.approve(server, approval.id, Some(&code), None).await;
+                    let yes = Yes {
+                        code: Some(code),
+                        ..Yes::default()
+                    };
+                    let outcome = self.approve(server, approval.id, yes).await;
                     if let Err(error) = outcome {
                         // The next one may still be decided.
                         crate::output::report(&error, self.app.printer);
@@ -227,6 +232,20 @@ impl Run<'_> {
             .text("Match code, as the log of whoever asks shows it")
             .filter(|text| !text.trim().is_empty())
     }
+}
+
+/// A yes as it was given on the command line.
+#[derive(Default)]
+struct Yes {
+    code: Option<String>,
+    /// In seconds; of a gateway's question.
+    lasting: Option<u32>,
+    reason: Option<String>,
+}
+
+fn lasting_seconds(text: &str) -> Result<u32, CliError> {
+    let lasting = seconds(text, "--for")?;
+    u32::try_from(lasting).map_err(|_| CliError::usage("--for: is longer than any policy allows"))
 }
 
 enum Choice {
@@ -272,7 +291,33 @@ fn no_code() -> CliError {
     TeamFailure::NoCode.into()
 }
 
+/// Keys and command; of a gateway's question, the agent and the request.
+fn wanted(approval: &Approval) -> (String, String) {
+    if let Some(question) = &approval.question {
+        return (String::new(), line(&question.request));
+    }
+    let keys: Vec<&str> = approval
+        .items
+        .iter()
+        .map(|item| item.key.as_str())
+        .collect();
+    (keys.join(", "), approval.command_display.clone())
+}
+
+fn line(request: &AgentRequest) -> String {
+    let AgentRequest {
+        method,
+        host,
+        target,
+        ..
+    } = request;
+    format!("{method} https://{host}{target}")
+}
+
 fn place(approval: &Approval) -> String {
+    if let Some(question) = &approval.question {
+        return format!("agent {}", question.request.agent);
+    }
     if approval.profile == "default" {
         approval.project.clone()
     } else {
@@ -294,6 +339,30 @@ fn ends(approval: &Approval, now: Timestamp) -> String {
     }
 }
 
+/// What a gateway asks. All of it is what the gateway says.
+fn asked(question: &AskedRequest) -> Vec<(&'static str, String)> {
+    let request = &question.request;
+    let mut lines = vec![
+        ("agent, it says", request.agent.clone()),
+        ("request, it says", line(request)),
+        ("rule, it says", request.rule.clone()),
+    ];
+    if request.body_length > 0 {
+        let body = format!(
+            "{} bytes, SHA-256 {}",
+            request.body_length, request.body_sha256
+        );
+        lines.push(("body, it says", body));
+    }
+    let lasting = match (question.lasting_seconds, question.longest_seconds) {
+        (Some(0), _) | (None, 0) => "this request, once".to_owned(),
+        (Some(seconds), _) => format!("this very request for {seconds} s"),
+        (None, longest) => format!("this request, once; with --for up to {longest} s"),
+    };
+    lines.push(("a yes is for", lasting));
+    lines
+}
+
 /// Everything about a request. What the requester says is marked as such: nobody has checked it.
 fn described(approval: &Approval, now: Timestamp) -> String {
     let mut lines = vec![
@@ -310,7 +379,10 @@ fn described(approval: &Approval, now: Timestamp) -> String {
     if let Some(address) = &approval.address {
         lines.push(("address", address.clone()));
     }
-    lines.push(("project", place(approval)));
+    match &approval.question {
+        Some(question) => lines.extend(asked(question)),
+        None => lines.push(("project", place(approval))),
+    }
     for item in &approval.items {
         let new = if item.is_new { ", new to it" } else { "" };
         let policy = if item.needs_approval {
@@ -323,7 +395,9 @@ fn described(approval: &Approval, now: Timestamp) -> String {
             format!("{} version {}{new}{policy}", item.key, item.version),
         ));
     }
-    lines.push(("command, it says", approval.command_display.clone()));
+    if approval.question.is_none() {
+        lines.push(("command, it says", approval.command_display.clone()));
+    }
     if let Some(reason) = &approval.reason {
         lines.push(("reason, it says", reason.clone()));
     }
@@ -365,6 +439,7 @@ mod tests {
         let approval = Approval {
             id: Uuid::nil(),
             status: ApprovalStatus::Pending,
+            question: None,
             project: "my-app".to_owned(),
             profile: "prod".to_owned(),
             items: vec![ApprovalItem {

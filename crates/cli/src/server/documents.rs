@@ -26,7 +26,7 @@ pub struct ServerInitialised {
 pub struct ServerToken {
     /// The token, which is not shown again.
     pub token: ShownToken,
-    /// `admin` or `scim`.
+    /// `admin`, `gateway` or `scim`.
     pub role: &'static str,
     /// When it ends, in RFC 3339.
     pub expires_at: String,
@@ -37,8 +37,10 @@ pub struct ServerToken {
 pub struct ListedToken {
     /// By what `fnox serve token revoke` ends it.
     pub id: String,
-    /// `admin` or `scim`.
+    /// `admin`, `gateway` or `scim`.
     pub role: String,
+    /// The name of the gateway; null for others.
+    pub name: Option<String>,
     /// When it was made, in RFC 3339.
     pub created_at: String,
     /// When it ends, in RFC 3339.
@@ -50,6 +52,7 @@ impl From<fnox_api::TokenView> for ListedToken {
         Self {
             id: token.id.to_string(),
             role: token.role,
+            name: token.name,
             created_at: token.created_at.to_string(),
             expires_at: token.expires_at.to_string(),
         }

@@ -74,7 +74,7 @@ fn one(part: Part<'_>, public_url: &str) -> Result<IssuerSettings, CliError> {
     if name.is_empty() || name.contains(|c: char| c == ':' || c.is_whitespace() || c.is_control()) {
         return Err(part.invalid("name", "must be one word without colons"));
     }
-    if matches!(name.as_str(), "bootstrap" | "scim") {
+    if matches!(name.as_str(), "bootstrap" | "scim" | "gateway") {
         return Err(part.invalid("name", "is what the server calls its own tokens"));
     }
     let preset = match part.text("preset") {

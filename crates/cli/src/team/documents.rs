@@ -2,7 +2,7 @@
 //! and not as they come, so that a newer server changes nothing for scripts.
 
 use fnox_api::client::OpenedSession;
-use fnox_api::{Approval, SecretView};
+use fnox_api::{Approval, AskedRequest, SecretView};
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::Serialize;
 
@@ -64,6 +64,8 @@ pub struct ShownApproval {
     pub id: String,
     /// `pending`, `approved`, `denied`, `expired`, `cancelled`, `granted` or `fetched`.
     pub status: &'static str,
+    /// What a gateway asks; then there are no keys, and project, profile and command are empty.
+    pub request: Option<ShownRequest>,
     /// The project.
     pub project: String,
     /// The profile.
@@ -90,6 +92,29 @@ pub struct ShownApproval {
     pub approvals_needed: u32,
     /// What was decided so far.
     pub decisions: Vec<ShownDecision>,
+}
+
+/// A request of an agent, as its gateway says.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ShownRequest {
+    /// In whose name it is made.
+    pub agent: String,
+    /// Which rule of the gateway wants to know.
+    pub rule: String,
+    /// The method.
+    pub method: String,
+    /// The host.
+    pub host: String,
+    /// Path and query, with placeholders for credentials.
+    pub target: String,
+    /// How many bytes the body has.
+    pub body_length: u64,
+    /// SHA-256 of the body, in hex.
+    pub body_sha256: String,
+    /// For how many seconds a yes may cover the same request; 0 for this one.
+    pub longest_seconds: u32,
+    /// For how many seconds the yes covers it, once there is one.
+    pub lasting_seconds: Option<u32>,
 }
 
 /// One key of an approval.
@@ -151,11 +176,29 @@ impl From<&SecretView> for ServerSecret {
     }
 }
 
+impl From<&AskedRequest> for ShownRequest {
+    fn from(asked: &AskedRequest) -> Self {
+        let request = asked.request.clone();
+        Self {
+            agent: request.agent,
+            rule: request.rule,
+            method: request.method,
+            host: request.host,
+            target: request.target,
+            body_length: request.body_length,
+            body_sha256: request.body_sha256,
+            longest_seconds: asked.longest_seconds,
+            lasting_seconds: asked.lasting_seconds,
+        }
+    }
+}
+
 impl From<&Approval> for ShownApproval {
     fn from(approval: &Approval) -> Self {
         Self {
             id: approval.id.to_string(),
             status: approval.status.as_str(),
+            request: approval.question.as_ref().map(ShownRequest::from),
             project: approval.project.clone(),
             profile: approval.profile.clone(),
             keys: approval

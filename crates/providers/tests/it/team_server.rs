@@ -186,6 +186,7 @@ impl Plan {
             &Approval {
                 id: APPROVAL,
                 status,
+                question: None,
                 project: request.project.clone(),
                 profile: request.profile.clone().unwrap_or_default(),
                 items: items.collect(),

@@ -116,6 +116,7 @@ async fn serve() {
     let admin: Token = store
         .issue_token(
             TokenKind::Bootstrap,
+            None,
             Duration::from_hours(1),
             SystemClock.now(),
         )

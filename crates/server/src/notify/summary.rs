@@ -1,6 +1,6 @@
 //! A notice as words: the same for every channel, with everything that others chose visible and cut.
 
-use fnox_api::{Approval, ApprovalItem};
+use fnox_api::{AgentRequest, Approval, ApprovalItem};
 use jiff::Timestamp;
 
 use super::{Notice, shorten, visible};
@@ -95,6 +95,17 @@ impl Summary {
 }
 
 fn title(approval: &Approval) -> String {
+    if let Some(question) = &approval.question {
+        let request = &question.request;
+        let part = |text: &str| shorten(&visible(text), TITLE_LIMIT / 4);
+        let [agent, method, host] = [&request.agent, &request.method, &request.host];
+        return format!(
+            "{} wants to send {} to {}",
+            part(agent),
+            part(method),
+            shorten(&visible(host), TITLE_LIMIT / 3)
+        );
+    }
     let name = shorten(&visible(&approval.requester.name), TITLE_LIMIT / 2);
     let what = match approval.items.as_slice() {
         [item] => shorten(&visible(&item.key), TITLE_LIMIT / 2),
@@ -104,6 +115,9 @@ fn title(approval: &Approval) -> String {
 }
 
 fn lines(approval: &Approval) -> Vec<Line> {
+    if let Some(question) = &approval.question {
+        return lines_of_request(approval, &question.request);
+    }
     let requester = &approval.requester;
     let who = format!("{} ({})", requester.name, requester.principal);
     let mut lines = vec![
@@ -126,6 +140,38 @@ fn lines(approval: &Approval) -> Vec<Line> {
             .take(FACTS_SHOWN)
             .map(|(label, value)| Line::new(label, value, FACT_LIMIT)),
     );
+    if let Some(address) = &approval.address {
+        lines.push(Line::new("From", address, FACT_LIMIT));
+    }
+    lines.push(Line::new("Ends", &moment(approval.expires_at), FACT_LIMIT));
+    lines
+}
+
+/// Of a request of an agent. The query stays on the page: it says more about people's data than the path does, and messages
+/// pass through services of others.
+fn lines_of_request(approval: &Approval, request: &AgentRequest) -> Vec<Line> {
+    let requester = &approval.requester;
+    let (path, query) = match request.target.split_once('?') {
+        Some((path, query)) => (path, query.len()),
+        None => (request.target.as_str(), 0),
+    };
+    let who = format!("{} ({})", requester.name, requester.principal);
+    let line = format!("{} {}", request.method, request.host);
+    let mut lines = vec![
+        Line::new("Asked by", &who, FACT_LIMIT),
+        Line::claimed("Agent", &request.agent, FACT_LIMIT),
+        Line::claimed("Request", &line, FACT_LIMIT),
+        Line::claimed("Path", path, TEXT_LIMIT),
+    ];
+    if query > 0 {
+        let text = format!("{query} characters, on the page");
+        lines.push(Line::claimed("Query", &text, FACT_LIMIT));
+    }
+    if request.body_length > 0 {
+        let text = format!("{} bytes", request.body_length);
+        lines.push(Line::claimed("Body", &text, FACT_LIMIT));
+    }
+    lines.push(Line::claimed("Rule", &request.rule, FACT_LIMIT));
     if let Some(address) = &approval.address {
         lines.push(Line::new("From", address, FACT_LIMIT));
     }

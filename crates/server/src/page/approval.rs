@@ -49,8 +49,11 @@ pub enum FormMessage {
 }
 
 impl FormMessage {
-    fn text(self) -> &'static str {
+    fn text(self, is_question: bool) -> &'static str {
         match self {
+            Self::WrongCode if is_question => {
+                "That is not the code of this request. One more wrong code denies it: look again where the gateway runs."
+            }
             Self::MissingCode => "Nothing was decided: the match code is missing.",
             Self::WrongCode => {
                 "That is not the code of this request. One more wrong code denies it: look at the job's log again."
@@ -69,13 +72,15 @@ impl ApprovalPage<'_> {
     pub fn render(&self) -> String {
         html(&View {
             request: Request::of(self.approval, self.now),
+            message: self
+                .message
+                .map(|message| message.text(self.approval.question.is_some())),
             nonce: self.nonce,
             action_url: self.action_url,
             choices: match self.entry {
                 CodeEntry::Type => &[],
                 CodeEntry::Choose(codes) => codes,
             },
-            message: self.message.map(FormMessage::text),
             person: self.person.map(|person| Text::of(person, 200)),
         })
     }

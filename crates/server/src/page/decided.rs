@@ -69,6 +69,7 @@ impl DecidedPage<'_> {
                     request.needed
                 ),
             ),
+            status if request.question.is_some() => answered(status),
             ApprovalStatus::Approved | ApprovalStatus::Granted => (
                 "yes",
                 "Approved",
@@ -94,6 +95,34 @@ impl DecidedPage<'_> {
             ),
         }
     }
+}
+
+/// The same of a request of an agent.
+fn answered(status: ApprovalStatus) -> (&'static str, &'static str, String) {
+    let (mark, title, text) = match status {
+        ApprovalStatus::Pending | ApprovalStatus::Approved | ApprovalStatus::Granted => (
+            "yes",
+            "Approved",
+            "The gateway sends the request if it still waits.",
+        ),
+        ApprovalStatus::Fetched => (
+            "yes",
+            "Approved and used",
+            "The gateway has taken the yes. It is worth nothing to anybody else.",
+        ),
+        ApprovalStatus::Denied => ("no", "Denied", "The request is not sent."),
+        ApprovalStatus::Expired => (
+            "no",
+            "Expired",
+            "It was not decided or not used in time. The request is not sent.",
+        ),
+        ApprovalStatus::Cancelled => (
+            "no",
+            "Not asked any more",
+            "Somebody answered elsewhere, or the gateway has ended.",
+        ),
+    };
+    (mark, title, text.to_owned())
 }
 
 #[derive(Template)]

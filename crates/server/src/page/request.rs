@@ -1,10 +1,11 @@
 //! An approval as a page shows it: every text visible, with limits that say what they left out.
 
-use fnox_api::{Approval, ApprovalItem, Decision, DecisionView};
+use fnox_api::{Approval, ApprovalItem, AskedRequest, Decision, DecisionView};
 use jiff::Timestamp;
 
 use super::time::{distance, machine, moment};
 use crate::notify::{pieces, visible};
+use crate::service::GATEWAY;
 
 /// An approval for a template.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub(super) struct Request {
     pub(super) issuer: Text,
     pub(super) facts: Vec<(Text, Text)>,
     pub(super) run_url: Option<String>,
+    /// What a gateway asks. Then there are no secrets and no command.
+    pub(super) question: Option<Asked>,
     pub(super) project: Text,
     pub(super) profile: Text,
     pub(super) items: Vec<Item>,
@@ -26,6 +29,23 @@ pub(super) struct Request {
     pub(super) ends: Moment,
     pub(super) needed: u32,
     pub(super) decisions: Vec<Said>,
+}
+
+/// A request of an agent.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) agent: Text,
+    pub(super) method: Text,
+    pub(super) host: Text,
+    /// `POST https://api.github.com/repos/acme/app/pulls`
+    pub(super) line: Text,
+    pub(super) rule: Text,
+    pub(super) body: String,
+    pub(super) body_sha256: Text,
+    /// For how long a yes may be: seconds, and the words for it.
+    pub(super) lasting: Vec<(u32, String)>,
+    /// For how long the yes is, in words.
+    pub(super) covers: Option<String>,
 }
 
 /// A text that somebody else chose.
@@ -73,10 +93,15 @@ impl Request {
         Self {
             name: Text::of(&requester.name, FACT_LIMIT),
             principal: Text::of(&requester.principal, FACT_LIMIT),
-            issuer: Text::of(&requester.issuer, FACT_LIMIT),
+            issuer: match requester.issuer.as_str() {
+                // Nobody else vouches for it.
+                GATEWAY => Text::of("its token", FACT_LIMIT),
+                issuer => Text::of(issuer, FACT_LIMIT),
+            },
             facts: facts
                 .map(|(label, value)| (Text::of(label, FACT_LIMIT), Text::of(value, FACT_LIMIT)))
                 .collect(),
+            question: approval.question.as_ref().map(Asked::of),
             run_url: requester.run_url.clone().filter(|url| is_plain(url)),
             project: Text::of(&approval.project, FACT_LIMIT),
             profile: Text::of(&approval.profile, FACT_LIMIT),
@@ -93,17 +118,89 @@ impl Request {
         }
     }
 
-    /// `NPM_TOKEN`, or `3 secrets`.
+    /// `NPM_TOKEN`, or `3 secrets`; `POST to api.github.com`.
     pub(super) fn what(&self) -> String {
+        if let Some(asked) = &self.question {
+            return format!("{} to {}", asked.method.shown, asked.host.shown);
+        }
         match self.items.as_slice() {
             [item] => item.key.shown.clone(),
             items => format!("{} secrets", items.len()),
         }
     }
 
+    /// Who wants it: whoever asks, or their agent.
+    pub(super) fn who(&self) -> &Text {
+        self.question
+            .as_ref()
+            .map_or(&self.name, |asked| &asked.agent)
+    }
+
+    /// Of what it is part: a project, or what a gateway asks.
+    pub(super) fn place(&self) -> &Text {
+        match self.question {
+            Some(_) => &self.name,
+            None => &self.project,
+        }
+    }
+
+    /// What goes between who and what.
+    pub(super) fn wants(&self) -> &'static str {
+        match self.question {
+            Some(_) => "wants to send",
+            None => "asks for",
+        }
+    }
+
     /// How many said yes so far.
     pub(super) fn yeses(&self) -> usize {
         self.decisions.iter().filter(|said| said.yes).count()
+    }
+}
+
+impl Asked {
+    fn of(asked: &AskedRequest) -> Self {
+        let request = &asked.request;
+        let line = format!(
+            "{} https://{}{}",
+            request.method, request.host, request.target
+        );
+        let mut lasting: Vec<u32> = LASTING
+            .into_iter()
+            .filter(|seconds| *seconds <= asked.longest_seconds)
+            .chain([asked.longest_seconds])
+            .collect();
+        lasting.dedup();
+        Self {
+            agent: Text::of(&request.agent, FACT_LIMIT),
+            method: Text::of(&request.method, FACT_LIMIT),
+            host: Text::of(&request.host, FACT_LIMIT),
+            line: Text::of(&line, COMMAND_LIMIT),
+            rule: Text::of(&request.rule, FACT_LIMIT),
+            body: match request.body_length {
+                0 => "none".to_owned(),
+                1 => "1 byte".to_owned(),
+                bytes => format!("{bytes} bytes"),
+            },
+            body_sha256: Text::of(&request.body_sha256, FACT_LIMIT),
+            lasting: lasting
+                .into_iter()
+                .map(|seconds| (seconds, covers(seconds)))
+                .collect(),
+            covers: asked.lasting_seconds.map(covers),
+        }
+    }
+}
+
+/// What a yes is for.
+fn covers(seconds: u32) -> String {
+    match seconds {
+        0 => "this request, once".to_owned(),
+        60 => "this very request for 1 minute".to_owned(),
+        _ if seconds.is_multiple_of(60) => {
+            format!("this very request for {} minutes", seconds / 60)
+        }
+        _ => format!("this very request for {seconds} seconds"),
     }
 }
 
@@ -166,3 +263,6 @@ fn is_plain(url: &str) -> bool {
 const FACT_LIMIT: usize = 300;
 const REASON_LIMIT: usize = 1000;
 const COMMAND_LIMIT: usize = 8000;
+
+/// What a page offers, in seconds; the policy says which of it.
+const LASTING: [u32; 4] = [0, 300, 900, 3600];

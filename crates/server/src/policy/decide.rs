@@ -3,6 +3,7 @@
 use super::Permit;
 use super::condition::Stage;
 use super::denial::Denial;
+use super::gateway::Gateway;
 use super::rule::{Ask, Miss, Rule};
 use crate::subject::Subject;
 
@@ -10,6 +11,7 @@ use crate::subject::Subject;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Policy {
     pub(super) rules: Vec<Rule>,
+    pub(super) gateways: Vec<Gateway>,
 }
 
 /// A subject may log in.

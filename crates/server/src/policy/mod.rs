@@ -21,6 +21,7 @@ mod denial;
 mod explain;
 mod fields;
 mod finding;
+mod gateway;
 mod pattern;
 mod preset;
 mod read;
@@ -35,6 +36,7 @@ pub use decide::{Admission, Policy, Renamed};
 pub use denial::Denial;
 pub use explain::{Explanation, KeyExplanation, Mismatch, RuleExplanation};
 pub use finding::{Finding, PolicyError};
+pub use gateway::{QuestionDenial, QuestionPermit};
 pub use pattern::{InvalidPattern, Pattern};
 pub use watch::WatchedPolicy;
 

@@ -8,6 +8,7 @@ use toml_edit::{Document, Item, TableLike};
 use super::decide::Policy;
 use super::fields::{Fields, nearest};
 use super::finding::{PolicyError, Report};
+use super::gateway;
 use super::pattern::Pattern;
 use super::rule::{Release, Rule, Terms};
 use super::who;
@@ -40,9 +41,9 @@ impl Policy {
                 return report.finish(policy);
             }
         };
-        Fields::new(document.as_table(), 0, &mut report).refuse_unknown(&["rule"]);
+        Fields::new(document.as_table(), 0, &mut report).refuse_unknown(&["rule", "gateway"]);
         let mut labels = BTreeSet::new();
-        for (index, (at, table)) in rule_tables(document.as_item(), &mut report)
+        for (index, (at, table)) in tables(document.as_item(), "rule", &mut report)
             .into_iter()
             .enumerate()
         {
@@ -59,6 +60,8 @@ impl Policy {
             let fields = Fields::new(table, at, &mut report);
             policy.rules.extend(read_rule(fields, label, issuers));
         }
+        report.rule = None;
+        policy.gateways = gateway::read(document.as_item(), &mut report);
         report.finish(policy)
     }
 }
@@ -84,10 +87,14 @@ fn is_name(name: &str) -> bool {
 }
 
 /// The tables of `[[rule]]` or `rule = [{ … }]`, each with its place.
-fn rule_tables<'a>(document: &'a Item, report: &mut Report) -> Vec<(usize, &'a dyn TableLike)> {
-    const HELP: &str = "begin each rule with a line `[[rule]]`";
+pub(super) fn tables<'a>(
+    document: &'a Item,
+    key: &str,
+    report: &mut Report,
+) -> Vec<(usize, &'a dyn TableLike)> {
+    let help = format!("begin each {key} with a line `[[{key}]]`");
     let mut tables: Vec<(usize, &dyn TableLike)> = Vec::new();
-    match document.get("rule") {
+    match document.get(key) {
         None => {}
         Some(Item::ArrayOfTables(array)) => {
             for table in array {
@@ -99,17 +106,17 @@ fn rule_tables<'a>(document: &'a Item, report: &mut Report) -> Vec<(usize, &'a d
                 let at = value.span().map_or(0, |span| span.start);
                 match value.as_inline_table() {
                     Some(table) => tables.push((at, table)),
-                    None => report.error(at, "a rule must be a table", HELP),
+                    None => report.error(at, format!("a {key} must be a table"), &help),
                 }
             }
         }
         Some(other) => {
             let at = other.span().map_or(0, |span| span.start);
-            report.error(at, "`rule` must be a list of tables", HELP);
+            report.error(at, format!("`{key}` must be a list of tables"), &help);
         }
     }
     if tables.len() > MOST_RULES {
-        let message = format!("the file has more than {MOST_RULES} rules");
+        let message = format!("the file has more than {MOST_RULES} {key}s");
         report.error(0, message, "use patterns and lists");
         tables.clear();
     }
@@ -221,6 +228,20 @@ fn terms(fields: &mut Fields<'_, '_>) -> Terms {
             "give the age key of whoever asks, as in `recipient = \"age1…\"`",
         );
     }
+    let (approvers, approvals_needed) = deciders(fields);
+    Terms {
+        require_approval: fields.boolean("require_approval").unwrap_or(true),
+        approvers,
+        approvals_needed,
+        max_ttl: fields
+            .lifetime("max_ttl")
+            .map(|lifetime| std::time::Duration::from_secs(lifetime.as_secs())),
+        recipient: recipient.filter(|_| require_recipient.unwrap_or(true)),
+    }
+}
+
+/// Who may decide, and how many have to say yes.
+pub(super) fn deciders(fields: &mut Fields<'_, '_>) -> (Vec<String>, Option<u32>) {
     let approvers: Vec<String> = fields
         .texts("approvers")
         .unwrap_or_default()
@@ -246,15 +267,7 @@ fn terms(fields: &mut Fields<'_, '_>) -> Terms {
             "name more of them, or need fewer",
         );
     }
-    Terms {
-        require_approval: fields.boolean("require_approval").unwrap_or(true),
-        approvers,
-        approvals_needed,
-        max_ttl: fields
-            .lifetime("max_ttl")
-            .map(|lifetime| std::time::Duration::from_secs(lifetime.as_secs())),
-        recipient: recipient.filter(|_| require_recipient.unwrap_or(true)),
-    }
+    (approvers, approvals_needed)
 }
 
 fn recipient(fields: &mut Fields<'_, '_>) -> Option<String> {

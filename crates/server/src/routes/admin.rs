@@ -156,7 +156,7 @@ pub(super) async fn forget_name(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Make a token for an identity provider, or for an administrator.
+/// Make a token for an identity provider, a gateway, or an administrator.
 #[utoipa::path(post, path = "/v1/admin/tokens", tag = "administration", security(("session" = [])),
     request_body = CreateToken,
     responses((status = 201, body = TokenCreated), (status = 400, body = Problem), (status = 403, body = Problem)))]
@@ -169,7 +169,7 @@ pub(super) async fn create_token(
     Ok((StatusCode::CREATED, axum::Json(created)).into_response())
 }
 
-/// The tokens of identity providers and administrators that are good at the moment.
+/// The tokens of identity providers, gateways and administrators that are good at the moment.
 #[utoipa::path(get, path = "/v1/admin/tokens", tag = "administration", security(("session" = [])),
     responses((status = 200, body = TokenList), (status = 403, body = Problem)))]
 pub(super) async fn tokens(

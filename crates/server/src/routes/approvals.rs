@@ -64,7 +64,7 @@ pub(super) async fn create(
 #[serde(deny_unknown_fields)]
 pub(super) struct Waiting {
     #[serde(default)]
-    wait: u64,
+    pub(super) wait: u64,
 }
 
 /// Where an approval stands. With `wait`, the answer comes when it is not pending any more, or after that many seconds.

@@ -121,6 +121,21 @@ impl FromRequestParts<App> for Provisioner {
     }
 }
 
+/// Somebody whose agents people are asked about: a gateway, or a person.
+#[derive(Debug)]
+pub(super) struct Asker(pub(super) Caller);
+
+impl FromRequestParts<App> for Asker {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refused> {
+        let kinds = [TokenKind::Gateway, TokenKind::Session];
+        let caller = caller(parts, app, &kinds).await?;
+        caller.must_have_agents()?;
+        Ok(Self(caller))
+    }
+}
+
 /// A caller whose role is checked before anything else of the request is looked at.
 macro_rules! caller_with_role {
     ($(#[$doc:meta])* $name:ident, $roles:expr) => {

@@ -146,7 +146,8 @@ const LONGEST_NAME: usize = 64;
 /// A long poll may take its wait on top.
 fn time_limit(app: &App, method: &Method, route: &str) -> Duration {
     let limit = app.service.settings().limits.request;
-    if *method == Method::GET && route == super::approvals::ONE {
+    let may_wait = [super::approvals::ONE, super::questions::ONE];
+    if *method == Method::GET && may_wait.contains(&route) {
         limit + Duration::from_mins(1)
     } else {
         limit

@@ -14,6 +14,7 @@ mod limits;
 mod middleware;
 mod openapi;
 mod pages;
+mod questions;
 mod scim;
 mod secrets;
 mod sessions;
@@ -42,6 +43,8 @@ pub enum Access {
     Oidc,
     /// Whoever has a session; what it sees depends on the policy.
     Session,
+    /// A gateway's token, or a person; what they may ask depends on the policy.
+    Asker,
     /// People with one of these roles.
     Roles(&'static [Role]),
     /// Whoever has a grant.
@@ -114,6 +117,7 @@ pub fn table() -> Vec<Route> {
         sessions::routes(),
         secrets::routes(),
         approvals::routes(),
+        questions::routes(),
         grants::routes(),
         admin::routes(),
         scim::routes(),

@@ -10,7 +10,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Object, Ref, RefOr, Response, Schema};
 use utoipa::{Modify, OpenApi, ToSchema as _};
 
-use super::{admin, approvals, grants, health, scim, secrets, sessions};
+use super::{admin, approvals, grants, health, questions, scim, secrets, sessions};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -25,6 +25,7 @@ use super::{admin, approvals, grants, health, scim, secrets, sessions};
         secrets::list_default, secrets::store_default, secrets::read_default, secrets::remove_default,
         secrets::versions_default, secrets::check,
         approvals::create, approvals::list, approvals::read, approvals::cancel, approvals::decide,
+        questions::create, questions::read, questions::cancel, questions::take,
         grants::create, grants::fetch,
         admin::audit, admin::state, admin::freeze, admin::unfreeze, admin::revoke_all, admin::forget_name,
         admin::create_token, admin::tokens, admin::end_token,
@@ -50,6 +51,10 @@ impl Modify for Bearers {
                 "`fxs_…` of `POST /v1/sessions`, or an administrator's `fxb_…`.",
             ),
             ("grant", "`fxg_…` of `POST /v1/grants`. It works once."),
+            (
+                "gateway",
+                "`fxw_…` of `POST /v1/admin/tokens`: a gateway's. It asks questions and nothing else.",
+            ),
             ("provisioning", "`fxp_…`, or an administrator's token."),
         ];
         let components = document.components.get_or_insert_default();

@@ -52,10 +52,23 @@ pub(super) struct Form {
     pub(super) code: String,
     #[serde(default)]
     decision: String,
+    /// For how many seconds a yes covers the same request; pages about keys have no such field.
+    #[serde(default)]
+    lasting: Option<u32>,
 }
 
 impl Form {
-    pub(super) fn decision(&self) -> Result<Decision, Problem> {
+    /// What the person wants.
+    pub(super) fn wanted(self) -> Result<Decide, Problem> {
+        Ok(Decide {
+            decision: self.decision()?,
+            code: Some(self.code),
+            lasting_seconds: self.lasting,
+            reason: None,
+        })
+    }
+
+    fn decision(&self) -> Result<Decision, Problem> {
         match self.decision.as_str() {
             "approve" => Ok(Decision::Approve),
             "deny" => Ok(Decision::Deny),
@@ -83,11 +96,7 @@ async fn submit(
     if !app.service.nonce_is_good(&view.record, None, &form.nonce) {
         return page(&app, &link, &view, Some(FormMessage::StaleForm));
     }
-    let wanted = Decide {
-        decision: form.decision()?,
-        code: Some(form.code),
-        reason: None,
-    };
+    let wanted = form.wanted()?;
     decide(&app, &link, &view, address, wanted).await
 }
 
@@ -239,6 +248,7 @@ async fn tap(
     let nothing = Decide {
         decision: Decision::Deny,
         code: None,
+        lasting_seconds: None,
         reason: None,
     };
     let approval = app.service.decide_by_link(&view, address, nothing).await?;

@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use fnox_api::{ApprovalStatus, Decide, Problem, ProblemCode, SessionCreated};
+use fnox_api::{ApprovalStatus, Problem, ProblemCode, SessionCreated};
 use fnox_core::{SecretString, Token, TokenKind};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -306,12 +306,8 @@ async fn submit(
         let message = Some(FormMessage::StaleForm);
         return page(&app, &caller, record, StatusCode::BAD_REQUEST, message);
     }
-    let wanted = match form.decision() {
-        Ok(decision) => Decide {
-            decision,
-            code: Some(form.code),
-            reason: None,
-        },
+    let wanted = match form.wanted() {
+        Ok(wanted) => wanted,
         Err(problem) => return failed(&problem, Some(&here)),
     };
     let problem = match app.service.decide(&caller, id, wanted).await {

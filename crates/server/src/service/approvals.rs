@@ -209,6 +209,7 @@ impl Service {
             } else {
                 ApprovalStatus::Pending
             },
+            question: None,
             project: ask.project.clone(),
             profile: ask.profile.clone(),
             items: assessed.items,
@@ -236,6 +237,7 @@ impl Service {
             quiet: roughly(&approval),
             pending_limit: settings.pending_limit,
             quiet_time: settings.quiet_time,
+            often: None,
             approval,
         }
     }
@@ -248,6 +250,18 @@ impl Service {
         id: Uuid,
         wait: Duration,
     ) -> Result<Approval, Problem> {
+        let (record, now) = self.waited(caller, id, wait, Self::may_look).await?;
+        Ok(record.view(now))
+    }
+
+    /// The approval, once it is no longer pending or the time is over, and the moment of the look.
+    pub(super) async fn waited(
+        &self,
+        caller: &Caller,
+        id: Uuid,
+        wait: Duration,
+        may_look: fn(&Caller, &ApprovalRecord) -> bool,
+    ) -> Result<(ApprovalRecord, Timestamp), Problem> {
         let wait = wait.min(LONGEST_WAIT);
         let mut changes = self.store().database().changes();
         let mut closing = std::pin::pin!(self.closing());
@@ -257,14 +271,14 @@ impl Service {
             changes.borrow_and_update();
             let record = self.stored(self.store().approval(id).await)?;
             let record = record
-                .filter(|record| Self::may_look(caller, record))
+                .filter(|record| may_look(caller, record))
                 .ok_or_else(|| Problem::new(ProblemCode::NotFound))?;
             let now = self.now();
             if record.status_at(now) != ApprovalStatus::Pending
                 || tokio::time::Instant::now() >= deadline
                 || is_closing
             {
-                return Ok(record.view(now));
+                return Ok((record, now));
             }
             // Its own end is no change in the database.
             let end = record.expires_at.duration_since(now).unsigned_abs();
@@ -282,7 +296,9 @@ impl Service {
 
     fn may_look(caller: &Caller, record: &ApprovalRecord) -> bool {
         let subject = &caller.session.subject;
-        record.binding == subject.binding() || caller.is(DECIDERS)
+        // Who asked a question looks at it as one.
+        let is_own = record.question.is_none() && record.binding == subject.binding();
+        is_own || caller.is(DECIDERS)
     }
 
     /// Approvals for those who decide: pending ones, or the newest.
@@ -308,6 +324,15 @@ impl Service {
 
     /// Takes the caller's own request back.
     pub(crate) async fn cancel(&self, caller: &Caller, id: Uuid) -> Result<(), Problem> {
+        let found = self.stored(self.store().approval(id).await)?;
+        if found.is_none_or(|record| record.question.is_some()) {
+            return Err(Problem::new(ProblemCode::NotFound));
+        }
+        self.take_back(caller, id).await
+    }
+
+    /// Ends what the caller asked and nobody used yet.
+    pub(super) async fn take_back(&self, caller: &Caller, id: Uuid) -> Result<(), Problem> {
         let entry = caller.entry("approval_cancelled");
         let binding = caller.session.subject.binding();
         let cancelled = self.store().cancel(id, binding, self.now(), entry).await;
@@ -317,7 +342,7 @@ impl Service {
     }
 
     /// Tells approvers that somebody asks.
-    fn tell(&self, record: &ApprovalRecord) {
+    pub(super) fn tell(&self, record: &ApprovalRecord) {
         let now = self.now();
         self.notifier().send(Notice::Asked {
             links: Links {
@@ -414,21 +439,21 @@ fn roughly(approval: &ApprovalRecord) -> [u8; 32] {
 }
 
 /// SHA-256 over parts, each preceded by its length.
-struct Parts(Sha256);
+pub(super) struct Parts(Sha256);
 
 impl Parts {
-    fn new(label: &str) -> Self {
+    pub(super) fn new(label: &str) -> Self {
         let mut parts = Self(Sha256::new());
         parts.add(label.as_bytes());
         parts
     }
 
-    fn add(&mut self, part: &[u8]) {
+    pub(super) fn add(&mut self, part: &[u8]) {
         self.0.update((part.len() as u64).to_be_bytes());
         self.0.update(part);
     }
 
-    fn finish(self) -> [u8; 32] {
+    pub(super) fn finish(self) -> [u8; 32] {
         self.0.finalize().into()
     }
 }

@@ -99,7 +99,7 @@ impl Service {
                 } else {
                     Decision::Deny
                 };
-                self.commit(&view.record, &decider, decision, body.reason)
+                self.commit(&view.record, &decider, decision, body.reason, 0)
                     .await
             }
         }
@@ -116,6 +116,7 @@ impl Service {
             .reason
             .map(|text| names::text(&text, "reason", 1024))
             .transpose()?;
+        let lasting = lasting(record, body.lasting_seconds)?;
         let code = body.code.filter(|code| !code.trim().is_empty());
         // A person who logged in may say no without the code; whoever only has a link may not.
         let may_go_without = body.decision == Decision::Deny && decider.subject.is_some();
@@ -133,7 +134,8 @@ impl Service {
                 }
             }
         }
-        self.commit(record, &decider, body.decision, reason).await
+        self.commit(record, &decider, body.decision, reason, lasting)
+            .await
     }
 
     async fn commit(
@@ -142,11 +144,17 @@ impl Service {
         decider: &Decider<'_>,
         decision: Decision,
         reason: Option<String>,
+        lasting: u32,
     ) -> Result<Approval, Problem> {
         let now = self.now();
         let event = match decision {
             Decision::Approve => "approval_approved",
             Decision::Deny => "approval_denied",
+        };
+        let approved_until = match &record.question {
+            // Whoever asked waits, or asks again in a moment: a yes does not outlive the question.
+            Some(_) => record.expires_at,
+            None => later(now, self.settings().approvals.lifetime),
         };
         let new = NewDecision {
             approval: record.id,
@@ -154,7 +162,8 @@ impl Service {
             decision,
             reason,
             now,
-            approved_until: later(now, self.settings().approvals.lifetime),
+            approved_until,
+            lasting,
         };
         let outcome = self.stored(self.store().decide(new, entry(decider, event)).await)?;
         if outcome.changed {
@@ -196,6 +205,20 @@ impl Service {
     }
 }
 
+/// For how long a yes covers the same request: no longer than the policy said when it was asked.
+fn lasting(record: &ApprovalRecord, wanted: Option<u32>) -> Result<u32, Problem> {
+    let wrong = |why: &str| Err(names::invalid("lasting_seconds", why));
+    match (&record.question, wanted) {
+        (_, None) => Ok(0),
+        (None, Some(_)) => wrong("a yes to a request for secrets is for one fetch"),
+        (Some(question), Some(wanted)) if wanted > question.longest => wrong(&format!(
+            "the policy allows {} seconds at most",
+            question.longest
+        )),
+        (Some(_), Some(wanted)) => Ok(wanted),
+    }
+}
+
 fn entry(decider: &Decider<'_>, event: &str) -> Entry {
     let mut entry = Entry::new(event, &decider.by, Outcome::Ok);
     entry.peer = Some(decider.address.to_string());
@@ -208,36 +231,24 @@ pub(crate) fn may_decide(caller: &Caller, record: &ApprovalRecord) -> Result<(),
     caller.must_be(&[Role::Approver])?;
     let subject = &caller.session.subject;
     if record.binding == subject.binding() {
-        return Err(Problem::new(ProblemCode::SelfApproval));
+        if !record.may_be_own() {
+            return Err(Problem::new(ProblemCode::SelfApproval));
+        }
+        // The session that asks lies where agents run.
+        if record.session == caller.session.id {
+            return Err(Problem::new(ProblemCode::SelfApproval).with_detail(
+                "the login that asked cannot answer; decide on the server's page, with a login of its own",
+            ));
+        }
     }
     must_be_named(subject, record)
 }
 
 /// Whether a person is one of those whom the policy's rules name.
 fn must_be_named(subject: &Subject, record: &ApprovalRecord) -> Result<(), Problem> {
-    if record.approvers.is_empty() || record.approvers.iter().any(|name| is_called(subject, name)) {
+    if record.approvers.is_empty() || record.approvers.iter().any(|name| subject.is_called(name)) {
         return Ok(());
     }
     Err(Problem::new(ProblemCode::RoleMissing)
         .with_detail("the policy names other people who may decide about this"))
-}
-
-/// `group:NAME`, a verified mail, a user name, or the exact subject.
-fn is_called(subject: &Subject, name: &str) -> bool {
-    if let Some(group) = name.strip_prefix("group:") {
-        return match subject.claims.get("groups") {
-            Some(serde_json::Value::Array(groups)) => {
-                groups.iter().any(|it| it.as_str() == Some(group))
-            }
-            _ => false,
-        };
-    }
-    let mail_is_verified =
-        subject.claims.get("email_verified") == Some(&serde_json::Value::Bool(true));
-    subject.subject == name
-        || subject.text("preferred_username") == Some(name)
-        || (mail_is_verified
-            && subject
-                .text("email")
-                .is_some_and(|mail| mail.eq_ignore_ascii_case(name)))
 }

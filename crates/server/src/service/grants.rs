@@ -115,7 +115,7 @@ impl Service {
         let found = self.stored(self.store().approval(approval).await)?;
         let subject = &caller.session.subject;
         let record = found
-            .filter(|record| record.binding == subject.binding())
+            .filter(|record| record.question.is_none() && record.binding == subject.binding())
             .ok_or_else(|| Problem::new(ProblemCode::NotFound))?;
         let policy = self.policy().current();
         let mut lifetime = self.settings().approvals.grant_lifetime;

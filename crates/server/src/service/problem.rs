@@ -40,6 +40,10 @@ fn of_refusal(refusal: &Refusal) -> Problem {
             .with_detail(format!(
                 "{limit} requests wait for a decision already; cancel some, or wait until they end"
             )),
+        Refusal::TooOften { limit } => Problem::new(ProblemCode::RateLimited)
+            .with_detail(format!(
+                "{limit} questions were asked in the last ten minutes; people are asked no more for now"
+            )),
         Refusal::Quiet { until } => Problem::new(ProblemCode::QuietTime)
             .with_detail(format!("the same request may be made again at {until}")),
         Refusal::Status(status) => of_status(*status),

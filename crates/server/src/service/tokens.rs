@@ -1,4 +1,5 @@
-//! Tokens of this server's own: those of administrators before people can log in, and those of identity providers.
+//! Tokens of this server's own: those of administrators before people can log in, those of identity providers, and those
+//! of gateways.
 
 use std::time::Duration;
 
@@ -17,11 +18,15 @@ use crate::subject::{Claims, Subject};
 /// The issuer's name of administrators' tokens that this server makes itself.
 pub const BOOTSTRAP: &str = "bootstrap";
 
+/// The issuer's name of gateways' tokens that this server makes itself.
+pub const GATEWAY: &str = "gateway";
+
 /// How long a token lives if nobody says how long, and how long it may live at most.
 #[must_use]
 pub fn token_lifetimes(kind: TokenKind) -> (Duration, Duration) {
     match kind {
         TokenKind::Provisioning => (YEAR, 2 * YEAR),
+        TokenKind::Gateway => (30 * DAY, YEAR),
         // It stands in for a login, so it does not last.
         _ => (DAY, 7 * DAY),
     }
@@ -40,9 +45,14 @@ impl Service {
         caller.must_be(&[Role::Admin])?;
         let kind = match wanted.role.as_str() {
             "scim" => TokenKind::Provisioning,
+            "gateway" => TokenKind::Gateway,
             "admin" => TokenKind::Bootstrap,
-            _ => return Err(names::invalid("role", "it is `scim` or `admin`")),
+            _ => {
+                let wrong = "it is `scim`, `gateway` or `admin`";
+                return Err(names::invalid("role", wrong));
+            }
         };
+        let name = self.token_name(kind, wanted.name.as_deref())?;
         if kind == TokenKind::Bootstrap && caller.session.subject.issuer != BOOTSTRAP {
             return Err(Problem::new(ProblemCode::RoleMissing).with_detail(
                 "a person who logged in makes no administrator's token, which would outlive the login: give the other \
@@ -60,7 +70,7 @@ impl Service {
         }
         let now = self.now();
         let entry = caller.entry("token_issued");
-        let issued = self.store().issue(kind, lifetime, now, entry).await;
+        let issued = self.store().issue(kind, name, lifetime, now, entry).await;
         let (session, token) = self.stored(issued)?;
         tracing::warn!(principal = %caller.session.subject.principal(), token = %session.id, "an administrator made a token");
         Ok(TokenCreated {
@@ -69,6 +79,24 @@ impl Service {
             role: wanted.role.clone(),
             expires_at: session.expires_at,
         })
+    }
+
+    /// The name of a gateway, and of nobody else.
+    fn token_name(&self, kind: TokenKind, name: Option<&str>) -> Result<Option<String>, Problem> {
+        let wrong = |wrong: &str| Err(names::invalid("name", wrong));
+        match (kind, name) {
+            (TokenKind::Gateway, None) => wrong("a gateway has one"),
+            (TokenKind::Gateway, Some(name)) if !is_gateway_name(name) => {
+                wrong("it is up to 64 letters, digits, `.`, `_` and `-`")
+            }
+            // Its questions would all be refused: rather now than when somebody waits.
+            (TokenKind::Gateway, Some(name)) if !self.policy().current().has_gateway(name) => {
+                wrong("the policy has no `[[gateway]]` of this name")
+            }
+            (TokenKind::Gateway, Some(name)) => Ok(Some(name.to_owned())),
+            (_, None) => Ok(None),
+            (_, Some(_)) => wrong("only gateways have one"),
+        }
     }
 
     /// The tokens that are good at the moment.
@@ -92,35 +120,50 @@ impl Service {
 /// A token as administrators see it.
 #[must_use]
 pub fn token_view(session: &SessionRecord) -> TokenView {
-    let is_provisioner = session.subject.issuer == PROVISIONER;
+    let subject = &session.subject;
+    let role = match subject.issuer.as_str() {
+        PROVISIONER => "scim",
+        GATEWAY => "gateway",
+        _ => "admin",
+    };
     TokenView {
         id: session.id,
-        role: if is_provisioner { "scim" } else { "admin" }.to_owned(),
+        role: role.to_owned(),
+        name: (subject.issuer == GATEWAY).then(|| subject.subject.clone()),
         created_at: session.created_at,
         expires_at: session.expires_at,
     }
 }
 
+/// Whether a gateway may be called so, here and in the policy.
+#[must_use]
+pub fn is_gateway_name(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=64).contains(&name.len()) && name.bytes().all(is_plain)
+}
+
 impl Store {
-    /// Makes a token of this server's own: `fxb_` for an administrator, `fxp_` for an identity provider. The database
-    /// must be unlocked. Shown once.
+    /// Makes a token of this server's own: `fxb_` for an administrator, `fxp_` for an identity provider, `fxw_` for the
+    /// gateway of a name. The database must be unlocked. Shown once.
     ///
     /// # Errors
     /// As every write; [`StoreError::Unavailable`] if the machine gives no random numbers.
     pub async fn issue_token(
         &self,
         kind: TokenKind,
+        gateway: Option<String>,
         lifetime: Duration,
         now: Timestamp,
     ) -> Result<Token, StoreError> {
         let entry = Entry::new("token_issued", "system", Outcome::Ok);
-        let (_, token) = self.issue(kind, lifetime, now, entry).await?;
+        let (_, token) = self.issue(kind, gateway, lifetime, now, entry).await?;
         Ok(token)
     }
 
     async fn issue(
         &self,
         kind: TokenKind,
+        gateway: Option<String>,
         lifetime: Duration,
         now: Timestamp,
         mut entry: Entry,
@@ -132,6 +175,7 @@ impl Store {
         let id = Uuid::now_v7();
         let (name, roles) = match kind {
             TokenKind::Provisioning => (PROVISIONER, Vec::new()),
+            TokenKind::Gateway => (GATEWAY, Vec::new()),
             _ => (BOOTSTRAP, vec![Role::Reader, Role::Approver, Role::Admin]),
         };
         let session = SessionRecord {
@@ -140,7 +184,8 @@ impl Store {
             subject: Subject {
                 issuer: name.to_owned(),
                 preset: Preset::Generic,
-                subject: id.to_string(),
+                // Whoever replaces a gateway's token is the same gateway to the policy, and to what it asked.
+                subject: gateway.clone().unwrap_or_else(|| id.to_string()),
                 claims: Claims::new(),
                 roles,
             },
@@ -149,7 +194,11 @@ impl Store {
             ended: false,
         };
         entry.lease = Some(id);
-        entry.detail = Some(serde_json::json!({ "kind": name }).to_string());
+        let mut detail = serde_json::json!({ "kind": name });
+        if let Some(gateway) = gateway {
+            detail["name"] = gateway.into();
+        }
+        entry.detail = Some(detail.to_string());
         let new = NewSession {
             session: session.clone(),
             replay: None,

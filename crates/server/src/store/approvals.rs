@@ -16,7 +16,7 @@ use uuid::Uuid;
 use self::rows::{gone, insert, insert_decision};
 use super::sql::{SqlError, Transaction};
 use super::{ApprovalRecord, Refusal, SecretPlace, Store, StoreError, Tx};
-use super::{housekeeping, secrets, sessions};
+use super::{housekeeping, questions, secrets, sessions};
 
 pub(super) use self::rows::load;
 
@@ -33,6 +33,8 @@ pub struct NewApproval {
     pub pending_limit: u32,
     /// How long what was denied may not be asked again.
     pub quiet_time: Duration,
+    /// Of a question: how many of one requester may be asked in how long, whatever became of them.
+    pub often: Option<(u32, Duration)>,
 }
 
 /// An approval that is pending now.
@@ -59,6 +61,8 @@ pub struct NewDecision {
     pub now: Timestamp,
     /// When a yes ends.
     pub approved_until: Timestamp,
+    /// Of a question: for how many seconds a yes covers the same request.
+    pub lasting: u32,
 }
 
 /// What a decision did.
@@ -75,7 +79,7 @@ impl Store {
     ///
     /// # Errors
     /// Refused with [`Refusal::Frozen`], [`Refusal::SessionEnded`], [`Refusal::Changed`], [`Refusal::Quiet`],
-    /// [`Refusal::TooManyPending`].
+    /// [`Refusal::TooManyPending`], [`Refusal::TooOften`].
     pub async fn ask(&self, new: NewApproval, entry: Entry) -> Result<Asked, StoreError> {
         self.change(entry, new, ask).await
     }
@@ -251,11 +255,15 @@ async fn too_often(
             ],
         )
         .await?;
-    Ok(
-        (pending >= i64::from(new.pending_limit)).then_some(Refusal::TooManyPending {
+    if pending >= i64::from(new.pending_limit) {
+        return Ok(Some(Refusal::TooManyPending {
             limit: new.pending_limit,
-        }),
-    )
+        }));
+    }
+    match new.often {
+        None => Ok(None),
+        Some(often) => questions::too_often(transaction, &new.approval, often).await,
+    }
 }
 
 fn decide<'t>(
@@ -268,7 +276,7 @@ fn decide<'t>(
             return Ok(Err(Refusal::Missing));
         };
         about(entry, &before);
-        if before.requester.principal == new.by {
+        if before.requester.principal == new.by && !before.may_be_own() {
             return Ok(Err(Refusal::SelfApproval));
         }
         let said = before.decisions.iter().find(|said| said.by == new.by);
@@ -321,6 +329,9 @@ async fn approve(
     new: &NewDecision,
 ) -> Result<bool, SqlError> {
     insert_decision(transaction, new.approval, &view(new)).await?;
+    if before.question.is_some() {
+        questions::shorten(transaction, new.approval, new.lasting).await?;
+    }
     let yes = before
         .decisions
         .iter()
@@ -447,6 +458,10 @@ fn list<'t>(
 /// Says in an entry which approval it is about, and what was asked for.
 pub(super) fn about(entry: &mut Entry, approval: &ApprovalRecord) {
     entry.approval = Some(approval.id);
+    if let Some(question) = &approval.question {
+        questions::about(entry, approval, question);
+        return;
+    }
     entry.project = Some(approval.project.clone());
     let items: Vec<_> = approval
         .items

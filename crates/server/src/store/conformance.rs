@@ -14,6 +14,7 @@ pub mod approvals;
 pub mod audit;
 pub mod grants;
 pub mod people;
+pub mod questions;
 pub mod restore;
 pub mod secrets;
 pub mod sessions;
@@ -60,6 +61,7 @@ pub async fn run_all(place: &dyn Place) {
     people::run(place).await;
     approvals::run(place).await;
     grants::run(place).await;
+    questions::run(place).await;
     walk::run(place).await;
     restore::run(place).await;
 }

@@ -125,6 +125,12 @@ pub enum Refusal {
         /// When it may be asked again.
         until: Timestamp,
     },
+    /// One requester asked too often.
+    #[error("{limit} questions were asked a short time ago")]
+    TooOften {
+        /// How many may be.
+        limit: u32,
+    },
     /// It is not in the state that the change needs.
     #[error("the approval is {}", .0.as_str())]
     Status(ApprovalStatus),

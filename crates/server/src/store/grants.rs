@@ -71,6 +71,10 @@ fn grant<'t>(
             return Ok(Err(Refusal::Missing));
         };
         about(entry, &approval);
+        // A yes to a request of an agent is one to nothing else.
+        if approval.question.is_some() {
+            return Ok(Err(Refusal::NotTheirs));
+        }
         if approval.binding != new.binding {
             return Ok(Err(Refusal::NotTheirs));
         }
@@ -229,7 +233,7 @@ async fn remember(
 }
 
 /// Why nothing is released to a session at the moment.
-async fn closed(
+pub(super) async fn closed(
     transaction: &mut (dyn Transaction + '_),
     session: Uuid,
     now: Timestamp,

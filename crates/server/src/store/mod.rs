@@ -15,6 +15,7 @@ mod error;
 mod grants;
 mod housekeeping;
 mod names;
+mod questions;
 mod record;
 mod secrets;
 mod sessions;
@@ -36,8 +37,10 @@ pub use self::error::{Refusal, StoreError};
 pub use self::grants::{NewGrant, Redeemed};
 pub use self::housekeeping::Ended;
 pub use self::names::KnownName;
+pub use self::questions::UsedYes;
 pub use self::record::{
-    ApprovalRecord, Condition, GrantRecord, SecretPlace, SecretRecord, SessionRecord, UserRecord,
+    ApprovalRecord, Condition, GrantRecord, QuestionRecord, SecretPlace, SecretRecord,
+    SessionRecord, UserRecord,
 };
 pub use self::secrets::NewSecret;
 pub use self::sessions::{NewSession, Replay};

@@ -1,9 +1,13 @@
 //! What is stored, as data.
 
 use fnox_api::Ciphertext;
-use fnox_api::{Approval, ApprovalItem, ApprovalStatus, DecisionView, Requester, SecretView};
+use fnox_api::{
+    AgentRequest, Approval, ApprovalItem, ApprovalStatus, AskedRequest, DecisionView, Question,
+    Requester, SecretView,
+};
 use fnox_core::TokenHash;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::subject::Subject;
@@ -93,6 +97,20 @@ pub struct SessionRecord {
     pub ended: bool,
 }
 
+/// A request of an agent that people are asked about, and the policy's terms when it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuestionRecord {
+    /// The request, as the gateway says.
+    pub request: AgentRequest,
+    /// For how many seconds a yes may cover the same request. 0: for this one.
+    pub longest: u32,
+    /// Whether whoever asked may decide too.
+    pub own: bool,
+    /// For how many seconds the yes covers the same request; of several people's, the shortest.
+    #[serde(skip)]
+    pub lasting: Option<u32>,
+}
+
 /// An approval.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApprovalRecord {
@@ -100,6 +118,8 @@ pub struct ApprovalRecord {
     pub id: Uuid,
     /// Where it stands, by the stored word: one that is over by time may still say `pending`.
     pub status: ApprovalStatus,
+    /// What a gateway asks. Then it is about no keys: project, profile, items and command are empty.
+    pub question: Option<QuestionRecord>,
     /// Project.
     pub project: String,
     /// Profile.
@@ -148,12 +168,36 @@ impl ApprovalRecord {
         }
     }
 
+    /// Whether whoever asked may decide too: a person about a request of their own agent, where the policy says so.
+    #[must_use]
+    pub fn may_be_own(&self) -> bool {
+        self.question.as_ref().is_some_and(|it| it.own)
+    }
+
+    /// As the gateway that asked sees it at a moment; `None` if it is about keys.
+    #[must_use]
+    pub fn question_view(self, now: Timestamp) -> Option<Question> {
+        let status = self.status_at(now);
+        Some(Question {
+            id: self.id,
+            status,
+            request: self.question?.request,
+            expires_at: self.expires_at,
+            decisions: self.decisions,
+        })
+    }
+
     /// As clients see it at a moment.
     #[must_use]
     pub fn view(self, now: Timestamp) -> Approval {
         Approval {
             status: self.status_at(now),
             id: self.id,
+            question: self.question.map(|question| AskedRequest {
+                request: question.request,
+                longest_seconds: question.longest,
+                lasting_seconds: question.lasting,
+            }),
             project: self.project,
             profile: self.profile,
             items: self.items,

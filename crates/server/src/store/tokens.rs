@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Refusal, SessionRecord, Store, StoreError, sessions};
 
 impl Store {
-    /// The tokens of administrators and identity providers that may be used at `now`, the oldest first.
+    /// The tokens of administrators, identity providers and gateways that may be used at `now`, the oldest first.
     ///
     /// # Errors
     /// As every read.
@@ -17,7 +17,8 @@ impl Store {
                 let rows = transaction
                     .query(
                         "SELECT id, hash, subject, created_at, expires_at, ended FROM sessions \
-                         WHERE (principal LIKE 'bootstrap:%' OR principal LIKE 'scim:%') \
+                         WHERE (principal LIKE 'bootstrap:%' OR principal LIKE 'scim:%' \
+                         OR principal LIKE 'gateway:%') \
                          AND ended = 0 AND expires_at > $1 ORDER BY created_at, id",
                         &[(*now).into()],
                     )
@@ -38,7 +39,8 @@ impl Store {
                 let ended = transaction
                     .execute(
                         "UPDATE sessions SET ended = 1 WHERE id = $1 AND ended = 0 \
-                         AND (principal LIKE 'bootstrap:%' OR principal LIKE 'scim:%')",
+                         AND (principal LIKE 'bootstrap:%' OR principal LIKE 'scim:%' \
+                         OR principal LIKE 'gateway:%')",
                         &[(*id).into()],
                     )
                     .await?;

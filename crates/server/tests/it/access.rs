@@ -30,6 +30,10 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("GET", "/v1/approvals/{id}", ""),
     ("DELETE", "/v1/approvals/{id}", ""),
     ("POST", "/v1/approvals/{id}/decision", "decision"),
+    ("POST", "/v1/questions", "question"),
+    ("GET", "/v1/questions/{id}", ""),
+    ("DELETE", "/v1/questions/{id}", ""),
+    ("POST", "/v1/questions/{id}/use", ""),
     ("POST", "/v1/grants", "grant"),
     ("POST", "/v1/fetch", ""),
     ("GET", "/v1/audit", ""),
@@ -71,6 +75,7 @@ fn body(name: &str, id: &str) -> Option<Value> {
         }),
         "decision" => json!({"decision": "approve", "code": "000000"}),
         "grant" => json!({"approval_id": id}),
+        "question" => crate::questions::wanted(1),
         "token" => json!({"role": "scim"}),
         "user" => json!({"userName": "ann@example.com"}),
         "patch" => json!({
@@ -162,6 +167,7 @@ async fn every_route_refuses_tokens_of_another_kind() {
         fnox_core::TokenKind::Grant,
         fnox_core::TokenKind::Session,
         fnox_core::TokenKind::Bootstrap,
+        fnox_core::TokenKind::Gateway,
     ];
     for route in routes() {
         if matches!(

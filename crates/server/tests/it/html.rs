@@ -11,7 +11,7 @@ use fnox_server::page::{
 use jiff::SignedDuration;
 use sha2::{Digest as _, Sha256};
 
-use crate::notices::{approval, assert_tame, hostile, now};
+use crate::notices::{approval, assert_tame, hostile, hostile_question, now, question};
 
 fn page(approval: &Approval) -> ApprovalPage<'_> {
     ApprovalPage {
@@ -94,7 +94,17 @@ fn all_pages() -> Vec<String> {
         already: true,
         now: now(),
     };
+    let asked = hostile_question();
+    let mut answered = hostile_question();
+    answered.status = ApprovalStatus::Fetched;
+    let answered = DecidedPage {
+        approval: &answered,
+        already: true,
+        now: now(),
+    };
     vec![
+        page(&asked).render(),
+        answered.render(),
         page(&hostile).render(),
         choose.render(),
         ended.render(),
@@ -167,6 +177,29 @@ fn the_form_posts_a_nonce_a_code_and_one_of_two_decisions() {
     // The first button is what the Enter key presses.
     let first = html.split("<button").nth(1).unwrap();
     assert!(first.split('>').next().unwrap().contains(" disabled"));
+}
+
+#[test]
+fn a_question_is_shown_with_what_a_yes_may_cover() {
+    let mut asked = question();
+    let html = page(&asked).render();
+    for part in [
+        "<h1><bdi>coder-1</bdi> wants to send <bdi>POST to api.github.com</bdi></h1>",
+        "<code>POST https://api.github.com/repos/acme/app/pulls?draft=1</code>",
+        "120 bytes",
+        "verified by <bdi>its token</bdi>",
+        "<option value=\"0\">this request, once</option>",
+        "<option value=\"900\">this very request for 15 minutes</option>",
+    ] {
+        assert_eq!(html.matches(part).count(), 1, "{part} in {}", body(&html));
+    }
+    assert_eq!(html.matches("<option").count(), 3);
+    assert!(!body(&html).contains("Secrets") && !body(&html).contains("Command"));
+    if let Some(question) = &mut asked.question {
+        question.longest_seconds = 0;
+    }
+    let html = page(&asked).render();
+    assert!(!html.contains("<select") && html.contains("A yes is for this request, once."));
 }
 
 #[test]

@@ -23,6 +23,8 @@ mod pages;
 #[cfg(test)]
 mod people;
 #[cfg(test)]
+mod questions;
+#[cfg(test)]
 mod release;
 #[cfg(test)]
 mod support;

@@ -1,6 +1,6 @@
 //! Requests to tell people of, and such as somebody would make who wants to deceive them.
 
-use fnox_api::{Approval, ApprovalItem, ApprovalStatus, Requester};
+use fnox_api::{AgentRequest, Approval, ApprovalItem, ApprovalStatus, AskedRequest, Requester};
 use fnox_server::ServerKeys;
 use fnox_server::notify::{Links, Notice};
 use jiff::{SignedDuration, Timestamp};
@@ -18,6 +18,7 @@ pub(crate) fn approval() -> Approval {
     Approval {
         id: Uuid::from_u128(0x0193_0000_0000_7000_8000_0000_0000_0001),
         status: ApprovalStatus::Pending,
+        question: None,
         project: "my-app".to_owned(),
         profile: "default".to_owned(),
         items: vec![item("NPM_TOKEN", 7, true), item("SENTRY_DSN", 2, false)],
@@ -49,6 +50,53 @@ pub(crate) fn approval() -> Approval {
         approvals_needed: 1,
         decisions: Vec::new(),
     }
+}
+
+/// What a gateway asks.
+pub(crate) fn question() -> Approval {
+    let mut asked = approval();
+    asked.question = Some(AskedRequest {
+        request: AgentRequest {
+            agent: "coder-1".to_owned(),
+            rule: "2: GITHUB_TOKEN -> api.github.com".to_owned(),
+            method: "POST".to_owned(),
+            host: "api.github.com".to_owned(),
+            target: "/repos/acme/app/pulls?draft=1".to_owned(),
+            body_length: 120,
+            body_sha256: "85a164a22c6e2ecd73ec0a7397aa33f23ea057da56aa94b6a5cac86023cef8af"
+                .to_owned(),
+        },
+        longest_seconds: 900,
+        lasting_seconds: None,
+    });
+    asked.project.clear();
+    asked.profile.clear();
+    asked.items.clear();
+    asked.command_display.clear();
+    asked.command_hash.clear();
+    asked.reason = None;
+    asked.requester = Requester {
+        issuer: "gateway".to_owned(),
+        principal: "gateway:builders".to_owned(),
+        name: "builders".to_owned(),
+        facts: Vec::new(),
+        run_url: None,
+    };
+    asked
+}
+
+/// A gateway that deceives, or is deceived.
+pub(crate) fn hostile_question() -> Approval {
+    let mut asked = question();
+    if let Some(question) = &mut asked.question {
+        let request = &mut question.request;
+        request.agent = "<img src=x onerror=alert(1)>\u{202e}".to_owned();
+        request.rule = "\"><script>alert(1)</script>\u{200b}".to_owned();
+        request.method = "<b>GET</b>".to_owned();
+        request.host = "evil\u{202e}moc.<i>".to_owned();
+        request.target = format!("/</code></pre><form action=//evil>\n?{}", "x".repeat(9000));
+    }
+    asked
 }
 
 pub(crate) fn item(key: &str, version: u64, is_new: bool) -> ApprovalItem {

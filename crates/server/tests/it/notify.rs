@@ -15,7 +15,9 @@ use fnox_testkit::stand_in::ntfy::{Access, Behaviour, Ntfy};
 use jiff::SignedDuration;
 use serde_json::Value;
 
-use crate::notices::{NOW, alarm, approval, asked, assert_tame, hostile, now};
+use crate::notices::{
+    NOW, alarm, approval, asked, assert_tame, hostile, hostile_question, now, question,
+};
 
 const PUBLIC: &str = "https://fnox.example.com";
 
@@ -78,6 +80,38 @@ async fn a_request_arrives_with_one_button_and_without_the_match_code() {
     );
     let code = match_code(&keys, keys.current(), approval().id).unwrap();
     assert!(!format!("{message:?}").contains(&code));
+}
+
+#[tokio::test]
+async fn a_question_arrives_with_its_path_and_without_its_query() {
+    let ntfy = Ntfy::start();
+    let notifier = notifier(&[settings(&ntfy)]);
+    notifier.send(asked(question()));
+    let message = ntfy.next_message().await;
+    assert_eq!(
+        message.title.as_deref(),
+        Some("coder-1 wants to send POST to api.github.com")
+    );
+    for part in [
+        "Asked by: builders (gateway:builders)",
+        "Request (as the requester says): POST api.github.com",
+        "Path (as the requester says): /repos/acme/app/pulls",
+        "Query (as the requester says): 7 characters, on the page",
+        "Body (as the requester says): 120 bytes",
+        "Rule (as the requester says): 2: GITHUB_TOKEN -> api.github.com",
+    ] {
+        assert!(
+            message.message.contains(part),
+            "{part} in {}",
+            message.message
+        );
+    }
+    assert!(!message.message.contains("draft"), "{}", message.message);
+    notifier.send(asked(hostile_question()));
+    let message = ntfy.next_message().await;
+    assert_tame(&message.message);
+    assert_tame(message.title.as_deref().unwrap());
+    assert_eq!(ntfy.refusals(), []);
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ async fn provisioner(world: &World) -> String {
         .store
         .issue_token(
             TokenKind::Provisioning,
+            None,
             Duration::from_hours(24),
             world.clock.now(),
         )

@@ -48,6 +48,21 @@ events = ["push"]
 projects = ["my-app"]
 keys = ["FREE_*"]
 require_approval = false
+
+[[gateway]]
+name = "builders"
+agents = ["coder-*"]
+hosts = ["api.github.com", "*.example.com"]
+longest = "15m"
+
+[[gateway]]
+name = "laptops"
+people = ["group:dev"]
+
+[[gateway]]
+name = "strict"
+people = ["zoe"]
+own = false
 "#;
 
 /// A server under test.

@@ -17,7 +17,9 @@ async fn create(world: &World, by: &str, wanted: Value) -> Answer {
 
 async fn first_administrator(world: &World) -> String {
     let (day, now) = (Duration::from_hours(24), world.clock.now());
-    let issued = world.store.issue_token(TokenKind::Bootstrap, day, now);
+    let issued = world
+        .store
+        .issue_token(TokenKind::Bootstrap, None, day, now);
     let token = issued.await.unwrap();
     token.secret().expose_secret().to_owned()
 }

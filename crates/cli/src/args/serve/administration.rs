@@ -135,12 +135,14 @@ pub(crate) enum TokenRole {
     Admin,
     /// An identity provider that tells of people who come and go (fxp_…)
     Scim,
+    /// A gateway that asks people about requests of its agents (fxw_…)
+    Gateway,
 }
 
 #[derive(Debug, Clone, Args)]
 #[command(
     subcommand_negates_reqs = true,
-    after_help = "Works on the database of --config. Where a running server has it open, or with --server, that server is asked\nin the name of an administrator: FNOX_SERVER_TOKEN_FILE, or the session of `fnox login`. The token is printed once, on\nstdout.\n\nExamples:\n  fnox serve token --role scim --ttl 90d\n  fnox serve token list\n  fnox serve token revoke 019a2f4e-…"
+    after_help = "Works on the database of --config. Where a running server has it open, or with --server, that server is asked\nin the name of an administrator: FNOX_SERVER_TOKEN_FILE, or the session of `fnox login`. The token is printed once, on\nstdout.\n\nExamples:\n  fnox serve token --role scim --ttl 90d\n  fnox serve token --role gateway --name builders > server.token\n  fnox serve token list\n  fnox serve token revoke 019a2f4e-…"
 )]
 pub(crate) struct TokenArgs {
     #[command(subcommand)]
@@ -148,7 +150,10 @@ pub(crate) struct TokenArgs {
     /// Whose
     #[arg(long, value_enum, required = true)]
     pub role: Option<TokenRole>,
-    /// How long it lasts; by default a day for an administrator, a year for an identity provider
+    /// Of which gateway, as `[[gateway]]` of the policy names it
+    #[arg(long, value_name = "NAME", required_if_eq("role", "gateway"))]
+    pub name: Option<String>,
+    /// How long it lasts; by default a day for an administrator, 30 days for a gateway, a year for an identity provider
     #[arg(long, value_name = "TIME")]
     pub ttl: Option<String>,
     #[command(flatten)]

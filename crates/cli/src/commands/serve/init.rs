@@ -159,7 +159,12 @@ async fn create(app: &App, places: &Places) -> Result<Option<SecretString>, CliE
     }
     let store = database.unlocked(&keys).await?;
     let token = store
-        .issue_token(TokenKind::Bootstrap, BOOTSTRAP_LIFETIME, app.clock.now())
+        .issue_token(
+            TokenKind::Bootstrap,
+            None,
+            BOOTSTRAP_LIFETIME,
+            app.clock.now(),
+        )
         .await
         .map_err(store_failed)?;
     Ok(Some(token.secret().clone()))

@@ -8,7 +8,7 @@ use fnox_api::{CreateToken, ProblemCode, TokenView};
 use fnox_core::audit::{Entry, Outcome};
 use fnox_core::{Clock as _, SecretString, TokenKind};
 use fnox_server::Store;
-use fnox_server::service::{token_lifetimes, token_view};
+use fnox_server::service::{is_gateway_name, token_lifetimes, token_view};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -61,20 +61,21 @@ impl Way {
 
     async fn create(
         &self,
-        kind: TokenKind,
-        role: &str,
-        lifetime: Duration,
+        wanted: &Wanted,
         now: Timestamp,
     ) -> Result<(SecretString, Timestamp), CliError> {
+        let lifetime = wanted.lifetime;
         match self {
             Self::Direct(store) => {
-                let issued = store.issue_token(kind, lifetime, now).await;
+                let name = wanted.name.clone();
+                let issued = store.issue_token(wanted.kind, name, lifetime, now).await;
                 let token = issued.map_err(store_failed)?.secret().clone();
                 Ok((token, now.checked_add(lifetime).unwrap_or(now)))
             }
             Self::Asked(server) => {
                 let wanted = CreateToken {
-                    role: role.to_owned(),
+                    role: wanted.role.to_owned(),
+                    name: wanted.name.clone(),
                     ttl_seconds: Some(lifetime.as_secs()),
                 };
                 let issued = server.create_token(&wanted).await;
@@ -115,6 +116,15 @@ impl Way {
     }
 }
 
+/// A token to make.
+struct Wanted {
+    kind: TokenKind,
+    role: &'static str,
+    /// Of a gateway.
+    name: Option<String>,
+    lifetime: Duration,
+}
+
 fn no_token(id: Uuid) -> CliError {
     CliError::Input {
         what: format!("the token {id}"),
@@ -127,7 +137,22 @@ fn create(app: &App, args: &TokenArgs) -> Result<(), CliError> {
     let (kind, role) = match args.role {
         Some(TokenRole::Admin) => (TokenKind::Bootstrap, "admin"),
         Some(TokenRole::Scim) => (TokenKind::Provisioning, "scim"),
+        Some(TokenRole::Gateway) => (TokenKind::Gateway, "gateway"),
         None => return Err(CliError::usage("--role: say whose token it is")),
+    };
+    let name = match (&args.name, kind) {
+        (None, TokenKind::Gateway) => {
+            return Err(CliError::usage("--name: say which gateway it is for"));
+        }
+        (Some(name), TokenKind::Gateway) if !is_gateway_name(name) => {
+            return Err(CliError::usage(
+                "--name: up to 64 letters, digits, `.`, `_` and `-`",
+            ));
+        }
+        (Some(_), TokenKind::Bootstrap | TokenKind::Provisioning) => {
+            return Err(CliError::usage("--name: only gateways have one"));
+        }
+        (name, _) => name.clone(),
     };
     let (usual, longest) = token_lifetimes(kind);
     let lifetime = match &args.ttl {
@@ -140,9 +165,15 @@ fn create(app: &App, args: &TokenArgs) -> Result<(), CliError> {
             fnox_core::Lifetime::from_secs(longest.as_secs())
         )));
     }
+    let wanted = Wanted {
+        kind,
+        role,
+        name,
+        lifetime,
+    };
     let (token, expires_at) = block_on(async {
         let way = Way::find(app, &args.server, &args.file).await?;
-        way.create(kind, role, lifetime, app.clock.now()).await
+        way.create(&wanted, app.clock.now()).await
     })??;
     if args.json {
         return app.printer.json(&ServerToken {
@@ -171,11 +202,12 @@ fn list(app: &App, server: &ServerArgs, file: &FileArgs, json: bool) -> Result<(
         app.printer.note("No tokens.");
         return Ok(());
     }
-    let mut table = Table::new(&["ID", "ROLE", "MADE", "EXPIRES"], false);
+    let mut table = Table::new(&["ID", "ROLE", "NAME", "MADE", "EXPIRES"], false);
     for token in tokens {
         table.row(vec![
             token.id.to_string(),
             token.role,
+            token.name.unwrap_or_default(),
             shown(token.created_at),
             shown(token.expires_at),
         ]);

@@ -1,6 +1,7 @@
 //! Tests of the policy, and the tokens of each kind of CI that they share.
 
 mod explain;
+mod gateway;
 mod github;
 mod oracle;
 mod other_issuers;

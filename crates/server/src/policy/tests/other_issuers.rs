@@ -253,7 +253,7 @@ fn the_claim_that_lists_groups_can_be_another() {
 #[test]
 fn tokens_of_the_server_itself_fit_no_rule() {
     let policy = policy(GITHUB_RULE);
-    for own in ["bootstrap", "scim"] {
+    for own in ["bootstrap", "scim", "gateway"] {
         let subject = subject(own, Preset::Generic, json!({ "sub": own }));
         assert!(policy.admit(&subject).is_err());
     }

@@ -4,7 +4,7 @@ use fnox_api::{ApprovalItem, ApprovalStatus, Decision, DecisionView};
 use uuid::Uuid;
 
 use super::super::sql::{Row, SqlError, Transaction, Value};
-use super::super::{ApprovalRecord, secrets};
+use super::super::{ApprovalRecord, QuestionRecord, secrets};
 use super::{NewApproval, place_of};
 
 pub(super) async fn insert(
@@ -16,8 +16,8 @@ pub(super) async fn insert(
         .execute(
             "INSERT INTO approvals (id, status, project, profile, command_hash, command_display, reason, requester, \
              principal, binding, request, quiet, session, address, created_at, expires_at, approvals_needed, \
-             approvers, code_key, wrong_codes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
-             $15, $16, $17, $18, $19, 0)",
+             approvers, code_key, question, wrong_codes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
+             $13, $14, $15, $16, $17, $18, $19, $20, 0)",
             &[
                 approval.id.into(),
                 approval.status.as_str().into(),
@@ -38,6 +38,10 @@ pub(super) async fn insert(
                 approval.approvals_needed.into(),
                 Value::json(&approval.approvers)?,
                 approval.code_key.as_slice().into(),
+                match &approval.question {
+                    Some(question) => Value::json(question)?,
+                    None => Value::Null,
+                },
             ],
         )
         .await?;
@@ -120,7 +124,7 @@ pub(in crate::store) async fn load(
     let row = transaction
         .first(
             "SELECT id, status, project, profile, command_hash, command_display, reason, requester, binding, session, \
-             address, created_at, expires_at, approvals_needed, approvers, code_key, wrong_codes \
+             address, created_at, expires_at, approvals_needed, approvers, code_key, wrong_codes, question, lasting \
              FROM approvals WHERE id = $1",
             &[id.into()],
         )
@@ -150,6 +154,7 @@ fn record(row: &Row, items: &[Row], decisions: &[Row]) -> Result<ApprovalRecord,
         id: row.id(0)?,
         status: ApprovalStatus::parse(&status)
             .ok_or_else(|| SqlError::Corrupt("an approval has an unknown status".to_owned()))?,
+        question: question(row)?,
         project: row.text(2)?,
         profile: row.text(3)?,
         items: items.iter().map(item).collect::<Result<_, _>>()?,
@@ -168,6 +173,17 @@ fn record(row: &Row, items: &[Row], decisions: &[Row]) -> Result<ApprovalRecord,
         wrong_codes: short(16)?,
         decisions: decisions.iter().map(decision).collect::<Result<_, _>>()?,
     })
+}
+
+fn question(row: &Row) -> Result<Option<QuestionRecord>, SqlError> {
+    if row.optional_text(17)?.is_none() {
+        return Ok(None);
+    }
+    let lasting = row.optional_integer(18)?.map(u32::try_from).transpose();
+    Ok(Some(QuestionRecord {
+        lasting: lasting.map_err(|_| gone())?,
+        ..row.json(17)?
+    }))
 }
 
 fn item(row: &Row) -> Result<ApprovalItem, SqlError> {

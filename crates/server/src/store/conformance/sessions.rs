@@ -118,9 +118,9 @@ async fn own_tokens_end_and_no_other_session_with_them(place: &dyn Place) {
     let store = world.store(0);
     let person = world.session(1).await;
     let (year, now) = (std::time::Duration::from_hours(24 * 365), moment(1));
-    let first = store.issue_token(TokenKind::Bootstrap, year, now);
+    let first = store.issue_token(TokenKind::Bootstrap, None, year, now);
     let first = first.await.unwrap();
-    let scim = store.issue_token(TokenKind::Provisioning, year, moment(2));
+    let scim = store.issue_token(TokenKind::Provisioning, None, year, moment(2));
     let scim = scim.await.unwrap();
     let listed = world.store(1).own_tokens(moment(3)).await.unwrap();
     let hashes: Vec<_> = listed.iter().map(|token| token.hash).collect();

@@ -233,6 +233,7 @@ pub fn new_approval(session: &SessionRecord, secrets: &[SecretRecord]) -> NewApp
         approval: ApprovalRecord {
             id,
             status: ApprovalStatus::Pending,
+            question: None,
             project: "my-app".to_owned(),
             profile: "default".to_owned(),
             items: secrets.iter().map(item).collect(),
@@ -255,6 +256,7 @@ pub fn new_approval(session: &SessionRecord, secrets: &[SecretRecord]) -> NewApp
         quiet: digest,
         pending_limit: 100_000,
         quiet_time: Duration::from_mins(5),
+        often: None,
     }
 }
 
@@ -278,6 +280,7 @@ pub fn new_decision(approval: Uuid, by: &str, decision: Decision, now: Timestamp
         reason: None,
         now,
         approved_until: now + SignedDuration::from_mins(10),
+        lasting: 0,
     }
 }
 

@@ -276,7 +276,7 @@ async fn who_has_no_role_or_is_not_wanted_any_more_stays_outside() {
     let token = scene
         .world
         .store
-        .issue_token(TokenKind::Provisioning, day, now);
+        .issue_token(TokenKind::Provisioning, None, day, now);
     let scim = token.await.unwrap().secret().expose_secret().to_owned();
     let user = json!({"userName": "Bob@example.com"});
     let made = scene

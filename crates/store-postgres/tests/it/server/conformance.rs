@@ -86,6 +86,7 @@ conforms! {
     people_are_kept_as_promised => people;
     approvals_are_decided_as_promised => approvals;
     grants_are_used_as_promised => grants;
+    questions_are_answered_as_promised => questions;
     every_walk_is_as_the_model_says => walk;
     copies_give_back_what_was_promised => restore;
 }

@@ -50,7 +50,7 @@ async fn a_database_of_a_newer_fnox_is_refused() {
         error,
         StoreError::Newer {
             found: 99,
-            known: 1,
+            known: 2,
             ..
         }
     );

@@ -1,0 +1,96 @@
+//! `/v1/questions…`: what an agent wants to send, and a person has to agree to.
+//!
+//! A question stands and ends as an approval does, and people decide about it in the same places. A yes to it releases no
+//! secret: nothing exchanges it for a grant.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{ApprovalStatus, DecisionView};
+
+/// A request as it would leave a gateway. All of it is what the gateway says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AgentRequest {
+    /// In whose name it is made.
+    pub agent: String,
+    /// Which rule of the gateway wants to know.
+    pub rule: String,
+    /// The method.
+    pub method: String,
+    /// The host, with a port if it is not 443.
+    pub host: String,
+    /// Path and query as they leave, with placeholders for credentials.
+    pub target: String,
+    /// How many bytes the body has.
+    pub body_length: u64,
+    /// SHA-256 of the body, in 64 lower-case hex digits.
+    pub body_sha256: String,
+}
+
+/// Body of `POST /v1/questions`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateQuestion {
+    /// A new one for each question, so that one that is sent again after a lost answer is the same question.
+    pub key: Uuid,
+    /// The request.
+    pub request: AgentRequest,
+}
+
+/// Answer of `POST /v1/questions`: 201 for a new one, 200 for the one that is pending already.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct QuestionCreated {
+    /// Its id.
+    pub id: Uuid,
+    /// The match code: show it where the gateway runs. Six characters.
+    pub code: String,
+    /// When it ends if nobody decides.
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
+    /// Where it stands.
+    pub status: ApprovalStatus,
+    /// Who is asked, for people: the names of channels.
+    #[serde(default)]
+    pub asked: Vec<String>,
+}
+
+/// Answer of `GET /v1/questions/{id}`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Question {
+    /// Its id.
+    pub id: Uuid,
+    /// Where it stands. `fetched`: the yes was used. Never `granted`.
+    pub status: ApprovalStatus,
+    /// The request.
+    pub request: AgentRequest,
+    /// When it ends if nobody decides; a yes that was not used until then ends too.
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
+    /// What was decided so far.
+    #[serde(default)]
+    pub decisions: Vec<DecisionView>,
+}
+
+/// Answer of `POST /v1/questions/{id}/use`, which works once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct QuestionUsed {
+    /// Its id.
+    pub id: Uuid,
+    /// For how long the yes covers the same request. 0: for this one request.
+    pub lasting_seconds: u32,
+}
+
+/// What an approval is about if it is a question: no keys and no command, but a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AskedRequest {
+    /// The request, as the gateway says.
+    pub request: AgentRequest,
+    /// For how long a yes may cover the same request, by the policy. 0: for this one request.
+    pub longest_seconds: u32,
+    /// For how long the yes covers it, once there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lasting_seconds: Option<u32>,
+}

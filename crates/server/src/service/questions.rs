@@ -1,0 +1,303 @@
+//! Questions: what a gateway asks people about the requests of its agents.
+//!
+//! A question is an approval in all that people do with it. It releases nothing: its yes is used here, by the gateway that
+//! asked, once.
+
+use std::time::Duration;
+
+use fnox_api::{
+    AgentRequest, ApprovalStatus, CreateQuestion, Problem, ProblemCode, Question, QuestionCreated,
+    QuestionUsed,
+};
+use fnox_core::audit::Outcome;
+use fnox_core::{AgentId, Host};
+use uuid::Uuid;
+
+use super::approvals::{Parts, later};
+use super::names::{self, invalid};
+use super::{Caller, GATEWAY, Service};
+use crate::policy::{QuestionDenial, QuestionPermit};
+use crate::store::{ApprovalRecord, NewApproval, QuestionRecord, UsedYes};
+
+impl Caller {
+    /// Fails unless the caller is somebody whose agents people may be asked about: a gateway, or a person.
+    pub(crate) fn must_have_agents(&self) -> Result<(), Problem> {
+        let subject = &self.session.subject;
+        if subject.issuer == GATEWAY || subject.is_person() {
+            return Ok(());
+        }
+        Err(Problem::new(ProblemCode::RoleMissing).with_detail(
+            "questions are asked with the token of a gateway, or by a person who logged in with `fnox login`",
+        ))
+    }
+}
+
+impl Service {
+    /// Asks people about a request. Tells whether that is new.
+    pub(crate) async fn ask_question(
+        &self,
+        caller: &Caller,
+        body: CreateQuestion,
+    ) -> Result<(QuestionCreated, bool), Problem> {
+        let (request, agent, host) = parse(body.request)?;
+        let policy = self.policy().current();
+        let subject = &caller.session.subject;
+        let permit = match policy.question(subject, &agent, &host.with_default_port(HTTPS)) {
+            Ok(permit) => permit,
+            Err(denial) => {
+                return Err(self
+                    .deny_question(caller, "approval_requested", &request, denial)
+                    .await?);
+            }
+        };
+        let mut entry = caller.entry("approval_requested");
+        entry.rule = Some(permit.rule.clone());
+        let new = self.new_question(caller, body.key, request, permit);
+        let asked = self.stored(self.store().ask(new, entry).await)?;
+        let record = asked.approval;
+        if asked.is_new {
+            metrics::counter!("fnox_approvals_total", "status" => record.status.as_str())
+                .increment(1);
+            self.tell(&record);
+        }
+        let created = QuestionCreated {
+            id: record.id,
+            code: self.code_of(&record)?,
+            expires_at: record.expires_at,
+            status: record.status,
+            asked: self.notifier().names(),
+        };
+        Ok((created, asked.is_new))
+    }
+
+    /// Records that the policy said no, and says so.
+    async fn deny_question(
+        &self,
+        caller: &Caller,
+        event: &str,
+        request: &AgentRequest,
+        denial: QuestionDenial,
+    ) -> Result<Problem, Problem> {
+        let principal = caller.session.subject.principal();
+        tracing::warn!(%principal, agent = %request.agent, host = %request.host, %denial, "question denied");
+        let mut entry = caller.entry(event);
+        entry.outcome = Outcome::Denied;
+        entry.agent = Some(request.agent.clone());
+        entry.host = Some(request.host.clone());
+        entry.reason = Some(denial.to_string());
+        let recorded = self.store().record(vec![entry]).await;
+        self.stored(recorded)?;
+        Ok(Problem::new(ProblemCode::PolicyDenied)
+            .with_detail(format!("{denial}; ask whoever keeps the policy")))
+    }
+
+    fn new_question(
+        &self,
+        caller: &Caller,
+        key: Uuid,
+        request: AgentRequest,
+        permit: QuestionPermit,
+    ) -> NewApproval {
+        let now = self.now();
+        let settings = &self.settings().approvals;
+        let subject = &caller.session.subject;
+        let binding = subject.binding();
+        let requester = subject.requester();
+        let quiet = roughly(&requester.principal, &request);
+        let approval = ApprovalRecord {
+            id: Uuid::now_v7(),
+            status: ApprovalStatus::Pending,
+            question: Some(QuestionRecord {
+                request,
+                longest: permit.longest,
+                own: permit.own && subject.is_person(),
+                lasting: None,
+            }),
+            project: String::new(),
+            profile: String::new(),
+            items: Vec::new(),
+            command_hash: String::new(),
+            command_display: String::new(),
+            reason: None,
+            requester,
+            binding,
+            session: caller.session.id,
+            address: Some(caller.address.to_string()),
+            created_at: now,
+            expires_at: later(now, settings.lifetime.min(LONGEST)),
+            approvals_needed: permit
+                .approvals_needed
+                .map_or(settings.approvals_needed, |needed| {
+                    needed.max(settings.approvals_needed)
+                }),
+            approvers: permit.approvers,
+            code_key: self.keys().current(),
+            wrong_codes: 0,
+            decisions: Vec::new(),
+        };
+        NewApproval {
+            request: exactly(&binding, key, &approval),
+            quiet,
+            pending_limit: settings.pending_limit,
+            quiet_time: settings.quiet_time,
+            often: Some((OFTEN, OFTEN_WITHIN)),
+            approval,
+        }
+    }
+
+    /// A question, for whoever asked it. With `wait`, the answer comes when it is no longer pending, after that time, or
+    /// when the server ends.
+    pub(crate) async fn question(
+        &self,
+        caller: &Caller,
+        id: Uuid,
+        wait: Duration,
+    ) -> Result<Question, Problem> {
+        let (record, now) = self.waited(caller, id, wait, is_own).await?;
+        record
+            .question_view(now)
+            .ok_or_else(|| Problem::new(ProblemCode::NotFound))
+    }
+
+    /// Uses a yes up.
+    pub(crate) async fn use_question(
+        &self,
+        caller: &Caller,
+        id: Uuid,
+    ) -> Result<QuestionUsed, Problem> {
+        let longest = self.still_asked(caller, id).await?;
+        let used = UsedYes {
+            approval: id,
+            binding: caller.session.subject.binding(),
+            session: caller.session.id,
+            now: self.now(),
+        };
+        let entry = caller.entry("question_used");
+        let record = self.stored(self.store().use_yes(used, entry).await)?;
+        metrics::counter!("fnox_approvals_total", "status" => "fetched").increment(1);
+        Ok(QuestionUsed {
+            id,
+            lasting_seconds: record
+                .question
+                .and_then(|it| it.lasting)
+                .map_or(0, |lasting| lasting.min(longest)),
+        })
+    }
+
+    /// The policy may have been replaced since the question: what it does not let ask any more is not sent either. Tells
+    /// for how long a yes may be now.
+    async fn still_asked(&self, caller: &Caller, id: Uuid) -> Result<u32, Problem> {
+        let found = self.stored(self.store().approval(id).await)?;
+        let record = found.filter(|record| is_own(caller, record));
+        let question = record
+            .and_then(|record| record.question)
+            .ok_or_else(|| Problem::new(ProblemCode::NotFound))?;
+        let (request, agent, host) = parse(question.request)?;
+        let policy = self.policy().current();
+        let host = host.with_default_port(HTTPS);
+        match policy.question(&caller.session.subject, &agent, &host) {
+            Ok(permit) => Ok(permit.longest),
+            Err(denial) => Err(self
+                .deny_question(caller, "question_used", &request, denial)
+                .await?),
+        }
+    }
+
+    /// Takes the caller's own question back.
+    pub(crate) async fn cancel_question(&self, caller: &Caller, id: Uuid) -> Result<(), Problem> {
+        let found = self.stored(self.store().approval(id).await)?;
+        if found.is_none_or(|record| record.question.is_none()) {
+            return Err(Problem::new(ProblemCode::NotFound));
+        }
+        self.take_back(caller, id).await
+    }
+}
+
+fn is_own(caller: &Caller, record: &ApprovalRecord) -> bool {
+    record.question.is_some() && record.binding == caller.session.subject.binding()
+}
+
+/// Reads what a gateway says. It is shown to people, so it must be what it looks like; it is compared with the policy, so
+/// agent and host must be names.
+fn parse(request: AgentRequest) -> Result<(AgentRequest, AgentId, Host), Problem> {
+    let field = |name: &str| format!("request.{name}");
+    let agent = AgentId::parse(&request.agent)
+        .map_err(|error| invalid(&field("agent"), &error.to_string()))?;
+    let host =
+        Host::parse(&request.host).map_err(|error| invalid(&field("host"), &error.to_string()))?;
+    let is_token =
+        (1..=32).contains(&request.method.len()) && request.method.bytes().all(is_token_byte);
+    if !is_token {
+        return Err(invalid(&field("method"), "it is no method of HTTP"));
+    }
+    let is_target = request.target.starts_with('/')
+        && request.target.len() <= LONGEST_TARGET
+        && request.target.bytes().all(|byte| byte.is_ascii_graphic());
+    if !is_target {
+        let wrong = "it is no path and query (RFC 9112, section 3.2.1), or longer than 8192 bytes";
+        return Err(invalid(&field("target"), wrong));
+    }
+    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if request.body_sha256.len() != 64 || !request.body_sha256.bytes().all(is_hex) {
+        let wrong = "it is not SHA-256 in 64 lower-case hex digits";
+        return Err(invalid(&field("body_sha256"), wrong));
+    }
+    if i64::try_from(request.body_length).is_err() {
+        return Err(invalid(&field("body_length"), "no body is so long"));
+    }
+    let request = AgentRequest {
+        rule: names::text(&request.rule, &field("rule"), 256)?,
+        agent: agent.to_string(),
+        host: host.authority(HTTPS),
+        ..request
+    };
+    Ok((request, agent, host))
+}
+
+/// RFC 9110, section 5.6.2.
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// The same question of the same gateway.
+fn exactly(binding: &[u8; 32], key: Uuid, approval: &ApprovalRecord) -> [u8; 32] {
+    let mut digest = Parts::new("fnox question v1");
+    digest.add(binding);
+    digest.add(key.as_bytes());
+    if let Some(question) = &approval.question {
+        add(&mut digest, &question.request);
+    }
+    digest.finish()
+}
+
+/// Requester and request: what a no is remembered for.
+fn roughly(principal: &str, request: &AgentRequest) -> [u8; 32] {
+    let mut digest = Parts::new("fnox quiet question v1");
+    digest.add(principal.as_bytes());
+    add(&mut digest, request);
+    digest.finish()
+}
+
+fn add(digest: &mut Parts, request: &AgentRequest) {
+    for text in [
+        &request.agent,
+        &request.rule,
+        &request.method,
+        &request.host,
+        &request.target,
+        &request.body_sha256,
+    ] {
+        digest.add(text.as_bytes());
+    }
+    digest.add(&request.body_length.to_be_bytes());
+}
+
+/// Requests of agents leave by TLS.
+const HTTPS: u16 = 443;
+/// A gateway forgets a question after this time.
+const LONGEST: Duration = Duration::from_mins(10);
+/// What an address on the web may have; a page that shows more shows nobody anything.
+const LONGEST_TARGET: usize = 8192;
+/// So many questions of one requester in this time and no more, whatever became of them.
+const OFTEN: u32 = 60;
+const OFTEN_WITHIN: Duration = Duration::from_mins(10);
