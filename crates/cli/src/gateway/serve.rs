@@ -17,17 +17,19 @@ use fnox_gateway::vault::{Recorder, VaultClients, VaultClientsError};
 use fnox_vault_wire::Connector;
 use tokio::task::JoinSet;
 
-use super::approvals;
-use super::approvals::Ways;
 use super::approvals::office::{self, Office};
+use super::approvals::server::Named;
 use super::approvals::vault::Desk;
+use super::approvals::{self, Place, Ways};
 use super::doors::{Door, Opening};
 use super::metrics::{Counting, Metrics};
 use super::observer::Teller;
 use super::rules::{self, Proxy};
 use super::spec::GATEWAY;
 use crate::app::App;
+use crate::args::team::ServerArgs;
 use crate::error::CliError;
+use crate::team;
 use crate::telemetry::Collector;
 use crate::vault::connect;
 use crate::vault::error::VaultFailure;
@@ -49,6 +51,7 @@ pub(crate) struct Settings {
     proxy: Proxy,
     token: SecretString,
     vault: Connector,
+    server: Option<Named>,
 }
 
 impl Settings {
@@ -74,6 +77,7 @@ impl Settings {
             resolve_path(text, folder, app.folders.home())
         };
         let token = connect::read_token(&resolved(fields.text("token_file").unwrap_or_default()))?;
+        let server = team_server(app, &fields, &proxy, resolved)?;
         let vault = match fields.text("vault") {
             None => connect::usual_place(app)?,
             Some(text) => {
@@ -93,6 +97,7 @@ impl Settings {
             proxy,
             token,
             vault,
+            server,
         })
     }
 
@@ -108,6 +113,35 @@ impl Settings {
             folder: self.path.parent().unwrap_or(Path::new("/")),
         }
     }
+}
+
+/// The team server at which people are asked, if they are.
+fn team_server(
+    app: &App,
+    fields: &Fields,
+    proxy: &Proxy,
+    resolved: impl Fn(&str) -> PathBuf,
+) -> Result<Option<Named>, CliError> {
+    if !proxy.approve_at.contains(&Place::Server) {
+        for key in ["server", "server_token_file"] {
+            if fields.contains(key) {
+                let reason = "is for `approve_at = [\"server\"]`, which is not there";
+                return Err(fields.invalid(key, reason).into());
+            }
+        }
+        return Ok(None);
+    }
+    let Some(token_file) = fields.text("server_token_file") else {
+        let reason = "is missing: `fnox serve token --role gateway --name NAME` makes a token";
+        return Err(fields.invalid("server_token_file", reason).into());
+    };
+    let named = ServerArgs {
+        server: fields.text("server").map(str::to_owned),
+    };
+    Ok(Some(Named {
+        url: team::server::url(app, &named)?,
+        token: connect::read_token(&resolved(token_file))?,
+    }))
 }
 
 /// What a rule uses: a secret by its name in the vault.
@@ -137,6 +171,7 @@ pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError>
         proxy,
         token,
         vault,
+        server,
         fields,
         ..
     } = settings;
@@ -165,7 +200,10 @@ pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError>
         None => teller,
     };
     let recorder = Arc::new(clients.recorder(teller));
-    let ways = Ways { vault: Some(desk) };
+    let ways = Ways {
+        vault: Some(desk),
+        server,
+    };
     let office = Office::open(
         &proxy.policy,
         office::Terms {
@@ -173,7 +211,7 @@ pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError>
             clock: clock.clone(),
             patience: proxy.approval_wait,
             printer: app.printer,
-            channels: approvals::channels(&proxy.approve_at, &ways)?,
+            channels: approvals::channels(app, &proxy.approve_at, ways)?,
             places: proxy.approve_at,
         },
     )?;

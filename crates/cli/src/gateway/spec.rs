@@ -83,6 +83,16 @@ pub static GATEWAY: Section = Section {
             "Where people are asked if a rule says so: `terminal` (`fnox agent approve` on this machine; the default), `vault` (`fnox vault approve`), `server` (the team server's approvers). The first answer from any of them counts.",
         ),
         key(
+            "server",
+            Kind::Text,
+            "The team server for `approve_at = [\"server\"]`. Default: `FNOX_SERVER_URL`, then `server_url` of the global file.",
+        ),
+        key(
+            "server_token_file",
+            Kind::Path,
+            "The gateway's own token there: `fnox serve token --role gateway --name NAME`. The server's policy has `[[gateway]]` of that name.",
+        ),
+        key(
             "approval_wait",
             Kind::Lifetime,
             "For how long a request is held for a person's answer (default 55s) before it is refused for the time being.",

@@ -103,7 +103,7 @@ impl Deref for Server {
 }
 
 /// A bearer that the environment gives.
-fn given_token(app: &App) -> Result<Option<SecretString>, CliError> {
+pub(crate) fn given_token(app: &App) -> Result<Option<SecretString>, CliError> {
     if let Some(path) = app.env.var(environment::SERVER_TOKEN_FILE) {
         let path = fnox_config::fields::resolve_path(path, &app.cwd, app.folders.home());
         let text = read_private(&path, TOKEN_LIMIT).map_err(|error| TeamFailure::Token {

@@ -198,6 +198,8 @@ mod team_malice;
 #[cfg(test)]
 mod team_process;
 #[cfg(test)]
+mod team_questions;
+#[cfg(test)]
 mod team_races;
 #[cfg(test)]
 mod team_restore;

@@ -114,7 +114,7 @@ impl Session {
                     clock: clock.clone(),
                     patience: proxy.approval_wait,
                     printer: app.printer,
-                    channels: approvals::channels(&proxy.approve_at, &ways)?,
+                    channels: approvals::channels(app, &proxy.approve_at, ways)?,
                     places: proxy.approve_at,
                 },
             )?

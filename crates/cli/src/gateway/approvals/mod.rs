@@ -6,6 +6,7 @@
 pub(crate) mod asking;
 pub(crate) mod channel;
 pub(crate) mod office;
+pub(crate) mod server;
 pub(crate) mod vault;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use self::channel::Channel;
+use self::server::TeamServer;
 use super::documents::PendingRequest;
 use crate::app::App;
 use crate::error::CliError;
@@ -54,10 +56,12 @@ impl Place {
 }
 
 /// What is known of the places that are not this machine.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Ways {
     /// The vault whose queue is used.
     pub(crate) vault: Option<vault::Desk>,
+    /// The team server with the gateway's own token. Otherwise it is the one that commands of the team speak with.
+    pub(crate) server: Option<server::Named>,
 }
 
 impl Ways {
@@ -75,6 +79,7 @@ impl Ways {
         let vault = proxy.map(|proxy| vault::Desk::read(app, proxy));
         Ok(Self {
             vault: vault.transpose()?,
+            server: None,
         })
     }
 }
@@ -83,21 +88,26 @@ impl Ways {
 ///
 /// # Errors
 /// If there is none to one of them.
-pub(crate) fn channels(places: &[Place], ways: &Ways) -> Result<Vec<Arc<dyn Channel>>, CliError> {
+pub(crate) fn channels(
+    app: &App,
+    places: &[Place],
+    ways: Ways,
+) -> Result<Vec<Arc<dyn Channel>>, CliError> {
     let missing = |place: &str| {
         CliError::usage(format!(
             "`approve_at` names `{place}`, which this fnox cannot ask"
         ))
     };
     let mut channels: Vec<Arc<dyn Channel>> = Vec::new();
+    let Ways { vault, mut server } = ways;
     for place in places {
         match place {
             Place::Terminal => {}
             Place::Vault => {
-                let desk = ways.vault.as_ref().ok_or_else(|| missing("vault"))?;
+                let desk = vault.as_ref().ok_or_else(|| missing("vault"))?;
                 channels.push(vault::VaultQueue::new(desk));
             }
-            Place::Server => return Err(missing("server")),
+            Place::Server => channels.push(Arc::new(TeamServer::open(app, server.take())?)),
         }
     }
     Ok(channels)
