@@ -25,7 +25,7 @@ pub use self::checkpoint::{Checkpoint, CheckpointKey, InvalidCheckpoint, PublicC
 pub use self::verify::{Flaw, Report, Verifier};
 
 /// What happened, told by whoever did it. The writer adds number, time and MAC.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Entry {
     /// What happened, for example `lease_granted`.
     pub event: String,

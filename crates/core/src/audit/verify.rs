@@ -9,6 +9,8 @@ use super::{ChainKeys, Checkpoint, Head, Record, head_is_genuine};
 pub struct Verifier<'a> {
     keys: &'a ChainKeys,
     checkpoints: Vec<Checkpoint>,
+    /// What came before the first record: its number and its MAC.
+    begin: (u64, [u8; 32]),
     previous: Option<Record>,
     verified: u64,
     flaws: Vec<Flaw>,
@@ -23,9 +25,20 @@ impl<'a> Verifier<'a> {
         Self {
             keys,
             checkpoints,
+            begin: (0, [0; 32]),
             previous: None,
             verified: 0,
             flaws: Vec::new(),
+        }
+    }
+
+    /// The same after a record that is not there any more, because its file was given up. The next one proves by its own
+    /// MAC that this was the one before it.
+    #[must_use]
+    pub fn after(self, sequence: u64, mac: [u8; 32]) -> Self {
+        Self {
+            begin: (sequence, mac),
+            ..self
         }
     }
 
@@ -34,7 +47,8 @@ impl<'a> Verifier<'a> {
         let expected = self
             .previous
             .as_ref()
-            .map_or(1, |previous| previous.sequence + 1);
+            .map_or(self.begin.0, |previous| previous.sequence)
+            .saturating_add(1);
         if record.sequence != expected {
             self.flaws.push(Flaw::Gap {
                 expected,
@@ -53,7 +67,7 @@ impl<'a> Verifier<'a> {
         let before = self
             .previous
             .as_ref()
-            .map_or([0; 32], |previous| previous.mac);
+            .map_or(self.begin.1, |previous| previous.mac);
         match self.keys.find(&record.key_id) {
             None => self.flaws.push(Flaw::UnknownKey {
                 sequence: record.sequence,
@@ -86,7 +100,7 @@ impl<'a> Verifier<'a> {
         let (sequence, mac) = self
             .previous
             .as_ref()
-            .map_or((0, [0; 32]), |last| (last.sequence, last.mac));
+            .map_or(self.begin, |last| (last.sequence, last.mac));
         match head {
             None if sequence == 0 => {}
             None => self.flaws.push(Flaw::HeadMissing),
