@@ -187,6 +187,11 @@ fn read_settings(top: &Fields) -> Result<Settings, ConfigError> {
             None => None,
         };
     }
+    let place = top.location_of("plugins");
+    for (name, source) in top.map("plugins").into_iter().flatten() {
+        let entry = (source.clone(), place.clone());
+        settings.plugins.insert(name.clone(), entry);
+    }
     for name in ["daemon", "mcp", "proxy", "audit"] {
         if let Some(section) = top.table(name) {
             settings.sections.insert(name, section.clone());

@@ -69,6 +69,8 @@ pub struct Settings {
     pub people: IndexMap<String, Fields>,
     /// `[files]`, by the path as it is written.
     pub files: IndexMap<String, Fields>,
+    /// `[plugins]`: where installed plugins come from, and where that is written.
+    pub plugins: IndexMap<String, (String, Location)>,
     /// `[daemon]`, `[mcp]`, `[proxy]`, `[audit]`, by name.
     pub sections: IndexMap<&'static str, Fields>,
 }

@@ -15,6 +15,8 @@ pub struct Folders {
     pub state: PathBuf,
     /// `$FNOX_DATA_DIR`, `$XDG_DATA_HOME/fnox` or `~/.local/share/fnox`.
     pub data: PathBuf,
+    /// `$FNOX_PLUGINS_DIR`, or `plugins` of the data folder: installed Lua plugins.
+    pub plugins: PathBuf,
     /// `$XDG_RUNTIME_DIR/fnox`, or `run` of the state folder.
     pub runtime: PathBuf,
 }
@@ -39,9 +41,11 @@ impl Folders {
                 .unwrap_or_else(|| base.join(fallback).join("fnox"))
         };
         let state = folder("FNOX_STATE_DIR", "XDG_STATE_HOME", ".local/state");
+        let data = folder("FNOX_DATA_DIR", "XDG_DATA_HOME", ".local/share");
         Self {
+            plugins: absolute("FNOX_PLUGINS_DIR").unwrap_or_else(|| data.join("plugins")),
+            data,
             config: folder("FNOX_CONFIG_DIR", "XDG_CONFIG_HOME", ".config"),
-            data: folder("FNOX_DATA_DIR", "XDG_DATA_HOME", ".local/share"),
             runtime: absolute("XDG_RUNTIME_DIR")
                 .map_or_else(|| state.join("run"), |path| path.join("fnox")),
             state,
@@ -81,6 +85,7 @@ mod tests {
         assert_eq!(folders.config, Path::new("/own"));
         assert_eq!(folders.state, Path::new("/xdg/fnox"));
         assert_eq!(folders.data, Path::new("/home/u/.local/share/fnox"));
+        assert_eq!(folders.plugins, folders.data.join("plugins"));
         assert_eq!(folders.runtime, Path::new("/xdg/fnox/run"));
     }
 }

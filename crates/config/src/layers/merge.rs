@@ -136,6 +136,7 @@ impl Merged {
         if !upper.age_recipients.is_empty() {
             lower.age_recipients = upper.age_recipients;
         }
+        lower.plugins.extend(upper.plugins);
         for (name, section) in upper.sections {
             merge_section(&mut lower.sections, name, section);
         }

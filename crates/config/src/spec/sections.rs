@@ -96,7 +96,11 @@ pub static TOP_LEVEL: Section = Section {
             Kind::Opaque,
             "Who has access, for `fnox lifecycle offboard`: `[people.NAME]`.",
         ),
-        Field::optional("plugins", Kind::TextMap, "Sources of Lua plugins."),
+        Field::optional(
+            "plugins",
+            Kind::TextMap,
+            "Where Lua plugins come from: `NAME = \"GIT URL#REF\"`, or `OWNER/REPO` at GitHub. Only `fnox plugin install` fetches them.",
+        ),
         Field::optional(
             "daemon",
             Kind::Table(&DAEMON),
@@ -192,7 +196,7 @@ pub static DAEMON: Section = Section {
 /// `[audit]`
 pub static AUDIT: Section = Section {
     heading: "[audit]",
-    doc: "The local log of secret uses.",
+    doc: "The local log of secret uses and changes.",
     fields: &[
         Field::optional(
             "enabled",
@@ -200,6 +204,16 @@ pub static AUDIT: Section = Section {
             "Whether to write it (default false).",
         ),
         Field::optional("path", Kind::Path, "Where to write it."),
+        Field::optional(
+            "max_size",
+            Kind::Count,
+            "Bytes after which a file is full and another one is begun (default 16777216).",
+        ),
+        Field::optional(
+            "keep",
+            Kind::Count,
+            "How many full files are kept; all if left out.",
+        ),
     ],
 };
 

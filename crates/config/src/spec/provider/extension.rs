@@ -39,7 +39,11 @@ pub(super) const LUA: ProviderSpec = ProviderSpec {
     label: "Lua plugin",
     capability: Capability::StoresRemotely,
     fields: &[
-        Field::required("plugin", Kind::Text, "Name or path of the plugin."),
+        Field::required(
+            "plugin",
+            Kind::Text,
+            "Path of the plugin, or the name under which it is installed.",
+        ),
         OPTIONS,
         CAPABILITY,
     ],
