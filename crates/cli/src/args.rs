@@ -182,7 +182,7 @@ pub(crate) enum Command {
     /// Test everything that fnox depends on here
     #[command(visible_alias = "dr")]
     Doctor(DoctorArgs),
-    /// Show which command used which secret, if a log of that is kept
+    /// Show which command used or changed which secret, if a log of that is kept
     Audit(AuditArgs),
     /// Find secrets in files, or in what would be committed
     Scan(ScanArgs),
@@ -261,6 +261,13 @@ impl Command {
             Self::Watch(_) => "watch",
             Self::Env(_) => "env",
             Self::Get(_) => "get",
+            Self::Set(_) => "set",
+            Self::Remove(_) => "remove",
+            Self::Copy(_) => "copy",
+            Self::Rename(_) => "rename",
+            Self::Import(_) => "import",
+            Self::Tui => "tui",
+            Self::Lifecycle(_) => "lifecycle",
             Self::List(_) => "list",
             Self::Edit(_) => "edit",
             Self::Export(_) => "export",

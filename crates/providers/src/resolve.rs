@@ -117,6 +117,15 @@ pub struct Resolution {
     fetched: Vec<(SecretName, ProviderName)>,
 }
 
+impl Resolution {
+    /// The provider that gave a value in this run.
+    #[must_use]
+    pub fn giver(&self, name: &SecretName) -> Option<&ProviderName> {
+        let mut fetched = self.fetched.iter();
+        fetched.find_map(|(it, provider)| (it == name).then_some(provider))
+    }
+}
+
 impl<'a> Resolver<'a> {
     /// A resolver for a configuration.
     #[must_use]

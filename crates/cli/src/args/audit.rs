@@ -4,7 +4,7 @@ use clap::Args;
 
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "The log is off until `[audit] enabled = true` in the global file or `FNOX_AUDIT=on` turns it on. It holds no values."
+    after_help = "The log is off until `[audit] enabled = true` in the global file or `FNOX_AUDIT=on` turns it on. It holds no values. Files that were full are set aside beside it, and read too."
 )]
 pub(crate) struct AuditArgs {
     /// Only uses by this command, such as `exec`; also `-c COMMAND`
@@ -25,7 +25,7 @@ pub(crate) struct AuditArgs {
     /// Print where the log is
     #[arg(long, conflicts_with = "verify")]
     pub path: bool,
-    /// Check that the log is as it was written
+    /// Check that all files of the log are as they were written
     #[arg(long)]
     pub verify: bool,
 }

@@ -1,32 +1,40 @@
-//! The file of records: one JSON document a line, chained ([`fnox_core::audit`]), with a sealed head beside it.
+//! The files of records: one JSON document a line, chained ([`fnox_core::audit`]), with a sealed head beside them.
 //!
 //! `NAME.lock` is held while anything is appended, so several processes can; nobody waits for it longer than
 //! [`PATIENCE`]. Records reach the disk before the head does. What a crash in between leaves is told from forgery by the
 //! chain: whole records that fit it are taken over, half a line is cut off, anything else is refused.
+//!
+//! A file that is full is set aside under the number of its last record ([`files`]), and the chain goes on in a new one,
+//! whose first record names that number and its MAC. A process that is killed between any two steps leaves a state from
+//! which the next one goes on.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+mod files;
+mod key;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use fnox_config::Folders;
-use fnox_core::audit::{Chain, ChainKey, ChainKeys, Entry, Head, Record, Report, Verifier};
+use fnox_core::audit::{Chain, Entry, Head, Outcome, Record, Report, Verifier};
 use fnox_leases::ledger::LedgerError;
 use fnox_leases::ledger::file;
 use fnox_leases::ledger::lock::{Lock, introduction};
 use jiff::Timestamp;
-use rand::Rng as _;
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
+
+use self::files::{Former, beside};
+pub(crate) use self::stream::Stream;
 
 /// How long one process waits for others that append.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// The longest line that is read: names have limits, so this is far more than any record has.
-const LONGEST: usize = 1024 * 1024;
+/// The first record of every file but the first.
+pub(crate) const CONTINUED: &str = "log_continued";
 
 /// The log cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -43,108 +51,188 @@ pub(crate) enum LogError {
     Broken { path: PathBuf, reason: String },
 }
 
-/// Where a log ends, and the size of its file then.
+/// How large a file becomes, and how many are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// A file of as many bytes takes no further records.
+    pub(crate) max_size: u64,
+    /// How many full files are kept; all without a number.
+    pub(crate) keep: Option<u64>,
+}
+
+impl Default for Limits {
+    /// 16 MiB a file, and no file is given up: otherwise whoever uses secrets often enough could have the record of one
+    /// use removed.
+    fn default() -> Self {
+        Self {
+            max_size: 16 * 1024 * 1024,
+            keep: None,
+        }
+    }
+}
+
+/// Where a log ends, and the size of its newest file then.
 #[derive(Debug, Serialize, Deserialize)]
 struct End {
     head: Head,
     bytes: u64,
 }
 
-/// A log.
+/// What the first record of a file says of the file before it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Continued {
+    /// Number and MAC of the former file's last record.
+    after: u64,
+    #[serde(with = "hex::serde")]
+    mac: [u8; 32],
+    /// Number of the oldest record that is kept. One that is missing although it comes after this was taken away.
+    oldest: u64,
+}
+
+/// A log that is open for appending, under its lock.
 #[derive(Debug)]
+struct Growing {
+    file: File,
+    chain: Chain,
+    /// The size of the file, all of it records of the chain.
+    bytes: u64,
+}
+
+/// A log.
+#[derive(Debug, Clone)]
 pub(crate) struct Log {
     path: PathBuf,
     key: PathBuf,
+    limits: Limits,
 }
 
 impl Log {
     /// The log of a path; its key is in the state folder, wherever the log is.
-    pub(crate) fn new(path: PathBuf, folders: &Folders) -> Self {
+    pub(crate) fn new(path: PathBuf, folders: &Folders, limits: Limits) -> Self {
         Self {
             path,
             key: folders.state.join("audit.key"),
+            limits,
         }
     }
 
-    /// Appends records, all of them or none.
+    /// Appends records, all of them or none. They are on the disk when this returns.
     pub(crate) async fn append(&self, entries: Vec<Entry>, now: Timestamp) -> Result<(), LogError> {
-        self.make_folders()?;
-        let _lock = Lock::acquire(&self.beside("lock"), PATIENCE, &introduction("audit")).await?;
-        let keys = self.keys()?;
-        let mut file = self.open()?;
-        let mut chain = self.resume(&keys, &mut file)?;
-        let begin = size(&file).map_err(|error| self.io("read", error))?;
-        let mut text = Vec::new();
-        for entry in entries {
-            let record = chain.append(entry, now);
-            serde_json::to_writer(&mut text, &record)
-                .map_err(|error| self.io("write", error.into()))?;
-            text.push(b'\n');
-        }
-        let written = file
-            .seek(SeekFrom::End(0))
-            .and_then(|_| file.write_all(&text))
-            .and_then(|()| file.sync_data());
-        if let Err(error) = written {
-            // Nothing of it, rather than half of it.
-            let _ = file.set_len(begin);
-            return Err(self.io("write", error));
-        }
-        let end = End {
-            head: chain.head(),
-            bytes: begin + text.len() as u64,
-        };
-        self.store(&end)
+        let _lock = self.lock().await?;
+        let mut growing = self.resume()?;
+        self.write(&mut growing, entries, now)?;
+        self.settle(&growing)
     }
 
     /// Every record, oldest first, as far as lines can be read.
     pub(crate) async fn records(&self) -> Result<Vec<Record>, LogError> {
-        if !self.path.exists() {
-            return Ok(Vec::new());
+        let mut all = Vec::new();
+        if !self.exists() {
+            return Ok(all);
         }
-        let _lock = Lock::share(&self.beside("lock"), PATIENCE, &introduction("audit")).await?;
-        let mut file = self.open()?;
-        self.read_from(&mut file, 0).map(|(records, _)| records)
+        let _lock = Lock::share(&beside(&self.path, "lock"), PATIENCE, &holder()).await?;
+        for path in self.paths()? {
+            all.extend(files::read(&path)?);
+        }
+        Ok(all)
     }
 
-    /// Compares every record with the chain and the end with the head.
+    /// Compares every record of all files with the chain and the end with the head.
     pub(crate) async fn verify(&self) -> Result<Report, LogError> {
-        if !self.path.exists() && !self.beside("head").exists() {
-            let empty = ChainKeys::new(
-                ChainKey::new(String::new(), Zeroizing::new([0; 32])),
-                vec![],
-            );
-            return Ok(Verifier::new(&empty, Vec::new()).finish(None));
+        if !self.exists() {
+            return Ok(Verifier::new(&key::none(), Vec::new()).finish(None));
         }
-        let _lock = Lock::share(&self.beside("lock"), PATIENCE, &introduction("audit")).await?;
-        let keys = self.keys()?;
+        let _lock = Lock::share(&beside(&self.path, "lock"), PATIENCE, &holder()).await?;
+        let keys = key::read(&self.key)?;
+        let mut end = self.end()?;
         let mut verifier = Verifier::new(&keys, Vec::new());
-        if self.path.exists() {
-            let mut file = self.open()?;
-            let (records, _) = self.read_from(&mut file, 0)?;
-            for record in records {
+        let (mut is_first, mut first, mut oldest) = (true, 0, 1);
+        for path in self.paths()? {
+            for record in files::read(&path)? {
+                let continued = continued(&record);
+                if let Some(continued) = &continued {
+                    oldest = continued.oldest;
+                }
+                if is_first {
+                    first = record.sequence;
+                    if let Some(Continued { after, mac, .. }) = continued {
+                        verifier = verifier.after(after, mac);
+                    }
+                    is_first = false;
+                }
+                // A crash, or a writer that is at work, leaves records that the head does not know yet.
+                if let Some(end) = &mut end
+                    && record.sequence > end.head.sequence
+                    && let Ok(mut chain) = Chain::resume(&keys, &end.head)
+                    && chain.append(record.entry.clone(), record.time) == record
+                {
+                    end.head = chain.head();
+                }
                 verifier.record(record);
             }
         }
-        let end = self.end()?;
-        Ok(verifier.finish(end.as_ref().map(|end| &end.head)))
+        let mut report = verifier.finish(end.as_ref().map(|end| &end.head));
+        if first > oldest {
+            let (expected, found) = (oldest, first);
+            report
+                .flaws
+                .insert(0, fnox_core::audit::Flaw::Gap { expected, found });
+        }
+        Ok(report)
+    }
+
+    /// Where the records are, oldest first.
+    pub(crate) fn paths(&self) -> Result<Vec<PathBuf>, LogError> {
+        let former = files::former(&self.path)?;
+        let mut paths: Vec<PathBuf> = former.into_iter().map(|one| one.path).collect();
+        if self.path.exists() {
+            paths.push(self.path.clone());
+        }
+        Ok(paths)
+    }
+
+    fn exists(&self) -> bool {
+        self.path.exists()
+            || beside(&self.path, "head").exists()
+            || files::former(&self.path).is_ok_and(|former| !former.is_empty())
+    }
+
+    /// Has the log for itself.
+    async fn lock(&self) -> Result<Lock, LogError> {
+        self.make_folders()?;
+        Ok(Lock::acquire(&beside(&self.path, "lock"), PATIENCE, &holder()).await?)
     }
 
     /// The growing end. What a crash left after the head is taken over or cut off.
-    fn resume(&self, keys: &ChainKeys, file: &mut File) -> Result<Chain, LogError> {
-        let length = size(file).map_err(|error| self.io("read", error))?;
-        let (mut chain, bytes) = match self.end()? {
-            None => (Chain::empty(keys.current().clone()), 0),
+    fn resume(&self) -> Result<Growing, LogError> {
+        let keys = key::read_or_make(&self.key)?;
+        let end = self.end()?;
+        let former = files::former(&self.path)?;
+        let newest = former.last();
+        let mut file = files::open(&self.path)?;
+        let length = self.size(&file)?;
+        let (mut chain, begin) = match end {
+            None if newest.is_some() || length > 0 => {
+                return Err(self.broken(&"its head was removed"));
+            }
+            None => {
+                // So that from the first record on a log without a head is one whose head was removed.
+                let chain = Chain::empty(keys.current().clone());
+                self.store(&chain, 0)?;
+                (chain, 0)
+            }
             Some(end) => {
-                let chain = Chain::resume(keys, &end.head);
-                (chain.map_err(|error| self.broken(&error))?, end.bytes)
+                let chain = Chain::resume(&keys, &end.head);
+                let chain = chain.map_err(|error| self.broken(&error))?;
+                (chain, self.begin(&end, newest)?)
             }
         };
-        if length < bytes {
+        if length < begin {
             return Err(self.broken(&"its newest records were removed"));
         }
-        if length > bytes {
-            let (records, whole) = self.read_from(file, bytes)?;
+        let mut bytes = begin;
+        if length > begin {
+            let (records, whole) = files::read_from(&self.path, &mut file, begin)?;
             for record in records {
                 let expected = chain.append(record.entry.clone(), record.time);
                 if expected != record {
@@ -153,101 +241,160 @@ impl Log {
             }
             file.set_len(whole)
                 .map_err(|error| self.io("write", error))?;
+            bytes = whole;
         }
-        Ok(chain)
+        Ok(Growing { file, chain, bytes })
     }
 
-    /// The records from a place on, and where the last whole line ends.
-    fn read_from(&self, file: &mut File, begin: u64) -> Result<(Vec<Record>, u64), LogError> {
-        let mut text = Vec::new();
-        file.seek(SeekFrom::Start(begin))
-            .and_then(|_| file.read_to_end(&mut text))
-            .map_err(|error| self.io("read", error))?;
-        let whole = text
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |at| at + 1);
-        let mut records = Vec::new();
-        for line in text[..whole].split(|byte| *byte == b'\n') {
-            if line.is_empty() {
-                continue;
-            }
-            if line.len() > LONGEST {
-                return Err(self.broken(&"a line is longer than any record"));
-            }
-            let record = serde_json::from_slice(line).map_err(|error| {
-                self.broken(&format!("line {} is no record: {error}", records.len() + 1))
-            })?;
-            records.push(record);
+    /// Where in the newest file the records begin that the head does not know: at its beginning, if the file that the head
+    /// knows has been set aside since.
+    fn begin(&self, end: &End, newest: Option<&Former>) -> Result<u64, LogError> {
+        let Some(former) = newest.filter(|former| former.last >= end.head.sequence) else {
+            return Ok(end.bytes);
+        };
+        if former.last > end.head.sequence || former.bytes != end.bytes {
+            let reason = format!(
+                "{} is not the file that was set aside",
+                former.path.display()
+            );
+            return Err(self.broken(&reason));
         }
-        Ok((records, begin + whole as u64))
+        Ok(0)
+    }
+
+    /// Writes records without waiting for the disk. If not all of them can be written, none is.
+    fn write(
+        &self,
+        growing: &mut Growing,
+        entries: Vec<Entry>,
+        now: Timestamp,
+    ) -> Result<(), LogError> {
+        if growing.bytes >= self.limits.max_size {
+            self.rotate(growing)?;
+        }
+        let mut chain = growing.chain.clone();
+        let mut text = Vec::new();
+        let continued = self.continued(&chain, growing.bytes)?;
+        for entry in continued.into_iter().chain(entries) {
+            let record = chain.append(entry, now);
+            serde_json::to_writer(&mut text, &record)
+                .map_err(|error| self.io("write", error.into()))?;
+            text.push(b'\n');
+        }
+        let written = growing
+            .file
+            .seek(SeekFrom::Start(growing.bytes))
+            .and_then(|_| growing.file.write_all(&text));
+        if let Err(error) = written {
+            self.take_back(growing);
+            return Err(self.io("write", error));
+        }
+        growing.chain = chain;
+        growing.bytes += text.len() as u64;
+        Ok(())
+    }
+
+    /// Brings what was written to the disk, and the head after it.
+    fn settle(&self, growing: &Growing) -> Result<(), LogError> {
+        growing
+            .file
+            .sync_data()
+            .map_err(|error| self.io("write", error))?;
+        self.store(&growing.chain, growing.bytes)?;
+        self.give_up_oldest()
+    }
+
+    /// Stores where the log ends.
+    fn store(&self, chain: &Chain, bytes: u64) -> Result<(), LogError> {
+        let end = End {
+            head: chain.head(),
+            bytes,
+        };
+        let path = beside(&self.path, "head");
+        let text = serde_json::to_string(&end).map_err(|error| self.io("write", error.into()))?;
+        file::sweep(&path);
+        Ok(file::replace(&path, &text)?)
+    }
+
+    /// Nothing of it, rather than half of it.
+    fn take_back(&self, growing: &Growing) {
+        if let Err(error) = growing.file.set_len(growing.bytes) {
+            tracing::debug!("half a record stays in {}: {error}", self.path.display());
+        }
+    }
+
+    /// Sets the file aside. The head knows all of it first: whether a file that is set aside is whole is told by that.
+    fn rotate(&self, growing: &mut Growing) -> Result<(), LogError> {
+        self.settle(growing)?;
+        files::set_aside(&self.path, growing.chain.head().sequence)?;
+        growing.file = files::open(&self.path)?;
+        growing.bytes = 0;
+        Ok(())
+    }
+
+    /// What the first record of a new file is to say, if this is the place for one.
+    fn continued(&self, chain: &Chain, bytes: u64) -> Result<Option<Entry>, LogError> {
+        let head = chain.head();
+        if bytes > 0 || head.sequence == 0 {
+            return Ok(None);
+        }
+        let former = files::former(&self.path)?;
+        let given_up = former.len().saturating_sub(self.kept());
+        let last_given_up = given_up.checked_sub(1).and_then(|at| former.get(at));
+        // Never from what is there: a file that somebody removed would be forgotten.
+        let before = match former.last() {
+            Some(former) => files::first_record(&former.path)?,
+            None => None,
+        };
+        let before = before.as_ref().and_then(continued);
+        let oldest = before.map_or(1, |before| before.oldest);
+        let oldest = last_given_up.map_or(oldest, |former| oldest.max(former.last + 1));
+        let detail = Continued {
+            after: head.sequence,
+            mac: head.mac,
+            oldest,
+        };
+        let mut entry = Entry::new(CONTINUED, "fnox", Outcome::Ok);
+        entry.detail =
+            Some(serde_json::to_string(&detail).map_err(|error| self.io("write", error.into()))?);
+        Ok(Some(entry))
+    }
+
+    /// Removes the files that the newest file says are given up; that record is on the disk by now. What cannot be removed
+    /// is tried again by the next writer.
+    fn give_up_oldest(&self) -> Result<(), LogError> {
+        if self.limits.keep.is_none() {
+            return Ok(());
+        }
+        let former = files::former(&self.path)?;
+        if former.len() <= self.kept() {
+            return Ok(());
+        }
+        let first = files::first_record(&self.path)?;
+        let oldest = first.as_ref().and_then(continued).map(|first| first.oldest);
+        for one in former {
+            if oldest.is_some_and(|oldest| one.last < oldest)
+                && let Err(error) = std::fs::remove_file(&one.path)
+            {
+                tracing::warn!("{} is not removed: {error}", one.path.display());
+            }
+        }
+        Ok(())
+    }
+
+    /// How many full files are kept.
+    fn kept(&self) -> usize {
+        let keep = self.limits.keep.unwrap_or(u64::MAX);
+        usize::try_from(keep).unwrap_or(usize::MAX)
     }
 
     fn end(&self) -> Result<Option<End>, LogError> {
-        let Some(text) = file::read(&self.beside("head"))? else {
+        let Some(text) = file::read(&beside(&self.path, "head"))? else {
             return Ok(None);
         };
         serde_json::from_str(&text)
             .map(Some)
             .map_err(|_| self.broken(&"its head cannot be read"))
-    }
-
-    fn store(&self, end: &End) -> Result<(), LogError> {
-        let path = self.beside("head");
-        let text = serde_json::to_string(end).map_err(|error| self.io("write", error.into()))?;
-        file::sweep(&path);
-        Ok(file::replace(&path, &text)?)
-    }
-
-    /// Opens the file, which must be this user's own: a link could lead records anywhere.
-    fn open(&self) -> Result<File, LogError> {
-        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(flags.bits().cast_signed())
-            .open(&self.path)
-            .map_err(|error| self.io("open", error))?;
-        let metadata = file.metadata().map_err(|error| self.io("open", error))?;
-        if !metadata.is_file() || metadata.uid() != rustix::process::geteuid().as_raw() {
-            let error = io::Error::other("it is no file of yours");
-            return Err(self.io("open", error));
-        }
-        Ok(file)
-    }
-
-    /// The key, made by whoever comes first.
-    fn keys(&self) -> Result<ChainKeys, LogError> {
-        let text = if let Some(text) = file::read(&self.key)? {
-            text
-        } else {
-            let mut rng = rand::rng();
-            let mut bytes = Zeroizing::new([0; 32]);
-            rng.fill(bytes.as_mut_slice());
-            let id = hex::encode(rng.random::<[u8; 8]>());
-            let secret = Zeroizing::new(BASE64.encode(bytes.as_slice()));
-            file::create(&self.key, &Zeroizing::new(format!("{id} {}\n", *secret)))?;
-            file::read(&self.key)?.unwrap_or_default()
-        };
-        file::require_private(&self.key)?;
-        let unusable = || LogError::Io {
-            action: "use the key of the log in",
-            path: self.key.clone(),
-            source: io::Error::other("it is no line `ID BASE64`"),
-        };
-        let (id, secret) = text.trim().split_once(' ').ok_or_else(unusable)?;
-        let mut bytes = Zeroizing::new([0; 32]);
-        let length = BASE64.decode_slice(secret, bytes.as_mut_slice());
-        if length != Ok(32) {
-            return Err(unusable());
-        }
-        Ok(ChainKeys::new(
-            ChainKey::new(id.to_owned(), bytes),
-            Vec::new(),
-        ))
     }
 
     fn make_folders(&self) -> Result<(), LogError> {
@@ -261,11 +408,9 @@ impl Log {
         Ok(file::private_folder(folder)?)
     }
 
-    fn beside(&self, ending: &str) -> PathBuf {
-        let mut name = self.path.clone().into_os_string();
-        name.push(".");
-        name.push(ending);
-        name.into()
+    fn size(&self, file: &File) -> Result<u64, LogError> {
+        let metadata = file.metadata().map_err(|error| self.io("read", error))?;
+        Ok(metadata.len())
     }
 
     fn io(&self, action: &'static str, source: io::Error) -> LogError {
@@ -284,94 +429,14 @@ impl Log {
     }
 }
 
-fn size(file: &File) -> io::Result<u64> {
-    file.metadata().map(|metadata| metadata.len())
+/// What a record says of the file before its own, if it is the first of one.
+fn continued(record: &Record) -> Option<Continued> {
+    let detail = record.entry.detail.as_deref()?;
+    (record.entry.event == CONTINUED)
+        .then(|| serde_json::from_str(detail).ok())
+        .flatten()
 }
 
-#[cfg(test)]
-mod tests {
-    use fnox_core::Env;
-    use fnox_core::audit::Outcome;
-
-    use super::*;
-
-    fn log(root: &Path) -> Log {
-        let env: Env = [("HOME", root.to_str().unwrap())].into_iter().collect();
-        let folders = Folders::from_env(&env);
-        Log::new(root.join("logs/audit.log"), &folders)
-    }
-
-    async fn add(log: &Log, secret: &str) -> Result<(), LogError> {
-        let mut entry = Entry::new("secret_used", "exec", Outcome::Ok);
-        entry.secret = Some(secret.to_owned());
-        log.append(vec![entry], Timestamp::UNIX_EPOCH).await
-    }
-
-    async fn secrets(log: &Log) -> String {
-        let records = log.records().await.unwrap();
-        let names = records.into_iter().filter_map(|record| record.entry.secret);
-        names.collect::<Vec<_>>().join(" ")
-    }
-
-    #[tokio::test]
-    async fn what_a_crash_left_is_taken_over_or_cut_off() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = log(folder.path());
-        add(&log, "A").await.unwrap();
-        let head = std::fs::read(log.beside("head")).unwrap();
-        add(&log, "B").await.unwrap();
-        // The record is there, the head is not yet.
-        std::fs::write(log.beside("head"), &head).unwrap();
-        let mut text = std::fs::read(&log.path).unwrap();
-        text.extend_from_slice(b"{\"sequence\":3,\"ti");
-        std::fs::write(&log.path, text).unwrap();
-        add(&log, "C").await.unwrap();
-        assert_eq!(secrets(&log).await, "A B C");
-        assert!(log.verify().await.unwrap().is_intact());
-    }
-
-    #[tokio::test]
-    async fn changes_are_noticed_and_nothing_is_appended_to_a_forged_end() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = log(folder.path());
-        for name in ["A", "B", "C"] {
-            add(&log, name).await.unwrap();
-        }
-        let text = std::fs::read_to_string(&log.path).unwrap();
-        std::fs::write(&log.path, text.replace("\"B\"", "\"X\"")).unwrap();
-        assert!(!log.verify().await.unwrap().is_intact());
-        // The newest record is gone.
-        let lines: Vec<&str> = text.lines().collect();
-        std::fs::write(&log.path, format!("{}\n{}\n", lines[0], lines[1])).unwrap();
-        assert!(!log.verify().await.unwrap().is_intact());
-        let refused = add(&log, "D").await.unwrap_err().to_string();
-        assert!(refused.contains("newest records were removed"), "{refused}");
-        // A record that somebody without the key added.
-        std::fs::write(&log.path, format!("{text}{}\n", lines[2])).unwrap();
-        let refused = add(&log, "D").await.unwrap_err().to_string();
-        assert!(refused.contains("nobody with its key"), "{refused}");
-        // A file of something else is left as it is.
-        std::fs::remove_file(log.beside("head")).unwrap();
-        std::fs::write(&log.path, "precious\n").unwrap();
-        add(&log, "D").await.unwrap_err();
-        assert_eq!(std::fs::read_to_string(&log.path).unwrap(), "precious\n");
-    }
-
-    #[tokio::test]
-    async fn writers_at_once_leave_one_whole_chain() {
-        let folder = tempfile::tempdir().unwrap();
-        let tasks = (0..8).map(|number| {
-            let log = log(folder.path());
-            tokio::spawn(async move {
-                for _ in 0..5 {
-                    add(&log, &format!("S{number}")).await.unwrap();
-                }
-            })
-        });
-        for task in tasks.collect::<Vec<_>>() {
-            task.await.unwrap();
-        }
-        let report = log(folder.path()).verify().await.unwrap();
-        assert_eq!((report.records, report.is_intact()), (40, true));
-    }
+fn holder() -> String {
+    introduction("audit")
 }

@@ -1,10 +1,12 @@
-//! The local log of secret uses: which command used which secret of which provider, never a value.
+//! The local log of secret uses: which command used or changed which secret of which provider, never a value.
 //!
 //! It is off unless `[audit]` or `FNOX_AUDIT` turns it on. While it is on, a value whose use cannot be recorded is not
-//! given out: whoever can fill the disk must not be able to use secrets unseen. Its records are chained with a key of the
-//! state folder ([`log`]). What it defends against is the careless or curious program; one that runs as the same user and
-//! looks for the key can forge the log, as it could replace fnox.
+//! given out, and what cannot be recorded is not changed: whoever can fill the disk must not be able to use secrets unseen.
+//! Its records are chained with a key of the state folder ([`log`]). What it defends against is the careless or curious
+//! program; one that runs as the same user and looks for the key can forge the log, as it could replace fnox.
 
+mod changes;
+mod lent;
 pub(crate) mod log;
 
 use std::path::PathBuf;
@@ -17,8 +19,10 @@ use fnox_core::{Clock as _, SystemClock};
 use fnox_providers::resolve::{ResolveError, UseRecorder, Used};
 use serde::{Deserialize, Serialize};
 
-use self::log::Log;
-use crate::app::App;
+pub(crate) use self::changes::{Change, Changed, begin, changing};
+pub(crate) use self::lent::{OfRun, RecordedCredentials, RecordedCurrent, Way};
+use self::log::{Limits, Log};
+use crate::app::{App, block_on};
 use crate::environment;
 use crate::error::CliError;
 
@@ -26,6 +30,8 @@ use crate::error::CliError;
 pub(crate) const SECRET_USED: &str = "secret_used";
 /// The event of a lease whose credential was handed out.
 pub(crate) const LEASE_USED: &str = "lease_used";
+/// The event of a whole file that a provider gave.
+pub(crate) const FILE_READ: &str = "file_read";
 
 /// What a record says besides the secret and the command.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +42,13 @@ pub(crate) struct Detail {
     /// The lease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) lease: Option<String>,
-    /// The active profiles.
+    /// The new name, the target of a push, the file, or the hardware key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) to: Option<String>,
+    /// By what a lease's credential was handed out, if not by the command itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) way: Option<String>,
+    /// The active profiles, or the one that was changed.
     pub(crate) profile: String,
     /// Whether the daemon had the value.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -61,22 +73,29 @@ fn is_certain(config: &Config) -> bool {
     })
 }
 
-/// Where the log is: `FNOX_AUDIT_PATH`, unless the global file turns the log on; `[audit] path`; `audit.log` of the state
-/// folder.
-pub(crate) fn path(app: &App, config: Option<&Config>) -> PathBuf {
+/// The log. Its place is that of `FNOX_AUDIT_PATH`, unless the global file turns the log on; `[audit] path`; `audit.log` of
+/// the state folder.
+pub(crate) fn log(app: &App, config: Option<&Config>) -> (PathBuf, Log) {
+    let section = config.and_then(|config| config.settings.sections.get("audit"));
     let variable = app.env.var(environment::AUDIT_PATH);
-    if let Some(path) = variable.filter(|_| !config.is_some_and(is_certain)) {
-        return app.cwd.join(path);
-    }
-    config
-        .and_then(|config| config.settings.sections.get("audit"))
-        .and_then(|section| section.path("path", app.folders.home()))
-        .unwrap_or_else(|| app.folders.state.join("audit.log"))
+    let path = match variable.filter(|_| !config.is_some_and(is_certain)) {
+        Some(path) => app.cwd.join(path),
+        None => section
+            .and_then(|section| section.path("path", app.folders.home()))
+            .unwrap_or_else(|| app.folders.state.join("audit.log")),
+    };
+    let count = |key| section.and_then(|section| section.count(key));
+    let limits = Limits {
+        max_size: count("max_size").unwrap_or(Limits::default().max_size),
+        keep: count("keep"),
+    };
+    let log = Log::new(path.clone(), &app.folders, limits);
+    (path, log)
 }
 
 /// Who records the uses of a configuration's secrets, if they are recorded.
 pub(crate) fn recorder(app: &App, config: &Config) -> Option<Arc<dyn UseRecorder>> {
-    is_on(app, config).then(|| Arc::new(Recorder::new(app, config)) as Arc<dyn UseRecorder>)
+    Recorder::of(app, config).map(|recorder| Arc::new(recorder) as Arc<dyn UseRecorder>)
 }
 
 /// Records that leases' credentials are handed out.
@@ -85,52 +104,86 @@ pub(crate) async fn leases<'l>(
     config: &Config,
     leases: impl IntoIterator<Item = &'l str>,
 ) -> Result<(), CliError> {
-    if !is_on(app, config) {
+    let Some(recorder) = Recorder::of(app, config) else {
         return Ok(());
-    }
-    let recorder = Recorder::new(app, config);
-    let entries: Vec<Entry> = leases
-        .into_iter()
-        .map(|lease| {
-            let detail = Detail {
-                lease: Some(lease.to_owned()),
-                ..Detail::default()
-            };
-            recorder.entry(LEASE_USED, config, detail)
-        })
-        .collect();
-    let written = recorder.append(entries).await;
-    written.map_err(|reason| ResolveError::NotRecorded { reason }.into())
+    };
+    let entries = leases.into_iter().map(|lease| {
+        let detail = Detail {
+            lease: Some(lease.to_owned()),
+            ..Detail::default()
+        };
+        recorder.entry(LEASE_USED, Outcome::Ok, detail)
+    });
+    recorder.append(entries.collect()).await
+}
+
+/// Records values that a command read by other means than the resolver.
+pub(crate) async fn reads(app: &App, config: &Config, used: &[Used]) -> Result<(), CliError> {
+    let Some(recorder) = Recorder::of(app, config) else {
+        return Ok(());
+    };
+    let recorded = recorder.record(config, used).await;
+    recorded.map_err(|reason| ResolveError::NotRecorded { reason }.into())
+}
+
+/// Records that providers gave whole files: the provider and the path of each.
+pub(crate) fn files<'f>(
+    app: &App,
+    config: &Config,
+    files: impl IntoIterator<Item = (&'f str, String)>,
+) -> Result<(), CliError> {
+    let Some(recorder) = Recorder::of(app, config) else {
+        return Ok(());
+    };
+    let entries = files.into_iter().map(|(provider, path)| {
+        let detail = Detail {
+            provider: Some(provider.to_owned()),
+            to: Some(path),
+            ..Detail::default()
+        };
+        recorder.entry(FILE_READ, Outcome::Ok, detail)
+    });
+    block_on(recorder.append(entries.collect()))?
 }
 
 /// Records uses by one command.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Recorder {
     log: Log,
     command: &'static str,
+    profile: String,
+    folder: String,
 }
 
 impl Recorder {
-    fn new(app: &App, config: &Config) -> Self {
-        Self {
-            log: Log::new(path(app, Some(config)), &app.folders),
+    /// If uses are recorded.
+    fn of(app: &App, config: &Config) -> Option<Self> {
+        is_on(app, config).then(|| Self {
+            log: log(app, Some(config)).1,
             command: app.command,
-        }
-    }
-
-    fn entry(&self, event: &str, config: &Config, detail: Detail) -> Entry {
-        let detail = Detail {
             profile: config.profile_label(),
             folder: config.project_dir.display().to_string(),
-            ..detail
-        };
-        let mut entry = Entry::new(event, self.command, Outcome::Ok);
+        })
+    }
+
+    /// A record. Its profile is the recorder's, unless it has one.
+    fn entry(&self, event: &str, outcome: Outcome, mut detail: Detail) -> Entry {
+        if detail.profile.is_empty() {
+            detail.profile.clone_from(&self.profile);
+        }
+        detail.folder.clone_from(&self.folder);
+        let mut entry = Entry::new(event, self.command, outcome);
         entry.peer = Some(format!("pid:{}", std::process::id()));
         entry.detail = serde_json::to_string(&detail).ok();
         entry
     }
 
-    async fn append(&self, entries: Vec<Entry>) -> Result<(), String> {
+    async fn append(&self, entries: Vec<Entry>) -> Result<(), CliError> {
+        let appended = self.try_append(entries).await;
+        appended.map_err(|reason| ResolveError::NotRecorded { reason }.into())
+    }
+
+    async fn try_append(&self, entries: Vec<Entry>) -> Result<(), String> {
         if entries.is_empty() {
             return Ok(());
         }
@@ -142,16 +195,18 @@ impl Recorder {
 #[async_trait]
 impl UseRecorder for Recorder {
     async fn record(&self, config: &Config, used: &[Used]) -> Result<(), String> {
+        let profile = config.profile_label();
         let entry = |one: &Used| {
             let detail = Detail {
                 provider: Some(one.provider.to_string()),
+                profile: profile.clone(),
                 daemon: one.kept,
                 ..Detail::default()
             };
-            let mut entry = self.entry(SECRET_USED, config, detail);
+            let mut entry = self.entry(SECRET_USED, Outcome::Ok, detail);
             entry.secret = Some(one.secret.to_string());
             entry
         };
-        self.append(used.iter().map(entry).collect()).await
+        self.try_append(used.iter().map(entry).collect()).await
     }
 }

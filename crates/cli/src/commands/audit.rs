@@ -1,13 +1,15 @@
 //! `fnox audit`
 
+use std::collections::HashMap;
+
 use fnox_config::ConfigError;
-use fnox_core::audit::Record;
+use fnox_core::audit::{Entry, Outcome, Record};
 use jiff::Unit;
 
 use crate::app::{App, block_on};
 use crate::args::AuditArgs;
-use crate::audit::log::{Log, LogError};
-use crate::audit::{self, Detail};
+use crate::audit::log::{CONTINUED, Log, LogError};
+use crate::audit::{self, Detail, LEASE_USED, SECRET_USED};
 use crate::error::CliError;
 use crate::output::documents::{AuditVerification, AuditedUse};
 use crate::terminal::harmless;
@@ -22,16 +24,15 @@ pub(crate) fn run(app: &App, args: &AuditArgs) -> Result<(), CliError> {
         Err(CliError::Config(ConfigError::NotFound { .. })) => None,
         Err(error) => return Err(error),
     };
-    let path = audit::path(app, config.as_ref());
+    let (path, log) = audit::log(app, config.as_ref());
     if args.path {
         return app.printer.line(&path.display().to_string());
     }
-    let log = Log::new(path, &app.folders);
     if args.verify {
         return verify(app, args, &log);
     }
     let records = block_on(log.records())?.map_err(|error| unreadable(&error))?;
-    let mut uses: Vec<AuditedUse> = records
+    let mut uses: Vec<AuditedUse> = without_begun(records)
         .into_iter()
         .map(used)
         .filter(|one| is_wanted(one, args, by))
@@ -78,6 +79,34 @@ fn is_wanted(one: &AuditedUse, args: &AuditArgs, by: Option<&String>) -> bool {
         && is(args.secret.as_ref(), one.secret.as_ref())
 }
 
+/// Without the records of changes as begun whose ends are there, and those that only join two files.
+fn without_begun(mut records: Vec<Record>) -> Vec<Record> {
+    let mut ended: HashMap<Entry, usize> = HashMap::new();
+    records.reverse();
+    records.retain(|record| {
+        let change = Entry {
+            outcome: Outcome::Begun,
+            reason: None,
+            ..record.entry.clone()
+        };
+        match record.entry.outcome {
+            Outcome::Begun => match ended.get_mut(&change) {
+                Some(count) if *count > 0 => {
+                    *count -= 1;
+                    false
+                }
+                _ => true,
+            },
+            _ => {
+                *ended.entry(change).or_default() += 1;
+                record.entry.event != CONTINUED
+            }
+        }
+    });
+    records.reverse();
+    records
+}
+
 fn used(record: Record) -> AuditedUse {
     let detail = record.entry.detail.as_deref();
     let detail: Detail = detail
@@ -95,6 +124,11 @@ fn used(record: Record) -> AuditedUse {
         secret: record.entry.secret,
         provider: detail.provider,
         lease: detail.lease,
+        to: detail.to,
+        way: detail.way,
+        host: record.entry.host,
+        rule: record.entry.rule,
+        outcome: record.entry.outcome.as_str(),
         profile: detail.profile,
         daemon: detail.daemon,
         folder: detail.folder,
@@ -107,18 +141,35 @@ fn line(one: &AuditedUse) -> String {
     let what = match (&one.secret, &one.lease) {
         (Some(secret), _) => secret.clone(),
         (None, Some(lease)) => format!("lease:{lease}"),
-        (None, None) => one.event.clone(),
+        (None, None) => "-".to_owned(),
     };
+    let event = match one.event.as_str() {
+        SECRET_USED | LEASE_USED => String::new(),
+        event => format!("  event={event}"),
+    };
+    let to = told("to", one.to.as_ref());
+    let host = told("host", one.host.as_ref());
+    let way = told("way", one.way.as_ref());
     let provider = one
         .provider
         .as_ref()
         .map(|provider| format!("  provider={provider}"))
         .unwrap_or_default();
     let daemon = if one.daemon { "  (daemon cache)" } else { "" };
+    let outcome = match one.outcome {
+        "ok" => "",
+        "begun" => "  (no end is on record)",
+        _ => "  (failed)",
+    };
     harmless(&format!(
-        "{}  {:<8}  {what}{provider}  profile={}{daemon}",
+        "{}  {:<8}  {what}{provider}{host}{way}{event}{to}  profile={}{daemon}{outcome}",
         one.time, one.command, one.profile
     ))
+}
+
+/// `  WORD=VALUE`, if there is one.
+fn told(word: &str, value: Option<&String>) -> String {
+    value.map_or_else(String::new, |value| format!("  {word}={value}"))
 }
 
 fn unreadable(error: &LogError) -> CliError {

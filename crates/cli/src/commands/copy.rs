@@ -5,13 +5,14 @@
 
 use fnox_config::Config;
 use fnox_config::edit::{Change, Editor};
-use fnox_core::SecretName;
+use fnox_core::{ProviderName, SecretName};
 use regex::Regex;
 
 use super::definition::{Definition, Section};
 use super::reencrypt;
 use crate::app::{App, block_on};
 use crate::args::CopyArgs;
+use crate::audit::{self, Changed};
 use crate::error::CliError;
 
 pub(crate) fn copy(app: &App, args: &CopyArgs) -> Result<(), CliError> {
@@ -45,31 +46,56 @@ fn run(app: &App, args: &CopyArgs, goes_away: bool) -> Result<(), CliError> {
         return app.printer.line(&line);
     }
     let stored = stored(app, &config, &args.key, &new)?;
+    let provider = match &stored {
+        Some((provider, _)) => Some(provider.clone()),
+        None => config.provider_of(config.secret(&args.key)?),
+    };
+    let stored = stored.map(|(_, stored)| stored);
+    let changed = Changed::secret(&args.key, provider, profile.as_ref()).to(&new);
+    let change = if goes_away {
+        audit::Change::Rename
+    } else {
+        audit::Change::Copy
+    };
+    audit::changing(app, Some(&config), change, [changed], || {
+        let stored = stored.as_deref();
+        written(app, (&args.key, &new), stored, &place, goes_away)
+    })?;
+    app.printer.done(&format!("{done} {what}"));
+    Ok(())
+}
+
+/// Writes the entry under its new name, and takes the old one out if it goes away.
+fn written(
+    app: &App,
+    (key, new): (&str, &SecretName),
+    stored: Option<&str>,
+    place: &Definition,
+    goes_away: bool,
+) -> Result<(), CliError> {
     let mut editor = Editor::open(place.path(), place.kind.clone())?;
     let table = place.table();
     let mut changes = Vec::new();
-    for (key, value) in editor.entry(&table, &args.key).unwrap_or_default() {
-        let change = match (&stored, key.as_str()) {
+    for (field, value) in editor.entry(&table, key).unwrap_or_default() {
+        let change = match (stored, field.as_str()) {
             // The copy is bound to the old name.
             (_, "sync") => continue,
             (Some(stored), "value" | "ref") => Change::text(stored),
             _ => Change::Set(value),
         };
-        changes.push((key, change));
+        changes.push((field, change));
     }
     let changes: Vec<(&str, Change)> = changes
         .iter()
-        .map(|(key, change)| (key.as_str(), change.clone()))
+        .map(|(field, change)| (field.as_str(), change.clone()))
         .collect();
     editor.remove(&table, new.as_str())?;
     editor.set(&table, new.as_str(), &changes)?;
     if goes_away {
-        editor.remove(&table, &args.key)?;
-        tell_mentions(app, &args.key, editor.text());
+        editor.remove(&table, key)?;
+        tell_mentions(app, key, editor.text());
     }
-    editor.save()?;
-    app.printer.done(&format!("{done} {what}"));
-    Ok(())
+    Ok(editor.save()?)
 }
 
 /// Where the secret stands, which must be the file that writing commands write to.
@@ -103,13 +129,13 @@ fn definition(app: &App, config: &Config, args: &CopyArgs) -> Result<Definition,
         })
 }
 
-/// The ciphertext for the new name. `None`: nothing is encrypted.
+/// The ciphertext for the new name, and whose it is. `None`: nothing is encrypted.
 fn stored(
     app: &App,
     config: &Config,
     key: &str,
     new: &SecretName,
-) -> Result<Option<String>, CliError> {
+) -> Result<Option<(ProviderName, String)>, CliError> {
     let Ok(candidate) = reencrypt::candidate(config, config.secret(key)?) else {
         return Ok(None);
     };
@@ -129,7 +155,8 @@ fn stored(
         };
         let values = [(new.clone(), given.value)];
         let stored = reencrypt::store(app, config, &given.provider, profile, &values).await?;
-        Ok(stored.into_iter().next())
+        let stored = stored.into_iter().next();
+        Ok(stored.map(|stored| (given.provider, stored)))
     })?
 }
 

@@ -14,11 +14,12 @@ use fnox_providers::resolve::{Given, Original, Purpose};
 use self::document::Document;
 use self::editor::Session;
 use super::export::plural;
-use super::reencrypt::{self, Candidate};
+use super::reencrypt::{self, Candidate, Fresh};
 use super::sync::apart;
 use super::{chain, files};
 use crate::app::{App, block_on};
 use crate::args::EditArgs;
+use crate::audit;
 use crate::error::CliError;
 use crate::output::report;
 
@@ -63,8 +64,11 @@ fn one(app: &App, key: &str) -> Result<(), CliError> {
     let given = read(app, &config, stored.original())?;
     let writer = chain::writer(&config, &chain, &given.provider).map_err(refused)?;
     let is_changed = content(app, key, &given.value, |value| {
-        store(app, &config, &stored, writer, value)?;
-        apart::forget(secret)
+        let changed = [stored.changed(&writer.name)];
+        audit::changing(app, Some(&config), audit::Change::Edit, changed, || {
+            store(app, &config, &stored, writer, value)?;
+            apart::forget(secret)
+        })
     })?;
     if !is_changed {
         app.printer.note("Nothing was changed.");
@@ -132,7 +136,7 @@ fn edited<T>(
     }
 }
 
-/// The value, from the first provider that has it. Who failed before it is told.
+/// The value, from the first provider that has it, on record. Who failed before it is told.
 fn read(app: &App, config: &Config, wanted: Original) -> Result<Given, CliError> {
     let name = wanted.name.clone();
     let resolver = app.resolver(config);
@@ -140,9 +144,9 @@ fn read(app: &App, config: &Config, wanted: Original) -> Result<Given, CliError>
     app.tell(&found.notices);
     // There is an answer for whatever has a provider.
     let answer = found.answers.swap_remove(&name);
-    answer
-        .ok_or_else(|| CliError::usage(format!("`{name}` has no provider")))?
-        .map_err(CliError::from)
+    let given = answer.ok_or_else(|| CliError::usage(format!("`{name}` has no provider")))??;
+    block_on(audit::reads(app, config, &[given.used(&name)]))??;
+    Ok(given)
 }
 
 fn store(
@@ -171,7 +175,11 @@ fn store(
         // There is one for each value, and there was one value.
         block_on(work)??.pop().unwrap_or_default()
     };
-    reencrypt::write(&[(candidate.clone(), stored)])
+    reencrypt::write(&[Fresh {
+        candidate: candidate.clone(),
+        provider: provider.name.clone(),
+        stored,
+    }])
 }
 
 /// Editors end a file with a line end, whether the value has one or not.

@@ -18,6 +18,7 @@ use self::gathering::{Digests, Gathered, Gathering, Scope};
 use self::leases::Chosen;
 use crate::app::{App, block_on};
 use crate::args::RunArgs;
+use crate::audit::OfRun;
 use crate::commands::masters::Masters;
 use crate::commands::selection::Selection;
 use crate::environment;
@@ -150,6 +151,7 @@ impl Run<'_> {
             app: self.app,
             manager: &manager,
             chosen: &leases,
+            uses: OfRun::new(self.app, &config),
             selection: &selection,
         };
         attended.run(gathered.held, plan, program)

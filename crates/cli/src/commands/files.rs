@@ -14,11 +14,12 @@ use std::path::{Path, PathBuf};
 
 use fnox_config::{Config, ConfigError, edit};
 use fnox_core::SecretString;
-use fnox_providers::resolve::{Options, Purpose, ResolveError, Resolver};
+use fnox_providers::resolve::{Given, Options, Purpose, ResolveError, Resolver};
 
 pub(super) use self::entry::{Entry, entries};
 use crate::app::{App, block_on};
 use crate::args::{FilesArgs, FilesCommand};
+use crate::audit::{self, Changed};
 use crate::error::CliError;
 use crate::output::Table;
 use crate::output::documents::ListedFile;
@@ -99,8 +100,14 @@ fn write(
         return Ok(());
     }
     let contents = contents(app, config, resolver, &entries)?;
-    for (entry, content) in entries.iter().zip(&contents) {
-        let state = State::of(&entry.path, content);
+    for (
+        entry,
+        Given {
+            provider, value, ..
+        },
+    ) in entries.iter().zip(&contents)
+    {
+        let state = State::of(&entry.path, value);
         let path = entry.path.display();
         match (state, dry_run) {
             (State::Folder, _) => {
@@ -114,10 +121,13 @@ fn write(
             (State::Other, true) => app.printer.line(&format!("[dry-run] would write {path}"))?,
             (State::Same, false) => app.printer.note(&format!("{path} is as it should be")),
             (State::Other, false) => {
-                replace(&entry.path, content).map_err(|source| CliError::File {
-                    action: "write",
-                    path: entry.path.clone(),
-                    source,
+                let changed = [Changed::file(&path, Some(provider))];
+                audit::changing(app, Some(config), audit::Change::FileWrite, changed, || {
+                    replace(&entry.path, value).map_err(|source| CliError::File {
+                        action: "write",
+                        path: entry.path.clone(),
+                        source,
+                    })
                 })?;
                 app.printer.done(&format!("Wrote {path}"));
             }
@@ -126,13 +136,13 @@ fn write(
     Ok(())
 }
 
-/// The contents of all of them, or the first failure.
+/// The contents of all of them, on record, or the first failure.
 fn contents(
     app: &App,
     config: &Config,
     resolver: &Resolver<'_>,
     entries: &[Entry<'_>],
-) -> Result<Vec<SecretString>, CliError> {
+) -> Result<Vec<Given>, CliError> {
     let mut wanted = Vec::with_capacity(entries.len());
     for entry in entries {
         wanted.push(match entry.copy(config)? {
@@ -143,13 +153,24 @@ fn contents(
     let mut found = block_on(resolver.originals(wanted, Purpose::Use))??.answers;
     let contents = entries.iter().filter_map(|entry| {
         let answer = found.swap_remove(&entry.name)?;
-        Some(
-            answer
-                .map(|given| given.value)
-                .map_err(|error| failed(entry, error)),
-        )
+        Some(answer.map_err(|error| failed(entry, error)))
     });
-    contents.collect()
+    let contents: Vec<Given> = contents.collect::<Result<_, _>>()?;
+    record(app, config, entries.iter().zip(&contents))?;
+    Ok(contents)
+}
+
+/// Records who gave which file, before anybody gets it.
+pub(super) fn record<'r>(
+    app: &App,
+    config: &Config,
+    read: impl IntoIterator<Item = (&'r Entry<'r>, &'r Given)>,
+) -> Result<(), CliError> {
+    let read = read.into_iter().map(|(entry, given)| {
+        let path = entry.path.display().to_string();
+        (given.provider.as_str(), path)
+    });
+    audit::files(app, config, read)
 }
 
 /// The same error, about the file and not about the name that it goes by.

@@ -22,6 +22,7 @@ pub(super) use self::input::read_pairs;
 use super::export::plural;
 use crate::app::{App, block_on};
 use crate::args::ImportArgs;
+use crate::audit::{self, Changed};
 use crate::commands::difference::Difference;
 use crate::error::CliError;
 use crate::output::documents::ImportPlan;
@@ -86,8 +87,13 @@ pub(crate) fn run(app: &App, args: &ImportArgs) -> Result<(), CliError> {
         app.printer.note("Import cancelled.");
         return Ok(());
     }
-    let stored = encrypt(app, &config, provider, &values)?;
-    write(&config, provider, profile.as_ref(), (&path, kind), &stored)?;
+    let changed = values
+        .keys()
+        .map(|name| Changed::secret(name, Some(&provider.name), profile.as_ref()));
+    audit::changing(app, Some(&config), audit::Change::Import, changed, || {
+        let stored = encrypt(app, &config, provider, &values)?;
+        write(&config, provider, profile.as_ref(), (&path, kind), &stored)
+    })?;
     let global = if args.global { " (global)" } else { "" };
     app.printer.done(&format!(
         "Imported {what} using provider {}{global}",

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use crate::app::{App, block_on};
 use crate::args::{CreateArgs, LeaseArgs, LeaseCommand, LeaseFormat, LeaseListArgs, RevokeArgs};
+use crate::audit;
 use crate::commands::export::format::shell_value;
 use crate::commands::masters::Masters;
 use crate::daemon::Settings;
@@ -77,6 +78,7 @@ fn create(app: &App, args: &CreateArgs) -> Result<(), CliError> {
     for (name, answer) in names.iter().zip(answers) {
         match answer {
             Ok(Acquired::Minted(held) | Acquired::Cached(held)) => {
+                block_on(audit::leases(app, &config, [held.lease.as_str()]))??;
                 print_created(app, &held, args.format)?;
             }
             Ok(Acquired::Skipped(skip)) => failed.push(format!("✗ {name}: {}", skip.message)),

@@ -10,6 +10,7 @@ use fnox_providers::resolve::{Options, Resolution, Resolver};
 
 use crate::app::{App, block_on};
 use crate::args::PushArgs;
+use crate::audit::{self, Changed};
 use crate::error::CliError;
 use crate::output::documents::{PushResult, PushedSecret};
 use crate::push::{self, NoTarget, Sent, Surroundings, Target};
@@ -49,11 +50,12 @@ pub(crate) fn run(app: &App, args: &PushArgs) -> Result<(), CliError> {
         app.printer.note("Push cancelled.");
         return Ok(());
     }
-    let told = block_on(send(app, &config, &errands))??;
+    let Pushed { told, recorded } = block_on(send(app, &config, &errands))??;
     let done = told.iter().filter(|one| one.error.is_none()).count();
     if args.json {
         app.printer.json(&told)?;
     }
+    recorded?;
     let message = format!("{done} of {} pushed", errands.len());
     if done < errands.len() {
         let code = "cli::push_failed";
@@ -160,12 +162,15 @@ fn confirmed(app: &App, config: &Config, errands: &[Errand]) -> Result<bool, Cli
     Ok(app.prompt.confirm(&question, "yes", Some("no")) == Some(true))
 }
 
-/// Sends all of them; what became of each.
-async fn send(
-    app: &App,
-    config: &Config,
-    errands: &[Errand],
-) -> Result<Vec<PushedSecret>, CliError> {
+/// What became of all.
+struct Pushed {
+    told: Vec<PushedSecret>,
+    /// Whether that is on record. It is told also if it is not: the values are where they are.
+    recorded: Result<(), CliError>,
+}
+
+/// Sends all of them.
+async fn send(app: &App, config: &Config, errands: &[Errand]) -> Result<Pushed, CliError> {
     let names: BTreeSet<&str> = errands
         .iter()
         .map(|errand| errand.target.as_str())
@@ -189,8 +194,18 @@ async fn send(
         let target = push::open(config, name, &around);
         targets.insert(name, target.map_err(|error| not_there(name, error))?);
     }
+    let changed = errands.iter().map(|errand| {
+        let changed = Changed {
+            secret: Some(errand.secret.to_string()),
+            provider: values.giver(&errand.secret).map(ToString::to_string),
+            ..Changed::default()
+        };
+        changed.to(&errand.target)
+    });
+    let begun = audit::begin(app, Some(config), audit::Change::Push, changed).await?;
+    let mut failures = vec![Some("cli::push_failed"); errands.len()];
     let mut told = Vec::with_capacity(errands.len());
-    for errand in errands {
+    for (errand, failure) in errands.iter().zip(&mut failures) {
         let Errand {
             target: name,
             secret,
@@ -202,6 +217,7 @@ async fn send(
         };
         told.push(match target.push(secret, value).await {
             Ok(sent) => {
+                *failure = None;
                 app.printer.done(&format!("{secret} → {name}"));
                 errand.told(PushResult::from(sent), None)
             }
@@ -211,13 +227,16 @@ async fn send(
             }
         });
     }
+    let recorded = begun
+        .end_each(|index| failures.get(index).copied().flatten())
+        .await;
     for (name, target) in &targets {
         let is_changed = |one: &PushedSecret| one.target == *name && one.error.is_none();
         if let Some(note) = target.afterwards().filter(|_| told.iter().any(is_changed)) {
             app.printer.note(&note);
         }
     }
-    Ok(told)
+    Ok(Pushed { told, recorded })
 }
 
 impl From<Sent> for PushResult {

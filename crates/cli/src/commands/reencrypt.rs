@@ -16,6 +16,7 @@ use super::export::plural;
 use super::import::pattern;
 use crate::app::{App, block_on};
 use crate::args::ReencryptArgs;
+use crate::audit::{self, Changed};
 use crate::commands::definition::{Definition, Section};
 use crate::error::CliError;
 
@@ -31,8 +32,14 @@ pub(crate) struct Candidate<'a> {
     place: Definition,
 }
 
-/// A candidate and its new value as it is stored.
-pub(crate) type Fresh<'a> = (Candidate<'a>, String);
+/// A candidate and its new value.
+pub(crate) struct Fresh<'a> {
+    pub(crate) candidate: Candidate<'a>,
+    /// The provider that keeps it from then on.
+    pub(super) provider: ProviderName,
+    /// As it is stored.
+    pub(super) stored: String,
+}
 
 /// Candidates with what was read of them.
 type Values<'a> = Vec<(Candidate<'a>, Result<Given, ResolveError>)>;
@@ -66,12 +73,14 @@ pub(crate) fn run(app: &App, args: &ReencryptArgs) -> Result<(), CliError> {
         return Ok(());
     }
     let fresh = anew(app, &config, candidates)?;
-    let is_done = |key: &&String| fresh.iter().any(|(it, _)| it.name().as_str() == *key);
+    let is_done = |key: &&String| fresh.iter().any(|it| it.candidate.name().as_str() == *key);
     if let Some(key) = args.keys.iter().find(|key| !is_done(key)) {
         let name = &config.secret(key)?.name;
         return Err(not_eligible(name, IS_REFERENCE));
     }
-    write(&fresh)?;
+    let changed = fresh.iter().map(Fresh::changed);
+    let change = audit::Change::Reencrypt;
+    audit::changing(app, Some(&config), change, changed, || write(&fresh))?;
     let count = fresh.len();
     app.printer
         .done(&format!("Encrypted {count} secret{} anew", plural(count)));
@@ -220,10 +229,22 @@ impl<'a> Candidate<'a> {
         }
     }
 
+    /// As the log of uses names it: `provider` is the one that keeps it from then on.
+    pub(super) fn changed(&self, provider: &ProviderName) -> Changed {
+        Changed::secret(self.name(), Some(provider), self.place.profile.as_ref())
+    }
+
     /// Where the value stands. Two profiles that see one value see it at one place.
     pub(crate) fn place(&self) -> (&std::path::Path, std::ops::Range<usize>) {
         let location = &self.secret.location;
         (&location.file.path, location.span.clone())
+    }
+}
+
+impl Fresh<'_> {
+    /// As the log of uses names it.
+    pub(crate) fn changed(&self) -> Changed {
+        self.candidate.changed(&self.provider)
     }
 }
 
@@ -389,8 +410,12 @@ async fn encrypt<'a>(
             .map(|(candidate, value)| (candidate.name().clone(), value.clone()))
             .collect();
         let stored = store(app, config, &provider, profile.as_ref(), &values).await?;
-        let candidates = batch.into_iter().map(|(candidate, _)| candidate);
-        fresh.extend(candidates.zip(stored));
+        let batch = batch.into_iter().zip(stored);
+        fresh.extend(batch.map(|((candidate, _), stored)| Fresh {
+            candidate,
+            provider: provider.clone(),
+            stored,
+        }));
     }
     Ok(fresh)
 }
@@ -440,7 +465,8 @@ pub(super) async fn store(
 pub(crate) fn write(fresh: &[Fresh<'_>]) -> Result<(), CliError> {
     let mut files: IndexMap<&std::path::Path, Vec<&Fresh<'_>>> = IndexMap::new();
     for entry in fresh {
-        files.entry(entry.0.place.path()).or_default().push(entry);
+        let path = entry.candidate.place.path();
+        files.entry(path).or_default().push(entry);
     }
     // One editor at a time: each holds the lock of its folder.
     for edits in files.values() {
@@ -453,7 +479,10 @@ pub(crate) fn write(fresh: &[Fresh<'_>]) -> Result<(), CliError> {
 }
 
 fn edited(edits: &[&Fresh<'_>]) -> Result<Editor, CliError> {
-    let Some((first, _)) = edits.first() else {
+    let Some(Fresh {
+        candidate: first, ..
+    }) = edits.first()
+    else {
         return Err(CliError::usage("there is nothing to write"));
     };
     let mut editor = Editor::open(first.place.path(), first.place.kind.clone())?;
@@ -466,7 +495,10 @@ fn edited(edits: &[&Fresh<'_>]) -> Result<Editor, CliError> {
             code: "cli::check_failed",
         });
     }
-    for (candidate, value) in edits {
+    for Fresh {
+        candidate, stored, ..
+    } in edits
+    {
         let name = candidate.secret.name.as_str();
         let mut table = candidate.place.table();
         table.push(name);
@@ -477,7 +509,7 @@ fn edited(edits: &[&Fresh<'_>]) -> Result<Editor, CliError> {
         };
         let has_copy = editor.has(&table, "sync");
         table.pop();
-        let mut changes = vec![(key, Change::text(value))];
+        let mut changes = vec![(key, Change::text(stored))];
         if has_copy {
             changes.push(("sync", Change::Remove));
         }

@@ -5,6 +5,7 @@ use fnox_config::edit::Editor;
 use super::files;
 use crate::app::App;
 use crate::args::RemoveArgs;
+use crate::audit::{self, Changed};
 use crate::error::CliError;
 
 pub(crate) fn run(app: &App, args: &RemoveArgs) -> Result<(), CliError> {
@@ -47,7 +48,10 @@ pub(crate) fn run(app: &App, args: &RemoveArgs) -> Result<(), CliError> {
             path.display()
         ));
     }
-    editor.save()?;
+    let changed = Changed::secret(key, None::<&str>, profile.as_ref());
+    audit::changing(app, None, audit::Change::Remove, [changed], || {
+        Ok(editor.save()?)
+    })?;
     app.printer.done(&format!("Removed {}{suffix}", key));
     Ok(())
 }

@@ -15,6 +15,7 @@ use super::sync::apart;
 use super::{chain, files};
 use crate::app::{App, block_on};
 use crate::args::SetArgs;
+use crate::audit::{self, Changed};
 use crate::error::CliError;
 
 /// Where a new value ended up.
@@ -94,11 +95,17 @@ fn set(
     if args.dry_run {
         return setting.dry_run(value.as_ref());
     }
-    let stored = match &value {
-        None => None,
-        Some(value) => Some(setting.store(value)?),
-    };
-    setting.write(stored.as_ref())?;
+    let changed = Changed::secret(
+        &setting.name,
+        setting.provider.map(|provider| &provider.name),
+        setting.profile,
+    );
+    let stored = audit::changing(app, setting.config, audit::Change::Set, [changed], || {
+        let stored = value.as_ref().map(|value| setting.store(value));
+        let stored = stored.transpose()?;
+        setting.write(stored.as_ref())?;
+        Ok(stored)
+    })?;
     app.printer.done(&format!(
         "Set {}{}",
         setting.name,

@@ -23,6 +23,7 @@ use super::import::pattern;
 use super::{reencrypt, selection};
 use crate::app::{App, block_on};
 use crate::args::SyncArgs;
+use crate::audit::{self, Changed};
 use crate::error::CliError;
 
 /// A secret of which a copy can be made.
@@ -86,12 +87,27 @@ pub(crate) fn run(app: &App, args: &SyncArgs) -> Result<(), CliError> {
     }
     let (fresh, failed) = block_on(copies(app, &config, candidates, &target))??;
     let now = app.clock.now();
-    let kept = if let Some(local) = &local {
-        local.write(&fresh, &stale, &target, now)?;
-        format!("{target} ({})", local.name())
-    } else {
-        write::run(&fresh, &target, now)?;
-        target.to_string()
+    let changed = fresh.iter().map(|fresh| {
+        let Candidate { secret, place, .. } = &fresh.candidate;
+        Changed::secret(&secret.name, Some(&target), place.profile.as_ref())
+    });
+    let gone = stale
+        .iter()
+        .map(|stale| Changed::secret(&stale.name, None::<&str>, config.profiles.last()));
+    let changed: Vec<Changed> = changed.chain(gone).collect();
+    audit::changing(
+        app,
+        Some(&config),
+        audit::Change::Sync,
+        changed,
+        || match &local {
+            Some(local) => local.write(&fresh, &stale, &target, now),
+            None => write::run(&fresh, &target, now),
+        },
+    )?;
+    let kept = match &local {
+        Some(local) => format!("{target} ({})", local.name()),
+        None => target.to_string(),
     };
     if !stale.is_empty() {
         let count = stale.len();
@@ -262,12 +278,13 @@ async fn copies<'a>(
     let wanted = candidates.iter().map(Candidate::original).collect();
     let mut found = app.resolver(config).originals(wanted, Purpose::Use).await?;
     app.tell(&found.notices);
-    let mut failed = Vec::new();
+    let (mut used, mut failed) = (Vec::new(), Vec::new());
     // A value is bound to the profile whose table it stands in.
     let mut read: IndexMap<_, Vec<(Candidate<'a>, SecretString)>> = IndexMap::new();
     for candidate in candidates {
         match found.answers.swap_remove(&candidate.secret.name) {
             Some(Ok(given)) => {
+                used.push(given.used(&candidate.secret.name));
                 let profile = candidate.place.profile.clone();
                 read.entry(profile)
                     .or_default()
@@ -277,6 +294,7 @@ async fn copies<'a>(
             None => {}
         }
     }
+    audit::reads(app, config, &used).await?;
     let mut fresh = Vec::new();
     for (profile, batch) in read {
         let values: Vec<_> = batch

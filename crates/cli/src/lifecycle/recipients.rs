@@ -10,6 +10,7 @@ use fnox_config::{Config, FileKind, ProviderConfig};
 use super::person::Person;
 use super::views::{self, View, place};
 use crate::app::App;
+use crate::audit;
 use crate::commands::age::List;
 use crate::commands::definition::{Definition, Section};
 use crate::commands::reencrypt;
@@ -132,13 +133,19 @@ impl Membership {
         for view in &views {
             let mut candidates =
                 reencrypt::of_providers(&view.config, |provider| self.is_of(provider));
-            candidates.retain(|one| fresh.iter().all(|(other, _)| other.place() != one.place()));
+            candidates.retain(|one| {
+                fresh
+                    .iter()
+                    .all(|other| other.candidate.place() != one.place())
+            });
             if !candidates.is_empty() {
                 let app = app.for_profile(view.profile.as_ref());
                 fresh.extend(reencrypt::anew(&app, &view.config, candidates)?);
             }
         }
-        reencrypt::write(&fresh)?;
+        let changed = fresh.iter().map(reencrypt::Fresh::changed);
+        let change = audit::Change::Reencrypt;
+        audit::changing(app, None, change, changed, || reencrypt::write(&fresh))?;
         self.source.in_file(app).remove(
             |recipient| person.has(recipient),
             |comment| person.is_named_in(comment),

@@ -208,8 +208,10 @@ pub struct AuditedUse {
     pub sequence: u64,
     /// When (RFC 3339).
     pub time: String,
-    /// `secret_used` or `lease_used`.
+    /// What happened: `secret_used`, `lease_used`, `file_read`; for changes `secret_set`, `file_removed` and the like.
     pub event: String,
+    /// `ok`; for changes also `error`, or `begun` if no end is on record.
+    pub outcome: &'static str,
     /// The command.
     pub command: String,
     /// The secret.
@@ -218,7 +220,15 @@ pub struct AuditedUse {
     pub provider: Option<String>,
     /// The lease.
     pub lease: Option<String>,
-    /// The active profiles.
+    /// The new name, the target of a push, the file, or the hardware key.
+    pub to: Option<String>,
+    /// By what a running program got it: `gateway`, `endpoint` or `agent`.
+    pub way: Option<String>,
+    /// The host of the request that it went into.
+    pub host: Option<String>,
+    /// The rule that let the request pass.
+    pub rule: Option<String>,
+    /// The active profiles, or the one that was changed.
     pub profile: String,
     /// Whether the daemon had the value.
     pub daemon: bool,

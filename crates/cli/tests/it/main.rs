@@ -28,6 +28,12 @@ mod agent_ways;
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod audit_changes;
+#[cfg(test)]
+mod audit_crash;
+#[cfg(test)]
+mod audit_running;
+#[cfg(test)]
 mod aws;
 #[cfg(test)]
 mod canary;

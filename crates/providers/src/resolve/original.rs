@@ -11,6 +11,7 @@ use indexmap::IndexMap;
 
 use super::chain::{self, Answer, Asking, Failure};
 use super::error::ResolveError;
+use super::uses::Used;
 use super::{Notice, Resolution, Resolver};
 use crate::error::{ErrorKind, ProviderError};
 use crate::provider::Request;
@@ -56,6 +57,18 @@ pub struct Given {
     pub failed: Vec<ProviderName>,
 }
 
+impl Given {
+    /// As the value of this secret, for a record of uses.
+    #[must_use]
+    pub fn used(&self, secret: &SecretName) -> Used {
+        Used {
+            secret: secret.clone(),
+            provider: self.provider.clone(),
+            kept: false,
+        }
+    }
+}
+
 /// What became of values that were wanted.
 #[derive(Debug, Default)]
 pub struct Originals {
@@ -79,7 +92,8 @@ impl Answer {
 }
 
 impl Resolver<'_> {
-    /// Asks for values as their providers keep them.
+    /// Asks for values as their providers keep them. That they are used is for the caller to record, who knows what for:
+    /// [`Given::used`].
     ///
     /// # Errors
     /// [`ResolveError`] if the use of what opens a provider cannot be recorded. Failures of single values are among the answers.

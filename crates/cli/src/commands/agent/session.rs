@@ -8,7 +8,7 @@ use fnox_core::{AgentId, SecretString};
 use fnox_gateway::authority::Authority;
 use fnox_gateway::destination::Dialer;
 use fnox_gateway::proxy::{
-    Client, ClientPassword, Gateway, Listener, Observer, OneClient, Options, Trust,
+    Client, ClientPassword, Credentials, Gateway, Listener, Observer, OneClient, Options, Trust,
 };
 use fnox_leases::{Manager, RevocationOutcome};
 use tokio::net::{TcpListener, UnixListener};
@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 
 use super::preparation::{self, Given};
 use crate::app::App;
+use crate::audit::{OfRun, RecordedCredentials};
 use crate::error::CliError;
 use crate::exec::files::PrivateFolder;
 use crate::exec::plan::EnvironmentPlan;
@@ -67,6 +68,8 @@ pub(crate) struct Session {
     teller: Arc<Teller>,
     metrics: Option<MetricsFile>,
     telemetry: Option<Telemetry>,
+    /// The log of what requests got, if it is on.
+    uses: Option<Arc<OfRun>>,
 }
 
 impl Session {
@@ -97,7 +100,15 @@ impl Session {
         shown_to_nobody.push(in_url.clone());
         let trust = Trust::system();
         let system = trust.to_pem();
-        let client = Client::new(agent, Arc::new(values), Vec::new());
+        let uses = OfRun::new(app, config);
+        let credentials: Arc<dyn Credentials> = match &uses {
+            Some(uses) => Arc::new(RecordedCredentials {
+                inner: values,
+                uses: Arc::clone(uses),
+            }),
+            None => Arc::new(values),
+        };
+        let client = Client::new(agent, credentials, Vec::new());
         let failed = |error: String| CliError::failed(error);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -165,6 +176,7 @@ impl Session {
             teller,
             metrics,
             telemetry,
+            uses,
         })
     }
 
@@ -205,11 +217,13 @@ impl Session {
             teller,
             metrics,
             telemetry,
+            uses,
             ..
         } = self;
         let (stop, stopped) = oneshot::channel::<()>();
         let outcome = std::thread::scope(|scope| {
             let (runtime, gateway, desk, metrics) = (&runtime, &gateway, &mut desk, &metrics);
+            let uses = &uses;
             if let Some(office) = office {
                 runtime.spawn(office.serve());
             }
@@ -219,6 +233,7 @@ impl Session {
                         () = gateway.serve(listener) => {}
                         () = desk.serve(manager) => {}
                         () = kept(app, metrics.as_ref()) => {}
+                        () = recorded(uses.as_deref()) => {}
                         _ = stopped => {}
                     }
                 });
@@ -232,6 +247,11 @@ impl Session {
             metrics.finish(app.printer);
         }
         runtime.block_on(withdraw(app, manager, &desk));
+        if let Some(uses) = &uses
+            && let Err(error) = runtime.block_on(uses.finish())
+        {
+            app.printer.warn(&format!("the log of uses: {error}"));
+        }
         if let Some(telemetry) = telemetry {
             runtime.block_on(telemetry.end());
         }
@@ -255,6 +275,14 @@ fn observer(teller: &Arc<Teller>, metrics: Option<&MetricsFile>) -> Arc<dyn Obse
 async fn kept(app: &App, metrics: Option<&MetricsFile>) {
     match metrics {
         Some(metrics) => metrics.keep(app.printer).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Has the record of uses brought to the disk, if there is one.
+async fn recorded(uses: Option<&OfRun>) {
+    match uses {
+        Some(uses) => uses.keep().await,
         None => std::future::pending().await,
     }
 }

@@ -11,11 +11,12 @@ use fnox_config::edit::{Change, Editor};
 use fnox_config::file::FileConfig;
 use fnox_config::{Config, ConfigError, FileKind, SecretConfig, SourceFile};
 use fnox_core::{ProfileName, ProviderName, SecretName, SecretString};
-use fnox_providers::resolve::Given;
+use fnox_providers::resolve::{Given, Used};
 use indexmap::IndexMap;
 use zeroize::Zeroizing;
 
 use crate::app::{App, block_on};
+use crate::audit::{self, Changed};
 use crate::commands::chain::{self, Failures};
 use crate::commands::definition::{Definition, Section};
 use crate::commands::reencrypt::{self, Candidate};
@@ -89,6 +90,7 @@ impl Document {
         let file = self.parse(text).map_err(|error| unplaced(&error))?;
         let mut edits = Vec::new();
         let mut fresh = Vec::new();
+        let mut changed = Vec::new();
         for (profile, secrets) in self.scopes(&file) {
             let config = app.load_with(profile.as_ref())?;
             let mut batches: IndexMap<ProviderName, Vec<Fresh>> = IndexMap::new();
@@ -109,11 +111,19 @@ impl Document {
                 let work = reencrypt::store(app, &config, &provider, profile.as_ref(), &values);
                 for (value, stored) in batch.into_iter().zip(block_on(work)??) {
                     edits.push((value.span.clone(), quoted(&stored)));
+                    let name = &value.place.1;
+                    changed.push(Changed::secret(name, Some(&provider), profile.as_ref()));
                     fresh.push(value);
                 }
             }
         }
-        self.write(spliced(text, edits), &fresh)?;
+        if changed.is_empty() {
+            // What else stands in the file was changed: rules, providers, what an entry refers to.
+            changed.push(Changed::default().to(self.path.display()));
+        }
+        audit::changing(app, None, audit::Change::Edit, changed, || {
+            self.write(spliced(text, edits), &fresh)
+        })?;
         Ok(fresh.len())
     }
 
@@ -143,7 +153,7 @@ impl Document {
         scopes
     }
 
-    /// Reads what can be read; what stands in the place of each ciphertext.
+    /// Reads what can be read, on record; what stands in the place of each ciphertext.
     fn read(
         &mut self,
         app: &App,
@@ -157,7 +167,14 @@ impl Document {
         let resolver = app.resolver(config);
         let mut edits = Vec::new();
         let mut failed = Failures::default();
-        for (found, outcome) in block_on(reencrypt::read(&resolver, candidates))?? {
+        let read = block_on(reencrypt::read(&resolver, candidates))??;
+        let used = read.iter().filter_map(|(found, outcome)| {
+            let given = outcome.as_ref().ok()?;
+            Some(given.used(found.name()))
+        });
+        let used: Vec<Used> = used.collect();
+        block_on(audit::reads(app, config, &used))??;
+        for (found, outcome) in read {
             let stored = found.stored().to_owned();
             let place = (found.definition().table.clone(), found.name().clone());
             match outcome {

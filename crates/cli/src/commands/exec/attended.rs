@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::announcer::Announcer;
 use super::leases::{AGENT_VARIABLE, Chosen};
 use crate::app::App;
+use crate::audit::{OfRun, RecordedCurrent, Way};
 use crate::commands::selection::Selection;
 use crate::error::CliError;
 use crate::exec::Finished;
@@ -27,6 +28,8 @@ pub(super) struct Attended<'a> {
     pub(super) app: &'a App,
     pub(super) manager: &'a Manager<'a>,
     pub(super) chosen: &'a [Chosen<'a>],
+    /// The log of what the program gets while it runs, if it is on.
+    pub(super) uses: Option<Arc<OfRun>>,
     /// Which variables are wanted.
     pub(super) selection: &'a Selection,
 }
@@ -74,9 +77,10 @@ impl Attended<'_> {
             if lease.is_renewed() {
                 let kept = keeper.keep(held.clone(), lease.config.spec.name, lease.request(true));
                 if lease.is_delivered(Delivery::Agent) {
-                    agents.push((lease.name(), Arc::clone(&kept)));
+                    agents.push((lease.name(), self.recorded(&kept, Way::Agent)));
                 }
                 if lease.is_delivered(Delivery::Endpoint) {
+                    let kept = self.recorded(&kept, Way::Endpoint);
                     let one = Served::new(kept, lease.config, &held);
                     served.push(one.map_err(|error| not_served(lease.name(), &error))?);
                 }
@@ -107,6 +111,11 @@ impl Attended<'_> {
         runtime.block_on(self.revoke(to_revoke));
         runtime.shutdown_background();
         status
+    }
+
+    fn recorded<C: Current + 'static>(&self, kept: &Arc<C>, way: Way) -> Arc<RecordedCurrent> {
+        let kept = Arc::clone(kept);
+        RecordedCurrent::new(kept, self.uses.clone(), way)
     }
 
     /// Starts the endpoint and leads the program to it. A lease that overrides others leads last.

@@ -19,7 +19,7 @@ pub(super) const LARGEST: u64 = 4 * 1024 * 1024;
 pub(in crate::commands) struct Entry<'c> {
     /// As it is written.
     pub(in crate::commands) key: &'c str,
-    pub(super) path: PathBuf,
+    pub(in crate::commands) path: PathBuf,
     /// Under which providers are asked.
     pub(in crate::commands) name: SecretName,
     pub(in crate::commands) fields: &'c Fields,

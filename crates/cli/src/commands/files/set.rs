@@ -1,7 +1,7 @@
 //! `fnox set --file`.
 
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fnox_config::edit::{Change, Editor};
 use fnox_config::fields::resolve_path;
@@ -14,6 +14,7 @@ use super::stored::{Stored, store};
 use super::{entries, global};
 use crate::app::App;
 use crate::args::SetArgs;
+use crate::audit::{self, Changed};
 use crate::commands::definition::Definition;
 use crate::commands::{chain, set};
 use crate::error::CliError;
@@ -50,7 +51,14 @@ pub(in crate::commands) fn run(app: &App, args: &SetArgs, path: &Path) -> Result
     if args.dry_run {
         return setting.dry_run(content.as_ref());
     }
-    setting.write(content)?;
+    let changed = [Changed::file(
+        setting.path().display(),
+        Some(&setting.provider.name),
+    )];
+    let change = audit::Change::FileSet;
+    audit::changing(app, Some(&config), change, changed, || {
+        setting.write(content)
+    })?;
     app.printer.done(&format!("Set {} (global)", setting.key));
     Ok(())
 }
@@ -103,6 +111,11 @@ fn provider<'c>(
 }
 
 impl Setting<'_> {
+    /// The file itself.
+    fn path(&self) -> PathBuf {
+        resolve_path(&self.key, &self.app.cwd, self.app.folders.home())
+    }
+
     /// From `--from-file`, from a pipe, or what stands in the file's place now. `None`: only the description is to change.
     fn content(&self, path: &Path) -> Result<Option<SecretString>, CliError> {
         if let Some(file) = &self.args.from_file {

@@ -16,6 +16,7 @@ use super::stored::{Stored, store};
 use super::{entries, failed, global};
 use crate::app::{App, block_on};
 use crate::args::RemoveArgs;
+use crate::audit::{self, Changed};
 use crate::commands::edit;
 use crate::error::CliError;
 
@@ -25,8 +26,8 @@ pub(in crate::commands) fn get(app: &App, path: &Path) -> Result<(), CliError> {
     let entry = one(app, &config, path)?;
     let resolver = app.resolver(&config);
     let contents = super::contents(app, &config, &resolver, std::slice::from_ref(&entry))?;
-    contents.iter().try_for_each(|content| {
-        let content = content.expose_secret();
+    contents.iter().try_for_each(|given| {
+        let content = given.value.expose_secret();
         app.printer.raw(content)
     })
 }
@@ -57,7 +58,14 @@ pub(in crate::commands) fn remove(
             .printer
             .line(&format!("[dry-run] would remove {key} from {file}"));
     }
-    editor.save()?;
+    let changed = [Changed::file(entry.path.display(), None::<&str>)];
+    audit::changing(
+        app,
+        Some(&config),
+        audit::Change::FileRemove,
+        changed,
+        || Ok(editor.save()?),
+    )?;
     app.printer.done(&format!("Removed {key} (global)"));
     if let Some(source) = entry.fields.text("source") {
         let source = file.folder().join(source);
@@ -88,7 +96,7 @@ pub(in crate::commands) fn edit(app: &App, path: &Path) -> Result<(), CliError> 
     let before = read(app, &config, &entry, original.clone())?;
     let title = entry.path.file_name().unwrap_or_default();
     let title = title.to_string_lossy();
-    let is_changed = edit::content(app, &title, &before, |content| {
+    let write = |content| {
         let stored = Stored {
             value: store(app, &config, provider, key, &original.reference, content)?,
             source: entry.fields.text("source").map(str::to_owned),
@@ -103,6 +111,11 @@ pub(in crate::commands) fn edit(app: &App, path: &Path) -> Result<(), CliError> 
         editor.set(&place.table(), key, &stored.changes())?;
         stored.write_source(app)?;
         Ok(editor.save()?)
+    };
+    let is_changed = edit::content(app, &title, &before, |content| {
+        let changed = [Changed::file(entry.path.display(), Some(&provider.name))];
+        let change = audit::Change::FileEdit;
+        audit::changing(app, Some(&config), change, changed, || write(content))
     })?;
     if is_changed {
         app.printer.done(&format!("Set {key} (global)"));
@@ -122,7 +135,7 @@ fn read(
     let found = block_on(resolver.originals(vec![original], Purpose::Use))??;
     let answer = found.answers.into_iter().next();
     let (_, answer) = answer.ok_or_else(|| CliError::usage("it has no provider"))?;
-    answer
-        .map(|given| given.value)
-        .map_err(|error| failed(entry, error))
+    let given = answer.map_err(|error| failed(entry, error))?;
+    super::record(app, config, [(entry, &given)])?;
+    Ok(given.value)
 }

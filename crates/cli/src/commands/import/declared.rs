@@ -18,6 +18,7 @@ use toml_edit::Value;
 use super::input::{self, Unreadable};
 use crate::app::App;
 use crate::args::{ImportArgs, ImportFormat};
+use crate::audit::{self, Changed};
 use crate::commands::difference::Change;
 use crate::commands::export::plural;
 use crate::error::CliError;
@@ -123,7 +124,13 @@ pub(super) fn run(app: &App, args: &ImportArgs) -> Result<(), CliError> {
         app.printer.note("Import cancelled.");
         return Ok(());
     }
-    editor.save()?;
+    let changed = declarations.entries.iter().map(|entry| {
+        let profile = entry.profile.as_ref().or(target.as_ref());
+        Changed::secret(&entry.name, entry.provider(), profile)
+    });
+    audit::changing(app, None, audit::Change::Import, changed, || {
+        Ok(editor.save()?)
+    })?;
     tell(app, &declarations);
     app.printer
         .done(&format!("Imported {what} into {}", path.display()));

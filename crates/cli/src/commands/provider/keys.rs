@@ -10,6 +10,7 @@ use toml_edit::{Array, Value};
 
 use crate::app::{App, block_on};
 use crate::args::{ProviderKeysCommand, ProviderKeysRemoveArgs};
+use crate::audit::{self, Changed};
 use crate::commands::definition::{Definition, Section};
 use crate::error::CliError;
 use crate::output::Table;
@@ -148,7 +149,7 @@ fn add(
             .await
             .map_err(|error| failed(provider, ADD, error))
     })??;
-    place.add(&added)?;
+    changing(app, config, provider, Some(&name), || place.add(&added))?;
     app.printer.done(&format!(
         "Added the key {name} to the provider {}: each of its {} keys opens its values",
         provider.name,
@@ -201,7 +202,9 @@ fn remove(
     } else {
         None
     };
-    place.change(rotated.as_ref(), Some(index))?;
+    changing(app, config, provider, Some(&args.key), || {
+        place.change(rotated.as_ref(), Some(index))
+    })?;
     let name = &provider.name;
     app.printer.done(&format!(
         "Removed the key {} from the provider {name}",
@@ -219,13 +222,32 @@ fn remove(
 
 fn rotate(app: &App, config: &Config, provider: &ProviderConfig) -> Result<(), CliError> {
     let place = Place::of(provider)?;
-    place.change(Some(&rotated(app, config, provider, None)?), None)?;
+    let rotated = rotated(app, config, provider, None)?;
+    changing(app, config, provider, None, || {
+        place.change(Some(&rotated), None)
+    })?;
     app.printer.done(&format!(
         "The provider {} has a new data key",
         provider.name
     ));
     app.printer.note(&after_rotation(provider));
     Ok(())
+}
+
+/// Changes its keys, on record.
+fn changing(
+    app: &App,
+    config: &Config,
+    provider: &ProviderConfig,
+    key: Option<&str>,
+    work: impl FnOnce() -> Result<(), CliError>,
+) -> Result<(), CliError> {
+    let changed = Changed {
+        provider: Some(provider.name.to_string()),
+        to: key.map(str::to_owned),
+        ..Changed::default()
+    };
+    audit::changing(app, Some(config), audit::Change::Keys, [changed], work)
 }
 
 fn rotated(

@@ -12,9 +12,10 @@ use toml_edit::Value;
 use super::write::copy;
 use super::{SyncArgs, pattern};
 use crate::app::{App, block_on};
+use crate::audit::{self, Changed};
 use crate::commands::chain;
 use crate::commands::definition::Definition;
-use crate::commands::files::{Entry, entries, failed, global};
+use crate::commands::files::{Entry, entries, failed, global, record};
 use crate::commands::reencrypt;
 use crate::error::CliError;
 
@@ -95,13 +96,10 @@ impl<'c> Files<'c> {
         let resolver = app.resolver(self.config);
         let wanted = originals.collect();
         let mut found = block_on(resolver.originals(wanted, Purpose::Use))??.answers;
-        let (mut read, mut values) = (Vec::new(), Vec::new());
+        let mut read = Vec::new();
         for (entry, _) in &self.candidates {
             match found.swap_remove(&entry.name) {
-                Some(Ok(given)) => {
-                    read.push(entry);
-                    values.push((entry.name.clone(), given.value));
-                }
+                Some(Ok(given)) => read.push((entry, given)),
                 Some(Err(error)) => {
                     let error = failed(entry, error);
                     app.printer.warn(&format!("left out: {error}"));
@@ -114,9 +112,24 @@ impl<'c> Files<'c> {
                 "no file could be read; copies made earlier stay as they are",
             ));
         }
+        record(
+            app,
+            self.config,
+            read.iter().map(|(entry, it)| (*entry, it)),
+        )?;
+        let (read, values): (Vec<_>, Vec<_>) = read
+            .into_iter()
+            .map(|(entry, given)| (entry, (entry.name.clone(), given.value)))
+            .unzip();
         let work = reencrypt::store(app, self.config, target, None, &values);
         let stored = block_on(work)??;
-        write(target, &read, &stored, now)?;
+        let changed = read
+            .iter()
+            .map(|entry| Changed::file(entry.path.display(), Some(target)));
+        let change = audit::Change::FileSync;
+        audit::changing(app, Some(self.config), change, changed, || {
+            write(target, &read, &stored, now)
+        })?;
         Ok(read.len())
     }
 }

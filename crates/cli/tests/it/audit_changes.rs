@@ -1,0 +1,227 @@
+//! Changes of secrets in the local log: what was changed by which command, and never a value.
+
+use fnox_testkit::Sandbox;
+
+use crate::audit::{ON, log_files};
+use crate::schemas::assert_fits;
+use crate::support::{json, ok, sandbox, with_age};
+
+const VALUE: &str = "hunter2-changed";
+
+/// A project with a provider that encrypts, and a log.
+fn project() -> Sandbox {
+    let sandbox = with_age();
+    sandbox.write(sandbox.config_folder().join("config.toml"), ON);
+    sandbox
+}
+
+/// The newest records as `COMMAND EVENT SECRET PROVIDER TO PROFILE OUTCOME`.
+#[track_caller]
+fn told(sandbox: &Sandbox) -> Vec<String> {
+    let text = ok(sandbox, &["audit", "--json", "-n", "100"]);
+    assert_fits("schemas/audit.json", &json(&text));
+    let line = |one: &serde_json::Value| {
+        let of = |key: &str| one[key].as_str().unwrap_or("-").to_owned();
+        let keys = [
+            "command", "event", "secret", "provider", "to", "profile", "outcome",
+        ];
+        keys.map(of).join(" ")
+    };
+    json(&text).as_array().unwrap().iter().map(line).collect()
+}
+
+#[track_caller]
+fn last(sandbox: &Sandbox) -> String {
+    told(sandbox).pop().unwrap()
+}
+
+/// Every record of a change has two: that it was begun, and how it ended.
+#[track_caller]
+fn records(sandbox: &Sandbox) -> u64 {
+    let verified = json(&ok(sandbox, &["audit", "--verify", "--json"]));
+    assert_eq!(verified["records"], verified["verified"]);
+    verified["records"].as_u64().unwrap()
+}
+
+#[track_caller]
+fn no_value(sandbox: &Sandbox) {
+    for path in log_files(sandbox) {
+        assert!(!std::fs::read_to_string(path).unwrap().contains(VALUE));
+    }
+}
+
+#[test]
+fn set_copy_rename_and_remove_are_on_record() {
+    let sandbox = project();
+    let set = |arguments: &[&str]| {
+        let mut all = vec!["set"];
+        all.extend(arguments);
+        sandbox.run(all).stdin(VALUE).finish()
+    };
+    set(&["A", "-p", "age"]).succeeds();
+    assert_eq!(last(&sandbox), "set secret_set A age - default ok");
+    assert_eq!(records(&sandbox), 2);
+    set(&["A", "-p", "age", "-P", "prod"]).succeeds();
+    assert_eq!(last(&sandbox), "set secret_set A age - prod ok");
+    ok(&sandbox, &["copy", "A", "B"]);
+    assert_eq!(last(&sandbox), "copy secret_copied A age B default ok");
+    ok(&sandbox, &["rename", "B", "C"]);
+    assert_eq!(last(&sandbox), "rename secret_renamed B age C default ok");
+    ok(&sandbox, &["remove", "C"]);
+    assert_eq!(last(&sandbox), "remove secret_removed C - - default ok");
+    // Nothing is changed, so nothing is recorded.
+    let before = records(&sandbox);
+    ok(&sandbox, &["set", "A", "x", "-n"]);
+    ok(&sandbox, &["remove", "A", "-n"]);
+    ok(&sandbox, &["copy", "A", "D", "-n"]);
+    assert_eq!(records(&sandbox), before);
+    no_value(&sandbox);
+    let line = ok(&sandbox, &["audit", "-c", "rename"]);
+    assert!(line.contains("event=secret_renamed  to=C"), "{line}");
+}
+
+#[test]
+fn import_and_reencrypt_are_on_record() {
+    let sandbox = project();
+    let input = format!("ONE={VALUE}\nTWO={VALUE}\n");
+    let import = ["import", "-p", "age", "--force"];
+    sandbox.run(import).stdin(input).finish().succeeds();
+    let found = told(&sandbox);
+    assert_eq!(
+        found,
+        [
+            "import secret_imported ONE age - default ok",
+            "import secret_imported TWO age - default ok"
+        ]
+    );
+    ok(&sandbox, &["reencrypt", "--force", "ONE"]);
+    assert_eq!(
+        last(&sandbox),
+        "reencrypt secret_reencrypted ONE age - default ok"
+    );
+    no_value(&sandbox);
+}
+
+#[test]
+fn edit_is_on_record_with_what_it_shows() {
+    let sandbox = project();
+    let set = sandbox.run(["set", "A", "-p", "age"]).stdin(VALUE);
+    set.finish().succeeds();
+    let edit = |arguments: &[&str], script: &str| {
+        sandbox.write("editor", script);
+        let run = sandbox.run(arguments).env("EDITOR", "sh ./editor");
+        run.finish().succeeds();
+    };
+    edit(&["edit", "A"], "printf other > \"$1\"");
+    let found = told(&sandbox);
+    assert_eq!(
+        found[1..],
+        [
+            "edit secret_used A age - default ok",
+            "edit secret_edited A age - default ok"
+        ]
+    );
+    // The whole file shows every value, also if nothing is changed then.
+    edit(&["edit"], "true");
+    assert_eq!(last(&sandbox), "edit secret_used A age - default ok");
+    edit(&["edit"], "echo '# a remark' >> \"$1\"");
+    let found = last(&sandbox);
+    assert!(found.starts_with("edit secret_edited - - "), "{found}");
+    assert!(found.contains("fnox.toml"), "{found}");
+    edit(&["edit"], "sed -i s/other/again/ \"$1\"");
+    assert_eq!(last(&sandbox), "edit secret_edited A age - default ok");
+    no_value(&sandbox);
+}
+
+const PASS: &str = "#!/bin/sh\nfor last; do :; done\ncat \"$HOME/.password-store/$last.gpg\"\n";
+
+#[test]
+fn sync_is_on_record_with_what_it_reads() {
+    let sandbox = project();
+    sandbox.write_program("pass", PASS);
+    sandbox.write(sandbox.home().join(".password-store/a.gpg"), VALUE);
+    let text = sandbox.read("fnox.toml");
+    let text = text.replacen(
+        "[providers]",
+        "[providers]\np = { type = 'password-store' }",
+        1,
+    );
+    let text = format!("{text}[secrets]\nA = {{ provider = 'p', value = 'a' }}\n");
+    sandbox.write("fnox.toml", text);
+    ok(&sandbox, &["sync", "-p", "age", "--force"]);
+    assert_eq!(
+        told(&sandbox),
+        [
+            "sync secret_used A p - default ok",
+            "sync secret_synced A age - default ok"
+        ]
+    );
+    no_value(&sandbox);
+}
+
+#[test]
+fn files_write_is_on_record_with_what_it_reads() {
+    let sandbox = sandbox();
+    sandbox.write_program("pass", PASS);
+    sandbox.write(sandbox.home().join(".password-store/ssh.gpg"), VALUE);
+    let global = format!(
+        "{ON}[providers]\np = {{ type = 'password-store' }}\n[files]\n\"~/.ssh/id\" = {{ provider = 'p', value = 'ssh' }}\n"
+    );
+    sandbox.write(sandbox.config_folder().join("config.toml"), global);
+    let path = sandbox.home().join(".ssh/id");
+    let path = path.to_str().unwrap();
+    ok(&sandbox, &["files", "write"]);
+    let read = format!("files file_read - p {path} default ok");
+    let written = format!("files file_written - p {path} default ok");
+    assert_eq!(told(&sandbox), [read.clone(), written]);
+    // It is there already: it is read and not written.
+    ok(&sandbox, &["files", "write"]);
+    assert_eq!(told(&sandbox)[2..], [read]);
+    no_value(&sandbox);
+}
+
+#[test]
+fn what_fails_is_on_record_as_failed_and_without_a_record_nothing_is_changed() {
+    let sandbox = project();
+    let text = sandbox.read("fnox.toml");
+    let text = text.replacen(
+        "[providers]",
+        "[providers]\nbad = { type = 'age', recipients = ['age1nobody'] }",
+        1,
+    );
+    sandbox.write("fnox.toml", text);
+    let run = sandbox.run(["set", "A", "-p", "bad"]).stdin(VALUE).finish();
+    assert_ne!(run.code, Some(0), "{run}");
+    assert_eq!(last(&sandbox), "set secret_set A bad - default error");
+    let line = ok(&sandbox, &["audit", "-n", "1"]);
+    assert!(line.ends_with("(failed)\n"), "{line}");
+    // The log cannot be written.
+    let log = sandbox.state_folder().join("audit.log");
+    let aside = sandbox.state_folder().join("aside");
+    std::fs::rename(&log, &aside).unwrap();
+    std::fs::create_dir(&log).unwrap();
+    let before = sandbox.read("fnox.toml");
+    let run = sandbox.run(["set", "A", "-p", "age"]).stdin(VALUE).finish();
+    assert!(run.stderr.contains("secret::not_recorded"), "{run}");
+    assert_eq!(sandbox.read("fnox.toml"), before);
+}
+
+#[test]
+fn a_change_that_was_killed_shows_that_it_has_no_end() {
+    let sandbox = project();
+    // The provider's program ends the command that asks it to store the value.
+    sandbox.write_program("pass", "#!/bin/sh\nkill -9 $PPID\n");
+    let text = sandbox.read("fnox.toml");
+    let text = text.replacen(
+        "[providers]",
+        "[providers]\np = { type = 'password-store' }",
+        1,
+    );
+    sandbox.write("fnox.toml", text);
+    let run = sandbox.run(["set", "A", "-p", "p"]).stdin(VALUE).finish();
+    assert_eq!(run.signal, Some(9), "{run}");
+    assert_eq!(last(&sandbox), "set secret_set A p - default begun");
+    let line = ok(&sandbox, &["audit", "-n", "1"]);
+    assert!(line.ends_with("(no end is on record)\n"), "{line}");
+    ok(&sandbox, &["audit", "--verify"]);
+}
