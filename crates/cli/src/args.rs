@@ -10,6 +10,7 @@ pub(crate) mod gateway;
 mod lease;
 mod lifecycle;
 pub(crate) mod mcp;
+mod plugin;
 mod provider;
 mod push;
 mod run;
@@ -36,6 +37,7 @@ pub(crate) use self::lease::{
     CreateArgs, LeaseArgs, LeaseCommand, LeaseFormat, LeaseListArgs, RevokeArgs,
 };
 pub(crate) use self::lifecycle::{LifecycleArgs, LifecycleCommand, OffboardArgs};
+pub(crate) use self::plugin::{PluginArgs, PluginCommand};
 pub(crate) use self::provider::{
     ProviderAddArgs, ProviderArgs, ProviderCommand, ProviderKeysCommand, ProviderKeysRemoveArgs,
     ProviderTestArgs,
@@ -153,6 +155,8 @@ pub(crate) enum Command {
     Edit(EditArgs),
     /// Whole files that a provider keeps: list them, write them where they belong
     Files(FilesArgs),
+    /// Lua plugins by name: fetch, list, link and remove them
+    Plugin(PluginArgs),
     /// Copy a secret under another name
     #[command(visible_alias = "cp")]
     Copy(CopyArgs),

@@ -31,6 +31,7 @@ mod list;
 mod login;
 pub(crate) mod masters;
 mod mcp;
+mod plugin;
 pub(crate) mod profiles;
 pub(crate) mod provider;
 mod push;
@@ -106,6 +107,7 @@ fn dispatch(app: &App, command: Command) -> Result<ExitStatus, CliError> {
             import::run(&app.with_one_touch(), &args),
         )),
         Command::Files(args) => done(files::run(app, args)),
+        Command::Plugin(args) => done(plugin::run(app, &args)),
         Command::Copy(args) => done(forgetting(
             app,
             None,

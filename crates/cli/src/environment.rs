@@ -127,6 +127,10 @@ pub const VARIABLES: &[Variable] = &[
         "Folder of data; must be absolute. Default: `$XDG_DATA_HOME/fnox`, `~/.local/share/fnox`.",
     ),
     read(
+        "FNOX_PLUGINS_DIR",
+        "Folder of installed Lua plugins; must be absolute. Default: `plugins` of the folder of data.",
+    ),
+    read(
         NO_DEFAULTS,
         "`1`, `true`, `yes`, `y` or `on`: leave out the base's secrets when a profile is active.",
     ),

@@ -20,6 +20,7 @@ pub mod jwt;
 pub mod keychain;
 pub mod kubernetes;
 mod password;
+pub mod plugins;
 pub mod process;
 pub mod provider;
 pub mod registry;

@@ -1,5 +1,6 @@
 //! The trait that every backend implements.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -84,6 +85,8 @@ pub struct Context {
     pub answers: Arc<Answers>,
     /// Logs in at clouds.
     pub accounts: Arc<dyn Accounts>,
+    /// `[plugins]`: where installed plugins are to come from.
+    pub plugin_sources: BTreeMap<String, String>,
 }
 
 impl Context {
@@ -107,6 +110,7 @@ impl Context {
             keys: hardware::plugged_in(),
             answers: Arc::default(),
             accounts: Arc::new(NoAccounts),
+            plugin_sources: BTreeMap::new(),
         }
     }
 

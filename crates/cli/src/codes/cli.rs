@@ -69,6 +69,12 @@ pub(super) const CODES: &[Code] = &[
         "cli::audit_broken",
         ExitStatus::Failure,
         "The local log of secret uses is not as it was written: records were changed, removed or added by somebody without its key.",
-        "Find out who did it. To begin a new log, move the old one with its `.head` file away.",
+        "Find out who did it. To begin a new log, move the old one with its `.head` file and its numbered files away.",
+    ),
+    (
+        "cli::plugin_failed",
+        ExitStatus::Failure,
+        "A plugin cannot be fetched, kept or listed: git failed, the repository is no plugin, or the folder of plugins cannot be used.",
+        "Look at what the message names. Nothing that was installed before has changed.",
     ),
 ];

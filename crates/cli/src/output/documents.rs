@@ -81,6 +81,7 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         ("audit", schema_for!(Vec<AuditedUse>)),
         ("audit-verify", schema_for!(AuditVerification)),
         ("files-list", schema_for!(Vec<ListedFile>)),
+        ("plugin-list", schema_for!(Vec<ListedPlugin>)),
         ("trust-list", schema_for!(Vec<TrustedPath>)),
         ("version", schema_for!(VersionDocument)),
         ("age-keygen", schema_for!(AgeKey)),
@@ -199,6 +200,24 @@ pub struct ListedFile {
     pub description: Option<String>,
     /// Whether there is anything at the path.
     pub exists: bool,
+}
+
+/// One element of `fnox plugin list --json`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ListedPlugin {
+    /// What providers call it.
+    pub name: String,
+    /// `installed`; `linked`; `missing`: only declared; `changed`: its files are not those that were installed; `other-source`:
+    /// `[plugins]` says another source.
+    pub state: &'static str,
+    /// Where it was fetched from, or would be.
+    pub source: Option<String>,
+    /// The commit that was fetched.
+    pub commit: Option<String>,
+    /// Where its files are.
+    pub folder: Option<String>,
+    /// What `[plugins]` says.
+    pub declared: Option<String>,
 }
 
 /// One element of `fnox audit --json`.

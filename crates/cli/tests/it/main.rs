@@ -144,6 +144,8 @@ mod mcp_support;
 #[cfg(test)]
 mod modernization;
 #[cfg(test)]
+mod plugin;
+#[cfg(test)]
 mod provider;
 #[cfg(test)]
 mod provider_chain;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fnox_config::ProviderConfig;
 use fnox_config::model::Project;
+use fnox_config::{Config, ProviderConfig};
 use fnox_core::{SecretName, SecretString, SystemClock};
 use indexmap::IndexMap;
 
@@ -154,6 +154,7 @@ impl Resolver<'_> {
             keys: crate::hardware::plugged_in(),
             answers: Arc::clone(&self.options.answers),
             accounts: Arc::clone(&self.options.accounts),
+            plugin_sources: plugin_sources(self.config),
         }
     }
 
@@ -200,6 +201,14 @@ fn offline(provider: &ProviderConfig) -> ProviderError {
     .with_remedy(
         "run `fnox sync` while the network is there: it keeps encrypted copies in fnox.toml",
     )
+}
+
+/// Where installed plugins are to come from.
+fn plugin_sources(config: &Config) -> BTreeMap<String, String> {
+    let plugins = config.settings.plugins.iter();
+    plugins
+        .map(|(name, (source, _))| (name.clone(), source.clone()))
+        .collect()
 }
 
 fn project(project: &Project) -> ProjectContext {

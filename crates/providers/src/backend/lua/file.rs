@@ -6,12 +6,11 @@ use fnox_config::fields::resolve_path;
 use fnox_config::trust::Trust;
 
 use crate::error::ProviderError;
+use crate::plugins::{self, Files, Installed, MAIN, PluginError};
 use crate::provider::Context;
 use crate::settings::Settings;
 
-/// The file of a plugin that is a folder, and of an installed one.
-const FILE: &str = "provider.lua";
-
+/// Plugins that somebody put there by hand, below the configuration folder.
 const FOLDER: &str = "plugins";
 
 /// A plugin that was read.
@@ -27,32 +26,23 @@ pub(super) struct Found {
 /// configuration file.
 ///
 /// # Errors
-/// `Misconfigured` if there is none, or others could have written it.
+/// `Misconfigured` if there is none, others could have written it, or an installed one is not what was installed.
 pub(super) fn find(settings: &Settings, context: &Context) -> Result<Found, ProviderError> {
     let text = settings.required("plugin")?;
     let declaring = settings.fields().location_of("plugin").file.folder();
-    let wrong = |reason: String, remedy: &str| {
-        ProviderError::misconfigured(reason)
-            .with_remedy(remedy)
-            .at_key("plugin")
-    };
-    let mut path = if is_path(text) {
-        resolve_path(text, declaring, context.folders.home())
-    } else if is_name(text) {
-        context.folders.config.join(FOLDER).join(text)
-    } else {
+    if !is_path(text) && !plugins::is_name(text) {
         let reason = format!("`plugin` cannot be `{}`", text.escape_debug());
-        let remedy = "write a path such as `./shelf.lua`, or the name of a folder below `plugins` of fnox's configuration folder";
+        let remedy =
+            "write a path such as `./shelf.lua`, or the name under which a plugin is installed";
         return Err(wrong(reason, remedy));
+    }
+    let (mut path, tree) = if is_path(text) {
+        (resolve_path(text, declaring, context.folders.home()), None)
+    } else {
+        installed(text, context)?
     };
     if path.is_dir() {
-        path.push(FILE);
-    } else if !is_path(text) {
-        let reason = format!("there is no plugin `{text}` ({})", path.display());
-        return Err(wrong(
-            reason,
-            "put its `provider.lua` there; fnox fetches no plugins",
-        ));
+        path.push(MAIN);
     }
     let source = Trust::new(&context.folders, declaring)
         .read_checked(&path)
@@ -61,7 +51,92 @@ pub(super) fn find(settings: &Settings, context: &Context) -> Result<Found, Prov
             wrong(format!("the plugin cannot be read: {error}"), &remedy)
         })?;
     let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
+    if let Some(tree) = tree {
+        require_as_installed(text, &folder, &source, &tree)?;
+    }
     Ok(Found { folder, source })
+}
+
+/// Where the plugin of a name is, and the digest that its files must have.
+fn installed(name: &str, context: &Context) -> Result<(PathBuf, Option<String>), ProviderError> {
+    let lock = plugins::read_lock(&context.folders.plugins).map_err(|error| unreadable(&error))?;
+    let declared = context.plugin_sources.get(name);
+    match lock.plugins.get(name) {
+        // What is linked is the person's own choice, whatever is declared.
+        Some(Installed::Linked { path }) => Ok((path.clone(), None)),
+        Some(Installed::Fetched { source, .. })
+            if declared.is_some_and(|declared| declared != source) =>
+        {
+            let reason = format!(
+                "the plugin `{name}` is installed from {source}, and `[plugins]` says another source"
+            );
+            let remedy = format!(
+                "`fnox plugin update {name}` fetches it from there; read it before it gets secrets"
+            );
+            Err(wrong(reason, &remedy))
+        }
+        Some(Installed::Fetched { tree, .. }) => {
+            Ok((context.folders.plugins.join(name), Some(tree.clone())))
+        }
+        None => {
+            let by_hand = context.folders.config.join(FOLDER).join(name);
+            if by_hand.is_dir() && declared.is_none() {
+                return Ok((by_hand, None));
+            }
+            Err(missing(name, declared.is_some(), &by_hand))
+        }
+    }
+}
+
+fn missing(name: &str, is_declared: bool, by_hand: &Path) -> ProviderError {
+    if is_declared {
+        let reason = format!("the plugin `{name}` is not installed");
+        let remedy =
+            format!("`fnox plugin install {name}` fetches it; fnox fetches nothing by itself");
+        return wrong(reason, &remedy);
+    }
+    let reason = format!("there is no plugin `{name}`");
+    let remedy = format!(
+        "`fnox plugin install {name} SOURCE` fetches one, `fnox plugin link {name} PATH` takes a folder of yours; or put its `{MAIN}` into {}",
+        by_hand.display()
+    );
+    wrong(reason, &remedy)
+}
+
+/// The text that was read must be that of the files that were digested: it is what runs.
+fn require_as_installed(
+    name: &str,
+    folder: &Path,
+    source: &str,
+    tree: &str,
+) -> Result<(), ProviderError> {
+    let files = Files::read(folder).map_err(|error| unreadable(&error))?;
+    let is_read = files
+        .0
+        .get(MAIN)
+        .is_some_and(|text| text == source.as_bytes());
+    if is_read && files.digest() == tree {
+        return Ok(());
+    }
+    let reason = format!(
+        "the files of the plugin `{name}` in {} are not those that were installed",
+        folder.display()
+    );
+    let remedy = format!(
+        "`fnox plugin install {name} --force` installs it anew; to use files that you changed yourself, copy them elsewhere and `fnox plugin link {name} PATH --force`"
+    );
+    Err(wrong(reason, &remedy))
+}
+
+fn unreadable(error: &PluginError) -> ProviderError {
+    let remedy = "look at what the message names; `fnox plugin list` tells what is installed";
+    wrong(error.to_string(), remedy)
+}
+
+fn wrong(reason: String, remedy: &str) -> ProviderError {
+    ProviderError::misconfigured(reason)
+        .with_remedy(remedy)
+        .at_key("plugin")
 }
 
 fn is_path(text: &str) -> bool {
@@ -69,10 +144,4 @@ fn is_path(text: &str) -> bool {
         .extension()
         .is_some_and(|end| end.eq_ignore_ascii_case("lua"));
     is_file || text.contains(['/', '\\']) || text.starts_with(['.', '~'])
-}
-
-/// `[A-Za-z0-9][A-Za-z0-9._-]*`
-fn is_name(text: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    text.starts_with(|first: char| first.is_ascii_alphanumeric()) && text.bytes().all(fits)
 }
