@@ -51,6 +51,7 @@ mod credential;
 mod credential_install;
 #[cfg(test)]
 mod daemon;
+#[cfg(target_os = "linux")]
 #[cfg(test)]
 mod daemon_logind;
 #[cfg(test)]
