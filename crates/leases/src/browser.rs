@@ -79,11 +79,15 @@ mod tests {
     }
 
     #[test]
-    #[cfg(not(target_os = "macos"))]
     fn no_browser_opens_where_nobody_sits() {
-        assert_eq!(program(&[("DISPLAY", ":0")], true), Some("xdg-open".into()));
+        let (opener, without_screen) = if cfg!(target_os = "macos") {
+            ("open", Some("open".into()))
+        } else {
+            ("xdg-open", None)
+        };
+        assert_eq!(program(&[("DISPLAY", ":0")], true), Some(opener.into()));
         assert_eq!(program(&[("BROWSER", "ff")], true), Some("ff".into()));
-        assert_eq!(program(&[], true), None);
+        assert_eq!(program(&[], true), without_screen);
         assert_eq!(program(&[("DISPLAY", ":0")], false), None);
         for remote in ["SSH_CONNECTION", "CI"] {
             assert_eq!(program(&[("DISPLAY", ":0"), (remote, "1")], true), None);

@@ -1,7 +1,6 @@
 //! What the ring opens, what it refuses to open, and which keys it takes.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use fnox_core::seal::Algorithm;
@@ -257,7 +256,7 @@ async fn the_report_tells_of_each_key_and_of_none_of_their_bytes() {
 #[tokio::test]
 async fn keys_that_are_called_locked_are() {
     let (_store, ring) = vault(env_key("01")).await;
-    let status = std::fs::read_to_string(Path::new("/proc/self/status")).unwrap();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let locked = status
         .lines()
         .find_map(|line| line.strip_prefix("VmLck:")?.trim().strip_suffix(" kB"))
