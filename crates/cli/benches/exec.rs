@@ -83,6 +83,7 @@ impl Project {
             required: std::collections::BTreeSet::new(),
             kept: None,
             uses: None,
+            answers: Arc::default(),
         };
         let wanted: Vec<SecretName> = config.secrets.keys().cloned().collect();
         let runtime = tokio::runtime::Builder::new_current_thread()

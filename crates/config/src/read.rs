@@ -89,6 +89,12 @@ impl Reader {
 
     fn value(&self, field: &Field, item: &Item, place: &Location) -> Result<Value, ConfigError> {
         let wrong = |wanted: &str| self.wrong_type(field.name, place, wanted, item);
+        let lifetime = |wanted: &str| {
+            let text = item.as_str().ok_or_else(|| wrong(wanted))?;
+            Lifetime::parse(text)
+                .map(Value::Lifetime)
+                .map_err(|error| invalid(field, place, &error))
+        };
         match field.kind {
             Kind::Text | Kind::Path => {
                 let text = item.as_str().ok_or_else(|| wrong("a string"))?;
@@ -104,20 +110,10 @@ impl Reader {
                 .and_then(|number| u64::try_from(number).ok())
                 .map(Value::Count)
                 .ok_or_else(|| wrong("a whole number, zero or more")),
-            Kind::Lifetime => {
-                let text = item
-                    .as_str()
-                    .ok_or_else(|| wrong("a duration such as \"15m\""))?;
-                Lifetime::parse(text)
-                    .map(Value::Lifetime)
-                    .map_err(|error| invalid(field, place, &error))
-            }
-            Kind::FlagOrLifetime => match (item.as_bool(), item.as_str()) {
-                (Some(flag), _) => Ok(Value::Flag(flag)),
-                (None, Some(text)) => Lifetime::parse(text)
-                    .map(Value::Lifetime)
-                    .map_err(|error| invalid(field, place, &error)),
-                (None, None) => Err(wrong("`true`, `false` or a duration such as \"15m\"")),
+            Kind::Lifetime => lifetime("a duration such as \"15m\""),
+            Kind::FlagOrLifetime => match item.as_bool() {
+                Some(flag) => Ok(Value::Flag(flag)),
+                None => lifetime("`true`, `false` or a duration such as \"15m\""),
             },
             Kind::TextList => texts(item)
                 .map(Value::TextList)

@@ -35,8 +35,9 @@ mod tests {
     #[test]
     fn what_is_written_in_parts_counts_as_a_whole() {
         let mut length = Length::default();
-        write!(length, "{}-{}", "ä", 10).unwrap();
-        length.write_all(b"").unwrap();
-        assert_eq!(length.bytes(), "ä-10".len());
+        let number = 10;
+        write!(length, "ä-{number}").unwrap();
+        length.write_all(b"+").unwrap();
+        assert_eq!(length.bytes(), "ä-10+".len());
     }
 }

@@ -65,6 +65,10 @@ pub(crate) struct Changed {
     pub(crate) profile: String,
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "callers give what they have: a name, a reference to one, a path to show"
+)]
 impl Changed {
     /// A secret in the table of a profile, or in the base.
     pub(crate) fn secret(

@@ -122,8 +122,8 @@ pub(crate) async fn reads(app: &App, config: &Config, used: &[Used]) -> Result<(
     let Some(recorder) = Recorder::of(app, config) else {
         return Ok(());
     };
-    let recorded = recorder.record(config, used).await;
-    recorded.map_err(|reason| ResolveError::NotRecorded { reason }.into())
+    let written = recorder.record(config, used).await;
+    written.map_err(|reason| ResolveError::NotRecorded { reason }.into())
 }
 
 /// Records that providers gave whole files: the provider and the path of each.

@@ -89,18 +89,16 @@ fn without_begun(mut records: Vec<Record>) -> Vec<Record> {
             reason: None,
             ..record.entry.clone()
         };
-        match record.entry.outcome {
-            Outcome::Begun => match ended.get_mut(&change) {
-                Some(count) if *count > 0 => {
-                    *count -= 1;
-                    false
-                }
-                _ => true,
-            },
-            _ => {
-                *ended.entry(change).or_default() += 1;
-                record.entry.event != CONTINUED
+        if record.entry.outcome != Outcome::Begun {
+            *ended.entry(change).or_default() += 1;
+            return record.entry.event != CONTINUED;
+        }
+        match ended.get_mut(&change) {
+            Some(count) if *count > 0 => {
+                *count -= 1;
+                false
             }
+            _ => true,
         }
     });
     records.reverse();

@@ -151,7 +151,7 @@ impl Run<'_> {
             app: self.app,
             manager: &manager,
             chosen: &leases,
-            uses: OfRun::new(self.app, &config),
+            uses: OfRun::new(self.app, config),
             selection: &selection,
         };
         attended.run(gathered.held, plan, program)

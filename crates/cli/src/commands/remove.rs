@@ -52,6 +52,6 @@ pub(crate) fn run(app: &App, args: &RemoveArgs) -> Result<(), CliError> {
     audit::changing(app, None, audit::Change::Remove, [changed], || {
         Ok(editor.save()?)
     })?;
-    app.printer.done(&format!("Removed {}{suffix}", key));
+    app.printer.done(&format!("Removed {key}{suffix}"));
     Ok(())
 }

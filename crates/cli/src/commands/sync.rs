@@ -41,6 +41,14 @@ struct Fresh<'a> {
     stored: String,
 }
 
+impl Fresh<'_> {
+    /// As the log of uses tells of it.
+    fn changed(&self, target: &ProviderName) -> Changed {
+        let Candidate { secret, place, .. } = &self.candidate;
+        Changed::secret(&secret.name, Some(target), place.profile.as_ref())
+    }
+}
+
 pub(crate) fn run(app: &App, args: &SyncArgs) -> Result<(), CliError> {
     let config = app.load()?;
     let named = selection::named(&config, &args.keys)?;
@@ -68,16 +76,15 @@ pub(crate) fn run(app: &App, args: &SyncArgs) -> Result<(), CliError> {
     if args.dry_run {
         app.printer
             .line(&format!("[dry-run] would sync {what} to {target}"))?;
-        candidates.iter().try_for_each(|candidate| {
+        let of_candidates = candidates.iter().map(|candidate| {
             let from = chain::shown(&candidate.sources);
-            app.printer
-                .line(&format!("  {} (from {from})", candidate.secret.name))
-        })?;
-        let of_files = files.iter().flat_map(Files::lines);
+            format!("  {} (from {from})", candidate.secret.name)
+        });
         let of_stale = stale
             .iter()
             .map(|copy| format!("  {} (remove stale local copy)", copy.name));
-        return of_files
+        return of_candidates
+            .chain(files.iter().flat_map(Files::lines))
             .chain(of_stale)
             .try_for_each(|line| app.printer.line(&line));
     }
@@ -87,14 +94,14 @@ pub(crate) fn run(app: &App, args: &SyncArgs) -> Result<(), CliError> {
     }
     let (fresh, failed) = block_on(copies(app, &config, candidates, &target))??;
     let now = app.clock.now();
-    let changed = fresh.iter().map(|fresh| {
-        let Candidate { secret, place, .. } = &fresh.candidate;
-        Changed::secret(&secret.name, Some(&target), place.profile.as_ref())
-    });
     let gone = stale
         .iter()
         .map(|stale| Changed::secret(&stale.name, None::<&str>, config.profiles.last()));
-    let changed: Vec<Changed> = changed.chain(gone).collect();
+    let changed: Vec<Changed> = fresh
+        .iter()
+        .map(|it| it.changed(&target))
+        .chain(gone)
+        .collect();
     audit::changing(
         app,
         Some(&config),
@@ -109,12 +116,10 @@ pub(crate) fn run(app: &App, args: &SyncArgs) -> Result<(), CliError> {
         Some(local) => format!("{target} ({})", local.name()),
         None => target.to_string(),
     };
-    if !stale.is_empty() {
-        let count = stale.len();
-        app.printer.done(&format!(
-            "Removed {count} stale {}",
-            if count == 1 { "copy" } else { "copies" }
-        ));
+    match stale.len() {
+        0 => {}
+        1 => app.printer.done("Removed 1 stale copy"),
+        count => app.printer.done(&format!("Removed {count} stale copies")),
     }
     let files = files.map_or(Ok(0), |files| files.sync(app, now));
     report(app, &fresh, failed, &named, &kept)?;

@@ -39,7 +39,7 @@ mod tests {
         assert_eq!(Some(found), of_this_process());
         assert_eq!(found.id, own);
         assert!(!found.has_ended);
-        assert!(all().iter().any(|process| *process == found));
+        assert!(all().contains(&found));
     }
 
     #[test]

@@ -298,7 +298,7 @@ mod tests {
 
     /// A counter with a lease of an hour that was minted at 0, and what ends it.
     fn counter() -> (Counter, Ender) {
-        let (ender, ended) = Ender::new();
+        let (ender, over) = Ender::new();
         let credential = Credential {
             variables: Vec::new(),
             expires_at: Some(at(3600)),
@@ -307,7 +307,10 @@ mod tests {
         };
         let lent = LentOut {
             created_at: at(0),
-            loan: Arc::new(Loan { credential, ended }),
+            loan: Arc::new(Loan {
+                credential,
+                ended: over,
+            }),
             ender: ender.clone(),
         };
         let counter = Counter {

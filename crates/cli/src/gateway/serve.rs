@@ -178,11 +178,7 @@ pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError>
     let metrics = Metrics::open(&fields).await?;
     let clock = Arc::new(app.clock);
     let book = PlaceholderBook::default();
-    let names: Vec<Option<String>> = proxy
-        .rules
-        .iter()
-        .map(|rule| rule.variable.clone())
-        .collect();
+    let names: Vec<Option<String>> = proxy.rules.iter().map(|it| it.variable.clone()).collect();
     let variables = VaultClients::variables_of(&proxy.policy, &names);
     let desk = Desk {
         vault: vault.clone(),
@@ -229,11 +225,7 @@ pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError>
     })
     .map_err(|error| CliError::failed(error.to_string()))?;
     if let Some(path) = certificate_file {
-        std::fs::write(&path, gateway.certificate_pem()).map_err(|source| CliError::File {
-            action: "write",
-            path,
-            source,
-        })?;
+        publish(&gateway, path)?;
     }
     let served = Served {
         doors,
@@ -246,6 +238,15 @@ pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError>
         telemetry.end().await;
     }
     Ok(())
+}
+
+/// Writes the certificate that clients must trust.
+fn publish(gateway: &Gateway, path: PathBuf) -> Result<(), CliError> {
+    std::fs::write(&path, gateway.certificate_pem()).map_err(|source| CliError::File {
+        action: "write",
+        path,
+        source,
+    })
 }
 
 /// What runs until the end.

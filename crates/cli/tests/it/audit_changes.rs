@@ -4,7 +4,7 @@ use fnox_testkit::Sandbox;
 
 use crate::audit::{ON, log_files};
 use crate::schemas::assert_fits;
-use crate::support::{json, ok, sandbox, with_age};
+use crate::support::{json, ok, sandbox, with_age, with_identity};
 
 const VALUE: &str = "hunter2-changed";
 
@@ -181,6 +181,127 @@ fn files_write_is_on_record_with_what_it_reads() {
 }
 
 #[test]
+fn whole_files_are_on_record_as_they_are_set_read_edited_copied_and_removed() {
+    let (sandbox, recipient) = with_identity();
+    sandbox.write_program("pass", PASS);
+    sandbox.write(sandbox.home().join(".password-store/ssh.gpg"), VALUE);
+    let global = format!(
+        "{ON}[providers]\np = {{ type = 'password-store' }}\nage = {{ type = 'age', recipients = ['{recipient}'] }}\n\
+         [files]\n\"~/.ssh/id\" = {{ provider = 'p', value = 'ssh' }}\n"
+    );
+    sandbox.write(sandbox.config_folder().join("config.toml"), global);
+    sandbox.write("fnox.toml", "");
+    let path = |name: &str| sandbox.home().join(name).to_str().unwrap().to_owned();
+    let (kept, new) = (path(".ssh/id"), path("new"));
+    ok(&sandbox, &["get", "--file", &kept]);
+    assert_eq!(
+        last(&sandbox),
+        format!("get file_read - p {kept} default ok")
+    );
+    ok(&sandbox, &["sync", "-f", "-p", "age"]);
+    assert_eq!(
+        told(&sandbox)[1..],
+        [
+            format!("sync file_read - p {kept} default ok"),
+            format!("sync file_synced - age {kept} default ok")
+        ]
+    );
+    // The copy's provider gives it now.
+    ok(&sandbox, &["files", "write"]);
+    assert_eq!(
+        told(&sandbox)[3..],
+        [
+            format!("files file_read - age {kept} default ok"),
+            format!("files file_written - age {kept} default ok")
+        ]
+    );
+    let set = sandbox.run(["set", "--file", "~/new", "-p", "age"]);
+    set.stdin(VALUE).finish().succeeds();
+    assert_eq!(
+        last(&sandbox),
+        format!("set file_set - age {new} default ok")
+    );
+    let edit = sandbox.run(["edit", "--file", "~/new"]);
+    let edit = edit.env("EDITOR", "sed -i s/changed/again/");
+    edit.finish().succeeds();
+    ok(&sandbox, &["remove", "--file", "~/new"]);
+    assert_eq!(
+        told(&sandbox)[6..],
+        [
+            format!("edit file_read - age {new} default ok"),
+            format!("edit file_edited - age {new} default ok"),
+            format!("remove file_removed - - {new} default ok")
+        ]
+    );
+    no_value(&sandbox);
+}
+
+#[test]
+fn without_a_record_no_whole_file_is_given_out_or_changed() {
+    let (sandbox, recipient) = with_identity();
+    let global =
+        format!("{ON}[providers]\nage = {{ type = 'age', recipients = ['{recipient}'] }}\n");
+    let config = sandbox.config_folder().join("config.toml");
+    sandbox.write(&config, global);
+    let set = ["set", "--file", "~/a", "-p", "age"];
+    sandbox.run(set).stdin(VALUE).finish().succeeds();
+    let log = sandbox.state_folder().join("audit.log");
+    std::fs::rename(&log, sandbox.state_folder().join("aside")).unwrap();
+    std::fs::create_dir(&log).unwrap();
+    let before = std::fs::read_to_string(&config).unwrap();
+    for arguments in [
+        &["get", "--file", "~/a"][..],
+        &["files", "write"],
+        &set,
+        &["edit", "--file", "~/a"],
+        &["remove", "--file", "~/a"],
+    ] {
+        let run = sandbox
+            .run(arguments)
+            .env("EDITOR", "sed -i s/changed/again/");
+        let run = run.stdin("another").finish();
+        assert!(run.stderr.contains("secret::not_recorded"), "{run}");
+        assert!(!run.stdout.contains(VALUE), "{run}");
+    }
+    assert_eq!(std::fs::read_to_string(&config).unwrap(), before);
+    assert!(!sandbox.home().join("a").exists());
+}
+
+#[test]
+fn of_several_providers_the_one_that_gave_or_got_the_value_is_on_record() {
+    let sandbox = project();
+    let set = sandbox.run(["set", "A", "-p", "age"]).stdin(VALUE);
+    set.finish().succeeds();
+    sandbox.write_program(
+        "op",
+        "#!/bin/sh\necho '[ERROR] You are not currently signed in' >&2\nexit 1\n",
+    );
+    let text = sandbox.read("fnox.toml");
+    let text = text.replacen(
+        "[providers]",
+        "[providers]\nop = { type = '1password', vault = 'V' }",
+        1,
+    );
+    let text = text.replacen("provider = \"age\"", "provider = [\"op\", \"age\"]", 1);
+    sandbox.write("fnox.toml", text);
+    let edit = sandbox
+        .run(["edit", "A"])
+        .env("EDITOR", "sed -i s/changed/again/");
+    edit.finish().succeeds();
+    ok(&sandbox, &["reencrypt", "-f", "A"]);
+    ok(&sandbox, &["copy", "A", "B"]);
+    assert_eq!(
+        told(&sandbox)[1..],
+        [
+            "edit secret_used A age - default ok",
+            "edit secret_edited A age - default ok",
+            "reencrypt secret_reencrypted A age - default ok",
+            "copy secret_copied A age B default ok"
+        ]
+    );
+}
+
+#[test]
 fn what_fails_is_on_record_as_failed_and_without_a_record_nothing_is_changed() {
     let sandbox = project();
     let text = sandbox.read("fnox.toml");
@@ -211,6 +332,7 @@ fn a_change_that_was_killed_shows_that_it_has_no_end() {
     let sandbox = project();
     // The provider's program ends the command that asks it to store the value.
     sandbox.write_program("pass", "#!/bin/sh\nkill -9 $PPID\n");
+    sandbox.write(sandbox.home().join(".password-store/.gpg-id"), "somebody\n");
     let text = sandbox.read("fnox.toml");
     let text = text.replacen(
         "[providers]",

@@ -195,6 +195,7 @@ fn two_providers(files: &str) -> Sandbox {
         "#!/bin/sh\nfor last; do :; done\nentry=\"$HOME/.password-store/$last.gpg\"\n\
          if [ \"$1\" = insert ]; then cat > \"$entry\"; else cat \"$entry\"; fi\n",
     );
+    sandbox.write(sandbox.home().join(".password-store/.gpg-id"), "somebody\n");
     sandbox.write(sandbox.home().join(".password-store/ssh.gpg"), KEY);
     let text = format!(
         "# mine\n[providers]\np = {{ type = 'password-store' }}\n\
@@ -312,18 +313,18 @@ fn a_provider_that_keeps_values_elsewhere_is_told_under_which_name() {
     let sandbox = two_providers("");
     let set = |more: &[&str]| {
         let run = sandbox.run([&["set", "--file", "~/x"], more].concat());
-        run.stdin("content\n").finish()
+        run.stdin("content\nof two\n").finish()
     };
     let told = set(&["-p", "p"]).exits_with(2).stderr;
     assert!(told.contains("`--key-name`"), "{told}");
     assert!(!sandbox.home().join(".password-store/x.gpg").exists());
     set(&["-p", "p", "-k", "x"]).succeeds();
-    assert_eq!(ok(&sandbox, &["get", "--file", "~/x"]), "content\n");
+    assert_eq!(ok(&sandbox, &["get", "--file", "~/x"]), "content\nof two\n");
     let run = sandbox.run(["edit", "--file", "~/x"]);
     run.env("EDITOR", "sed -i s/content/more/")
         .finish()
         .succeeds();
-    assert_eq!(ok(&sandbox, &["get", "--file", "~/x"]), "more\n");
+    assert_eq!(ok(&sandbox, &["get", "--file", "~/x"]), "more\nof two\n");
     // What only reads is told which value it is.
     let run = sandbox.run(["set", "--file", "~/y", "-p", "op", "-k", "V/i/f"]);
     run.finish().succeeds();
@@ -382,10 +383,15 @@ fn copies_of_files_serve_while_their_provider_is_away() {
     fails(&sandbox, 1, &["sync", "-f", "-p", "age"]);
     assert_eq!(config(&sandbox), text);
     // A new content drops the copy of the old one.
-    let run = sandbox.run(["set", "--file", "~/.ssh/id"]).stdin("new\n");
+    let run = sandbox
+        .run(["set", "--file", "~/.ssh/id"])
+        .stdin("new\nof two\n");
     run.finish().succeeds();
     assert!(!config(&sandbox).contains("sync"), "{}", config(&sandbox));
-    assert_eq!(ok(&sandbox, &["get", "--file", "~/.ssh/id"]), "new\n");
+    assert_eq!(
+        ok(&sandbox, &["get", "--file", "~/.ssh/id"]),
+        "new\nof two\n"
+    );
     // A named secret is about no file, and neither is a file of this machine.
     let listed = ok(&sandbox, &["sync", "-n", "-p", "age", "--local-file"]);
     assert!(!listed.contains(".ssh"), "{listed}");

@@ -31,7 +31,8 @@ fn team() -> (Team, String) {
 
 fn token_of(team: &Team, name: &str) -> Option<String> {
     let arguments = ["serve", "token", "--role", "gateway", "--name", name];
-    let run = team.administer(&arguments).finish();
+    let run = team.administer(&[&arguments[..], &["--server", &team.url]].concat());
+    let run = run.finish();
     (run.code == Some(0)).then(|| run.stdout.trim().to_owned())
 }
 

@@ -86,16 +86,14 @@ where
         return tracing::debug!("a client's handshake did not end");
     };
     let name = start.client_hello().server_name().map(str::to_owned);
-    let host = match name.as_deref().map(Host::parse) {
-        Some(Ok(host)) => host.with_default_port(Scheme::Https.default_port()),
-        _ => {
-            trace::refused(Some(client), None, None, Reason::Misdirected);
-            return tracing::warn!(
-                "a client that was led here names no host in its handshake, and was closed: it must send a server name \
-                 (RFC 6066), or know of the proxy"
-            );
-        }
+    let Some(Ok(host)) = name.as_deref().map(Host::parse) else {
+        trace::refused(Some(client), None, None, Reason::Misdirected);
+        return tracing::warn!(
+            "a client that was led here names no host in its handshake, and was closed: it must send a server name \
+             (RFC 6066), or know of the proxy"
+        );
     };
+    let host = host.with_default_port(Scheme::Https.default_port());
     let refusal = shared.policy.admits(&host).err();
     let served = Served {
         shared: Arc::clone(shared),

@@ -9,7 +9,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use fnox_config::SecretConfig;
+use fnox_config::spec::Capability;
+use fnox_config::{Config, SecretConfig};
 use fnox_core::{SecretName, SecretString};
 use futures_util::stream::{self, StreamExt as _};
 use indexmap::IndexMap;
@@ -22,6 +23,9 @@ use crate::provider::Request;
 
 /// How many providers are asked at a time.
 const PROVIDERS_IN_FLIGHT: usize = 10;
+
+/// How an age file in base64 begins: `age-encryption.org`.
+const AGE_FILE: &str = "YWdlLWVuY3J5cHRpb24ub3Jn";
 
 /// How many names a message gives.
 const NAMES_SHOWN: usize = 3;
@@ -57,32 +61,34 @@ impl Asking {
             return Ok(None);
         };
         let later = plan::fallbacks(resolver.config, secret)?;
-        let later = later.iter().map(|one| one.name.to_string()).collect();
+        let mut chain: VecDeque<String> = [provider.to_string()].into();
+        chain.extend(later.iter().map(|one| one.name.to_string()));
         let request = Request {
             name: secret.name.clone(),
             reference,
         };
-        Ok(Some(Self::new(
-            request,
-            provider.to_string(),
-            later,
-            Purpose::Use,
-        )))
+        Ok(Self::new(resolver.config, request, chain, Purpose::Use))
     }
 
+    /// Begins with the first of a chain that the reference can be for; `None` if there is nobody in it.
     pub(super) fn new(
+        config: &Config,
         request: Request,
-        provider: String,
-        later: VecDeque<String>,
+        mut chain: VecDeque<String>,
         purpose: Purpose,
-    ) -> Self {
-        Self {
+    ) -> Option<Self> {
+        // A ciphertext is no reference: whoever keeps values elsewhere is not asked for it, and nobody has to unlock anything.
+        if request.reference.starts_with(AGE_FILE) && chain.iter().any(|it| encrypts(config, it)) {
+            chain.retain(|it| encrypts(config, it));
+        }
+        let provider = chain.pop_front()?;
+        Some(Self {
             request,
             provider,
-            later,
+            later: chain,
             passed: Vec::new(),
             purpose,
-        }
+        })
     }
 
     /// Whether nobody else can be asked.
@@ -117,6 +123,11 @@ impl Asking {
             passed: self.passed,
         }
     }
+}
+
+fn encrypts(config: &Config, provider: &str) -> bool {
+    let found = config.provider(provider, None);
+    found.is_ok_and(|found| found.capability == Capability::EncryptsInConfig)
 }
 
 impl Resolver<'_> {

@@ -106,15 +106,12 @@ impl Resolver<'_> {
         let mut open = Vec::with_capacity(wanted.len());
         for original in wanted {
             places.insert(original.name.clone(), original.location);
-            let mut providers = original.providers.iter().map(ToString::to_string);
-            let Some(first) = providers.next() else {
-                continue;
-            };
+            let chain = original.providers.iter().map(ToString::to_string).collect();
             let request = Request {
                 name: original.name,
                 reference: original.reference,
             };
-            open.push(Asking::new(request, first, providers.collect(), purpose));
+            open.extend(Asking::new(self.config, request, chain, purpose));
         }
         let mut resolution = Resolution::default();
         let nothing = BTreeSet::new();

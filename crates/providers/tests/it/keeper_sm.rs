@@ -63,9 +63,8 @@ async fn it_conforms() {
         provider: &*provider,
         existing,
         state: &|| {
-            let mut state = server.change(|keeper| format!("{:?}", keeper.records));
-            state.push_str(&format!("{:?}", world.snapshot()));
-            state.into_bytes()
+            let records = server.change(|keeper| format!("{:?}", keeper.records));
+            format!("{records}{:?}", world.snapshot()).into_bytes()
         },
     })
     .await;

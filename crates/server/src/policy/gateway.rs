@@ -176,7 +176,9 @@ fn entry(fields: &mut Fields<'_, '_>) -> Option<Gateway> {
         let help = "remove it, or say with `people` whose agents these are";
         fields.error("own", "`own` is for agents of people", help);
     }
-    let longest = fields.lifetime("longest").map_or(0, |it| it.as_secs());
+    let longest = fields
+        .lifetime("longest")
+        .map_or(0, fnox_core::Lifetime::as_secs);
     if longest > LONGEST {
         let help = "write an hour or less; without it a yes is for one request";
         fields.error("longest", "`longest` is longer than an hour", help);

@@ -89,7 +89,7 @@ impl<'a> Page<'a> {
         let (_, rest) = html.split_once("name=\"nonce\" value=\"").expect("a form");
         let mut body = format!("nonce={}", rest.split_once('"').unwrap().0);
         for (name, value) in fields {
-            body += &format!("&{name}={value}");
+            body = format!("{body}&{name}={value}");
         }
         let request = Request::post(&self.path)
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")

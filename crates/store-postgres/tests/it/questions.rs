@@ -210,7 +210,7 @@ const CAPS: QuestionCaps = QuestionCaps {
 
 fn asking(question: &QuestionRecord) -> QuestionChange {
     QuestionChange::Ask {
-        question: question.clone(),
+        question: Box::new(question.clone()),
         caps: CAPS,
     }
 }
@@ -238,7 +238,7 @@ async fn a_question_and_its_record_are_stored_together_or_neither_is() {
         .await
         .unwrap();
     let found = store.questions(None).await.unwrap();
-    assert_eq!(found, [question.clone()]);
+    assert_eq!(found, std::slice::from_ref(&question));
     let more = store
         .change_question(asking(&record(now(), after(600))), entries("more"))
         .await;

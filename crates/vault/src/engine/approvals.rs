@@ -73,6 +73,7 @@ impl Engine {
         let left = asked(&question);
         let mentioned = mentioning(entry.clone(), left.id);
         let caps = CAPS;
+        let question = Box::new(question);
         let change = QuestionChange::Ask { question, caps };
         match self.change_question(change, mentioned).await {
             Ok(_) => Ok(left),
@@ -246,11 +247,12 @@ fn about(event: &str, identity: &Identity, request: &HeldRequest) -> Entry {
     entry.rule = Some(request.rule.clone());
     let path = request.target.split('?').next().unwrap_or_default();
     let (path, length) = (shortened(path.to_owned()), request.body_length);
-    let mut what = format!("{} {path}", request.method);
-    if length > 0 {
-        what += &format!(" with {length} bytes, sha256 {}", request.body_sha256);
-    }
-    entry.reason = Some(what);
+    let body = if length > 0 {
+        format!(" with {length} bytes, sha256 {}", request.body_sha256)
+    } else {
+        String::new()
+    };
+    entry.reason = Some(format!("{} {path}{body}", request.method));
     entry
 }
 

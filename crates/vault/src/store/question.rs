@@ -42,7 +42,7 @@ pub enum QuestionChange {
     /// answered, with an expiry after the new question's `asked_at`. What is over by then is forgotten.
     Ask {
         /// The question.
-        question: QuestionRecord,
+        question: Box<QuestionRecord>,
         /// How many there may be.
         caps: QuestionCaps,
     },

@@ -89,9 +89,9 @@ async fn a_question_is_asked_decided_and_heard_and_all_of_it_is_on_record() {
     assert_eq!(world.look(&asker, id).await.unwrap().decision, Some(ONCE));
     assert!(world.waiting().await.is_empty());
     let log = world.log().await;
-    let [asked, decided] = log.last_chunk().unwrap();
-    assert_eq!(asked.entry.event, "approval_asked");
-    assert_eq!(asked.entry.actor, "gateway front");
+    let [left, decided] = log.last_chunk().unwrap();
+    assert_eq!(left.entry.event, "approval_asked");
+    assert_eq!(left.entry.actor, "gateway front");
     assert_eq!(decided.entry.event, "approval_decided");
     assert_eq!(decided.entry.actor, "admin local");
     assert_eq!(decided.entry.agent.as_deref(), Some("coder"));
@@ -363,8 +363,8 @@ async fn what_cannot_be_recorded_is_neither_asked_nor_answered() {
     let wait_secs = 0;
     let state = engine.await_approval(&asker, AwaitApproval { id, wait_secs });
     assert_eq!(state.await.unwrap().decision, None);
-    let asked = engine.ask_approval(&asker, about("/b")).await;
-    assert_eq!(code(asked), Code::AuditUnavailable);
+    let refused = engine.ask_approval(&asker, about("/b")).await;
+    assert_eq!(code(refused), Code::AuditUnavailable);
     let list = engine.list_approvals(ListApprovals::default());
     assert_eq!(list.await.unwrap().approvals.len(), 1);
 }

@@ -37,6 +37,10 @@ use crate::output::Table;
 /// How long a tool may take. Some start slowly.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How often, and how long apart, it is looked whether a tool that has ended was seen.
+const LOOKS: u32 = 20;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
+
 /// Below this, each tool has a host of its own.
 const HOSTS: &str = "doctor.fnox.invalid";
 
@@ -191,6 +195,7 @@ impl Surgery {
             std::future::pending(),
         );
         let ran = ran.await;
+        self.witness.wait_for(&host).await;
         let (trial, detail, remedy) = match (self.witness.saw(&host), ran) {
             (Some(Saw::Request), _) => (Trial::Works, "its request came through".to_owned(), None),
             (Some(Saw::Broken(problem)), _) => (
@@ -233,6 +238,16 @@ impl Witness {
     fn saw(&self, host: &str) -> Option<Saw> {
         let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         seen.get(host).cloned()
+    }
+
+    /// The gateway may notice a broken handshake only after the program is gone.
+    async fn wait_for(&self, host: &str) {
+        for _ in 0..LOOKS {
+            if self.saw(host).is_some() {
+                return;
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
     }
 }
 

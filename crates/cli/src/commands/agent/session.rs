@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use fnox_config::Config;
-use fnox_core::{AgentId, SecretString};
+use fnox_core::{AgentId, Clock, SecretString};
 use fnox_gateway::authority::Authority;
 use fnox_gateway::destination::Dialer;
 use fnox_gateway::proxy::{
@@ -72,6 +72,36 @@ pub(crate) struct Session {
     uses: Option<Arc<OfRun>>,
 }
 
+/// Where people answer, if a rule asks them.
+fn office(
+    app: &App,
+    config: &Config,
+    proxy: &Proxy,
+    clock: Arc<dyn Clock>,
+) -> Result<Option<Office>, CliError> {
+    let ways = Ways::of_project(app, config, &proxy.approve_at)?;
+    let terms = office::Terms {
+        folders: &app.folders,
+        clock,
+        patience: proxy.approval_wait,
+        printer: app.printer,
+        channels: approvals::channels(app, &proxy.approve_at, ways)?,
+        places: proxy.approve_at.clone(),
+    };
+    Office::open(&proxy.policy, terms)
+}
+
+/// The values, on record if the log is on.
+fn credentials(values: Values, uses: Option<&Arc<OfRun>>) -> Arc<dyn Credentials> {
+    match uses {
+        Some(uses) => Arc::new(RecordedCredentials {
+            inner: values,
+            uses: Arc::clone(uses),
+        }),
+        None => Arc::new(values),
+    }
+}
+
 impl Session {
     /// Fetches the secrets of the rules and prepares what programs get instead of them. Nothing is served yet.
     pub(crate) fn start(
@@ -101,34 +131,16 @@ impl Session {
         let trust = Trust::system();
         let system = trust.to_pem();
         let uses = OfRun::new(app, config);
-        let credentials: Arc<dyn Credentials> = match &uses {
-            Some(uses) => Arc::new(RecordedCredentials {
-                inner: values,
-                uses: Arc::clone(uses),
-            }),
-            None => Arc::new(values),
-        };
-        let client = Client::new(agent, credentials, Vec::new());
+        let client = Client::new(agent, credentials(values, uses.as_ref()), Vec::new());
         let failed = |error: String| CliError::failed(error);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .map_err(CliError::Output)?;
-        let ways = Ways::of_project(app, config, &proxy.approve_at)?;
         let office = {
             let _inside = runtime.enter();
-            Office::open(
-                &proxy.policy,
-                office::Terms {
-                    folders: &app.folders,
-                    clock: clock.clone(),
-                    patience: proxy.approval_wait,
-                    printer: app.printer,
-                    channels: approvals::channels(app, &proxy.approve_at, ways)?,
-                    places: proxy.approve_at,
-                },
-            )?
+            office(app, config, &proxy, clock.clone())?
         };
         let teller = Arc::new(Teller::beside_a_program(app.printer, proxy.tells));
         let gateway = Gateway::new(Options {

@@ -222,9 +222,9 @@ impl Document {
         let chain = config.chain_of(secret);
         let opened = self.opened.get(&place);
         // Whoever encrypted it does so again. A new value is the first provider's, as with `fnox set`.
-        let opener = opened.map(|opened| &opened.provider);
-        let opener = opener.filter(|opener| chain.contains(opener));
-        let provider = match opener.or(chain.first()) {
+        let giver = opened.map(|opened| &opened.provider);
+        let giver = giver.filter(|giver| chain.contains(giver));
+        let provider = match giver.or(chain.first()) {
             Some(name) => Some(config.provider(name.as_str(), None)?),
             None => None,
         };

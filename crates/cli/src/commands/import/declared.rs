@@ -124,11 +124,11 @@ pub(super) fn run(app: &App, args: &ImportArgs) -> Result<(), CliError> {
         app.printer.note("Import cancelled.");
         return Ok(());
     }
-    let changed = declarations.entries.iter().map(|entry| {
+    let entries = declarations.entries.iter().map(|entry| {
         let profile = entry.profile.as_ref().or(target.as_ref());
         Changed::secret(&entry.name, entry.provider(), profile)
     });
-    audit::changing(app, None, audit::Change::Import, changed, || {
+    audit::changing(app, None, audit::Change::Import, entries, || {
         Ok(editor.save()?)
     })?;
     tell(app, &declarations);

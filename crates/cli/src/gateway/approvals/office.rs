@@ -171,12 +171,13 @@ fn is_a_person(peer: &Peer) -> bool {
 
 fn tell(printer: Printer, pending: &Pending, is_here: bool) {
     let id = &pending.id;
-    let mut text = format!(
-        "A person must agree: {} [{}]",
+    let here = if is_here {
+        format!("\nIn another terminal: fnox agent approve {id}, or fnox agent deny {id}")
+    } else {
+        String::new()
+    };
+    printer.note(&format!(
+        "A person must agree: {} [{}]{here}",
         pending.question, pending.question.rule
-    );
-    if is_here {
-        text += &format!("\nIn another terminal: fnox agent approve {id}, or fnox agent deny {id}");
-    }
-    printer.note(&text);
+    ));
 }

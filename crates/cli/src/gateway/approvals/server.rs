@@ -74,14 +74,13 @@ impl TeamServer {
     /// # Errors
     /// If no server is known.
     pub(super) fn open(app: &App, named: Option<Named>) -> Result<Self, CliError> {
-        let (url, name) = match named {
-            Some(Named { url, token }) => (url, Name::Token(token)),
-            None => {
-                let url = url(app, &ServerArgs::default())?;
-                match given_token(app)? {
-                    Some(token) => (url, Name::Token(token)),
-                    None => (url, Name::Login(Box::new(app.clone()))),
-                }
+        let (url, name) = if let Some(Named { url, token }) = named {
+            (url, Name::Token(token))
+        } else {
+            let url = url(app, &ServerArgs::default())?;
+            match given_token(app)? {
+                Some(token) => (url, Name::Token(token)),
+                None => (url, Name::Login(Box::new(app.clone()))),
             }
         };
         Ok(Self {

@@ -93,13 +93,11 @@ impl VaultQueue {
     /// The connection. Once there was one, it renews itself.
     async fn client(&self) -> Result<Client, ClientError> {
         let mut client = self.client.lock().await;
-        match &*client {
-            Some(client) => Ok(client.clone()),
-            None => {
-                let opened = Client::connect(self.options.clone()).await?;
-                Ok(client.insert(opened).clone())
-            }
+        if let Some(client) = &*client {
+            return Ok(client.clone());
         }
+        let opened = Client::connect(self.options.clone()).await?;
+        Ok(client.insert(opened).clone())
     }
 
     /// Waits a while for what was said. `None`: nothing yet.

@@ -87,7 +87,7 @@ impl Questions {
             QuestionChange::Ask { question, .. } => {
                 let lasts = question.expires_at.duration_since(question.asked_at);
                 let lasts = Duration::try_from(lasts).unwrap_or_default();
-                kept.push((question, now.monotonic.saturating_add(lasts)));
+                kept.push((*question, now.monotonic.saturating_add(lasts)));
             }
             QuestionChange::Answer { id, said, .. } => {
                 if let Some((question, _)) = kept.iter_mut().find(|(it, _)| it.id == id) {

@@ -70,7 +70,7 @@ fn relayed(channels: Vec<Arc<dyn Channel>>) -> Arc<Approvals> {
     let (asking, asked) = mpsc::unbounded_channel();
     let approvals = Arc::new(Approvals::new(
         Arc::new(FakeClock::at("2026-01-01T00:00:00Z")),
-        Duration::from_secs(600),
+        Duration::from_mins(10),
         move |pending| drop(asking.send(pending.clone())),
         |_| "wait".to_owned(),
     ));
