@@ -348,7 +348,7 @@ fn a_provider_that_keeps_values_elsewhere_is_told_under_which_name() {
     assert!(told.contains("there is no content"), "{told}");
     let binary = sandbox.home().join("binary");
     std::fs::write(&binary, [0xff, 0xfe]).unwrap();
-    let told = fails(&sandbox, 2, &["set", "--file", "~/binary", "-p", "age"]);
+    let told = fails(&sandbox, 1, &["set", "--file", "~/binary", "-p", "age"]);
     assert!(told.contains("is not UTF-8"), "{told}");
 }
 
