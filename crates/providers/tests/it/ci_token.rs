@@ -22,13 +22,13 @@ async fn in_github(world: &mut World, answer: ResponseTemplate) -> MockServer {
         .and(path("/token"))
         .and(query_param("api-version", "2.0"))
         .and(query_param("audience", SERVER))
-        .and(header("authorization", "Bearer request-token"))
+        .and(header("authorization", "Bearer bearer-of-the-job"))
         .respond_with(answer)
         .mount(&service)
         .await;
     let url = format!("{}/token?api-version=2.0", service.uri());
     world.set("ACTIONS_ID_TOKEN_REQUEST_URL", url);
-    world.set("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "request-token");
+    world.set("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "bearer-of-the-job");
     service
 }
 
@@ -73,7 +73,7 @@ async fn a_service_that_answers_something_else_gives_no_token_and_is_not_quoted(
         let _service = in_github(&mut world, answer).await;
         let error = find(&world).await.unwrap_err();
         assert!(!error.to_string().contains("hunter2"), "{error}");
-        assert!(!error.to_string().contains("request-token"), "{error}");
+        assert!(!error.to_string().contains("bearer-of-the-job"), "{error}");
         assert!(!error.to_string().contains("team server"), "{error}");
     }
 }
