@@ -2,7 +2,7 @@
 //!
 //! It is off unless `[audit]` or `FNOX_AUDIT` turns it on. While it is on, a value whose use cannot be recorded is not
 //! given out, and what cannot be recorded is not changed: whoever can fill the disk must not be able to use secrets unseen.
-//! Its records are chained with a key of the state folder ([`log`]). What it defends against is the careless or curious
+//! Its records are chained with a key of the state folder ([`mod@log`]). What it defends against is the careless or curious
 //! program; one that runs as the same user and looks for the key can forge the log, as it could replace fnox.
 
 mod changes;
