@@ -116,6 +116,7 @@ class Doors(TeamCase):
     def test_nothing_opens_without_its_token(self):
         session, tried = self.server.job().token, 0
         wrong = {"session": "fxg_" + session[4:], "grant": session, "provisioning": "fxg_" + session[4:], "oidc": session}
+        wrong["gateway"] = wrong["provisioning"]
         for method, path, operation in operations():
             path = path.replace("{id}", str(uuid.uuid4())).replace("{key}", "NPM_TOKEN").replace("{project}", "my-app")
             path = path.replace("{issuer}", "ci").replace("{name}", "x")
