@@ -6,7 +6,7 @@ use clap::Args;
 
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Add it to your shell's start-up file:\n  bash        eval \"$(fnox activate bash)\"\n  zsh         eval \"$(fnox activate zsh)\"\n  fish        fnox activate fish | source\n  elvish      eval (fnox activate elvish | slurp)\n  xonsh       execx($(fnox activate xonsh))\n  PowerShell  fnox activate pwsh | Out-String | Invoke-Expression\n  Nushell     fnox activate nu | save -f fnox.nu, and `use fnox.nu *` in config.nu\nA folder is loaded once `fnox trust` has been said there."
+    after_help = "Add it to your shell's start-up file:\n  bash        eval \"$(fnox activate bash)\"\n  zsh         eval \"$(fnox activate zsh)\"\n  fish        fnox activate fish | source\n  elvish      eval (fnox activate elvish | slurp)\n  xonsh       import subprocess\n              execx(subprocess.check_output([\"fnox\", \"activate\", \"xonsh\"], text=True))\n  PowerShell  fnox activate pwsh | Out-String | Invoke-Expression\n  Nushell     fnox activate nu | save -f fnox.nu, and `use fnox.nu *` in config.nu\nA folder is loaded once `fnox trust` has been said there."
 )]
 pub(crate) struct ActivateArgs {
     /// bash, zsh, fish, nu, pwsh, elvish or xonsh; by default `FNOX_SHELL`, then `SHELL`

@@ -54,7 +54,10 @@ impl Shell {
                 format!("elvish -rc {}", file.display())
             }
             "xonsh" => {
-                let file = file("rc.xsh", format!("execx($({fnox} activate xonsh))"));
+                let output = format!(
+                    "subprocess.check_output([\"{fnox}\", \"activate\", \"xonsh\"], text=True)"
+                );
+                let file = file("rc.xsh", format!("import subprocess\nexecx({output})"));
                 format!("xonsh -i --shell-type readline --rc {}", file.display())
             }
             other => panic!("unknown shell {other}"),
