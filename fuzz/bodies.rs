@@ -3,6 +3,8 @@
 //! The targets under `targets/` call these, and so does the ordinary test run with the committed seeds. Nothing
 //! here may panic for any input but by an assertion that found something.
 
+#[path = "bodies/gateway_connections.rs"]
+mod gateway_connections;
 #[path = "bodies/gateway_credentials.rs"]
 mod gateway_credentials;
 #[path = "bodies/gateway_requests.rs"]
@@ -27,6 +29,7 @@ use fnox_vault_wire::methods::{
     TakeBackApproval, UpdateSecret, Whoami,
 };
 
+pub use self::gateway_connections::{gateway_http2, gateway_sni};
 pub use self::gateway_credentials::{gateway_injection, gateway_placeholder, gateway_stream};
 pub use self::gateway_requests::{gateway_host, gateway_path, gateway_request};
 pub use self::gateway_socks::gateway_socks;
@@ -35,7 +38,7 @@ pub use self::gateway_socks::gateway_socks;
 pub type Body = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const BODIES: [Body; 15] = [
+pub const BODIES: [Body; 17] = [
     ("frame", frame),
     ("hello", hello),
     ("envelope", envelope),
@@ -51,6 +54,8 @@ pub const BODIES: [Body; 15] = [
     ("gateway_stream", gateway_stream),
     ("gateway_injection", gateway_injection),
     ("gateway_socks", gateway_socks),
+    ("gateway_sni", gateway_sni),
+    ("gateway_http2", gateway_http2),
 ];
 
 /// Frames are the same however their bytes come. The first byte says how large the pieces are.

@@ -12,6 +12,8 @@ mod connection;
 mod ending;
 mod exchange;
 mod filling;
+#[doc(hidden)]
+pub mod fuzzing;
 mod listener;
 mod preface;
 mod reflected;

@@ -104,7 +104,22 @@ where
     served.over_tls(start, &host).await;
 }
 
-async fn hello<S>(stream: S) -> Option<StartHandshake<S>>
+/// What serves HTTP/2 connections, with the limits of each.
+pub(super) fn http2_server() -> http2::Builder<TokioExecutor> {
+    let mut server = http2::Builder::new(TokioExecutor::new());
+    server
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX))
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PING)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW);
+    server
+}
+
+/// The first message of a client's handshake.
+pub(super) async fn hello<S>(stream: S) -> Option<StartHandshake<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -181,14 +196,7 @@ impl Served {
             return tracing::debug!("a client that chose HTTP/2 did not begin with it");
         };
         let service = service_fn(|request| self.answer(request, Afterwards::default()));
-        let ended = http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(STREAMS)
-            .max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX))
-            .keep_alive_interval(PING)
-            .keep_alive_timeout(PING)
-            .initial_stream_window_size(WINDOW)
-            .initial_connection_window_size(WINDOW)
+        let ended = http2_server()
             .serve_connection(TokioIo::new(stream), service)
             .await;
         if let Err(error) = ended {
@@ -218,7 +226,7 @@ impl Served {
 
 /// In whose name TLS is spoken, and what is wrong with it. A client that wants another name than it was let in for gets a
 /// certificate for that name all the same: otherwise it would see a broken connection and no reason.
-fn bind(host: &Host, name: Option<&str>) -> (Host, Option<Refusal>) {
+pub(super) fn bind(host: &Host, name: Option<&str>) -> (Host, Option<Refusal>) {
     // An address has no server name (RFC 6066, section 3), and old clients send none at all.
     let Some(name) = name else {
         return (host.clone(), None);
