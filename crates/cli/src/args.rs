@@ -6,6 +6,7 @@ pub(crate) mod credential;
 pub(crate) mod daemon;
 mod data;
 mod files;
+pub(crate) mod frequent;
 pub(crate) mod gateway;
 mod lease;
 mod lifecycle;

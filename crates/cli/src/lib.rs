@@ -62,6 +62,9 @@ pub fn main() -> ExitCode {
 }
 
 fn parse(arguments: &[std::ffi::OsString]) -> Result<args::Cli, clap::Error> {
+    if let Some(cli) = args::frequent::parse(arguments) {
+        return Ok(cli);
+    }
     let mut command = args::Cli::command();
     let outcome = command
         .try_get_matches_from_mut(arguments)
