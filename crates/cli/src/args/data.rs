@@ -152,10 +152,21 @@ pub(crate) struct DoctorArgs {
 }
 
 #[derive(Debug, Clone, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
+#[command(
+    group = clap::ArgGroup::new("only_said").args(["dry_run", "check"]).multiple(true),
+    after_help = "Without a name it is about all secrets, and about the files of the global configuration, of which it asks apart."
+)]
 pub(crate) struct ReencryptArgs {
     /// Only these secrets
     #[arg(value_name = "KEY", add = crate::completion::secrets())]
     pub keys: Vec<String>,
+    /// Only this file of the global configuration's `[files]`, besides the secrets that are named; repeat for several
+    #[arg(long = "file", value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
     /// Do not ask
     #[arg(short, long)]
     pub force: bool,
@@ -165,10 +176,13 @@ pub(crate) struct ReencryptArgs {
     /// Fail if a value is not encrypted to today's recipients; change nothing
     #[arg(long)]
     pub check: bool,
-    /// Only secrets of this provider
+    /// With `-n` or `--check`: print a JSON document
+    #[arg(long, requires = "only_said")]
+    pub json: bool,
+    /// Only secrets and files of this provider
     #[arg(short, long, value_name = "NAME", add = crate::completion::providers())]
     pub provider: Option<String>,
-    /// Only names that match this regular expression
+    /// Only names, and paths of files, that match this regular expression
     #[arg(long, value_name = "REGEX")]
     pub filter: Option<String>,
 }

@@ -16,7 +16,8 @@ use fnox_config::{Config, ConfigError, edit};
 use fnox_core::SecretString;
 use fnox_providers::resolve::{Given, Options, Purpose, ResolveError, Resolver};
 
-pub(super) use self::entry::{Entry, entries};
+pub(super) use self::entry::{Entry, chosen, entries};
+pub(super) use self::stored::{Stored, write_ciphertext};
 use crate::app::{App, block_on};
 use crate::args::{FilesArgs, FilesCommand};
 use crate::audit::{self, Changed};
@@ -93,7 +94,7 @@ fn write(
     paths: &[PathBuf],
     dry_run: bool,
 ) -> Result<(), CliError> {
-    let entries = entry::chosen(app, entries(app, config)?, paths)?;
+    let entries = chosen(app, entries(app, config)?, paths)?;
     if entries.is_empty() {
         app.printer
             .note("No files are configured: `[files]` of the global file declares them.");

@@ -4,13 +4,18 @@
 //! written. A file that changed in the meantime stops the run. Each value goes back to the table that
 //! defines it.
 
-use fnox_config::edit::{Change, Editor};
+mod files;
+mod listed;
+mod write;
+
 use fnox_config::{Config, ProviderConfig, SecretConfig};
 use fnox_core::{ProfileName, ProviderName, SecretName, SecretString};
 use fnox_providers::ProviderError;
 use fnox_providers::resolve::{Given, Original, Purpose, ResolveError, Resolver};
 use indexmap::IndexMap;
 
+use self::files::{FileCandidate, FreshFile};
+use self::listed::Listed;
 use super::chain;
 use super::export::plural;
 use super::import::pattern;
@@ -45,46 +50,80 @@ pub(crate) struct Fresh<'a> {
 type Values<'a> = Vec<(Candidate<'a>, Result<Given, ResolveError>)>;
 
 pub(crate) fn run(app: &App, args: &ReencryptArgs) -> Result<(), CliError> {
-    let config = app.load()?;
-    let candidates = candidates(app, &config, args)?;
-    if candidates.is_empty() {
-        app.printer.note("There is nothing to encrypt anew.");
+    let is_of_files = !args.files.is_empty() && args.keys.is_empty();
+    let config = if is_of_files {
+        super::files::global(app)?
+    } else {
+        app.load()?
+    };
+    let mut candidates = if is_of_files {
+        Vec::new()
+    } else {
+        candidates(app, &config, args)?
+    };
+    let global = files::config(app, args)?;
+    let mut files = match &global {
+        Some(global) => files::candidates(app, global, args)?,
+        None => Vec::new(),
+    };
+    if args.check || args.dry_run {
+        let of_secrets = candidates.iter().map(|it| it.listed(&config));
+        let of_files = files.iter().map(FileCandidate::listed);
+        let listed: Vec<Listed<'_>> = of_secrets.chain(of_files).collect();
+        return listed::run(app, args, &listed);
+    }
+    if candidates.is_empty() && files.is_empty() {
+        app.printer.note(listed::NOTHING);
         return Ok(());
     }
-    if args.check {
-        return check(app, &config, &candidates);
+    if !args.force {
+        keep_confirmed(app, &mut candidates, what_of_secrets)?;
+        keep_confirmed(app, &mut files, what_of_files)?;
     }
-    let count = candidates.len();
-    let what = format!("{count} secret{}", plural(count));
-    if args.dry_run {
-        app.printer
-            .line(&format!("[dry-run] would encrypt {what} anew"))?;
-        return candidates.iter().try_for_each(|candidate| {
-            app.printer.line(&format!(
-                "  {} ({}) in {}",
-                candidate.secret.name,
-                chain::shown(&candidate.providers),
-                candidate.place.path().display()
-            ))
-        });
-    }
-    if !args.force && !confirmed(app, &what)? {
+    if candidates.is_empty() && files.is_empty() {
         app.printer.note("Cancelled.");
         return Ok(());
     }
+    let are_keys_wanted = !candidates.is_empty();
     let fresh = anew(app, &config, candidates)?;
     let is_done = |key: &&String| fresh.iter().any(|it| it.candidate.name().as_str() == *key);
-    if let Some(key) = args.keys.iter().find(|key| !is_done(key)) {
-        let name = &config.secret(key)?.name;
-        return Err(not_eligible(name, IS_REFERENCE));
+    let left_out = args.keys.iter().find(|key| !is_done(key));
+    if let Some(key) = left_out.filter(|_| are_keys_wanted) {
+        return Err(not_eligible(
+            config.secret(key)?.name.as_str(),
+            IS_REFERENCE,
+        ));
     }
+    let fresh_files = match &global {
+        Some(global) => block_on(files::anew(app, global, files))??,
+        None => Vec::new(),
+    };
+    let global = global.as_ref().unwrap_or(&config);
     let changed = fresh.iter().map(Fresh::changed);
-    let change = audit::Change::Reencrypt;
-    audit::changing(app, Some(&config), change, changed, || write(&fresh))?;
-    let count = fresh.len();
-    app.printer
-        .done(&format!("Encrypted {count} secret{} anew", plural(count)));
+    let changed_files = fresh_files.iter().map(FreshFile::changed);
+    let (of_secrets, of_files) = (audit::Change::Reencrypt, audit::Change::FileReencrypt);
+    audit::changing(app, Some(&config), of_secrets, changed, || {
+        audit::changing(app, Some(global), of_files, changed_files, || {
+            write::all(&fresh, &fresh_files)
+        })
+    })?;
+    if !fresh.is_empty() {
+        let what = what_of_secrets(fresh.len());
+        app.printer.done(&format!("Encrypted {what} anew"));
+    }
+    if !fresh_files.is_empty() {
+        let what = what_of_files(fresh_files.len());
+        app.printer.done(&format!("Encrypted {what} anew (global)"));
+    }
     Ok(())
+}
+
+fn what_of_secrets(count: usize) -> String {
+    format!("{count} secret{}", plural(count))
+}
+
+fn what_of_files(count: usize) -> String {
+    format!("{count} file{}", plural(count))
 }
 
 const IS_REFERENCE: &str = "none of its providers that encrypt opens it, so it is what another one of them knows the value by";
@@ -147,7 +186,7 @@ fn candidates<'a>(
                 left_out.push(found.secret.name.as_str());
             }
             Ok(found) if has_another_provider(config, &found) => {
-                return Err(not_eligible(&secret.name, ANOTHER_PROVIDER));
+                return Err(not_eligible(secret.name.as_str(), ANOTHER_PROVIDER));
             }
             Ok(found)
                 if args
@@ -159,9 +198,9 @@ fn candidates<'a>(
             }
             Ok(found) if is_named => {
                 let reason = format!("its provider is `{}`", chain::shown(&found.providers));
-                return Err(not_eligible(&secret.name, &reason));
+                return Err(not_eligible(secret.name.as_str(), &reason));
             }
-            Err(reason) if is_named => return Err(not_eligible(&secret.name, &reason)),
+            Err(reason) if is_named => return Err(not_eligible(secret.name.as_str(), &reason)),
             Ok(_) | Err(_) => {}
         }
     }
@@ -177,23 +216,27 @@ fn candidates<'a>(
 const ANOTHER_PROVIDER: &str = "an active profile has another provider of that name, for other readers; \
     without that profile the values can be encrypted anew";
 
-/// Whether one of the secret's providers is redefined by a profile that lies above the secret's own table. To
-/// encrypt to that one's recipients would take the value from those who read it without the profile.
 fn has_another_provider(config: &Config, candidate: &Candidate<'_>) -> bool {
+    is_redefined(config, &candidate.providers, &candidate.place)
+}
+
+/// Whether one of an entry's providers is redefined by a profile that lies above the entry's own table. To encrypt to
+/// that one's recipients would take the value from those who read it without the profile.
+fn is_redefined(config: &Config, providers: &[ProviderName], place: &Definition) -> bool {
     let level = |profile: Option<&ProfileName>| {
         profile.and_then(|profile| config.profiles.iter().position(|active| active == profile))
     };
-    let providers = candidate.providers.iter();
     providers
+        .iter()
         .filter_map(|name| config.providers.get(name))
         .any(|provider| {
-            let place = Definition::find(
+            let definition = Definition::find(
                 provider.fields.location(),
                 Section::Providers,
                 provider.name.as_str(),
             );
-            let of_provider = level(place.as_ref().and_then(|place| place.profile.as_ref()));
-            of_provider > level(candidate.place.profile.as_ref())
+            let of_provider = level(definition.as_ref().and_then(|it| it.profile.as_ref()));
+            of_provider > level(place.profile.as_ref())
         })
 }
 
@@ -226,6 +269,19 @@ impl<'a> Candidate<'a> {
             reference: self.stored.to_owned(),
             providers: self.providers.clone(),
             location: self.secret.location.clone(),
+        }
+    }
+
+    /// As it is listed.
+    fn listed<'l>(&'l self, config: &'l Config) -> Listed<'l> {
+        Listed {
+            config,
+            name: self.secret.name.as_str(),
+            is_file: false,
+            providers: &self.providers,
+            stored: self.stored,
+            may_be_reference: self.may_be_reference,
+            location: &self.secret.location,
         }
     }
 
@@ -298,14 +354,22 @@ pub(super) fn stored<'a>(
     })
 }
 
-fn not_eligible(name: &SecretName, reason: &str) -> CliError {
+fn not_eligible(name: &str, reason: &str) -> CliError {
     CliError::Usage {
         message: format!("`{name}` cannot be encrypted anew: {reason}"),
         help: None,
     }
 }
 
-fn confirmed(app: &App, what: &str) -> Result<bool, CliError> {
+/// Asks about what there is, if there is anything, and empties the list if the answer is no.
+fn keep_confirmed<T>(
+    app: &App,
+    candidates: &mut Vec<T>,
+    what: fn(usize) -> String,
+) -> Result<(), CliError> {
+    if candidates.is_empty() {
+        return Ok(());
+    }
     if !app.prompt.is_interactive() {
         return Err(CliError::Usage {
             message: "nobody can be asked whether to encrypt anew".to_owned(),
@@ -315,68 +379,11 @@ fn confirmed(app: &App, what: &str) -> Result<bool, CliError> {
             ),
         });
     }
-    Ok(app
-        .prompt
-        .confirm(&format!("Encrypt {what} anew?"), "yes", Some("no"))
-        == Some(true))
-}
-
-/// Lists the values that are not encrypted to what the configuration says today.
-fn check(app: &App, config: &Config, candidates: &[Candidate<'_>]) -> Result<(), CliError> {
-    let resolver = app.resolver(config);
-    let work = async {
-        let mut drifted = Vec::new();
-        let mut unknown = Vec::new();
-        for candidate in candidates {
-            let mut told = Vec::new();
-            for provider in &candidate.providers {
-                let opened = resolver.open(provider.as_str()).await?;
-                told.push(opened.provider.is_current(candidate.stored));
-            }
-            if told.contains(&Some(true)) {
-                continue;
-            }
-            if told.contains(&None) || candidate.may_be_reference {
-                unknown.push(candidate);
-            } else {
-                drifted.push(candidate);
-            }
-        }
-        Ok::<_, CliError>((drifted, unknown))
-    };
-    let (drifted, unknown) = block_on(work)??;
-    for candidate in unknown {
-        app.printer.warn(&format!(
-            "`{}`: the provider `{}` cannot tell to whom a value is encrypted",
-            candidate.secret.name,
-            chain::shown(&candidate.providers)
-        ));
+    let question = format!("Encrypt {} anew?", what(candidates.len()));
+    if app.prompt.confirm(&question, "yes", Some("no")) != Some(true) {
+        candidates.clear();
     }
-    for candidate in &drifted {
-        let location = &candidate.secret.location;
-        let (file, line) = (location.file.path.display(), location.line());
-        app.printer.line(&format!(
-            "{} ({}) {file}:{line}",
-            candidate.secret.name,
-            chain::shown(&candidate.providers)
-        ))?;
-    }
-    let (found, all) = (drifted.len(), candidates.len());
-    if found == 0 {
-        app.printer.done(&format!(
-            "All {all} value{} encrypted as the configuration says",
-            are(all)
-        ));
-        return Ok(());
-    }
-    Err(CliError::failed(format!(
-        "{found} of {all} value{} not encrypted as the configuration says: run `fnox reencrypt`",
-        are(all)
-    )))
-}
-
-fn are(count: usize) -> &'static str {
-    if count == 1 { " is" } else { "s are" }
+    Ok(())
 }
 
 /// Reads everything, then encrypts everything.
@@ -461,59 +468,7 @@ pub(super) async fn store(
     Ok(stored)
 }
 
-/// Tries every edit, then makes them.
+/// Writes new values into the tables that define them.
 pub(crate) fn write(fresh: &[Fresh<'_>]) -> Result<(), CliError> {
-    let mut files: IndexMap<&std::path::Path, Vec<&Fresh<'_>>> = IndexMap::new();
-    for entry in fresh {
-        let path = entry.candidate.place.path();
-        files.entry(path).or_default().push(entry);
-    }
-    // One editor at a time: each holds the lock of its folder.
-    for edits in files.values() {
-        edited(edits)?;
-    }
-    for edits in files.values() {
-        edited(edits)?.save()?;
-    }
-    Ok(())
-}
-
-fn edited(edits: &[&Fresh<'_>]) -> Result<Editor, CliError> {
-    let Some(Fresh {
-        candidate: first, ..
-    }) = edits.first()
-    else {
-        return Err(CliError::usage("there is nothing to write"));
-    };
-    let mut editor = Editor::open(first.place.path(), first.place.kind.clone())?;
-    if editor.text() != first.secret.location.file.text {
-        return Err(CliError::Failed {
-            message: format!(
-                "{} was changed by somebody else in the meantime",
-                first.place.path().display()
-            ),
-            code: "cli::check_failed",
-        });
-    }
-    for Fresh {
-        candidate, stored, ..
-    } in edits
-    {
-        let name = candidate.secret.name.as_str();
-        let mut table = candidate.place.table();
-        table.push(name);
-        let key = if editor.has(&table, "ref") {
-            "ref"
-        } else {
-            "value"
-        };
-        let has_copy = editor.has(&table, "sync");
-        table.pop();
-        let mut changes = vec![(key, Change::text(stored))];
-        if has_copy {
-            changes.push(("sync", Change::Remove));
-        }
-        editor.set(&table, name, &changes)?;
-    }
-    Ok(editor)
+    write::all(fresh, &[])
 }

@@ -62,6 +62,23 @@ pub struct SyncedCopy {
     pub at: Option<String>,
 }
 
+/// One element of `fnox reencrypt -n --json`, and of `fnox reencrypt --check --json`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct StoredValue {
+    /// The secret's name, or a file's path as `[files]` has it.
+    pub name: String,
+    /// `secret` or `file`.
+    pub kind: &'static str,
+    /// The providers that encrypt it, in the order in which they are asked.
+    pub providers: Vec<String>,
+    /// The file that has the entry.
+    pub source: String,
+    /// The line of the entry, from 1.
+    pub line: usize,
+    /// With `--check`: whether it is encrypted as the configuration says. `null`: its provider cannot tell.
+    pub current: Option<bool>,
+}
+
 /// The schema of every document, by the name of its file.
 #[must_use]
 pub fn schemas() -> Vec<(&'static str, Schema)> {
@@ -69,6 +86,7 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         ("get", schema_for!(SecretValue)),
         ("list", schema_for!(Vec<ListedSecret>)),
         ("sync-status", schema_for!(Vec<SyncedCopy>)),
+        ("reencrypt", schema_for!(Vec<StoredValue>)),
         ("lease-create", schema_for!(CreatedLease)),
         ("lease-explain", schema_for!(ExplainedLease)),
         ("lease-list", schema_for!(Vec<ListedLease>)),

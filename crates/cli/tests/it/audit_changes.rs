@@ -221,6 +221,7 @@ fn whole_files_are_on_record_as_they_are_set_read_edited_copied_and_removed() {
         last(&sandbox),
         format!("set file_set - age {new} default ok")
     );
+    ok(&sandbox, &["reencrypt", "-f"]);
     let edit = sandbox.run(["edit", "--file", "~/new"]);
     let edit = edit.env("EDITOR", "sed -i s/changed/again/");
     edit.finish().succeeds();
@@ -228,6 +229,7 @@ fn whole_files_are_on_record_as_they_are_set_read_edited_copied_and_removed() {
     assert_eq!(
         told(&sandbox)[6..],
         [
+            format!("reencrypt file_reencrypted - age {new} default ok"),
             format!("edit file_read - age {new} default ok"),
             format!("edit file_edited - age {new} default ok"),
             format!("remove file_removed - - {new} default ok")

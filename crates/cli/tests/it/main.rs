@@ -160,6 +160,7 @@ mod provider_lua;
 mod push;
 #[cfg(test)]
 mod reencrypt;
+mod reencrypt_files;
 #[cfg(test)]
 mod scan;
 #[cfg(test)]

@@ -70,9 +70,17 @@ impl Entry<'_> {
         let provider = self.provider(config)?;
         let reference = match self.fields.text("value") {
             Some(value) => value.to_owned(),
-            None => read_source(app, self.fields)?,
+            None => read_source(self.fields, &source(app, self.fields)?)?,
         };
         Ok(self.asking(provider, reference))
+    }
+
+    /// The file of the configuration folder that holds the ciphertext, if the entry itself does not.
+    pub(in crate::commands) fn source(&self, app: &App) -> Result<Option<PathBuf>, CliError> {
+        match self.fields.text("source") {
+            Some(_) => source(app, self.fields).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// What the provider of the encrypted copy is asked, if there is a copy.
@@ -100,25 +108,35 @@ impl Entry<'_> {
 }
 
 /// A file of the configuration folder. Links that lead out of it are not followed.
-fn read_source(app: &App, fields: &Fields) -> Result<String, CliError> {
+fn source(app: &App, fields: &Fields) -> Result<PathBuf, CliError> {
     let source = fields.text("source").unwrap_or_default();
     let path = fields.location_of("source").file.folder().join(source);
-    let failed = |error| CliError::File {
-        action: "read",
-        path: path.clone(),
-        source: error,
-    };
+    let failed = |error| unreadable(&path, error);
     let real = path.canonicalize().map_err(failed)?;
     let folder = app.folders.config.canonicalize().map_err(failed)?;
     if !real.starts_with(&folder) {
         let reason = "leads out of the configuration folder";
         return Err(fields.invalid("source", reason).into());
     }
-    if real.metadata().map_err(failed)?.len() > LARGEST {
+    Ok(real)
+}
+
+/// The ciphertext that it holds.
+fn read_source(fields: &Fields, path: &Path) -> Result<String, CliError> {
+    let failed = |error| unreadable(path, error);
+    if path.metadata().map_err(failed)?.len() > LARGEST {
         return Err(fields.invalid("source", "is larger than 4 MiB").into());
     }
-    let text = std::fs::read_to_string(&real).map_err(failed)?;
+    let text = std::fs::read_to_string(path).map_err(failed)?;
     Ok(text.trim().to_owned())
+}
+
+fn unreadable(path: &Path, source: std::io::Error) -> CliError {
+    CliError::File {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    }
 }
 
 /// The name under which providers are asked for a file. Values that are bound to a name are bound to its path, as it is
@@ -157,7 +175,7 @@ pub(in crate::commands) fn entries<'c>(
 }
 
 /// Those whose paths are named, in the order of the configuration; all without a name.
-pub(super) fn chosen<'c>(
+pub(in crate::commands) fn chosen<'c>(
     app: &App,
     entries: Vec<Entry<'c>>,
     paths: &[PathBuf],

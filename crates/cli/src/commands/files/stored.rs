@@ -41,14 +41,14 @@ pub(super) fn store(
 }
 
 /// What an entry gets.
-pub(super) struct Stored {
-    pub(super) value: String,
+pub(in crate::commands) struct Stored {
+    pub(in crate::commands) value: String,
     /// The file of the configuration folder that holds it instead of the entry.
-    pub(super) source: Option<String>,
+    pub(in crate::commands) source: Option<String>,
 }
 
 impl Stored {
-    pub(super) fn changes(&self) -> Vec<(&'static str, Change)> {
+    pub(in crate::commands) fn changes(&self) -> Vec<(&'static str, Change)> {
         let mut changes = match &self.source {
             None => vec![
                 ("value", Change::text(&self.value)),
@@ -94,14 +94,19 @@ impl Stored {
     }
 
     pub(super) fn write_source(&self, app: &App) -> Result<(), CliError> {
-        let Some(path) = self.place(app)? else {
-            return Ok(());
-        };
-        let text = SecretString::new(format!("{}\n", self.value));
-        replace(&path, &text).map_err(|source| CliError::File {
-            action: "write",
-            path,
-            source,
-        })
+        match self.place(app)? {
+            Some(path) => write_ciphertext(&path, &self.value),
+            None => Ok(()),
+        }
     }
+}
+
+/// Replaces a file of the configuration folder that holds a ciphertext.
+pub(in crate::commands) fn write_ciphertext(path: &Path, value: &str) -> Result<(), CliError> {
+    let text = SecretString::new(format!("{value}\n"));
+    replace(path, &text).map_err(|source| CliError::File {
+        action: "write",
+        path: path.to_owned(),
+        source,
+    })
 }
