@@ -14,7 +14,7 @@ use fnox_leases::Held;
 use fnox_leases::delivery::{Current, Unavailable};
 
 use super::log::{LogError, Stream};
-use super::{Detail, LEASE_USED, Recorder, SECRET_USED};
+use super::{CAPTURED_USED, CREDENTIAL_CAPTURED, Detail, LEASE_USED, Recorder, SECRET_USED};
 use crate::app::App;
 
 /// By what a program gets a credential.
@@ -65,32 +65,49 @@ impl OfRun {
 
     /// A credential that `rule` puts into a request.
     async fn request(&self, rule: &Rule, host: &Host) -> Result<(), Refusal> {
-        let mut detail = Detail {
-            way: Some(Way::Gateway.word().to_owned()),
-            ..Detail::default()
-        };
+        let mut detail = Detail::default();
         let (event, secret) = match &rule.credential {
             CredentialRef::Secret(name) => (SECRET_USED, Some(name.to_string())),
             CredentialRef::Lease { name, .. } => {
                 detail.lease = Some(name.to_string());
                 (LEASE_USED, None)
             }
-            // It was never fnox's: the gateway took it out of an answer.
-            CredentialRef::Captured { .. } => return Ok(()),
+            CredentialRef::Captured { .. } => (CAPTURED_USED, None),
         };
+        let recorded = self.gateway(event, rule, host, (secret, detail)).await;
+        recorded.map_err(|reason| refused(rule, &format!("its use cannot be recorded: {reason}")))
+    }
+
+    /// Credentials that `rule` took out of an answer, by the names of their members.
+    async fn captured(&self, rule: &Rule, host: &Host, members: &[&str]) -> Result<(), Refusal> {
+        for member in members {
+            let detail = Detail {
+                to: Some((*member).to_owned()),
+                ..Detail::default()
+            };
+            let recorded = self.gateway(CREDENTIAL_CAPTURED, rule, host, (None, detail));
+            recorded.await.map_err(|reason| {
+                let what = format!("what the answer brought cannot be recorded: {reason}");
+                refused(rule, &what)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What the gateway does by a rule.
+    async fn gateway(
+        &self,
+        event: &str,
+        rule: &Rule,
+        host: &Host,
+        (secret, mut detail): (Option<String>, Detail),
+    ) -> Result<(), String> {
+        detail.way = Some(Way::Gateway.word().to_owned());
         let mut entry = self.recorder.entry(event, Outcome::Ok, detail);
         entry.secret = secret;
         entry.host = Some(host.to_string());
         entry.rule = Some(rule.name.clone());
-        let recorded = self.stream.record(entry).await;
-        recorded.map_err(|reason| {
-            Refusal::new(
-                Reason::Credential,
-                format!("its use cannot be recorded: {reason}"),
-            )
-            .by_rule(&rule.name)
-            .with_remedy("The local log must be writable as long as it is on: `fnox audit --path` tells where it is.")
-        })
+        self.stream.record(entry).await
     }
 
     async fn lease(&self, lease: &LeaseName, way: Way) -> Result<(), String> {
@@ -102,6 +119,12 @@ impl OfRun {
         let entry = self.recorder.entry(LEASE_USED, Outcome::Ok, detail);
         self.recorder.try_append(vec![entry]).await
     }
+}
+
+fn refused(rule: &Rule, message: &str) -> Refusal {
+    Refusal::new(Reason::Credential, message)
+        .by_rule(&rule.name)
+        .with_remedy("The local log must be writable as long as it is on: `fnox audit --path` tells where it is.")
 }
 
 /// A gateway's values, each use of which is recorded before the request gets it.
@@ -123,6 +146,16 @@ impl<C: Credentials> Credentials for RecordedCredentials<C> {
         let keys = self.inner.aws_keys(rule, host).await?;
         self.uses.request(rule, host).await?;
         Ok(keys)
+    }
+
+    async fn captured(&self, rule: &Rule, host: &Host, members: &[&str]) -> Result<(), Refusal> {
+        self.inner.captured(rule, host, members).await?;
+        self.uses.captured(rule, host, members).await
+    }
+
+    async fn uses_captured(&self, rule: &Rule, host: &Host) -> Result<(), Refusal> {
+        self.inner.uses_captured(rule, host).await?;
+        self.uses.request(rule, host).await
     }
 }
 

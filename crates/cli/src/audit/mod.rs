@@ -30,6 +30,10 @@ use crate::error::CliError;
 pub(crate) const SECRET_USED: &str = "secret_used";
 /// The event of a lease whose credential was handed out.
 pub(crate) const LEASE_USED: &str = "lease_used";
+/// The event of a credential that a gateway kept out of an answer.
+pub(crate) const CREDENTIAL_CAPTURED: &str = "credential_captured";
+/// The event of such a credential that a request got.
+pub(crate) const CAPTURED_USED: &str = "captured_used";
 /// The event of a whole file that a provider gave.
 pub(crate) const FILE_READ: &str = "file_read";
 
@@ -42,7 +46,7 @@ pub(crate) struct Detail {
     /// The lease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) lease: Option<String>,
-    /// The new name, the target of a push, the file, or the hardware key.
+    /// The new name, the target of a push, the file, the hardware key, or the member of an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) to: Option<String>,
     /// By what a lease's credential was handed out, if not by the command itself.

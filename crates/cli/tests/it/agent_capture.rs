@@ -9,7 +9,7 @@ use crate::support;
 const CLIENT: &str = "client";
 
 /// A project that may ask the upstream's OAuth server for tokens and use them there.
-fn project() -> Project {
+pub(crate) fn project() -> Project {
     let project = Project::new(&format!(
         "paths = [\"/oauth/*\"]\nusername = \"{CLIENT}\"\ninject = \"set\"\ncapture = [\"access_token\", \"refresh_token\"]"
     ));

@@ -5,6 +5,7 @@ use fnox_testkit::Sandbox;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::agent_capture;
 use crate::agent_support::{Project, VALUE};
 use crate::audit::ON;
 use crate::mcp_support::Client;
@@ -83,6 +84,47 @@ fn a_request_whose_use_cannot_be_recorded_does_not_leave() {
         .collect();
     assert_eq!(targets, ["/1", "/3"]);
     assert_eq!(of_gateway(&project.sandbox), 2);
+}
+
+#[test]
+fn tokens_that_answers_brought_are_on_record_and_so_is_each_use_of_one() {
+    let project = agent_capture::project();
+    turn_on(&project.sandbox);
+    project.prints(
+        "curl -fsS -o first $URL/oauth/token -d grant_type=authorization_code -d code=the-code\n\
+         token=$(sed -n 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/p' first)\n\
+         curl -fsS -o /dev/null -H \"Authorization: Bearer $token\" $URL/oauth/resource",
+    );
+    let gateway = " - - gateway";
+    let all = told(&project.sandbox);
+    let of_tokens: Vec<&String> = all.iter().filter(|it| it.ends_with(gateway)).collect();
+    assert_eq!(
+        of_tokens,
+        [
+            "agent credential_captured - - gateway",
+            "agent credential_captured - - gateway",
+            "agent captured_used - - gateway",
+        ]
+    );
+    let text = ok(&project.sandbox, &["audit", "--json"]);
+    let records = support::json(&text);
+    let captured = records.as_array().unwrap().iter();
+    let captured = captured.filter(|one| one["event"] == "credential_captured");
+    let members: Vec<&Value> = captured.map(|one| &one["to"]).collect();
+    assert_eq!(members, [&json!("access_token"), &json!("refresh_token")]);
+    let used = records.as_array().unwrap().last().unwrap();
+    assert!(
+        used["rule"].is_string() && used["host"].is_string(),
+        "{used}"
+    );
+    let shown = ok(&project.sandbox, &["audit"]);
+    assert!(
+        shown.contains("event=credential_captured  to=access_token"),
+        "{shown}"
+    );
+    for token in project.upstream.issued_tokens() {
+        assert!(!text.contains(&token) && !shown.contains(&token));
+    }
 }
 
 #[test]

@@ -54,7 +54,12 @@ pub(super) struct Origin<'a> {
 
 impl Captured {
     /// Keeps a credential, and says what the client gets instead: the same as before for the same one.
-    pub(super) fn keep(&self, book: &PlaceholderBook, origin: &Origin<'_>, fresh: Fresh) -> String {
+    pub(super) fn keep(
+        &self,
+        book: &PlaceholderBook,
+        origin: &Origin<'_>,
+        fresh: Fresh<'_>,
+    ) -> String {
         let credential = CredentialRef::Captured {
             rule: origin.rule.to_owned(),
         };

@@ -1,6 +1,7 @@
 //! Answers whose credentials the client does not get.
 
 use bytes::Bytes;
+use fnox_core::Host;
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode, response};
 use hyper::body::Incoming;
@@ -10,30 +11,32 @@ use super::ending::{self, Ended};
 use super::{Client, Shared};
 use crate::body::{Body, full, read_whole};
 use crate::policy::Permit;
-use crate::reflection::{self, NotTaken};
+use crate::reflection::{self, Fresh, NotTaken};
 use crate::refusal::{Reason, Refusal};
 use crate::request::CanonicalRequest;
+use crate::rule::Rule;
 
 /// Most bytes of an answer that is searched. Token endpoints answer with a few thousand.
 const MOST: u64 = 1024 * 1024;
 
 /// Which credentials are kept, and by which rule.
 pub(super) struct Capturing<'p> {
-    /// The name of the rule.
-    rule: &'p str,
+    rule: &'p Rule,
     members: Vec<&'p str>,
+    /// Whose answer it is.
+    host: Host,
 }
 
 impl<'p> Capturing<'p> {
     /// What the rules of a request say; the first one keeps what all of them name.
-    pub(super) fn of(permit: &Permit<'p>) -> Option<Self> {
+    pub(super) fn of(permit: &Permit<'p>, host: &Host) -> Option<Self> {
         let mut captures = permit.captures().peekable();
-        let (rule, _) = captures.peek()?;
-        let rule = rule.name.as_str();
+        let (rule, _) = *captures.peek()?;
         let members = captures.flat_map(|(_, capture)| &capture.members);
         Some(Self {
             rule,
             members: members.map(String::as_str).collect(),
+            host: host.clone(),
         })
     }
 
@@ -44,7 +47,7 @@ impl<'p> Capturing<'p> {
     pub(super) fn ask(&self, request: &mut CanonicalRequest) -> Result<(), Refusal> {
         if request.is_websocket() {
             let message = "messages of a WebSocket cannot be searched for credentials";
-            return Err(Refusal::new(Reason::NotCaptured, message).by_rule(self.rule));
+            return Err(Refusal::new(Reason::NotCaptured, message).by_rule(&self.rule.name));
         }
         let headers = request.headers_mut();
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -54,7 +57,8 @@ impl<'p> Capturing<'p> {
     /// Reads an answer, keeps its credentials, and gives what is left of it.
     ///
     /// # Errors
-    /// [`Reason::NotCaptured`] if it cannot be searched, or why a right has ended meanwhile.
+    /// [`Reason::NotCaptured`] if it cannot be searched, why a right has ended meanwhile, or why
+    /// [`Credentials::captured`](super::Credentials::captured) refuses.
     pub(super) async fn take(
         &self,
         (shared, client): (&Shared, &Client),
@@ -85,11 +89,15 @@ impl<'p> Capturing<'p> {
         }
         let origin = Origin {
             client,
-            rule: self.rule,
+            rule: &self.rule.name,
             rights,
             now: shared.authority.clock().monotonic(),
         };
-        let mut keep = |fresh| shared.captured.keep(&shared.placeholders, &origin, fresh);
+        let mut taken = Vec::new();
+        let mut keep = |fresh: Fresh<'p>| {
+            taken.push(fresh.member);
+            shared.captured.keep(&shared.placeholders, &origin, fresh)
+        };
         let left = reflection::take(&whole, &self.members, &mut keep);
         let left = left.map_err(|problem| match problem {
             NotTaken::Document => self.refused(head.status, "is no JSON"),
@@ -98,6 +106,10 @@ impl<'p> Capturing<'p> {
             }
             NotTaken::TooMany => self.refused(head.status, "has too many of them"),
         })?;
+        if !taken.is_empty() {
+            let credentials = &client.credentials;
+            credentials.captured(self.rule, &self.host, &taken).await?;
+        }
         reflection::of_scrubbed(&mut head.headers, true);
         let length = HeaderValue::from(left.len());
         head.headers.insert(CONTENT_LENGTH, length);
@@ -124,7 +136,7 @@ impl<'p> Capturing<'p> {
             self.members.join("`, `")
         );
         Refusal::new(Reason::NotCaptured, message)
-            .by_rule(self.rule)
+            .by_rule(&self.rule.name)
             .with_remedy("Ask for JSON (`Accept: application/json`). If no credential is in such answers, somebody must give the rule narrower `paths`.")
     }
 }

@@ -71,6 +71,24 @@ pub trait Credentials: Send + Sync + fmt::Debug {
         let message = "this credential has no AWS keys to sign with";
         Err(Refusal::new(Reason::Credential, message).by_rule(&rule.name))
     }
+
+    /// `rule` took fresh credentials out of an answer of `host`, one for each of these names of members. The client has
+    /// nothing of the answer yet.
+    ///
+    /// # Errors
+    /// If the client must not get the rest of it, for example because what happened cannot be recorded: it gets the
+    /// refusal then, and no placeholder by which it could use them.
+    async fn captured(&self, _: &Rule, _: &Host, _members: &[&str]) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    /// `rule` is about to put into a request to `host` what was captured. Each call is a use.
+    ///
+    /// # Errors
+    /// If that must not be. It never names a value.
+    async fn uses_captured(&self, _: &Rule, _: &Host) -> Result<(), Refusal> {
+        Ok(())
+    }
 }
 
 /// A value for one request: a text, or keys to sign it with.

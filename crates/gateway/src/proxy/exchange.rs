@@ -152,7 +152,7 @@ async fn pass_on(
         trace.took("asked_us", now().saturating_sub(since));
         answer?;
     }
-    let capturing = Capturing::of(&permit);
+    let capturing = Capturing::of(&permit, canonical.host());
     if let Some(capturing) = &capturing {
         capturing.ask(&mut canonical)?;
     }

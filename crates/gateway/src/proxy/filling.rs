@@ -250,6 +250,7 @@ async fn lend(
         let now = shared.authority.clock().monotonic();
         let captured = shared.captured.value(placeholder, now);
         let (value, rights) = captured.map_err(|refusal| refusal.by_rule(&rule.name))?;
+        client.credentials.uses_captured(rule, host).await?;
         ends.extend(rights);
         value
     } else {

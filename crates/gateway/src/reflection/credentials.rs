@@ -10,7 +10,9 @@ const MOST: usize = 16;
 
 /// A credential that was in a document.
 #[derive(Debug)]
-pub(crate) struct Fresh {
+pub(crate) struct Fresh<'m> {
+    /// The name of its member.
+    pub(crate) member: &'m str,
     pub(crate) value: SecretString,
     /// For how long it is good, if the document says so.
     pub(crate) lasts: Option<Duration>,
@@ -35,10 +37,10 @@ pub(crate) enum NotTaken {
 ///
 /// # Errors
 /// [`NotTaken`]; then none of it may leave.
-pub(crate) fn take(
+pub(crate) fn take<'m>(
     document: &[u8],
-    members: &[&str],
-    keep: &mut dyn FnMut(Fresh) -> String,
+    members: &[&'m str],
+    keep: &mut dyn FnMut(Fresh<'m>) -> String,
 ) -> Result<String, NotTaken> {
     let mut value: Value = serde_json::from_slice(document).map_err(|_| NotTaken::Document)?;
     if !value.is_object() && !value.is_array() {
@@ -53,13 +55,13 @@ pub(crate) fn take(
     serde_json::to_string(&value).map_err(|_| NotTaken::Document)
 }
 
-struct Taking<'a> {
-    members: &'a [&'a str],
-    keep: &'a mut dyn FnMut(Fresh) -> String,
+struct Taking<'a, 'm> {
+    members: &'a [&'m str],
+    keep: &'a mut dyn FnMut(Fresh<'m>) -> String,
     count: usize,
 }
 
-impl Taking<'_> {
+impl Taking<'_, '_> {
     /// `serde_json` reads no more than 128 levels.
     fn value(&mut self, value: &mut Value) -> Result<(), NotTaken> {
         match value {
@@ -70,9 +72,9 @@ impl Taking<'_> {
     }
 
     fn object(&mut self, object: &mut Map<String, Value>) -> Result<(), NotTaken> {
-        for name in self.members {
+        for &name in self.members {
             let lasts = lifetime(object, name);
-            match object.get_mut(*name) {
+            match object.get_mut(name) {
                 None | Some(Value::Null) => {}
                 Some(Value::String(text)) if text.is_empty() => {}
                 Some(Value::String(text)) => {
@@ -81,9 +83,13 @@ impl Taking<'_> {
                         return Err(NotTaken::TooMany);
                     }
                     let value = SecretString::from(std::mem::take(text));
-                    *text = (self.keep)(Fresh { value, lasts });
+                    *text = (self.keep)(Fresh {
+                        member: name,
+                        value,
+                        lasts,
+                    });
                 }
-                Some(_) => return Err(NotTaken::Member((*name).to_owned())),
+                Some(_) => return Err(NotTaken::Member(name.to_owned())),
             }
         }
         let others = object
@@ -128,12 +134,13 @@ mod tests {
     /// What is left, and what was taken.
     fn taken(document: &str) -> Result<(String, All), NotTaken> {
         let mut all = Vec::new();
+        let members = ["access_token", "refresh_token"];
         let mut keep = |fresh: Fresh| {
             let seconds = fresh.lasts.map(|lasts| lasts.as_secs());
+            assert!(members.contains(&fresh.member));
             all.push((fresh.value.expose_secret().to_owned(), seconds));
             format!("placeholder-{}", all.len())
         };
-        let members = ["access_token", "refresh_token"];
         let left = take(document.as_bytes(), &members, &mut keep)?;
         Ok((left, all))
     }

@@ -151,6 +151,37 @@ async fn tokens_stay_in_the_gateway_and_their_placeholders_work() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_recorded_is_neither_handed_out_nor_used() {
+    let setup = setup(|_| {});
+    let record = Arc::clone(&setup.record);
+    let proxy = setup.start().await;
+    let token = proxy.tokens().await.access;
+    assert_eq!(proxy.resource(OTHER, &token).await.status, 200);
+    assert_eq!(
+        record.told(),
+        [
+            format!("token {HOST}:443 access_token,refresh_token"),
+            format!("token, captured {OTHER}:443"),
+        ]
+    );
+    record.set_full(true);
+    let before = proxy.received().len();
+    let answer = proxy.resource(OTHER, &token).await;
+    assert_eq!(answer.refusal(), Some("gateway::credential"), "{answer:?}");
+    assert_eq!(proxy.received().len(), before, "it did not leave");
+    let form = "grant_type=authorization_code&code=the-code";
+    let answer = proxy.form("/oauth/token", form).await;
+    assert_eq!(answer.refusal(), Some("gateway::credential"), "{answer:?}");
+    assert_eq!(proxy.received().len(), before + 1);
+    assert!(!answer.body.contains("access_token"), "{answer:?}");
+    proxy.assert_no_token(&[&answer]);
+    // It goes on where it was.
+    record.set_full(false);
+    assert_eq!(proxy.resource(OTHER, &token).await.status, 200);
+    proxy.tokens().await;
+}
+
+#[tokio::test]
 async fn a_placeholder_of_what_was_captured_goes_nowhere_else() {
     let proxy = setup(|_| {}).start().await;
     let token = proxy.tokens().await.access;

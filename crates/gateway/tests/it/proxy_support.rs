@@ -8,6 +8,7 @@ mod wire;
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -73,6 +74,7 @@ pub(crate) struct Setup {
     pub(crate) private: Vec<String>,
     pub(crate) password: Option<ClientPassword>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) record: Arc<Captures>,
 }
 
 impl Setup {
@@ -93,6 +95,7 @@ impl Setup {
             private: Vec::new(),
             password: None,
             clock: Arc::new(SystemClock),
+            record: Arc::default(),
         }
     }
 
@@ -131,7 +134,11 @@ impl Setup {
         );
         let seen = Arc::new(Seen::default());
         let (ender, lasts) = Ender::new();
-        let client = Client::new(agent, Arc::new(Fixed { ended: lasts }), Vec::new());
+        let credentials = Fixed {
+            ended: lasts,
+            record: self.record,
+        };
+        let client = Client::new(agent, Arc::new(credentials), Vec::new());
         let gateway = Gateway::new(Options {
             policy: Policy {
                 rules: self.rules,
@@ -302,6 +309,32 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 #[derive(Debug)]
 struct Fixed {
     ended: Ended,
+    record: Arc<Captures>,
+}
+
+/// What was captured and used again, as long as it can be recorded.
+#[derive(Debug, Default)]
+pub(crate) struct Captures {
+    told: Mutex<Vec<String>>,
+    is_full: AtomicBool,
+}
+
+impl Captures {
+    pub(crate) fn told(&self) -> Vec<String> {
+        lock(&self.told).clone()
+    }
+
+    pub(crate) fn set_full(&self, is_full: bool) {
+        self.is_full.store(is_full, Ordering::SeqCst);
+    }
+
+    fn record(&self, text: String) -> Result<(), Refusal> {
+        if self.is_full.load(Ordering::SeqCst) {
+            return Err(Refusal::new(Reason::Credential, "the record is full"));
+        }
+        lock(&self.told).push(text);
+        Ok(())
+    }
 }
 
 impl Fixed {
@@ -329,6 +362,16 @@ impl Credentials for Fixed {
             secret_access_key: SecretString::from(VALUE),
             session_token: None,
         })
+    }
+
+    async fn captured(&self, rule: &Rule, host: &Host, members: &[&str]) -> Result<(), Refusal> {
+        let members = members.join(",");
+        let text = format!("{} {} {members}", rule.name, host);
+        self.record.record(text)
+    }
+
+    async fn uses_captured(&self, rule: &Rule, host: &Host) -> Result<(), Refusal> {
+        self.record.record(format!("{} {host}", rule.name))
     }
 }
 
