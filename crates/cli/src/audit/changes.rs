@@ -2,6 +2,8 @@
 //!
 //! A record that was begun and has no end is of a process that was killed, or of a disk that was full by then.
 
+use std::path::Path;
+
 use fnox_config::Config;
 use fnox_core::ProfileName;
 use fnox_core::audit::{Entry, Outcome};
@@ -23,6 +25,8 @@ pub(crate) enum Change {
     FileWrite,
     Import,
     Keys,
+    ProviderAdd,
+    ProviderRemove,
     Push,
     Reencrypt,
     Remove,
@@ -44,6 +48,8 @@ impl Change {
             Self::FileWrite => "file_written",
             Self::Import => "secret_imported",
             Self::Keys => "provider_keys_changed",
+            Self::ProviderAdd => "provider_added",
+            Self::ProviderRemove => "provider_removed",
             Self::Push => "secret_pushed",
             Self::Reencrypt => "secret_reencrypted",
             Self::Remove => "secret_removed",
@@ -86,6 +92,20 @@ impl Changed {
         }
     }
 
+    /// A provider in the table of a profile, or in the base, of this file of the configuration.
+    pub(crate) fn provider(
+        name: impl ToString,
+        file: &Path,
+        profile: Option<&ProfileName>,
+    ) -> Self {
+        Self {
+            provider: Some(name.to_string()),
+            to: Some(file.display().to_string()),
+            profile: profile.map_or_else(|| "default".to_owned(), ToString::to_string),
+            ..Self::default()
+        }
+    }
+
     /// A whole file that a provider keeps, or kept.
     pub(crate) fn file(path: impl ToString, provider: Option<impl ToString>) -> Self {
         Self {
@@ -121,7 +141,14 @@ pub(crate) async fn begin(
         Some(_) => None,
         None => Some(
             app.load()
-                .or_else(|_| app.loader().load_global().map_err(CliError::from))?,
+                .or_else(|_| app.loader().load_global().map_err(CliError::from))
+                // Perhaps only the profile is not there yet.
+                .or_else(|_| {
+                    app.for_profile(None)
+                        .loader()
+                        .load_global()
+                        .map_err(CliError::from)
+                })?,
         ),
     };
     let Some(recorder) = config

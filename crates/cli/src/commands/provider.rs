@@ -15,6 +15,7 @@ pub(super) use self::test::probe;
 pub(crate) use self::test::tested;
 use crate::app::App;
 use crate::args::{ProviderArgs, ProviderCommand};
+use crate::audit::{self, Changed};
 use crate::error::CliError;
 use crate::output::documents::ListedProvider;
 
@@ -76,7 +77,9 @@ fn remove(app: &App, name: &str, global: bool) -> Result<(), CliError> {
     if !editor.remove(&table, name)? {
         return Err(not_there(app, name, &path)?);
     }
-    editor.save()?;
+    let changed = [Changed::provider(name, &path, profile.as_ref())];
+    let change = audit::Change::ProviderRemove;
+    audit::changing(app, None, change, changed, || Ok(editor.save()?))?;
     app.printer.done(&format!(
         "Removed the provider {name}{}",
         super::set::suffix(profile.as_ref(), global)

@@ -304,6 +304,47 @@ fn of_several_providers_the_one_that_gave_or_got_the_value_is_on_record() {
 }
 
 #[test]
+fn providers_that_come_and_go_are_on_record_and_without_a_record_they_stay() {
+    let sandbox = project();
+    let project = sandbox.project().join("fnox.toml");
+    let file = project.to_str().unwrap();
+    ok(&sandbox, &["provider", "add", "clear", "plain"]);
+    ok(
+        &sandbox,
+        &["provider", "add", "clear", "plain", "-P", "new"],
+    );
+    ok(&sandbox, &["provider", "remove", "clear"]);
+    ok(&sandbox, &["provider", "add", "mine", "plain", "-g"]);
+    let config = sandbox.config_folder().join("config.toml");
+    let global = config.to_str().unwrap();
+    assert_eq!(
+        told(&sandbox),
+        [
+            format!("provider provider_added - clear {file} default ok"),
+            format!("provider provider_added - clear {file} new ok"),
+            format!("provider provider_removed - clear {file} default ok"),
+            format!("provider provider_added - mine {global} default ok"),
+        ]
+    );
+    assert_eq!(records(&sandbox), 8);
+    let log = sandbox.state_folder().join("audit.log");
+    std::fs::rename(&log, sandbox.state_folder().join("aside")).unwrap();
+    std::fs::create_dir(&log).unwrap();
+    let before = (sandbox.read("fnox.toml"), std::fs::read(&config).unwrap());
+    for arguments in [
+        &["provider", "add", "other", "plain"][..],
+        &["provider", "add", "other", "plain", "-g"],
+        &["provider", "remove", "age"],
+        &["provider", "remove", "mine", "-g"],
+    ] {
+        let run = sandbox.run(arguments).finish();
+        assert!(run.stderr.contains("secret::not_recorded"), "{run}");
+    }
+    let after = (sandbox.read("fnox.toml"), std::fs::read(&config).unwrap());
+    assert_eq!(after, before);
+}
+
+#[test]
 fn what_fails_is_on_record_as_failed_and_without_a_record_nothing_is_changed() {
     let sandbox = project();
     let text = sandbox.read("fnox.toml");

@@ -14,6 +14,7 @@ use toml_edit::{Array, InlineTable, Value};
 
 use crate::app::App;
 use crate::args::ProviderAddArgs;
+use crate::audit::{self, Changed};
 use crate::error::CliError;
 
 /// Keys with their values, in the order in which they were given.
@@ -79,7 +80,9 @@ pub(super) fn run(app: &App, args: &ProviderAddArgs) -> Result<(), CliError> {
         return Err(exists.into());
     }
     editor.set(&table, name.as_str(), &changes)?;
-    editor.save()?;
+    let changed = [Changed::provider(&name, &path, profile.as_ref())];
+    let change = audit::Change::ProviderAdd;
+    audit::changing(app, None, change, changed, || Ok(editor.save()?))?;
     let suffix = crate::commands::set::suffix(profile.as_ref(), args.global);
     app.printer.done(&format!(
         "Added the provider {name} ({}){suffix} to {}",
