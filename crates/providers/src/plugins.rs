@@ -102,6 +102,21 @@ pub fn is_name(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphanumeric()) && text.bytes().all(fits)
 }
 
+/// Whether a text that names a plugin is a path: it has a slash, starts with `.` or `~`, or ends in `.lua`.
+#[must_use]
+pub fn is_path(text: &str) -> bool {
+    let is_file = Path::new(text)
+        .extension()
+        .is_some_and(|end| end.eq_ignore_ascii_case("lua"));
+    is_file || text.contains(['/', '\\']) || text.starts_with(['.', '~'])
+}
+
+/// Where the plugin of a name is that somebody put below the configuration folder by hand.
+#[must_use]
+pub fn by_hand(configuration: &Path, name: &str) -> PathBuf {
+    configuration.join("plugins").join(name)
+}
+
 /// Reads the lock of a folder of plugins. Without one nothing is installed.
 ///
 /// # Errors

@@ -92,13 +92,19 @@ pub(crate) struct ProviderKeysRemoveArgs {
 }
 
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Example:\n  fnox provider add age age --field recipients=age1…")]
+#[command(
+    after_help = "Examples:\n  fnox provider add age age --field recipients=age1…\n  fnox provider add shelf --plugin ./plugins/shelf --field options=url=https://shelf.internal\n\nA plugin or a program is only named: nothing is run or fetched."
+)]
 pub(crate) struct ProviderAddArgs {
     /// Its name
     pub name: String,
     /// Its type, for example age, keychain or 1password
-    #[arg(value_name = "TYPE", add = crate::completion::provider_types())]
-    pub kind: String,
+    #[arg(value_name = "TYPE", required_unless_present = "plugin", add = crate::completion::provider_types())]
+    pub kind: Option<String>,
+    /// A plugin or a program of somebody else's in the place of a type: a Lua plugin's name or path, NAME for a program
+    /// `fnox-provider-NAME` on PATH, or a program's path
+    #[arg(long, value_name = "PLUGIN", value_hint = clap::ValueHint::AnyPath)]
+    pub plugin: Option<String>,
     /// A key of its configuration; repeat for several, or for several values of a list
     #[arg(short, long, value_name = "KEY=VALUE")]
     pub field: Vec<String>,

@@ -45,7 +45,7 @@ pub(crate) fn run(app: &App, args: &PluginArgs) -> Result<(), CliError> {
 }
 
 /// `[plugins]`. Plugins can be installed where no configuration is.
-fn declared(app: &App) -> Result<Declared, CliError> {
+pub(super) fn declared(app: &App) -> Result<Declared, CliError> {
     match app.load() {
         Ok(config) => {
             let plugins = config.settings.plugins.into_iter();
@@ -57,7 +57,7 @@ fn declared(app: &App) -> Result<Declared, CliError> {
 }
 
 /// A failure that is not about how the command was called.
-fn failed(message: impl Into<String>) -> CliError {
+pub(super) fn failed(message: impl Into<String>) -> CliError {
     CliError::Failed {
         message: message.into(),
         code: "cli::plugin_failed",

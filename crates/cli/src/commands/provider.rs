@@ -1,7 +1,9 @@
 //! `fnox provider`
 
 mod add;
+mod given;
 mod keys;
+mod plugin;
 mod test;
 
 use fnox_config::edit::Editor;

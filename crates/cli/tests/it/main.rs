@@ -156,6 +156,7 @@ mod provider_external;
 mod provider_keeper;
 #[cfg(test)]
 mod provider_lua;
+mod provider_plugin;
 #[cfg(test)]
 mod push;
 #[cfg(test)]

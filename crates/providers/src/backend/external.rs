@@ -13,6 +13,8 @@
 mod program;
 mod wire;
 
+pub use self::program::{PREFIX, find as find_program};
+
 use std::time::Duration;
 
 use async_trait::async_trait;

@@ -8,13 +8,13 @@ use fnox_core::Env;
 use crate::error::ProviderError;
 
 /// What programs on PATH begin with.
-const PREFIX: &str = "fnox-provider-";
+pub const PREFIX: &str = "fnox-provider-";
 
 /// The absolute path of a program: of `fnox-provider-NAME` on PATH, or what is an absolute path already.
 ///
 /// # Errors
 /// `Misconfigured` if the text is neither, `Unavailable` if no such program is there.
-pub(super) fn find(text: &str, env: &Env) -> Result<String, ProviderError> {
+pub fn find(text: &str, env: &Env) -> Result<String, ProviderError> {
     if Path::new(text).is_absolute() {
         if is_executable(Path::new(text)) {
             return Ok(text.to_owned());

@@ -10,9 +10,6 @@ use crate::plugins::{self, Files, Installed, MAIN, PluginError};
 use crate::provider::Context;
 use crate::settings::Settings;
 
-/// Plugins that somebody put there by hand, below the configuration folder.
-const FOLDER: &str = "plugins";
-
 /// A plugin that was read.
 #[derive(Debug)]
 pub(super) struct Found {
@@ -30,13 +27,13 @@ pub(super) struct Found {
 pub(super) fn find(settings: &Settings, context: &Context) -> Result<Found, ProviderError> {
     let text = settings.required("plugin")?;
     let declaring = settings.fields().location_of("plugin").file.folder();
-    if !is_path(text) && !plugins::is_name(text) {
+    if !plugins::is_path(text) && !plugins::is_name(text) {
         let reason = format!("`plugin` cannot be `{}`", text.escape_debug());
         let remedy =
             "write a path such as `./shelf.lua`, or the name under which a plugin is installed";
         return Err(wrong(reason, remedy));
     }
-    let (mut path, tree) = if is_path(text) {
+    let (mut path, tree) = if plugins::is_path(text) {
         (resolve_path(text, declaring, context.folders.home()), None)
     } else {
         installed(text, context)?
@@ -79,7 +76,7 @@ fn installed(name: &str, context: &Context) -> Result<(PathBuf, Option<String>),
             Ok((context.folders.plugins.join(name), Some(tree.clone())))
         }
         None => {
-            let by_hand = context.folders.config.join(FOLDER).join(name);
+            let by_hand = plugins::by_hand(&context.folders.config, name);
             if by_hand.is_dir() && declared.is_none() {
                 return Ok((by_hand, None));
             }
@@ -137,11 +134,4 @@ fn wrong(reason: String, remedy: &str) -> ProviderError {
     ProviderError::misconfigured(reason)
         .with_remedy(remedy)
         .at_key("plugin")
-}
-
-fn is_path(text: &str) -> bool {
-    let is_file = Path::new(text)
-        .extension()
-        .is_some_and(|end| end.eq_ignore_ascii_case("lua"));
-    is_file || text.contains(['/', '\\']) || text.starts_with(['.', '~'])
 }
