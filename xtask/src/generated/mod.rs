@@ -9,6 +9,7 @@ mod errors;
 mod exit_codes;
 mod gateway_config;
 mod gateway_refusals;
+mod json_documents;
 mod lease_pages;
 mod manual;
 mod schemas;
@@ -32,6 +33,7 @@ fn files(tree: &Tree) -> Result<Vec<(String, String)>, Failure> {
         ("docs/reference/environment.md", environment::page),
         ("docs/reference/errors.md", errors::page),
         ("docs/reference/exit-codes.md", exit_codes::page),
+        ("docs/reference/json.md", json_documents::page),
         ("docs/reference/fnox.schema.json", schemas::configuration),
         ("docs/reference/openapi.json", server_api::document),
         ("docs/reference/problems.md", server_api::problems),

@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 #[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct FilesArgs {
+    /// Without a command: print the list as a JSON document
+    #[arg(long)]
+    pub json: bool,
     #[command(subcommand)]
     pub command: Option<FilesCommand>,
 }
@@ -30,5 +34,8 @@ pub(crate) enum FilesCommand {
         /// Only say what would be written
         #[arg(short = 'n', long)]
         dry_run: bool,
+        /// Print a JSON document of what became of each
+        #[arg(long)]
+        json: bool,
     },
 }

@@ -85,4 +85,7 @@ pub(crate) struct RevokeArgs {
     /// All active leases
     #[arg(short, long, conflicts_with = "target")]
     pub all: bool,
+    /// Print a JSON document
+    #[arg(long)]
+    pub json: bool,
 }

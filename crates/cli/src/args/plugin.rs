@@ -6,9 +6,13 @@ use clap::{Args, Subcommand};
 
 #[derive(Debug, Clone, Args)]
 #[command(
+    args_conflicts_with_subcommands = true,
     after_help = "A SOURCE is `OWNER/REPO` at GitHub or a git URL (https, ssh, file), with `#REF` for a branch, a tag or a commit. What was fetched is pinned: a plugin whose files change afterwards is not run."
 )]
 pub(crate) struct PluginArgs {
+    /// Without a command: print the list as a JSON document
+    #[arg(long)]
+    pub json: bool,
     #[command(subcommand)]
     pub command: Option<PluginCommand>,
 }

@@ -3,7 +3,11 @@
 use clap::{Args, Subcommand};
 
 #[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct ProviderArgs {
+    /// Without a command: print the list as a JSON document
+    #[arg(long)]
+    pub json: bool,
     #[command(subcommand)]
     pub command: Option<ProviderCommand>,
 }

@@ -8,6 +8,7 @@ use clap::Args;
     reason = "each is a flag of the command line"
 )]
 #[command(
+    group = clap::ArgGroup::new("only_said").args(["dry_run", "status"]),
     after_help = "While a secret or a file has a copy, its own provider is not asked. `fnox sync` again renews the copies, and \
                   `fnox exec --offline` runs with nothing but them and what is kept on this machine. Without names, whole files \
                   (`[files]` of the global configuration) get copies too; `fnox files write --offline` writes from them."
@@ -40,7 +41,7 @@ pub(crate) struct SyncArgs {
     /// List the copies that there are, and how old they are
     #[arg(long, conflicts_with_all = ["dry_run", "force"])]
     pub status: bool,
-    /// With --status, print a JSON document
-    #[arg(long, requires = "status")]
+    /// With `--status` or `-n`: print a JSON document
+    #[arg(long, requires = "only_said")]
     pub json: bool,
 }

@@ -23,24 +23,26 @@ use crate::args::{FilesArgs, FilesCommand};
 use crate::audit::{self, Changed};
 use crate::error::CliError;
 use crate::output::Table;
-use crate::output::documents::ListedFile;
+use crate::output::documents::{FileOutcome, ListedFile, WrittenFile};
 
 pub(crate) fn run(app: &App, args: FilesArgs) -> Result<(), CliError> {
     let config = global(app)?;
     match args.command {
-        None => list(app, &config, false),
+        None => list(app, &config, args.json),
         Some(FilesCommand::List { json }) => list(app, &config, json),
         Some(FilesCommand::Write {
             paths,
             offline,
             dry_run,
+            json,
         }) => {
             let options = Options {
                 offline,
                 ..app.resolver_options(&config)
             };
             let resolver = Resolver::new(&config, options);
-            write(app, &config, &resolver, &paths, dry_run)
+            let how = How { dry_run, json };
+            write(app, &config, &resolver, &paths, how)
         }
     }
 }
@@ -87,54 +89,90 @@ fn list(app: &App, config: &Config, json: bool) -> Result<(), CliError> {
     app.printer.line(&table.render())
 }
 
+/// How `files write` goes about it.
+#[derive(Debug, Clone, Copy)]
+struct How {
+    dry_run: bool,
+    json: bool,
+}
+
 fn write(
     app: &App,
     config: &Config,
     resolver: &Resolver<'_>,
     paths: &[PathBuf],
-    dry_run: bool,
+    how: How,
 ) -> Result<(), CliError> {
     let entries = chosen(app, entries(app, config)?, paths)?;
-    if entries.is_empty() {
+    if entries.is_empty() && !how.json {
         app.printer
             .note("No files are configured: `[files]` of the global file declares them.");
         return Ok(());
     }
     let contents = contents(app, config, resolver, &entries)?;
-    for (
-        entry,
-        Given {
-            provider, value, ..
-        },
-    ) in entries.iter().zip(&contents)
-    {
-        let state = State::of(&entry.path, value);
-        let path = entry.path.display();
-        match (state, dry_run) {
-            (State::Folder, _) => {
-                return Err(CliError::File {
-                    action: "write",
-                    path: entry.path.clone(),
-                    source: std::io::Error::other("it is a folder"),
-                });
+    let mut written = Vec::with_capacity(entries.len());
+    let outcome = entries
+        .iter()
+        .zip(&contents)
+        .try_for_each(|(entry, given)| {
+            let outcome = write_one(app, config, entry, given, how.dry_run)?;
+            written.push(WrittenFile {
+                path: entry.path.display().to_string(),
+                provider: given.provider.to_string(),
+                outcome,
+            });
+            if how.json {
+                return Ok(());
             }
-            (State::Same, true) => app.printer.line(&format!("[dry-run] {path} stays"))?,
-            (State::Other, true) => app.printer.line(&format!("[dry-run] would write {path}"))?,
-            (State::Same, false) => app.printer.note(&format!("{path} is as it should be")),
-            (State::Other, false) => {
-                let changed = [Changed::file(&path, Some(provider))];
-                audit::changing(app, Some(config), audit::Change::FileWrite, changed, || {
-                    replace(&entry.path, value).map_err(|source| CliError::File {
-                        action: "write",
-                        path: entry.path.clone(),
-                        source,
-                    })
-                })?;
-                app.printer.done(&format!("Wrote {path}"));
+            let path = entry.path.display();
+            match (outcome, how.dry_run) {
+                (FileOutcome::Unchanged, true) => {
+                    app.printer.line(&format!("[dry-run] {path} stays"))?;
+                }
+                (FileOutcome::Unchanged, false) => {
+                    app.printer.note(&format!("{path} is as it should be"));
+                }
+                (FileOutcome::WouldWrite, _) => {
+                    app.printer.line(&format!("[dry-run] would write {path}"))?;
+                }
+                (FileOutcome::Written, _) => app.printer.done(&format!("Wrote {path}")),
             }
+            Ok(())
+        });
+    // Also what was written before a failure.
+    if how.json {
+        app.printer.json(&written)?;
+    }
+    outcome
+}
+
+/// Puts a content in its place, on record, unless it is there.
+fn write_one(
+    app: &App,
+    config: &Config,
+    entry: &Entry<'_>,
+    Given {
+        provider, value, ..
+    }: &Given,
+    dry_run: bool,
+) -> Result<FileOutcome, CliError> {
+    let failed = |source| CliError::File {
+        action: "write",
+        path: entry.path.clone(),
+        source,
+    };
+    match State::of(&entry.path, value) {
+        State::Folder => Err(failed(std::io::Error::other("it is a folder"))),
+        State::Same => Ok(FileOutcome::Unchanged),
+        State::Other if dry_run => Ok(FileOutcome::WouldWrite),
+        State::Other => {
+            let changed = [Changed::file(entry.path.display(), Some(provider))];
+            audit::changing(app, Some(config), audit::Change::FileWrite, changed, || {
+                replace(&entry.path, value).map_err(failed)
+            })?;
+            Ok(FileOutcome::Written)
         }
     }
-    Ok(())
 }
 
 /// The contents of all of them, on record, or the first failure.

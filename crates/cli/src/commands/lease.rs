@@ -215,11 +215,7 @@ fn listed(lease: &LeaseSummary) -> ListedLease {
 fn revoke(app: &App, args: &RevokeArgs) -> Result<(), CliError> {
     let config = app.load()?;
     let done = withdraw(app, &config, args.target.as_deref())?;
-    if done.is_empty() {
-        app.printer.note("Nothing to revoke: no active lease.");
-        return Ok(());
-    }
-    tell(app, done)
+    tell(app, done, args.json, "Nothing to revoke: no active lease.")
 }
 
 /// Withdraws what `target` means, or all that is active.
@@ -247,16 +243,7 @@ pub(crate) fn withdraw_one(app: &App, config: &Config, id: &str) -> Result<Strin
 fn cleanup(app: &App, json: bool) -> Result<(), CliError> {
     let config = app.load()?;
     let report = with_manager!(app, &config, |manager| manager.cleanup().await)?;
-    if json {
-        let settled: Vec<SettledLease> = report.settled.iter().map(settled).collect();
-        app.printer.json(&settled)?;
-        return first_failure(report.settled).map_or(Ok(()), |error| Err(error.into()));
-    }
-    if report.settled.is_empty() {
-        app.printer.note("Nothing to clean up.");
-        return Ok(());
-    }
-    tell(app, report.settled)
+    tell(app, report.settled, json, "Nothing to clean up.")
 }
 
 /// What the daemon starts; nobody is there. Masters that the daemon keeps are taken from it.
@@ -275,8 +262,17 @@ fn renew_ahead(app: &App, name: &str) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Says what came of each lease; fails if one could not be withdrawn.
-fn tell(app: &App, done: Vec<Revocation>) -> Result<(), CliError> {
+/// Says what came of each lease, or that there was none; fails if one could not be withdrawn.
+fn tell(app: &App, done: Vec<Revocation>, json: bool, nothing: &str) -> Result<(), CliError> {
+    if json {
+        let settled: Vec<SettledLease> = done.iter().map(settled).collect();
+        app.printer.json(&settled)?;
+        return first_failure(done).map_or(Ok(()), |error| Err(error.into()));
+    }
+    if done.is_empty() {
+        app.printer.note(nothing);
+        return Ok(());
+    }
     let count = |is_counted: fn(&RevocationOutcome) -> bool| {
         done.iter().filter(|one| is_counted(&one.outcome)).count()
     };

@@ -28,7 +28,7 @@ type Declared = IndexMap<String, String>;
 pub(crate) fn run(app: &App, args: &PluginArgs) -> Result<(), CliError> {
     let declared = declared(app)?;
     match &args.command {
-        None => list(app, &declared, false),
+        None => list(app, &declared, args.json),
         Some(PluginCommand::List { json }) => list(app, &declared, *json),
         Some(PluginCommand::Install {
             name: None, force, ..

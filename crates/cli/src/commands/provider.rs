@@ -28,7 +28,7 @@ pub(crate) fn run(app: &App, args: ProviderArgs) -> Result<(), CliError> {
         Some(ProviderCommand::Remove { name, global }) => remove(app, &name, global),
         Some(ProviderCommand::Test(args)) => test::run(app, &args),
         Some(ProviderCommand::Keys { command }) => keys::run(app, &command),
-        None => list(app, false),
+        None => list(app, args.json),
     }
 }
 

@@ -25,6 +25,7 @@ use crate::app::{App, block_on};
 use crate::args::SyncArgs;
 use crate::audit::{self, Changed};
 use crate::error::CliError;
+use crate::output::documents::{PlannedCopy, PlannedStep};
 
 /// A secret of which a copy can be made.
 struct Candidate<'a> {
@@ -68,25 +69,13 @@ pub(crate) fn run(app: &App, args: &SyncArgs) -> Result<(), CliError> {
         Some(local) => local.stale(&config, &candidates)?,
         None => Vec::new(),
     };
-    if candidates.is_empty() && file_count == 0 && stale.is_empty() {
-        app.printer
-            .note("There is nothing to copy: every value is kept in the configuration already.");
-        return Ok(());
-    }
     if args.dry_run {
-        app.printer
-            .line(&format!("[dry-run] would sync {what} to {target}"))?;
-        let of_candidates = candidates.iter().map(|candidate| {
-            let from = chain::shown(&candidate.sources);
-            format!("  {} (from {from})", candidate.secret.name)
-        });
-        let of_stale = stale
-            .iter()
-            .map(|copy| format!("  {} (remove stale local copy)", copy.name));
-        return of_candidates
-            .chain(files.iter().flat_map(Files::lines))
-            .chain(of_stale)
-            .try_for_each(|line| app.printer.line(&line));
+        let listed = plan(&candidates, files.as_ref(), &stale, &target);
+        return say(app, args.json, &listed, &format!("{what} to {target}"));
+    }
+    if candidates.is_empty() && file_count == 0 && stale.is_empty() {
+        app.printer.note(NOTHING);
+        return Ok(());
     }
     if !args.force && !confirmed(app, &what, &target)? {
         app.printer.note("Cancelled.");
@@ -129,6 +118,56 @@ pub(crate) fn run(app: &App, args: &SyncArgs) -> Result<(), CliError> {
             .done(&format!("Synced {} (global)", what_of_files(count)));
     }
     Ok(())
+}
+
+const NOTHING: &str = "There is nothing to copy: every value is kept in the configuration already.";
+
+/// What would be done.
+fn plan(
+    candidates: &[Candidate<'_>],
+    files: Option<&Files<'_>>,
+    stale: &[apart::Stale],
+    target: &ProviderName,
+) -> Vec<PlannedCopy> {
+    let of_secrets = candidates.iter().map(|candidate| PlannedCopy {
+        name: candidate.secret.name.to_string(),
+        kind: "secret",
+        step: PlannedStep::Copy,
+        from: candidate.sources.iter().map(ToString::to_string).collect(),
+        provider: Some(target.to_string()),
+    });
+    let of_stale = stale.iter().map(|copy| PlannedCopy {
+        name: copy.name.to_string(),
+        kind: "secret",
+        step: PlannedStep::Remove,
+        from: Vec::new(),
+        provider: None,
+    });
+    of_secrets
+        .chain(files.into_iter().flat_map(Files::plan))
+        .chain(of_stale)
+        .collect()
+}
+
+/// The plan, as a document or for people.
+fn say(app: &App, json: bool, plan: &[PlannedCopy], what: &str) -> Result<(), CliError> {
+    if json {
+        return app.printer.json(&plan);
+    }
+    if plan.is_empty() {
+        app.printer.note(NOTHING);
+        return Ok(());
+    }
+    app.printer.line(&format!("[dry-run] would sync {what}"))?;
+    plan.iter().try_for_each(|copy| {
+        let (name, from) = (&copy.name, copy.from.join(", then "));
+        let line = match (copy.step, copy.kind) {
+            (PlannedStep::Remove, _) => format!("  {name} (remove stale local copy)"),
+            (PlannedStep::Copy, "file") => format!("  {name} (file, from {from})"),
+            (PlannedStep::Copy, _) => format!("  {name} (from {from})"),
+        };
+        app.printer.line(&line)
+    })
 }
 
 /// How many secrets and files.

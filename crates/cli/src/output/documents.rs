@@ -1,6 +1,8 @@
 //! The JSON documents that commands print. Their schemas are committed under `docs/reference/schemas/`.
 
 mod lease;
+mod printed;
+mod stored;
 mod transfer;
 
 use fnox_config::EnvMode;
@@ -8,6 +10,10 @@ use schemars::{JsonSchema, Schema, schema_for};
 use serde::Serialize;
 
 pub use self::lease::{CreatedLease, ExplainedCall, ExplainedLease, ListedLease, SettledLease};
+pub use self::printed::{PRINTED, Printed};
+pub use self::stored::{
+    FileOutcome, ListedFile, PlannedCopy, PlannedStep, StoredValue, SyncedCopy, WrittenFile,
+};
 pub use self::transfer::{
     ChangedSecret, DeclaredEntry, DeclaredPlan, ExportMetadata, Exported, ImportPlan,
     ProfileDifference, PushResult, PushedSecret,
@@ -49,36 +55,6 @@ pub struct ListedSecret {
     pub value: Option<String>,
 }
 
-/// One element of `fnox sync --status --json`.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct SyncedCopy {
-    /// The secret's name, or a file's path as `[files]` has it.
-    pub name: String,
-    /// The provider that it was copied from; of a list all, in their order.
-    pub from: Option<String>,
-    /// The provider that encrypted the copy.
-    pub provider: String,
-    /// When it was made (RFC 3339); other programs' copies do not say.
-    pub at: Option<String>,
-}
-
-/// One element of `fnox reencrypt -n --json`, and of `fnox reencrypt --check --json`.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct StoredValue {
-    /// The secret's name, or a file's path as `[files]` has it.
-    pub name: String,
-    /// `secret` or `file`.
-    pub kind: &'static str,
-    /// The providers that encrypt it, in the order in which they are asked.
-    pub providers: Vec<String>,
-    /// The file that has the entry.
-    pub source: String,
-    /// The line of the entry, from 1.
-    pub line: usize,
-    /// With `--check`: whether it is encrypted as the configuration says. `null`: its provider cannot tell.
-    pub current: Option<bool>,
-}
-
 /// The schema of every document, by the name of its file.
 #[must_use]
 pub fn schemas() -> Vec<(&'static str, Schema)> {
@@ -86,11 +62,13 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         ("get", schema_for!(SecretValue)),
         ("list", schema_for!(Vec<ListedSecret>)),
         ("sync-status", schema_for!(Vec<SyncedCopy>)),
+        ("sync-plan", schema_for!(Vec<PlannedCopy>)),
         ("reencrypt", schema_for!(Vec<StoredValue>)),
         ("lease-create", schema_for!(CreatedLease)),
         ("lease-explain", schema_for!(ExplainedLease)),
         ("lease-list", schema_for!(Vec<ListedLease>)),
         ("lease-cleanup", schema_for!(Vec<SettledLease>)),
+        ("lease-revoke", schema_for!(Vec<SettledLease>)),
         ("provider-list", schema_for!(Vec<ListedProvider>)),
         ("provider-keys", schema_for!(ListedKeys)),
         ("provider-test", schema_for!(Vec<ProviderTest>)),
@@ -99,6 +77,7 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         ("audit", schema_for!(Vec<AuditedUse>)),
         ("audit-verify", schema_for!(AuditVerification)),
         ("files-list", schema_for!(Vec<ListedFile>)),
+        ("files-write", schema_for!(Vec<WrittenFile>)),
         ("plugin-list", schema_for!(Vec<ListedPlugin>)),
         ("trust-list", schema_for!(Vec<TrustedPath>)),
         ("version", schema_for!(VersionDocument)),
@@ -205,21 +184,6 @@ pub struct ListedProfile {
     pub active: bool,
 }
 
-/// One element of `fnox files list --json`.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct ListedFile {
-    /// Absolute path of the file.
-    pub path: String,
-    /// The provider that keeps it.
-    pub provider: String,
-    /// The file of the configuration folder that holds the ciphertext.
-    pub source: Option<String>,
-    /// What it is for.
-    pub description: Option<String>,
-    /// Whether there is anything at the path.
-    pub exists: bool,
-}
-
 /// One element of `fnox plugin list --json`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ListedPlugin {
@@ -245,7 +209,8 @@ pub struct AuditedUse {
     pub sequence: u64,
     /// When (RFC 3339).
     pub time: String,
-    /// What happened: `secret_used`, `lease_used`, `file_read`; for changes `secret_set`, `file_removed` and the like.
+    /// What happened: `secret_used`, `lease_used`, `file_read`, `credential_captured`, `captured_used`; for changes `secret_set`,
+    /// `file_removed`, `provider_added` and the like.
     pub event: String,
     /// `ok`; for changes also `error`, or `begun` if no end is on record.
     pub outcome: &'static str,
@@ -257,7 +222,7 @@ pub struct AuditedUse {
     pub provider: Option<String>,
     /// The lease.
     pub lease: Option<String>,
-    /// The new name, the target of a push, the file, or the hardware key.
+    /// The new name, the target of a push, the file, the hardware key, or the member of an answer.
     pub to: Option<String>,
     /// By what a running program got it: `gateway`, `endpoint` or `agent`.
     pub way: Option<String>,

@@ -1,8 +1,14 @@
 //! The JSON documents that `fnox serve` prints.
 
+mod policy_test;
+
 use fnox_core::SecretString;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Serialize, Serializer};
+
+pub use self::policy_test::{
+    MismatchShown, RenamedShown, ServerPolicyTested, TestedKey, TestedRule,
+};
 
 /// `fnox serve init --json`
 #[derive(Debug, Serialize, JsonSchema)]
@@ -155,6 +161,7 @@ pub(crate) fn schemas() -> Vec<(&'static str, Schema)> {
         ("serve-audit-verify", schema_for!(AuditVerification)),
         ("serve-notify-test", schema_for!(Vec<ChannelTested>)),
         ("serve-policy-check", schema_for!(ServerPolicyChecked)),
+        ("serve-policy-test", schema_for!(ServerPolicyTested)),
         ("serve-backup", schema_for!(ServerBackedUp)),
         ("serve-restore", schema_for!(ServerRestored)),
         ("serve-state", schema_for!(ServerStateShown)),

@@ -61,6 +61,10 @@ fn files_are_listed_and_written_private_and_left_alone_when_they_are_there() {
     assert_eq!(dry.matches("would write").count(), 2, "{dry}");
     let key = sandbox.home().join(".ssh/id");
     assert!(!key.exists());
+    let planned = json(&ok(&sandbox, &["files", "write", "-n", "--json"]));
+    assert_fits("schemas/files-write.json", &planned);
+    assert_eq!(planned[1]["outcome"], "would-write");
+    assert!(!key.exists());
     let run = sandbox.run(["files", "write"]).finish().succeeds();
     assert_eq!(
         (run.stdout.as_str(), run.stderr.matches("✓ Wrote").count()),
@@ -74,7 +78,10 @@ fn files_are_listed_and_written_private_and_left_alone_when_they_are_there() {
     assert_eq!(std::fs::metadata(&key).unwrap().modified().unwrap(), before);
     // A file that others can read is not as it should be.
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
-    ok(&sandbox, &["files", "write", "~/.ssh/id"]);
+    let written = json(&ok(&sandbox, &["files", "write", "--json"]));
+    assert_fits("schemas/files-write.json", &written);
+    let outcomes = [&written[0]["outcome"], &written[1]["outcome"]];
+    assert_eq!(outcomes, ["written", "unchanged"]);
     assert_eq!(mode(&key), 0o600);
     assert!(!run.stderr.contains("hunter2-key") && !again.stderr.contains("hunter2-key"));
 }
@@ -359,6 +366,13 @@ fn copies_of_files_serve_while_their_provider_is_away() {
     assert_eq!(
         listed,
         "[dry-run] would sync 1 file to age\n  ~/.ssh/id (file, from p)\n"
+    );
+    let plan = json(&ok(&sandbox, &["sync", "-n", "-p", "age", "--json"]));
+    assert_fits("schemas/sync-plan.json", &plan);
+    let copy = &plan[0];
+    assert_eq!(
+        (&copy["step"], &copy["kind"], &copy["from"][0]),
+        (&"copy".into(), &"file".into(), &"p".into())
     );
     let run = sandbox.run(["sync", "-f", "-p", "age"]).finish().succeeds();
     assert!(run.stderr.contains("Synced 1 file (global)"), "{run}");

@@ -113,6 +113,8 @@ mod init;
 #[cfg(test)]
 mod inspect;
 #[cfg(test)]
+mod json;
+#[cfg(test)]
 mod kill_rounds;
 #[cfg(test)]
 mod lease_command;
@@ -156,11 +158,13 @@ mod provider_external;
 mod provider_keeper;
 #[cfg(test)]
 mod provider_lua;
+#[cfg(test)]
 mod provider_plugin;
 #[cfg(test)]
 mod push;
 #[cfg(test)]
 mod reencrypt;
+#[cfg(test)]
 mod reencrypt_files;
 #[cfg(test)]
 mod scan;

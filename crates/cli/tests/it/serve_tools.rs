@@ -3,6 +3,7 @@
 use fnox_testkit::stand_in::ntfy::Ntfy;
 use serde_json::Value;
 
+use crate::schemas::assert_fits;
 use crate::serve_support::{Home, Server};
 
 const RULE: &str = r#"
@@ -274,6 +275,14 @@ fn the_policy_is_explained_with_the_first_claim_that_does_not_fit() {
     let run = home.run(&["policy", "test", "--claims", "-", "--json"]);
     let answer = crate::support::json(&run.stdin(CLAIMS).finish().succeeds().stdout);
     assert_eq!(answer["admitted"], true);
+    assert_fits("schemas/serve-policy-test.json", &answer);
+    let other = CLAIMS.replace("heads/main", "heads/evil");
+    let asked = ["policy", "test", "--claims", "-", "--key", "X", "--json"];
+    let run = home.run(&asked).stdin(other).finish().exits_with(7);
+    let answer = crate::support::json(&run.stdout);
+    assert_fits("schemas/serve-policy-test.json", &answer);
+    assert_eq!(answer["keys"][0]["permitted"], false, "{answer}");
+    assert!(answer["rules"][0]["mismatch"].is_object(), "{answer}");
 }
 
 #[test]

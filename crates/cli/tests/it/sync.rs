@@ -221,6 +221,11 @@ fn a_local_copy_of_another_reference_is_left_aside_and_taken_out() {
     fails(&sandbox, 3, &["get", "API"]);
     let listed = ok(&sandbox, &["sync", "-n", "--local-file"]);
     assert!(listed.contains("API (remove stale local copy)"), "{listed}");
+    let plan = json(&ok(&sandbox, &["sync", "-n", "--local-file", "--json"]));
+    let steps = plan.as_array().unwrap().iter();
+    let stale = steps.filter(|one| one["step"] == "remove");
+    let names: Vec<_> = stale.map(|one| &one["name"]).collect();
+    assert_eq!(names, ["API"], "{plan}");
     ok(&sandbox, &["sync", "-f", "--local-file"]);
     let local = sandbox.read("fnox.local.toml");
     assert!(

@@ -13,7 +13,7 @@ use super::places;
 use crate::app::App;
 use crate::args::serve::{FileArgs, PolicyCommand, PolicyGroup, PolicyTestArgs};
 use crate::error::CliError;
-use crate::server::documents::{ServerPolicyChecked, ServerPolicyFinding};
+use crate::server::documents::{ServerPolicyChecked, ServerPolicyFinding, ServerPolicyTested};
 use crate::server::error::ServerFailure;
 use crate::server::issuers;
 use crate::server::settings::Overrides;
@@ -111,7 +111,7 @@ fn test(app: &App, args: &PolicyTestArgs) -> Result<(), CliError> {
         (!args.keys.is_empty()).then_some((args.project.as_str(), profile, args.keys.as_slice()));
     let explanation = policy.explain(&subject, ask);
     if args.json {
-        app.printer.json(&explanation)?;
+        app.printer.json(&ServerPolicyTested::from(&explanation))?;
     } else {
         app.printer.raw(&explanation.to_string())?;
     }

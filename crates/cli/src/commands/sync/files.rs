@@ -18,6 +18,7 @@ use crate::commands::definition::Definition;
 use crate::commands::files::{Entry, entries, failed, global, record};
 use crate::commands::reencrypt;
 use crate::error::CliError;
+use crate::output::documents::{PlannedCopy, PlannedStep};
 
 /// Files of which copies can be made.
 pub(super) struct Files<'c> {
@@ -78,12 +79,15 @@ impl<'c> Files<'c> {
         self.candidates.len()
     }
 
-    /// A line for each, for `-n`.
-    pub(super) fn lines(&self) -> impl Iterator<Item = String> {
-        let lines = self.candidates.iter();
-        lines.map(|(entry, original)| {
-            let from = chain::shown(&original.providers);
-            format!("  {} (file, from {from})", entry.key)
+    /// What would be done, for `-n`.
+    pub(super) fn plan(&self) -> impl Iterator<Item = PlannedCopy> {
+        let all = self.candidates.iter();
+        all.map(|(entry, original)| PlannedCopy {
+            name: entry.key.to_owned(),
+            kind: "file",
+            step: PlannedStep::Copy,
+            from: original.providers.iter().map(ToString::to_string).collect(),
+            provider: self.target.as_ref().map(ToString::to_string),
         })
     }
 

@@ -110,7 +110,7 @@ pub struct ListedLease {
     pub expires_at: Option<String>,
 }
 
-/// One element of `fnox lease cleanup --json`.
+/// One element of `fnox lease revoke --json` and of `fnox lease cleanup --json`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SettledLease {
     /// The issuer's handle.
