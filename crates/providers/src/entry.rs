@@ -1,11 +1,11 @@
 //! Entries of stores that a person also uses by hand: `pass`, `gopass` and their like.
 
-use fnox_core::SecretString;
+use fnox_core::{SecretBytes, SecretString};
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use crate::error::{ErrorKind, ProviderError};
-use crate::provider::Request;
+use crate::provider::{Context, Request};
 
 /// The name of an entry as an argument: it cannot be taken for an option and does not leave the store.
 pub(crate) fn checked_name(
@@ -30,13 +30,35 @@ pub(crate) fn checked_name(
     )))
 }
 
+/// gpg's options of a person, and without one at the terminal that it must not ask for a passphrase. A key that its agent
+/// has unlocked still works.
+pub(crate) fn gpg_options(own: &str, context: &Context) -> String {
+    let unattended = if context.prompt.is_interactive() {
+        ""
+    } else {
+        " --batch --pinentry-mode=error"
+    };
+    format!("{own}{unattended}").trim().to_owned()
+}
+
+/// The value of the entry `name`, of which this was printed.
+pub(crate) fn value(name: &str, printed: SecretBytes) -> Result<SecretString, ProviderError> {
+    let text = printed.into_string().map_err(|_| {
+        ProviderError::misconfigured(format!(
+            "the entry `{}` is not UTF-8 text",
+            name.escape_debug()
+        ))
+    })?;
+    Ok(without_typed_end(text))
+}
+
 fn is_one_line_with_end(text: &str) -> bool {
     text.find('\n').is_some_and(|at| at + 1 == text.len())
 }
 
 /// An entry of one line without the newline that `insert` puts behind what a person types; any other to
 /// the byte.
-pub(crate) fn without_typed_end(text: SecretString) -> SecretString {
+fn without_typed_end(text: SecretString) -> SecretString {
     if is_one_line_with_end(text.expose_secret()) {
         return SecretString::from(text.expose_secret().trim_end_matches('\n'));
     }

@@ -34,6 +34,55 @@ pub struct Program<'a> {
     pub install_hint: &'a str,
 }
 
+/// A program that a provider calls again and again: what all its calls have in common.
+#[derive(Debug)]
+pub struct Tool {
+    /// Its name on PATH.
+    pub name: &'static str,
+    /// What to do if it is not installed.
+    pub install_hint: &'static str,
+    /// Its whole environment.
+    pub env: Env,
+    /// When to give up on one call.
+    pub time_limit: Duration,
+}
+
+impl Tool {
+    /// Calls it once. Arguments are never a secret; `input` is what it reads on stdin.
+    ///
+    /// # Errors
+    /// As [`Program::run`].
+    pub async fn run(
+        &self,
+        arguments: &[&str],
+        input: Option<&SecretString>,
+    ) -> Result<Output, ProviderError> {
+        self.call(arguments.iter().map(OsString::from).collect(), input)
+            .await
+    }
+
+    /// The same with arguments that need not be text.
+    ///
+    /// # Errors
+    /// As [`Program::run`].
+    pub async fn call(
+        &self,
+        arguments: Vec<OsString>,
+        input: Option<&SecretString>,
+    ) -> Result<Output, ProviderError> {
+        Program {
+            name: self.name,
+            arguments,
+            env: &self.env,
+            input,
+            time_limit: self.time_limit,
+            install_hint: self.install_hint,
+        }
+        .run()
+        .await
+    }
+}
+
 /// What a program answered.
 #[derive(Debug)]
 pub struct Output {

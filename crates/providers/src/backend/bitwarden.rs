@@ -16,13 +16,12 @@ mod bw;
 mod item;
 mod rbw;
 
-use std::time::Duration;
-
 use async_trait::async_trait;
-use fnox_core::{Env, SecretString};
+use fnox_core::SecretString;
 
 use self::item::{Item, Wanted};
 use crate::error::ProviderError;
+use crate::process::Tool;
 use crate::provider::{Context, Provider, Request};
 use crate::settings::Settings;
 
@@ -39,9 +38,13 @@ pub fn open(settings: &Settings, context: &Context) -> Result<Box<dyn Provider>,
         }
         return Ok(Box::new(rbw::Rbw {
             folder: text("folder"),
-            env: context.env.with_overlay(overlay),
+            tool: Tool {
+                name: "rbw",
+                install_hint: rbw::INSTALL,
+                env: context.env.with_overlay(overlay),
+                time_limit: context.patience(),
+            },
             interactive: context.prompt.is_interactive(),
-            time_limit: context.patience(),
         }));
     }
     Ok(Box::new(bw::Bw::new(

@@ -7,15 +7,14 @@
 //! machine can read them, so nothing is stored. Facts are from Bitwarden's pages "Secrets Manager CLI" and "Secret Decryption".
 
 use std::ffi::OsString;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use fnox_core::{Env, SecretString};
+use fnox_core::SecretString;
 use serde::Deserialize;
 
 use super::rest;
 use crate::error::ProviderError;
-use crate::process::{Output, Program, complaint};
+use crate::process::{Output, Tool, complaint};
 use crate::provider::{Context, Provider, Request};
 use crate::settings::Settings;
 use crate::wiped::Wiped;
@@ -60,9 +59,13 @@ pub fn open(settings: &Settings, context: &Context) -> Result<Box<dyn Provider>,
     Ok(Box::new(BitwardenSm {
         project: project.to_owned(),
         profile: settings.text("profile").map(str::to_owned),
-        env: env.with_overlay(overlay),
+        tool: Tool {
+            name: "bws",
+            install_hint: INSTALL,
+            env: env.with_overlay(overlay),
+            time_limit: context.time_limit,
+        },
         token,
-        time_limit: context.time_limit,
     }))
 }
 
@@ -70,9 +73,8 @@ pub fn open(settings: &Settings, context: &Context) -> Result<Box<dyn Provider>,
 struct BitwardenSm {
     project: String,
     profile: Option<String>,
-    env: Env,
+    tool: Tool,
     token: SecretString,
-    time_limit: Duration,
 }
 
 /// A secret as `bws secret list` prints it.
@@ -138,15 +140,7 @@ impl BitwardenSm {
         if let Some(profile) = &self.profile {
             all.extend(["--profile".into(), profile.into()]);
         }
-        let program = Program {
-            name: "bws",
-            arguments: all,
-            env: &self.env,
-            input: None,
-            time_limit: self.time_limit,
-            install_hint: INSTALL,
-        };
-        let output = program.run().await?;
+        let output = self.tool.call(all, None).await?;
         if output.status.success() {
             return Ok(output);
         }

@@ -12,15 +12,14 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use fnox_core::{Env, SecretString};
+use fnox_core::SecretString;
 use tokio::sync::Mutex;
 
 use crate::entry;
 use crate::error::{ErrorKind, ProviderError};
-use crate::process::{Output, Program, complaint};
+use crate::process::{Output, Tool, complaint};
 use crate::provider::{Context, Provider, Request};
 use crate::settings::Settings;
 
@@ -60,8 +59,12 @@ pub fn open(settings: &Settings, context: &Context) -> Result<Box<dyn Provider>,
             .map(str::to_owned)
             .or_else(|| chosen("FOKS_HOST")),
         token,
-        env: env.with_overlay(overlay),
-        time_limit: context.time_limit,
+        tool: Tool {
+            name: "foks",
+            install_hint: INSTALL,
+            env: env.with_overlay(overlay),
+            time_limit: context.time_limit,
+        },
         logged_in: Mutex::new(None),
     }))
 }
@@ -73,8 +76,7 @@ struct Foks {
     home: Option<PathBuf>,
     host: Option<String>,
     token: Option<SecretString>,
-    env: Env,
-    time_limit: Duration,
+    tool: Tool,
     /// What came of the one login as a bot.
     logged_in: Mutex<Option<Result<(), ProviderError>>>,
 }
@@ -192,16 +194,7 @@ impl Foks {
             all.extend(["--home".into(), home.into()]);
         }
         all.extend(arguments);
-        Program {
-            name: "foks",
-            arguments: all,
-            env: &self.env,
-            input,
-            time_limit: self.time_limit,
-            install_hint: INSTALL,
-        }
-        .run()
-        .await
+        self.tool.call(all, input).await
     }
 
     /// Tells failures apart by the client's English words.

@@ -12,15 +12,12 @@
 //! that has more in it (`docs/commands/insert.md`), and then storing fails instead of giving back something else
 //! later.
 
-use std::ffi::OsString;
-use std::time::Duration;
-
 use async_trait::async_trait;
-use fnox_core::{Env, SecretString};
+use fnox_core::SecretString;
 
 use crate::entry;
 use crate::error::{ErrorKind, ProviderError};
-use crate::process::{Output, Program, complaint};
+use crate::process::{Output, Tool, complaint};
 use crate::provider::{Context, Provider, Request};
 use crate::settings::Settings;
 
@@ -35,12 +32,10 @@ const INSTALL: &str = "install gopass: https://www.gopass.pw/#install";
 /// None today; a name that cannot be an entry's is told when it is used.
 pub fn open(settings: &Settings, context: &Context) -> Result<Box<dyn Provider>, ProviderError> {
     let env = &context.env;
-    let mut options = env.var("GOPASS_GPG_OPTS").unwrap_or_default().to_owned();
-    if !context.prompt.is_interactive() {
-        options.push_str(" --batch --pinentry-mode=error");
-    }
+    let options = env.var("GOPASS_GPG_OPTS").unwrap_or_default();
+    let options = entry::gpg_options(options, context);
     let overlay = [
-        ("GOPASS_GPG_OPTS", options.trim()),
+        ("GOPASS_GPG_OPTS", options.as_str()),
         ("GOPASS_NO_NOTIFY", "true"),
         ("GOPASS_NO_REMINDER", "true"),
         ("LC_ALL", "C"),
@@ -53,16 +48,19 @@ pub fn open(settings: &Settings, context: &Context) -> Result<Box<dyn Provider>,
             .unwrap_or_default()
             .trim_matches('/')
             .to_owned(),
-        env: env.with_overlay(overlay),
-        time_limit: context.patience(),
+        tool: Tool {
+            name: "gopass",
+            install_hint: INSTALL,
+            env: env.with_overlay(overlay),
+            time_limit: context.patience(),
+        },
     }))
 }
 
 #[derive(Debug)]
 struct Gopass {
     mount: String,
-    env: Env,
-    time_limit: Duration,
+    tool: Tool,
 }
 
 #[async_trait]
@@ -75,7 +73,7 @@ impl Provider for Gopass {
     }
 
     async fn check(&self) -> Result<(), ProviderError> {
-        let output = self.run(&["ls", "--flat"], None).await?;
+        let output = self.tool.run(&["ls", "--flat"], None).await?;
         if output.status.success() {
             return Ok(());
         }
@@ -90,7 +88,7 @@ impl Provider for Gopass {
         } else {
             &["cat", &name]
         };
-        let output = self.run(command, Some(value)).await?;
+        let output = self.tool.run(command, Some(value)).await?;
         if !output.status.success() {
             return Err(failure(&output));
         }
@@ -110,7 +108,7 @@ impl Provider for Gopass {
         let name = self.name(reference)?;
         // With `-f`, removing what is not there is no failure everywhere.
         self.read(reference).await?;
-        let output = self.run(&["rm", "-f", &name], None).await?;
+        let output = self.tool.run(&["rm", "-f", &name], None).await?;
         if output.status.success() {
             return Ok(());
         }
@@ -121,7 +119,7 @@ impl Provider for Gopass {
 impl Gopass {
     async fn read(&self, reference: &str) -> Result<SecretString, ProviderError> {
         let name = self.name(reference)?;
-        let output = self.run(&["cat", &name], None).await?;
+        let output = self.tool.run(&["cat", &name], None).await?;
         if !output.status.success() {
             let mut error = failure(&output);
             if error.kind == ErrorKind::NotFound {
@@ -129,13 +127,7 @@ impl Gopass {
             }
             return Err(error);
         }
-        let text = output.stdout.into_string().map_err(|_| {
-            ProviderError::misconfigured(format!(
-                "the entry `{}` is not UTF-8 text",
-                name.escape_debug()
-            ))
-        })?;
-        Ok(entry::without_typed_end(text))
+        entry::value(&name, output.stdout)
     }
 
     fn name(&self, reference: &str) -> Result<String, ProviderError> {
@@ -145,23 +137,6 @@ impl Gopass {
             format!("{}/{}", self.mount, reference.trim_start_matches('/'))
         };
         entry::checked_name("gopass", reference, name)
-    }
-
-    async fn run(
-        &self,
-        arguments: &[&str],
-        input: Option<&SecretString>,
-    ) -> Result<Output, ProviderError> {
-        Program {
-            name: "gopass",
-            arguments: arguments.iter().map(OsString::from).collect(),
-            env: &self.env,
-            input,
-            time_limit: self.time_limit,
-            install_hint: INSTALL,
-        }
-        .run()
-        .await
     }
 }
 

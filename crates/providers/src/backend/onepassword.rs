@@ -20,17 +20,16 @@ mod reference;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use fnox_core::{Env, SecretString};
+use fnox_core::SecretString;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use self::reference::Reference;
 use crate::dotenv;
 use crate::error::{ErrorKind, ProviderError};
-use crate::process::{Output, Program};
+use crate::process::{Output, Tool};
 use crate::provider::{Context, Provider, Request};
 use crate::settings::Settings;
 use crate::template::Template;
@@ -63,12 +62,16 @@ pub fn open(settings: &Settings, context: &Context) -> Result<Box<dyn Provider>,
     Ok(Box::new(OnePassword {
         vault: settings.text("vault").map(str::to_owned),
         account: settings.text("account").map(str::to_owned),
-        env: context.env.with_overlay(overlay),
-        // With a token nobody is asked for anything.
-        time_limit: if token.is_some() {
-            context.time_limit
-        } else {
-            context.patience()
+        tool: Tool {
+            name: "op",
+            install_hint: INSTALL,
+            env: context.env.with_overlay(overlay),
+            // With a token nobody is asked for anything.
+            time_limit: if token.is_some() {
+                context.time_limit
+            } else {
+                context.patience()
+            },
         },
         token,
     }))
@@ -79,8 +82,7 @@ struct OnePassword {
     vault: Option<String>,
     account: Option<String>,
     token: Option<SecretString>,
-    env: Env,
-    time_limit: Duration,
+    tool: Tool,
 }
 
 #[async_trait]
@@ -233,16 +235,7 @@ impl OnePassword {
         if let Some(account) = &self.account {
             arguments.push(format!("--account={account}").into());
         }
-        Program {
-            name: "op",
-            arguments,
-            env: &self.env,
-            input,
-            time_limit: self.time_limit,
-            install_hint: INSTALL,
-        }
-        .run()
-        .await
+        self.tool.call(arguments, input).await
     }
 
     fn failure(&self, output: &Output, subject: &str) -> ProviderError {

@@ -13,16 +13,14 @@
 //! unlocked still works. Several entries: the first one alone, so that one question unlocks the key, then four
 //! at a time.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use fnox_core::{Env, SecretString};
+use fnox_core::SecretString;
 
 use crate::entry;
 use crate::error::{ErrorKind, ProviderError};
-use crate::process::{Output, Program, complaint};
+use crate::process::{Output, Tool, complaint};
 use crate::provider::{Context, Provider, Request};
 use crate::settings::Settings;
 
@@ -63,21 +61,22 @@ pub fn open(settings: &Settings, context: &Context) -> Result<Box<dyn Provider>,
         chosen("FNOX_PASSWORD_STORE_GPG_OPTS", "PASSWORD_STORE_GPG_OPTS")
             .map(|options| options.to_string_lossy().into_owned())
     });
-    let mut options = options.unwrap_or_default();
-    if !context.prompt.is_interactive() {
-        options.push_str(" --batch --pinentry-mode=error");
-    }
+    let options = entry::gpg_options(&options.unwrap_or_default(), context);
     let overlay = [
         ("LC_ALL", "C"),
         ("PASSWORD_STORE_DIR", store_text),
-        ("PASSWORD_STORE_GPG_OPTS", options.trim()),
+        ("PASSWORD_STORE_GPG_OPTS", options.as_str()),
     ]
     .map(|(name, value)| (name.to_owned(), SecretString::from(value)));
     Ok(Box::new(PasswordStore {
         prefix: settings.text("prefix").unwrap_or_default().to_owned(),
-        env: env.with_overlay(overlay),
+        tool: Tool {
+            name: "pass",
+            install_hint: INSTALL,
+            env: env.with_overlay(overlay),
+            time_limit: context.patience(),
+        },
         store,
-        time_limit: context.patience(),
     }))
 }
 
@@ -85,8 +84,7 @@ pub fn open(settings: &Settings, context: &Context) -> Result<Box<dyn Provider>,
 struct PasswordStore {
     prefix: String,
     store: PathBuf,
-    env: Env,
-    time_limit: Duration,
+    tool: Tool,
 }
 
 #[async_trait]
@@ -100,7 +98,7 @@ impl Provider for PasswordStore {
 
     async fn check(&self) -> Result<(), ProviderError> {
         self.store_exists()?;
-        let output = self.run(&["ls"], None).await?;
+        let output = self.tool.run(&["ls"], None).await?;
         if output.status.success() {
             return Ok(());
         }
@@ -112,6 +110,7 @@ impl Provider for PasswordStore {
         entry::refuse_typed_end("pass", "password-store", value)?;
         self.store_exists()?;
         let output = self
+            .tool
             .run(&["insert", "-m", "-f", &name], Some(value))
             .await?;
         if output.status.success() {
@@ -123,7 +122,7 @@ impl Provider for PasswordStore {
     async fn delete(&self, reference: &str) -> Result<(), ProviderError> {
         let name = self.name(reference)?;
         self.entry_exists(&name, reference)?;
-        let output = self.run(&["rm", "-f", &name], None).await?;
+        let output = self.tool.run(&["rm", "-f", &name], None).await?;
         if output.status.success() {
             return Ok(());
         }
@@ -135,17 +134,11 @@ impl PasswordStore {
     async fn read(&self, reference: &str) -> Result<SecretString, ProviderError> {
         let name = self.name(reference)?;
         self.entry_exists(&name, reference)?;
-        let output = self.run(&["show", &name], None).await?;
+        let output = self.tool.run(&["show", &name], None).await?;
         if !output.status.success() {
             return Err(failure(&output));
         }
-        let text = output.stdout.into_string().map_err(|_| {
-            ProviderError::misconfigured(format!(
-                "the entry `{}` is not UTF-8 text",
-                name.escape_debug()
-            ))
-        })?;
-        Ok(entry::without_typed_end(text))
+        entry::value(&name, output.stdout)
     }
 
     /// The entry's name, if it cannot be taken for an option or leave the store.
@@ -182,23 +175,6 @@ impl PasswordStore {
             return Err(fault("it is no password store (no `.gpg-id`)"));
         }
         Ok(())
-    }
-
-    async fn run(
-        &self,
-        arguments: &[&str],
-        input: Option<&SecretString>,
-    ) -> Result<Output, ProviderError> {
-        Program {
-            name: "pass",
-            arguments: arguments.iter().map(OsString::from).collect(),
-            env: &self.env,
-            input,
-            time_limit: self.time_limit,
-            install_hint: INSTALL,
-        }
-        .run()
-        .await
     }
 }
 

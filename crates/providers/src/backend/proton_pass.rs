@@ -13,16 +13,14 @@
 //! of an agent has to give a reason; it is `PROTON_PASS_AGENT_REASON`, else `agent_reason`.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use fnox_core::{Env, SecretString};
+use fnox_core::SecretString;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use crate::error::{ErrorKind, ProviderError};
-use crate::process::{Output, Program, complaint};
+use crate::process::{Output, Tool, complaint};
 use crate::provider::{Context, Provider, Request};
 use crate::settings::Settings;
 use crate::template::Template;
@@ -67,18 +65,21 @@ pub fn open(settings: &Settings, context: &Context) -> Result<Box<dyn Provider>,
     }
     Ok(Box::new(ProtonPass {
         vault: settings.text("vault").map(str::to_owned),
-        env: env.with_overlay(overlay),
+        tool: Tool {
+            name: "pass-cli",
+            install_hint: INSTALL,
+            env: env.with_overlay(overlay),
+            time_limit: context.time_limit,
+        },
         secrets,
-        time_limit: context.time_limit,
     }))
 }
 
 #[derive(Debug)]
 struct ProtonPass {
     vault: Option<String>,
-    env: Env,
+    tool: Tool,
     secrets: Vec<SecretString>,
-    time_limit: Duration,
 }
 
 #[async_trait]
@@ -107,7 +108,7 @@ impl Provider for ProtonPass {
     }
 
     async fn check(&self) -> Result<(), ProviderError> {
-        let output = self.run(&["info"], None).await?;
+        let output = self.tool.run(&["info"], None).await?;
         if output.status.success() {
             return Ok(());
         }
@@ -151,7 +152,7 @@ impl ProtonPass {
 
     async fn inject(&self, uris: &[String]) -> Result<Vec<SecretString>, ProviderError> {
         let template = Template::of(uris)?;
-        let output = self.run(&["inject"], Some(template.text())).await?;
+        let output = self.tool.run(&["inject"], Some(template.text())).await?;
         if !output.status.success() {
             let subject = match uris {
                 [uri] => uri.as_str(),
@@ -160,23 +161,6 @@ impl ProtonPass {
             return Err(self.failure(&output, subject));
         }
         template.values("pass-cli", output.stdout)
-    }
-
-    async fn run(
-        &self,
-        arguments: &[&str],
-        input: Option<&SecretString>,
-    ) -> Result<Output, ProviderError> {
-        Program {
-            name: "pass-cli",
-            arguments: arguments.iter().map(OsString::from).collect(),
-            env: &self.env,
-            input,
-            time_limit: self.time_limit,
-            install_hint: INSTALL,
-        }
-        .run()
-        .await
     }
 
     /// Tells failures apart by the CLI's English words.

@@ -1,12 +1,8 @@
 //! The official CLI.
 
-use std::ffi::OsString;
-
-use super::{
-    Duration, Env, Item, Provider, ProviderError, Request, SecretString, Wanted, async_trait,
-};
+use super::{Item, Provider, ProviderError, Request, SecretString, Wanted, async_trait};
 use crate::error::ErrorKind;
-use crate::process::{Output, Program, complaint};
+use crate::process::{Output, Tool, complaint};
 use crate::provider::Context;
 
 const INSTALL: &str = "install the Bitwarden CLI: https://bitwarden.com/help/cli/";
@@ -25,8 +21,7 @@ pub(super) struct Where {
 pub(super) struct Bw {
     place: Where,
     session: Option<SecretString>,
-    env: Env,
-    time_limit: Duration,
+    tool: Tool,
 }
 
 #[derive(serde::Deserialize)]
@@ -67,8 +62,12 @@ impl Bw {
         Self {
             place,
             session,
-            env: env.with_overlay(overlay),
-            time_limit: context.time_limit,
+            tool: Tool {
+                name: "bw",
+                install_hint: INSTALL,
+                env: env.with_overlay(overlay),
+                time_limit: context.time_limit,
+            },
         }
     }
 
@@ -147,7 +146,7 @@ impl Bw {
             )
             .with_remedy(UNLOCK));
         };
-        let output = self.program(arguments).await?;
+        let output = self.tool.run(arguments, None).await?;
         if output.status.success() {
             return Ok(output);
         }
@@ -160,19 +159,6 @@ impl Bw {
         } else {
             ProviderError::unavailable(message)
         })
-    }
-
-    async fn program(&self, arguments: &[&str]) -> Result<Output, ProviderError> {
-        Program {
-            name: "bw",
-            arguments: arguments.iter().map(OsString::from).collect(),
-            env: &self.env,
-            input: None,
-            time_limit: self.time_limit,
-            install_hint: INSTALL,
-        }
-        .run()
-        .await
     }
 }
 

@@ -1,29 +1,25 @@
 //! The unofficial `rbw`, which keeps the vault's key in an agent.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
-use super::{
-    Duration, Env, Item, Provider, ProviderError, Request, SecretString, Wanted, async_trait,
-};
+use super::{Item, Provider, ProviderError, Request, SecretString, Wanted, async_trait};
 use crate::error::ErrorKind;
-use crate::process::{Output, Program, complaint};
+use crate::process::{Output, Tool, complaint};
 
 /// How many items are read at once; the agent answers one after the other anyway.
 const CONCURRENT: usize = 4;
 
-const INSTALL: &str = "install rbw: https://github.com/doy/rbw";
+pub(super) const INSTALL: &str = "install rbw: https://github.com/doy/rbw";
 const UNLOCK: &str = "run `rbw unlock`, after `rbw login` if this machine was never logged in";
 
 #[derive(Debug)]
 pub(super) struct Rbw {
     pub(super) folder: Option<String>,
-    pub(super) env: Env,
+    pub(super) tool: Tool,
     pub(super) interactive: bool,
-    pub(super) time_limit: Duration,
 }
 
 /// An entry without its values.
@@ -136,16 +132,7 @@ impl Rbw {
     }
 
     async fn run(&self, arguments: &[&str]) -> Result<Output, ProviderError> {
-        let output = Program {
-            name: "rbw",
-            arguments: arguments.iter().map(OsString::from).collect(),
-            env: &self.env,
-            input: None,
-            time_limit: self.time_limit,
-            install_hint: INSTALL,
-        }
-        .run()
-        .await?;
+        let output = self.tool.run(arguments, None).await?;
         if output.status.success() {
             return Ok(output);
         }
