@@ -54,6 +54,20 @@ impl Connection {
         let connected = self.client.get_or_try_init(connect).await;
         connected.map_err(|error| explain(&error, None))
     }
+
+    /// Reads each different name once, in parts of at most `limit`, and answers in the order of the requests.
+    pub(super) async fn read_in_parts(
+        &self,
+        names: &Names,
+        requests: &[Request],
+        limit: usize,
+        read: impl for<'c> Fn(&'c AwsClient, Vec<String>) -> BoxFuture<'c, Found>,
+    ) -> Vec<Result<SecretString, ProviderError>> {
+        match self.client().await {
+            Ok(client) => read_in_parts(names, requests, limit, |part| read(client, part)).await,
+            Err(error) => requests.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
 }
 
 fn role(arn: String) -> Result<Role, ProviderError> {
@@ -114,8 +128,7 @@ impl Names {
 /// What was read, by name.
 pub(super) type Found = Vec<(String, Result<SecretString, ProviderError>)>;
 
-/// Reads each different name once, in parts of at most `limit`, and answers in the order of the requests.
-pub(super) async fn read_in_parts<'a>(
+async fn read_in_parts<'a>(
     names: &Names,
     requests: &[Request],
     limit: usize,
@@ -146,8 +159,38 @@ pub(super) async fn read_in_parts<'a>(
         .collect()
 }
 
+/// Reads names by one call, and singly those about which it tells nothing. Singly too if the call is refused as a whole:
+/// perhaps it alone is not allowed, or one name spoils it for the others.
+///
+/// `sort` gives what the call told about each name, and the names about which it told nothing.
+pub(super) async fn read_together<'a, A>(
+    names: Vec<String>,
+    together: impl FnOnce(Vec<String>) -> BoxFuture<'a, Result<A, AwsError>>,
+    sort: impl FnOnce(Vec<String>, &A) -> (Found, Vec<String>),
+    single: impl Fn(String) -> BoxFuture<'a, Result<SecretString, ProviderError>>,
+) -> Found {
+    if names.len() == 1 {
+        return read_singly(names, single).await;
+    }
+    match together(names.clone()).await {
+        Ok(answer) => {
+            let (mut found, rest) = sort(names, &answer);
+            found.extend(read_singly(rest, single).await);
+            found
+        }
+        Err(error) if error.kind == AwsErrorKind::Refused => read_singly(names, single).await,
+        Err(error) => {
+            let error = explain(&error, None);
+            names
+                .into_iter()
+                .map(|name| (name, Err(error.clone())))
+                .collect()
+        }
+    }
+}
+
 /// Reads names one by one, some at a time.
-pub(super) async fn read_singly<'a>(
+async fn read_singly<'a>(
     names: Vec<String>,
     read: impl Fn(String) -> BoxFuture<'a, Result<SecretString, ProviderError>>,
 ) -> Found {

@@ -6,8 +6,9 @@
 
 use async_trait::async_trait;
 use fnox_aws::parameter_store::{self as service, BATCH_LIMIT, Parameters, VALUE_LIMIT};
-use fnox_aws::{AwsClient, AwsErrorKind, Text};
+use fnox_aws::{AwsClient, Text};
 use fnox_core::SecretString;
+use futures_util::future::BoxFuture;
 
 use super::aws::{self, Connection, Found, Names};
 use crate::error::ProviderError;
@@ -34,13 +35,11 @@ struct ParameterStore {
 #[async_trait]
 impl Provider for ParameterStore {
     async fn get_many(&self, requests: &[Request]) -> Vec<Result<SecretString, ProviderError>> {
-        let client = match self.connection.client().await {
-            Ok(client) => client,
-            Err(error) => return requests.iter().map(|_| Err(error.clone())).collect(),
-        };
-        let read =
-            |names| -> futures_util::future::BoxFuture<'_, Found> { Box::pin(part(client, names)) };
-        aws::read_in_parts(&self.names, requests, BATCH_LIMIT, read).await
+        self.connection
+            .read_in_parts(&self.names, requests, BATCH_LIMIT, |client, names| {
+                Box::pin(part(client, names))
+            })
+            .await
     }
 
     async fn check(&self) -> Result<(), ProviderError> {
@@ -68,27 +67,11 @@ impl Provider for ParameterStore {
 
 /// Reads at most [`BATCH_LIMIT`] parameters.
 async fn part(client: &AwsClient, names: Vec<String>) -> Found {
-    let single =
-        |name: String| -> futures_util::future::BoxFuture<'_, _> { Box::pin(one(client, name)) };
-    if names.len() == 1 {
-        return aws::read_singly(names, single).await;
-    }
-    match service::parameters(client, &names).await {
-        Ok(answer) => {
-            let (mut found, rest) = sort(names, &answer);
-            found.extend(aws::read_singly(rest, single).await);
-            found
-        }
-        // One that may not be read, or no name at all, spoils the call for the others.
-        Err(error) if error.kind == AwsErrorKind::Refused => aws::read_singly(names, single).await,
-        Err(error) => {
-            let error = aws::explain(&error, None);
-            names
-                .into_iter()
-                .map(|name| (name, Err(error.clone())))
-                .collect()
-        }
-    }
+    let together = |names: Vec<String>| -> BoxFuture<'_, _> {
+        Box::pin(async move { service::parameters(client, &names).await })
+    };
+    let single = |name: String| -> BoxFuture<'_, _> { Box::pin(one(client, name)) };
+    aws::read_together(names, together, sort, single).await
 }
 
 /// What a call told about each name, and the names about which it told nothing.

@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use fnox_aws::secrets_manager::{
     self as service, BATCH_LIMIT, Batch, Deletion, VALUE_LIMIT, Value,
 };
-use fnox_aws::{AwsClient, AwsError, AwsErrorKind, Text};
+use fnox_aws::{AwsClient, AwsError, Text};
 use fnox_core::SecretString;
+use futures_util::future::BoxFuture;
 
 use super::aws::{self, Connection, Found, Names};
 use crate::error::{ErrorKind, ProviderError};
@@ -39,13 +40,11 @@ struct SecretsManager {
 #[async_trait]
 impl Provider for SecretsManager {
     async fn get_many(&self, requests: &[Request]) -> Vec<Result<SecretString, ProviderError>> {
-        let client = match self.connection.client().await {
-            Ok(client) => client,
-            Err(error) => return requests.iter().map(|_| Err(error.clone())).collect(),
-        };
-        let read =
-            |names| -> futures_util::future::BoxFuture<'_, Found> { Box::pin(part(client, names)) };
-        aws::read_in_parts(&self.names, requests, BATCH_LIMIT, read).await
+        self.connection
+            .read_in_parts(&self.names, requests, BATCH_LIMIT, |client, names| {
+                Box::pin(part(client, names))
+            })
+            .await
     }
 
     async fn check(&self) -> Result<(), ProviderError> {
@@ -98,27 +97,11 @@ async fn put(client: &AwsClient, name: &str, text: &Text) -> Result<(), AwsError
 
 /// Reads at most [`BATCH_LIMIT`] secrets.
 async fn part(client: &AwsClient, names: Vec<String>) -> Found {
-    let single =
-        |name: String| -> futures_util::future::BoxFuture<'_, _> { Box::pin(one(client, name)) };
-    if names.len() == 1 {
-        return aws::read_singly(names, single).await;
-    }
-    match service::batch(client, &names).await {
-        Ok(batch) => {
-            let (mut found, rest) = sort(names, &batch);
-            found.extend(aws::read_singly(rest, single).await);
-            found
-        }
-        // Perhaps only this call is refused, or one name spoils it for the others.
-        Err(error) if error.kind == AwsErrorKind::Refused => aws::read_singly(names, single).await,
-        Err(error) => {
-            let error = aws::explain(&error, None);
-            names
-                .into_iter()
-                .map(|name| (name, Err(error.clone())))
-                .collect()
-        }
-    }
+    let together = |names: Vec<String>| -> BoxFuture<'_, _> {
+        Box::pin(async move { service::batch(client, &names).await })
+    };
+    let single = |name: String| -> BoxFuture<'_, _> { Box::pin(one(client, name)) };
+    aws::read_together(names, together, sort, single).await
 }
 
 /// What a batch told about each name, and the names about which it told nothing.
