@@ -11,7 +11,7 @@ use std::time::Duration;
 use fnox_testkit::{Invocation, Sandbox, wait};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{ok, sandbox, with_age};
+use crate::support::{ok, sandbox, with_age, with_identity};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -199,6 +199,31 @@ fn a_declined_import_says_so_and_changes_nothing() {
     session.answer("Encrypt 1 secret anew?", "n\r");
     let shown = session.ends_with(0);
     assert!(shown.contains("Cancelled."), "{shown}");
+}
+
+#[test]
+fn it_is_asked_about_secrets_and_about_whole_files_apart() {
+    let (sandbox, recipient) = with_identity();
+    let config = sandbox.config_folder().join("config.toml");
+    let text = format!("[providers]\nage = {{ type = 'age', recipients = ['{recipient}'] }}\n");
+    sandbox.write(&config, text);
+    for arguments in [&["set", "A", "-g"][..], &["set", "--file", "~/f"]] {
+        sandbox.run(arguments).stdin("x").finish().succeeds();
+    }
+    let entries = || {
+        let text = std::fs::read_to_string(&config).unwrap();
+        let line = |start: &str| text.lines().find(|line| line.starts_with(start));
+        ["A ", "\"~/f\""].map(|start| line(start).unwrap().to_owned())
+    };
+    let before = entries();
+    let mut session = Session::start(&sandbox, "reencrypt");
+    session.answer("Encrypt 1 secret anew?", "n\r");
+    session.answer("Encrypt 1 file anew?", "y\r");
+    let shown = session.ends_with(0);
+    assert!(shown.contains("Encrypted 1 file anew (global)"), "{shown}");
+    let after = entries();
+    assert_eq!(before[0], after[0]);
+    assert_ne!(before[1], after[1]);
 }
 
 #[test]
