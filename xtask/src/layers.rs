@@ -8,12 +8,14 @@ use crate::tree::Tree;
 /// What each crate may depend on among ours. A new crate needs a line here.
 const LAYERS: &[(&str, &[&str])] = &[
     ("fnox-core", &[]),
-    ("fnox-config", &["fnox-core"]),
+    ("fnox-system", &[]),
+    ("fnox-config", &["fnox-core", "fnox-system"]),
     ("fnox-http", &["fnox-core"]),
     (
         "fnox-providers",
         &[
             "fnox-core",
+            "fnox-system",
             "fnox-config",
             "fnox-http",
             "fnox-api",
@@ -25,6 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "fnox-leases",
         &[
             "fnox-core",
+            "fnox-system",
             "fnox-config",
             "fnox-http",
             "fnox-providers",
@@ -54,6 +57,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "fnox-cli",
         &[
             "fnox-core",
+            "fnox-system",
             "fnox-config",
             "fnox-http",
             "fnox-providers",

@@ -45,7 +45,7 @@ pub fn existing(env: &Env) -> EnvConfigFiles {
 }
 
 fn file(env: &Env, variable: &str, name: &str) -> Option<PathBuf> {
-    let home = env.var("HOME").map(PathBuf::from);
+    let home = env.home().map(PathBuf::from);
     match (env.var(variable), home) {
         (Some(path), home) => match (path.strip_prefix("~/"), home) {
             (Some(rest), Some(home)) => Some(home.join(rest)),

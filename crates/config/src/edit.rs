@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fnox_core::ProfileName;
+use fnox_system::Rights;
 use toml_edit::Value;
 
 use crate::error::ConfigError;
@@ -45,7 +46,7 @@ pub struct Editor {
     path: PathBuf,
     text: String,
     kind: FileKind,
-    mode: Option<std::fs::Permissions>,
+    is_new: bool,
     _lock: Option<File>,
 }
 
@@ -65,19 +66,17 @@ impl Editor {
         };
         std::fs::create_dir_all(folder).map_err(|source| io("write", source))?;
         let lock = lock_folder(folder).map_err(|source| io("write", source))?;
-        let (text, mode) = if path.exists() {
-            (
-                trust::read(&path)?,
-                path.metadata().ok().map(|metadata| metadata.permissions()),
-            )
+        let is_new = !path.exists();
+        let text = if is_new {
+            String::new()
         } else {
-            (String::new(), None)
+            trust::read(&path)?
         };
         let editor = Self {
             path,
             text,
             kind,
-            mode,
+            is_new,
             _lock: lock,
         };
         editor.parsed(&editor.text)?;
@@ -236,7 +235,12 @@ impl Editor {
     /// # Errors
     /// [`ConfigError::Io`]; the file is then as before.
     pub fn save(self) -> Result<(), ConfigError> {
-        write_atomically(&self.path, self.text.as_bytes(), self.mode.clone()).map_err(|source| {
+        let rights = if self.is_new {
+            Rights::Usual
+        } else {
+            Rights::Like(&self.path)
+        };
+        write_atomically(&self.path, self.text.as_bytes(), rights).map_err(|source| {
             ConfigError::Io {
                 action: "write",
                 path: self.path.clone(),
@@ -279,42 +283,27 @@ impl Editor {
 ///
 /// # Errors
 /// What the system says; the old file is then untouched.
-pub fn write_atomically(
-    path: &Path,
-    bytes: &[u8],
-    mode: Option<std::fs::Permissions>,
-) -> std::io::Result<()> {
+pub fn write_atomically(path: &Path, bytes: &[u8], rights: Rights<'_>) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     let mut builder = tempfile::Builder::new();
     builder.prefix(".fnox-");
-    #[cfg(unix)]
-    if mode.is_none() {
-        // What a text editor would give a new file; the umask still applies.
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    }
-    let mut temporary = builder.tempfile_in(folder)?;
+    let mut temporary = fnox_system::create_temporary(&mut builder, folder, rights)?;
     temporary.write_all(bytes)?;
-    if let Some(mode) = mode {
-        temporary.as_file().set_permissions(mode)?;
-    }
     temporary.as_file().sync_all()?;
     temporary.persist(path)?;
-    File::open(folder)?.sync_all()
+    fnox_system::sync_folder(folder)
 }
 
 fn lock_folder(folder: &Path) -> std::io::Result<Option<File>> {
     const TRIES: u32 = 100;
-    let Ok(file) = File::open(folder) else {
-        return Ok(None);
-    };
     for attempt in 0..TRIES {
-        match file.try_lock() {
-            Ok(()) => return Ok(Some(file)),
+        match fnox_system::try_lock_folder(folder) {
+            Ok(lock) => return Ok(Some(lock)),
             Err(std::fs::TryLockError::WouldBlock) if attempt + 1 < TRIES => {
                 std::thread::park_timeout(std::time::Duration::from_millis(50));
             }
             Err(std::fs::TryLockError::WouldBlock) => break,
-            // Some network file systems have no locks.
+            // Some network file systems have no locks, and not every folder can be opened.
             Err(std::fs::TryLockError::Error(_)) => return Ok(None),
         }
     }

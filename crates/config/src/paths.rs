@@ -7,7 +7,7 @@ use fnox_core::Env;
 /// fnox's folders. Variables that are empty or relative count as unset.
 #[derive(Debug, Clone)]
 pub struct Folders {
-    /// The home folder, if the environment names one.
+    /// The home folder, if the environment names one: `$HOME`, on Windows else `%USERPROFILE%`.
     pub home: Option<PathBuf>,
     /// `$FNOX_CONFIG_DIR`, `$XDG_CONFIG_HOME/fnox` or `~/.config/fnox`.
     pub config: PathBuf,
@@ -30,11 +30,12 @@ impl Folders {
                 .map(PathBuf::from)
                 .filter(|path| path.is_absolute())
         };
-        let home = absolute("HOME");
-        // Without a home folder nothing is lost silently: paths under / are refused by the system.
-        let base = home
-            .clone()
-            .unwrap_or_else(|| PathBuf::from("/nonexistent"));
+        let home = env
+            .home()
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute());
+        // Without a home folder nothing is lost silently: what is there is refused by the system.
+        let base = home.clone().unwrap_or_else(|| PathBuf::from(NOWHERE));
         let folder = |own: &str, xdg: &str, fallback: &str| {
             absolute(own)
                 .or_else(|| absolute(xdg).map(|path| path.join("fnox")))
@@ -65,6 +66,13 @@ impl Folders {
         self.home.as_deref()
     }
 }
+
+/// A folder that nobody but an administrator can make, and on Windows nobody.
+const NOWHERE: &str = if cfg!(windows) {
+    r"\\?\no-home-folder"
+} else {
+    "/nonexistent"
+};
 
 #[cfg(test)]
 mod tests {

@@ -7,9 +7,11 @@
 
 mod record;
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
+
+use fnox_system::Protection;
 
 use crate::error::ConfigError;
 use crate::paths::Folders;
@@ -38,8 +40,9 @@ impl<'a> Trust<'a> {
     /// # Errors
     /// [`ConfigError::Untrusted`], and everything [`read`] can answer.
     pub fn read_checked(&self, path: &Path) -> Result<String, ConfigError> {
-        let (text, metadata) = open_and_read(path)?;
-        if let Some(reason) = self.suspicion(&metadata)
+        let (text, file) = open_and_read(path)?;
+        let protection = Protection::of(&file).map_err(|source| io("read", path, source))?;
+        if let Some(reason) = self.suspicion(&protection)
             && self.trusted_digest(path)?.as_deref() != Some(digest(&text).as_str())
         {
             return Err(ConfigError::Untrusted {
@@ -71,27 +74,17 @@ impl<'a> Trust<'a> {
         Ok(TrustRecord::load(self.folders)?.files.remove(&path))
     }
 
-    #[cfg(unix)]
-    fn suspicion(&self, metadata: &Metadata) -> Option<String> {
-        use std::os::unix::fs::MetadataExt as _;
-        let me = rustix::process::geteuid().as_raw();
-        let owner = metadata.uid();
-        let owner_of_cwd = || self.cwd.metadata().ok().map(|metadata| metadata.uid());
-        if owner != me && owner != 0 && !(me == 0 && owner_of_cwd() == Some(owner)) {
-            return Some(format!("it belongs to another user (uid {owner})"));
+    fn suspicion(&self, file: &Protection) -> Option<String> {
+        let is_of_whom_root_serves = || {
+            File::open(self.cwd)
+                .and_then(|folder| Protection::of(&folder))
+                .is_ok_and(|cwd| file.is_of_whom_root_serves(&cwd))
+        };
+        if !file.is_own() && !file.is_of_the_system() && !is_of_whom_root_serves() {
+            return Some(format!("it belongs to another user (uid {})", file.owner()));
         }
-        if metadata.mode() & 0o002 != 0 {
-            return Some(format!(
-                "everybody may write to it (mode {:04o})",
-                metadata.mode() & 0o7777
-            ));
-        }
-        None
-    }
-
-    #[cfg(not(unix))]
-    fn suspicion(&self, _: &Metadata) -> Option<String> {
-        None
+        let what = file.who_else_changes()?;
+        Some(format!("everybody may write to it ({what})"))
     }
 }
 
@@ -103,8 +96,8 @@ pub fn read(path: &Path) -> Result<String, ConfigError> {
     open_and_read(path).map(|(text, _)| text)
 }
 
-fn open_and_read(path: &Path) -> Result<(String, Metadata), ConfigError> {
-    // The metadata is of the opened file, not of whatever has the name a moment later.
+/// The text, and the file that was opened: not whatever has the name a moment later.
+fn open_and_read(path: &Path) -> Result<(String, File), ConfigError> {
     let file = File::open(path).map_err(|source| io("read", path, source))?;
     let metadata = file.metadata().map_err(|source| io("read", path, source))?;
     if metadata.is_dir() {
@@ -118,14 +111,15 @@ fn open_and_read(path: &Path) -> Result<(String, Metadata), ConfigError> {
         });
     }
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
-    file.take(SIZE_LIMIT + 1)
+    (&file)
+        .take(SIZE_LIMIT + 1)
         .read_to_end(&mut bytes)
         .map_err(|source| io("read", path, source))?;
     let text = String::from_utf8(bytes).map_err(|error| ConfigError::NotUtf8 {
         path: path.to_owned(),
         offset: error.utf8_error().valid_up_to(),
     })?;
-    Ok((text, metadata))
+    Ok((text, file))
 }
 
 /// Creates a folder and those above it; the last one is for this user only.
@@ -133,11 +127,7 @@ fn open_and_read(path: &Path) -> Result<(String, Metadata), ConfigError> {
 /// # Errors
 /// What the system says.
 pub fn create_private_folder(folder: &Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
+    fnox_system::create_private_folder(folder)
 }
 
 fn digest(text: &str) -> String {

@@ -4,6 +4,7 @@
 //! masters leak into children). Whoever needs variables gets an [`Env`]; whoever must see one more
 //! gets an overlay.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -30,6 +31,16 @@ impl Env {
         std::env::vars_os().collect()
     }
 
+    /// A variable's name as it is compared: on Windows, where `Path` is `PATH`, in capital letters.
+    #[must_use]
+    pub fn compared(name: &str) -> Cow<'_, str> {
+        if cfg!(windows) {
+            name.to_ascii_uppercase().into()
+        } else {
+            name.into()
+        }
+    }
+
     /// The same variables with `additions` on top.
     #[must_use]
     pub fn with_overlay<I>(&self, additions: I) -> Self
@@ -37,6 +48,8 @@ impl Env {
         I: IntoIterator<Item = (String, SecretString)>,
     {
         let mut copy = self.clone();
+        let additions = additions.into_iter();
+        let additions = additions.map(|(name, value)| (Self::compared(&name).into_owned(), value));
         copy.overlay.extend(additions);
         copy
     }
@@ -46,6 +59,7 @@ impl Env {
     pub fn without<N: AsRef<str>>(&self, names: &[N]) -> Self {
         let mut copy = self.clone();
         for name in names {
+            let name = Self::compared(name.as_ref());
             copy.variables.remove(OsStr::new(name.as_ref()));
             copy.overlay.remove(name.as_ref());
         }
@@ -55,11 +69,19 @@ impl Env {
     /// A variable's value. Unset, empty and non-UTF-8 variables count as absent.
     #[must_use]
     pub fn var(&self, name: &str) -> Option<&str> {
-        let value = match self.overlay.get(name) {
+        let name = Self::compared(name);
+        let value = match self.overlay.get(name.as_ref()) {
             Some(value) => value.expose_secret(),
-            None => self.variables.get(OsStr::new(name))?.to_str()?,
+            None => self.variables.get(OsStr::new(name.as_ref()))?.to_str()?,
         };
         (!value.is_empty()).then_some(value)
+    }
+
+    /// The user's home folder: `HOME`, on Windows else `USERPROFILE`.
+    #[must_use]
+    pub fn home(&self) -> Option<&str> {
+        self.var("HOME")
+            .or_else(|| self.var("USERPROFILE").filter(|_| cfg!(windows)))
     }
 
     /// A variable's value as a secret.
@@ -71,11 +93,12 @@ impl Env {
     /// A variable's raw value, also when it is empty or not UTF-8.
     #[must_use]
     pub fn var_os(&self, name: &str) -> Option<&OsStr> {
-        match self.overlay.get(name) {
+        let name = Self::compared(name);
+        match self.overlay.get(name.as_ref()) {
             Some(value) => Some(OsStr::new(value.expose_secret())),
             None => self
                 .variables
-                .get(OsStr::new(name))
+                .get(OsStr::new(name.as_ref()))
                 .map(OsString::as_os_str),
         }
     }
@@ -115,8 +138,15 @@ impl Env {
 
 impl FromIterator<(OsString, OsString)> for Env {
     fn from_iter<I: IntoIterator<Item = (OsString, OsString)>>(variables: I) -> Self {
+        let compared = |name: OsString| match name.to_str() {
+            Some(text) => OsString::from(Self::compared(text).into_owned()),
+            None => name,
+        };
         Self {
-            variables: variables.into_iter().collect(),
+            variables: variables
+                .into_iter()
+                .map(|(name, value)| (compared(name), value))
+                .collect(),
             overlay: BTreeMap::new(),
         }
     }

@@ -5,11 +5,11 @@
 
 pub(super) mod format;
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use fnox_config::{Config, EnvMode, edit};
 use fnox_core::{Clock as _, SecretName, SecretString};
+use fnox_system::Rights;
 use zeroize::Zeroizing;
 
 use self::format::Export;
@@ -125,11 +125,12 @@ fn dry_run(
 }
 
 fn write(path: &Path, text: &Zeroizing<String>) -> Result<(), CliError> {
-    let private = std::fs::Permissions::from_mode(0o600);
-    edit::write_atomically(path, text.as_bytes(), Some(private)).map_err(|source| CliError::File {
-        action: "write",
-        path: path.to_owned(),
-        source,
+    edit::write_atomically(path, text.as_bytes(), Rights::Private).map_err(|source| {
+        CliError::File {
+            action: "write",
+            path: path.to_owned(),
+            source,
+        }
     })
 }
 

@@ -9,12 +9,12 @@ pub(super) mod set;
 mod stored;
 pub(super) mod value;
 
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use fnox_config::{Config, ConfigError, edit};
 use fnox_core::SecretString;
 use fnox_providers::resolve::{Given, Options, Purpose, ResolveError, Resolver};
+use fnox_system::{Protection, Rights};
 
 pub(super) use self::entry::{Entry, chosen, entries};
 pub(super) use self::stored::{Stored, write_ciphertext};
@@ -249,7 +249,9 @@ impl State {
         if metadata.is_dir() {
             return Self::Folder;
         }
-        let is_private = metadata.is_file() && metadata.permissions().mode() & 0o7777 == 0o600;
+        let is_private = metadata.is_file()
+            && Protection::of_path(path)
+                .is_ok_and(|protection| protection.is_for_reading_and_writing_alone());
         let length = u64::try_from(content.expose_secret().len()).ok();
         if !is_private || Some(metadata.len()) != length {
             return Self::Other;
@@ -265,11 +267,7 @@ impl State {
 /// Replaces whatever stands there, a link included.
 pub(super) fn replace(path: &Path, content: &SecretString) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)?;
+        fnox_system::create_private_folder(folder)?;
     }
-    let private = std::fs::Permissions::from_mode(0o600);
-    edit::write_atomically(path, content.expose_secret().as_bytes(), Some(private))
+    edit::write_atomically(path, content.expose_secret().as_bytes(), Rights::Private)
 }

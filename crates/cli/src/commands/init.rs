@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use fnox_config::file::FileConfig;
 use fnox_config::{FileKind, SourceFile, edit, trust};
+use fnox_system::Rights;
 
 use crate::app::App;
 use crate::args::InitArgs;
@@ -94,7 +95,7 @@ fn write(path: &Path, kind: &FileKind, text: &str, app: &App) -> Result<(), CliE
         if *kind == FileKind::Global {
             trust::create_private_folder(&app.folders.config)?;
         }
-        edit::write_atomically(path, text.as_bytes(), None)
+        edit::write_atomically(path, text.as_bytes(), Rights::Usual)
     };
     make().map_err(|source| CliError::File {
         action: "create",

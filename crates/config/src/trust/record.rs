@@ -7,10 +7,10 @@
 //! not.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
+use fnox_system::Rights;
 use serde::{Deserialize, Serialize};
 
 use super::{create_private_folder, io};
@@ -61,7 +61,7 @@ impl TrustRecord {
         let path = Self::path(folders);
         let failed = |source| io("write", &path, source);
         create_private_folder(&folders.state).map_err(failed)?;
-        let alone = File::open(&folders.state).map_err(failed)?;
+        let alone = fnox_system::open_folder_lock(&folders.state).map_err(failed)?;
         alone.lock().map_err(failed)?;
         let mut record = Self::load(folders)?;
         let outcome = change(&mut record);
@@ -80,8 +80,8 @@ impl TrustRecord {
     }
 
     fn write(&self, folder: &Path, path: &Path) -> std::io::Result<()> {
-        // Its mode is 0600 from the beginning.
-        let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
+        let mut temporary =
+            fnox_system::create_temporary(&mut tempfile::Builder::new(), folder, Rights::Private)?;
         temporary.write_all(serde_json::to_string_pretty(self)?.as_bytes())?;
         temporary.as_file().sync_all()?;
         temporary.persist(path)?;

@@ -1,10 +1,10 @@
 //! git: its hook before a commit, and its answers.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
 use fnox_config::edit::write_atomically;
+use fnox_system::Rights;
 
 use crate::app::App;
 use crate::error::CliError;
@@ -42,8 +42,7 @@ pub(super) fn install(app: &App, append: bool) -> Result<(), CliError> {
         })?,
     };
     std::fs::create_dir_all(&folder).map_err(file("write"))?;
-    let mode = std::fs::Permissions::from_mode(0o755);
-    write_atomically(&path, text.as_bytes(), Some(mode)).map_err(file("write"))?;
+    write_atomically(&path, text.as_bytes(), Rights::Program).map_err(file("write"))?;
     app.printer.done(&format!("Wrote {}", path.display()));
     Ok(())
 }
