@@ -10,7 +10,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::{Stream, host_socket, tcp, uds};
+use super::{Stream, tcp};
+#[cfg(unix)]
+use super::{host_socket, uds};
 
 /// The host as a guest of QEMU sees it with user-mode networking (`-netdev user`).
 const QEMU_HOST: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 2, 2));
@@ -62,6 +64,7 @@ impl Connector {
     /// As the operating system says.
     pub async fn connect_anywhere(&self) -> io::Result<Stream> {
         match self {
+            #[cfg(unix)]
             Self::Unix(path) => uds::connect(path).await,
             Self::Tcp(address) => tcp::connect(*address).await,
             #[cfg(target_os = "linux")]
@@ -72,7 +75,13 @@ impl Connector {
                 "vsock exists on Linux only: reach the vault by unix: or tcp:, or from a macOS host by its monitor's socket with \
                  host-socket:",
             )),
+            #[cfg(unix)]
             Self::HostSocket { path, port } => host_socket::connect(path, *port).await,
+            #[cfg(not(unix))]
+            Self::Unix(_) | Self::HostSocket { .. } => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "Unix sockets need Linux or macOS: reach the vault by tcp:, or use the Windows Subsystem for Linux",
+            )),
         }
     }
 }

@@ -7,12 +7,15 @@ use std::path::PathBuf;
 
 #[cfg(target_os = "linux")]
 use super::VsockListener;
-use super::{HostSocketListener, Peer, SOCKET_PATH_LIMIT, Stream, TcpListener, UnixListener};
+#[cfg(unix)]
+use super::{HostSocketListener, UnixListener};
+use super::{Peer, SOCKET_PATH_LIMIT, Stream, TcpListener};
 
 /// Something that accepts connections.
 #[derive(Debug)]
 pub enum Listener {
     /// On a Unix socket.
+    #[cfg(unix)]
     Unix(UnixListener),
     /// On a loopback port.
     Tcp(TcpListener),
@@ -20,6 +23,7 @@ pub enum Listener {
     #[cfg(target_os = "linux")]
     Vsock(VsockListener),
     /// On a Unix socket to which a monitor passes a guest's connections.
+    #[cfg(unix)]
     HostSocket(HostSocketListener),
 }
 
@@ -33,10 +37,12 @@ impl Listener {
     /// As the operating system says.
     pub async fn accept(&self) -> io::Result<(Stream, Peer)> {
         match self {
+            #[cfg(unix)]
             Self::Unix(listener) => listener.accept().await,
             Self::Tcp(listener) => listener.accept().await,
             #[cfg(target_os = "linux")]
             Self::Vsock(listener) => listener.accept().await,
+            #[cfg(unix)]
             Self::HostSocket(listener) => listener.accept().await,
         }
     }
@@ -46,15 +52,18 @@ impl fmt::Display for Listener {
     /// As a [`Connector`](super::Connector) is written, where it can be.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            #[cfg(unix)]
             Self::Unix(listener) => listener.fmt(formatter),
             Self::Tcp(listener) => listener.fmt(formatter),
             #[cfg(target_os = "linux")]
             Self::Vsock(listener) => listener.fmt(formatter),
+            #[cfg(unix)]
             Self::HostSocket(listener) => listener.fmt(formatter),
         }
     }
 }
 
+#[cfg(unix)]
 impl From<UnixListener> for Listener {
     fn from(listener: UnixListener) -> Self {
         Self::Unix(listener)
@@ -74,6 +83,7 @@ impl From<VsockListener> for Listener {
     }
 }
 
+#[cfg(unix)]
 impl From<HostSocketListener> for Listener {
     fn from(listener: HostSocketListener) -> Self {
         Self::HostSocket(listener)

@@ -4,24 +4,34 @@
 //! All give the same [`Stream`] and tell with each connection who the [`Peer`] is, as far as the operating
 //! system knows. A connection whose peer cannot be told where it should be is refused: nobody is anonymous.
 //! What a peer may do is not decided here.
+//!
+//! Windows has TCP alone: its Unix sockets do not tell who is at the other end.
 
 mod connector;
+#[cfg(unix)]
 mod host_socket;
 mod listener;
 mod stream;
 mod tcp;
+#[cfg(unix)]
 mod uds;
 #[cfg(target_os = "linux")]
 mod vsock;
 
 pub use self::connector::{Connector, ConnectorError};
+#[cfg(unix)]
 pub use self::host_socket::HostSocketListener;
 pub use self::listener::{ListenError, Listener};
 pub use self::stream::{ReadHalf, Stream, WriteHalf};
 pub use self::tcp::TcpListener;
-pub use self::uds::{SOCKET_PATH_LIMIT, UnixListener, UnixOptions};
+#[cfg(unix)]
+pub use self::uds::{UnixListener, UnixOptions};
 #[cfg(target_os = "linux")]
 pub use self::vsock::VsockListener;
+
+/// Longest path of a Unix socket: `sun_path` has 108 bytes on Linux and 104 on the BSDs and macOS, one of which ends
+/// it (unix(7), unix(4)).
+pub const SOCKET_PATH_LIMIT: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
 /// The other end of a connection, as the operating system tells it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -7,7 +7,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
 #[cfg(target_os = "linux")]
 use tokio_vsock::VsockStream;
 
@@ -15,6 +17,7 @@ use tokio_vsock::VsockStream;
 #[derive(Debug)]
 pub enum Stream {
     /// A Unix socket, a monitor's among them.
+    #[cfg(unix)]
     Unix(UnixStream),
     /// TCP, with `TCP_NODELAY` set.
     Tcp(TcpStream),
@@ -28,6 +31,7 @@ impl Stream {
     #[must_use]
     pub fn into_split(self) -> (ReadHalf, WriteHalf) {
         match self {
+            #[cfg(unix)]
             Self::Unix(stream) => {
                 let (read, write) = stream.into_split();
                 (ReadHalf::Unix(read), WriteHalf::Unix(write))
@@ -49,6 +53,7 @@ impl Stream {
 #[derive(Debug)]
 pub enum ReadHalf {
     /// Of a Unix socket.
+    #[cfg(unix)]
     Unix(tokio::net::unix::OwnedReadHalf),
     /// Of TCP.
     Tcp(tokio::net::tcp::OwnedReadHalf),
@@ -61,6 +66,7 @@ pub enum ReadHalf {
 #[derive(Debug)]
 pub enum WriteHalf {
     /// Of a Unix socket.
+    #[cfg(unix)]
     Unix(tokio::net::unix::OwnedWriteHalf),
     /// Of TCP.
     Tcp(tokio::net::tcp::OwnedWriteHalf),
@@ -73,6 +79,7 @@ pub enum WriteHalf {
 macro_rules! each {
     ($this:expr, $inner:ident => $call:expr) => {
         match $this.get_mut() {
+            #[cfg(unix)]
             Self::Unix($inner) => $call,
             Self::Tcp($inner) => $call,
             #[cfg(target_os = "linux")]

@@ -20,11 +20,7 @@ use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 
-use super::{ListenError, Peer, Stream};
-
-/// Longest path of a Unix socket: `sun_path` has 108 bytes on Linux and 104 on the BSDs and macOS, one of which ends
-/// it (unix(7), unix(4)).
-pub const SOCKET_PATH_LIMIT: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+use super::{ListenError, Peer, SOCKET_PATH_LIMIT, Stream};
 
 /// Connections that wait to be accepted; the kernel's own limit may be lower.
 const BACKLOG: i32 = 1024;
