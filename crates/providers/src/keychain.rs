@@ -35,7 +35,7 @@ const SERVICE: &str = if cfg!(target_os = "macos") {
 /// No work on the bus takes longer, whatever the caller's own limit.
 pub const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-#[cfg(not(target_os = "macos"))]
+#[cfg(all(unix, not(target_os = "macos")))]
 const REMEDY: &str = "start a Secret Service such as gnome-keyring or KeePassXC in this session, and check \
                       DBUS_SESSION_BUS_ADDRESS; on a machine without a desktop use another provider";
 
@@ -161,7 +161,9 @@ struct Call<'a> {
         expect(dead_code, reason = "this system's keychain is behind no bus")
     )]
     address: Option<&'a str>,
+    #[cfg_attr(not(unix), expect(dead_code, reason = "there is no keychain"))]
     interactive: bool,
+    #[cfg_attr(not(unix), expect(dead_code, reason = "there is no keychain"))]
     /// Set while a person is asked to unlock, so that running out of time is explained rightly.
     asking: std::sync::Arc<AtomicBool>,
 }

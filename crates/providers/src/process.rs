@@ -1,8 +1,12 @@
 //! Running a provider's CLI: with a time limit, without a shell, without secrets on the argument list.
 //!
-//! The program gets its own process group; when the time is up the whole group is killed, so that a
+//! The program gets its own process group, on Windows a job; when the time is up all of it is killed, so that a
 //! CLI that started helpers leaves none behind. Its output is capped and kept as bytes that are overwritten
 //! when dropped.
+
+#[cfg_attr(unix, path = "process/unix.rs")]
+#[cfg_attr(windows, path = "process/windows.rs")]
+mod group;
 
 use std::ffi::OsString;
 use std::process::{ExitStatus, Stdio};
@@ -12,6 +16,7 @@ use fnox_core::{Env, SecretBytes, SecretString};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
+use self::group::Group;
 use crate::error::ProviderError;
 
 /// Largest output that is read from a program, in bytes.
@@ -113,11 +118,11 @@ impl Program<'_> {
             })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .process_group(0)
             .kill_on_drop(true);
-        let mut child = command.spawn().map_err(|error| self.not_started(&error))?;
-        let group = Group::led_by(child.id());
-        if let Ok(result) = tokio::time::timeout(self.time_limit, self.converse(&mut child)).await {
+        let (mut child, group) =
+            Group::start(&mut command).map_err(|error| self.not_started(&error))?;
+        let conversation = self.converse(&mut child, &group);
+        if let Ok(result) = tokio::time::timeout(self.time_limit, conversation).await {
             group.leave();
             return result;
         }
@@ -134,7 +139,7 @@ impl Program<'_> {
         )))
     }
 
-    async fn converse(&self, child: &mut Child) -> Result<Output, ProviderError> {
+    async fn converse(&self, child: &mut Child, group: &Group) -> Result<Output, ProviderError> {
         let stdin = child.stdin.take();
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let write = async {
@@ -159,7 +164,7 @@ impl Program<'_> {
         };
         let ((), (), ()) = tokio::join!(write, read_out, read_err);
         if out.len() as u64 > OUTPUT_LIMIT {
-            kill_group(child.id());
+            group.kill();
             return Err(ProviderError::unavailable(format!(
                 "`{}` printed more than 16 MiB",
                 self.name
@@ -217,35 +222,4 @@ pub fn complaint(stderr: &str, secrets: &[&SecretString]) -> String {
         text.push_str("it gave no reason");
     }
     text
-}
-
-/// A running program and what it started. Dropped before its end, for example because the run was
-/// interrupted, it ends them all.
-#[derive(Debug)]
-struct Group(Option<u32>);
-
-impl Group {
-    fn led_by(leader: Option<u32>) -> Self {
-        Self(leader)
-    }
-
-    fn leave(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        kill_group(self.0);
-    }
-}
-
-/// Ends a process group at once.
-pub fn kill_group(leader: Option<u32>) {
-    let pid = leader
-        .and_then(|id| i32::try_from(id).ok())
-        .and_then(rustix::process::Pid::from_raw);
-    if let Some(pid) = pid {
-        let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
-    }
 }

@@ -1,6 +1,6 @@
 //! Finding the program that the configuration names.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::env::consts::EXE_SUFFIX;
 use std::path::Path;
 
 use fnox_core::Env;
@@ -16,7 +16,7 @@ pub const PREFIX: &str = "fnox-provider-";
 /// `Misconfigured` if the text is neither, `Unavailable` if no such program is there.
 pub fn find(text: &str, env: &Env) -> Result<String, ProviderError> {
     if Path::new(text).is_absolute() {
-        if is_executable(Path::new(text)) {
+        if fnox_system::is_program(Path::new(text)) {
             return Ok(text.to_owned());
         }
         return Err(ProviderError::unavailable(format!(
@@ -39,8 +39,8 @@ pub fn find(text: &str, env: &Env) -> Result<String, ProviderError> {
     // What an empty or relative entry means depends on the folder in which fnox runs.
     let found = std::env::split_paths(path)
         .filter(|folder| folder.is_absolute())
-        .map(|folder| folder.join(&name))
-        .find(|program| is_executable(program));
+        .map(|folder| folder.join(format!("{name}{EXE_SUFFIX}")))
+        .find(|program| fnox_system::is_program(program));
     let found = found.and_then(|program| program.into_os_string().into_string().ok());
     found.ok_or_else(|| {
         ProviderError::unavailable(format!("the program `{name}` is not on PATH"))
@@ -56,13 +56,10 @@ fn is_name(text: &str) -> bool {
         && text.bytes().all(fits)
 }
 
-fn is_executable(path: &Path) -> bool {
-    path.metadata()
-        .is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
     use crate::error::ErrorKind;
 

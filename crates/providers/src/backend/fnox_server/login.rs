@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use fnox_api::client::{ApiClient, OpenedSession};
 use fnox_core::SecretString;
+use fnox_system::Protection;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -140,17 +141,11 @@ impl TeamServer {
 /// A file that nobody else may read, or nothing.
 fn read_private(path: &Path) -> Option<Vec<u8>> {
     use std::io::Read as _;
-    use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let file = std::fs::File::options()
-        .read(true)
-        .custom_flags(i32::try_from(flags.bits()).ok()?)
-        .open(path)
-        .ok()?;
-    let metadata = file.metadata().ok()?;
-    let is_private = metadata.is_file()
-        && metadata.mode() & 0o077 == 0
-        && metadata.uid() == rustix::process::geteuid().as_raw();
+    let file = fnox_system::open_no_link(path).ok()?;
+    let protection = Protection::of(&file).ok()?;
+    let is_private = file.metadata().ok()?.is_file()
+        && protection.who_else_opens().is_none()
+        && protection.is_own();
     if !is_private {
         tracing::warn!("{} is not used: others may read it", path.display());
         return None;

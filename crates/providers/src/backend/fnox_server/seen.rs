@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
+use fnox_system::Rights;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ProviderError;
@@ -129,14 +130,13 @@ impl Seen {
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     fnox_config::trust::create_private_folder(folder)?;
-    // A temporary file is made with mode 0600.
-    let mut temporary = tempfile::Builder::new()
-        .prefix(".fnox-")
-        .tempfile_in(folder)?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".fnox-");
+    let mut temporary = fnox_system::create_temporary(&mut builder, folder, Rights::Private)?;
     temporary.write_all(bytes)?;
     temporary.as_file().sync_all()?;
     temporary.persist(path)?;
-    File::open(folder)?.sync_all()
+    fnox_system::sync_folder(folder)
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! The file: read whole, written whole.
 
-use std::fs::{File, Permissions};
+use std::fs::{File, TryLockError};
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use fnox_core::SecretBytes;
+use fnox_system::Rights;
 use keepass::config::{DatabaseVersion, KdfConfig};
 use keepass::db::DatabaseOpenError;
 use keepass::{Database, DatabaseKey};
@@ -168,17 +168,11 @@ impl Store {
             ))
             .with_remedy("try again")
         };
-        let mut file = tempfile::Builder::new()
-            .prefix(".fnox-")
-            .tempfile_in(folder)
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".fnox-");
+        let mut file = fnox_system::create_temporary(&mut builder, folder, Rights::Like(path))
             .map_err(fault)?;
         file.write_all(bytes).map_err(fault)?;
-        if let Ok(metadata) = std::fs::metadata(path) {
-            let mode = metadata.permissions().mode() & 0o777;
-            file.as_file()
-                .set_permissions(Permissions::from_mode(mode))
-                .map_err(fault)?;
-        }
         file.as_file().sync_all().map_err(fault)?;
         match before {
             Some(opened) => {
@@ -195,9 +189,7 @@ impl Store {
                     })?;
             }
         }
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(fault)
+        fnox_system::sync_folder(folder).map_err(fault)
     }
 }
 
@@ -227,17 +219,15 @@ fn new_database() -> Database {
 
 /// Keeps other runs of fnox from writing in the database's folder. It ends with the file handle.
 pub(super) async fn lock(database: &Path, time_limit: Duration) -> Result<File, ProviderError> {
-    use rustix::fs::{FlockOperation, flock};
     let (_, folder) = target(database)?;
     let fault = |why: String| {
         ProviderError::unavailable(format!("{} could not be locked: {why}", folder.display()))
     };
-    let file = File::open(&folder).map_err(|error| fault(error.to_string()))?;
     let taken = tokio::time::timeout(time_limit, async {
         loop {
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(()),
-                Err(rustix::io::Errno::WOULDBLOCK) => {
+            match fnox_system::try_lock_folder(&folder) {
+                Ok(lock) => return Ok(lock),
+                Err(TryLockError::WouldBlock) => {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
                 Err(error) => return Err(fault(error.to_string())),
@@ -245,7 +235,7 @@ pub(super) async fn lock(database: &Path, time_limit: Duration) -> Result<File, 
         }
     });
     match taken.await {
-        Ok(taken) => taken.map(|()| file),
+        Ok(taken) => taken,
         Err(_) => Err(fault("another run of fnox writes there".to_owned())),
     }
 }

@@ -4,7 +4,7 @@
 //! `NAME.pending`, before that call is made, and the configuration is written, whole and for this user only, before anything else is
 //! done with the answer.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use fnox_config::fields::resolve_path;
 use fnox_config::trust::create_private_folder;
 use fnox_core::SecretString;
-use rustix::fs::{FlockOperation, flock};
+use fnox_system::{Protection, Rights};
 use zeroize::Zeroizing;
 
 use super::super::rest;
@@ -91,26 +91,25 @@ impl<'p> Making<'p> {
                 .with_remedy("the one-time token is not used yet; name another `config_file`")
         };
         create_private_folder(folder).map_err(|error| failed(error.to_string()))?;
-        let file = File::open(folder).map_err(|error| failed(error.to_string()))?;
         let taken = tokio::time::timeout(limit, async {
             loop {
-                match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                    Ok(()) => return Ok(()),
-                    Err(rustix::io::Errno::WOULDBLOCK) => {
+                match fnox_system::try_lock_folder(folder) {
+                    Ok(lock) => return Ok(lock),
+                    Err(TryLockError::WouldBlock) => {
                         tokio::time::sleep(Duration::from_millis(20)).await;
                     }
                     Err(error) => return Err(failed(error.to_string())),
                 }
             }
         });
-        match taken.await {
+        let lock = match taken.await {
             Ok(taken) => taken?,
             Err(_) => return Err(failed("another run of fnox writes there".to_owned())),
-        }
+        };
         Ok(Self {
             path,
             folder,
-            _lock: file,
+            _lock: lock,
         })
     }
 
@@ -162,16 +161,15 @@ impl<'p> Making<'p> {
 
     fn write(&self, path: &Path, stored: &Stored) -> std::io::Result<()> {
         let text = stored.to_text().map_err(std::io::Error::other)?;
-        // A temporary file is 0600 from the start.
-        let mut draft = tempfile::Builder::new()
-            .prefix(".fnox-")
-            .tempfile_in(self.folder)?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".fnox-");
+        let mut draft = fnox_system::create_temporary(&mut builder, self.folder, Rights::Private)?;
         draft.write_all(&text)?;
         draft.as_file().sync_all()?;
         // A link stays one: what it points to is replaced.
         let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         draft.persist(target)?;
-        File::open(self.folder)?.sync_all()
+        fnox_system::sync_folder(self.folder)
     }
 }
 
@@ -216,12 +214,13 @@ fn read(path: &Path) -> Result<Option<Stored>, ProviderError> {
 }
 
 fn warn_of_readers(file: &File, path: &Path) {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = file
-        .metadata()
-        .map(|metadata| metadata.permissions().mode());
-    if mode.is_ok_and(|mode| mode & 0o077 != 0) {
+    let others = Protection::of(file).map(|protection| protection.who_else_opens());
+    if let Ok(Some(_)) = others {
         let path = path.display();
-        tracing::warn!("other users may read {path}: run `chmod go= {path}`");
+        if cfg!(windows) {
+            tracing::warn!("other users may read {path}: take that right from them");
+        } else {
+            tracing::warn!("other users may read {path}: run `chmod go= {path}`");
+        }
     }
 }

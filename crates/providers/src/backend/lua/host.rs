@@ -11,7 +11,6 @@
 //! refused.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt as _;
 use std::rc::Rc;
 
 use base64::Engine as _;
@@ -211,7 +210,10 @@ impl Command {
             .ok_or_else(|| invalid("a command has no program"))?;
         let mut command = Self {
             name,
-            arguments: argv.map(OsString::from_vec).collect(),
+            arguments: argv
+                .map(fnox_system::text_of_bytes)
+                .collect::<std::io::Result<_>>()
+                .map_err(mlua::Error::external)?,
             input: None,
             env: host.env.clone(),
         };
