@@ -5,6 +5,9 @@ use std::process::{Command, Stdio};
 
 use fnox_core::Env;
 
+/// Opens links with the program of the person's choice, given the library and function that do.
+const OPENER_OF_WINDOWS: &str = "rundll32";
+
 /// How to open a page, if this machine shows pages to a person.
 #[derive(Debug)]
 pub struct Browser<'a> {
@@ -26,7 +29,11 @@ impl<'a> Browser<'a> {
         let Some(program) = self.program() else {
             return false;
         };
-        Command::new(program)
+        let mut command = Command::new(&program);
+        if program == OPENER_OF_WINDOWS {
+            command.arg("url.dll,FileProtocolHandler");
+        }
+        command
             .arg(url)
             .env_clear()
             .envs(self.environment())
@@ -52,6 +59,9 @@ impl<'a> Browser<'a> {
         }
         if cfg!(target_os = "macos") {
             return Some("open".into());
+        }
+        if cfg!(windows) {
+            return Some(OPENER_OF_WINDOWS.into());
         }
         let has_screen = ["DISPLAY", "WAYLAND_DISPLAY"]
             .into_iter()

@@ -2,6 +2,7 @@
 //!
 //! [`current`] is the one border between whoever keeps credentials fresh and whoever hands them out.
 
+#[cfg_attr(not(unix), path = "delivery/agent/absent.rs")]
 pub mod agent;
 pub mod current;
 mod document;

@@ -14,7 +14,6 @@ pub mod lock;
 mod migrate;
 pub mod prune;
 
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -108,7 +107,7 @@ impl Ledger {
     #[must_use]
     pub fn new(options: LedgerOptions<'_>) -> Self {
         let folder = options.state.join("leases");
-        let stem = short_hash(options.project_dir.as_os_str().as_bytes());
+        let stem = short_hash(options.project_dir.as_os_str().as_encoded_bytes());
         Self {
             path: folder.join(format!("{stem}.toml")),
             keys: Keys::new(&folder, options.key, options.keychain),

@@ -183,7 +183,7 @@ fn digest(key: &SealingKey, purpose: &str, parts: &Parts) -> String {
 }
 
 fn home(env: &Env) -> Option<&Path> {
-    env.var("HOME").map(Path::new)
+    env.home().map(Path::new)
 }
 
 /// What is digested, piece by piece. Values are wiped when it is dropped.

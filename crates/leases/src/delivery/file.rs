@@ -4,13 +4,13 @@
 //! mixture. A file that somebody else made is never overwritten. Files outside of the run's private folder are
 //! removed when the run is over; a list of them in that folder tells a successor which ones a killed run left.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use fnox_config::{Fields, LeaseConfig};
 use fnox_core::{LeaseName, SecretString};
+use fnox_system::Protection;
 use minijinja::{Environment, UndefinedBehavior};
 use zeroize::Zeroizing;
 
@@ -145,8 +145,9 @@ pub fn remove_left_behind(folder: &Path) {
     for path in list.lines().map(Path::new) {
         let is_ours = path.symlink_metadata().is_ok_and(|metadata| {
             metadata.is_file()
-                && metadata.uid() == rustix::process::geteuid().as_raw()
-                && metadata.mode() & 0o777 == 0o600
+                && Protection::of_path(path).is_ok_and(|protection| {
+                    protection.is_own() && protection.who_else_opens().is_none()
+                })
         });
         if is_ours {
             let _ = fs::remove_file(path);
@@ -257,11 +258,7 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
         .ok_or(io::ErrorKind::InvalidInput)?
         .to_string_lossy();
     let temporary = folder.join(format!(".{name}.{}", crate::ledger::random_hex()));
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)
+    let written = fnox_system::create_private_file(&temporary)
         .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
         .and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
@@ -272,6 +269,8 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
     use fnox_core::Credential;
     use jiff::Timestamp;
 

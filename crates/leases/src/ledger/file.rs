@@ -4,17 +4,14 @@
 //! flushed: after a crash either the old text is there or the new one, never half of one. Everything is
 //! 0600 in a 0700 folder.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{
-    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
-};
 use std::path::Path;
 
+use fnox_system::{Protection, Rights};
 use zeroize::Zeroizing;
 
 use super::error::LedgerError;
-use super::lock::nofollow;
 
 /// Largest file that is read as a ledger or a key.
 const SIZE_LIMIT: u64 = 16 * 1024 * 1024;
@@ -24,7 +21,8 @@ const SIZE_LIMIT: u64 = 16 * 1024 * 1024;
 /// # Errors
 /// [`LedgerError::Io`]; [`LedgerError::Unsafe`] for a link, another user's file, or an absurd size.
 pub fn read(path: &Path) -> Result<Option<Zeroizing<String>>, LedgerError> {
-    let mut file = match open(path) {
+    // A named pipe in the file's place must not make fnox wait for its writer.
+    let mut file = match fnox_system::open_no_link(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(LedgerError::io("read", path, error)),
@@ -39,8 +37,9 @@ pub fn read(path: &Path) -> Result<Option<Zeroizing<String>>, LedgerError> {
     if !metadata.is_file() {
         return Err(refuse("it is not a regular file".to_owned()));
     }
-    if metadata.uid() != own_user() {
-        return Err(refuse(format!("it belongs to user {}", metadata.uid())));
+    let protection = Protection::of(&file).map_err(|error| LedgerError::io("read", path, error))?;
+    if !protection.is_own() {
+        return Err(refuse(format!("it belongs to user {}", protection.owner())));
     }
     if metadata.len() > SIZE_LIMIT {
         return Err(refuse(format!("it has {} bytes", metadata.len())));
@@ -56,15 +55,14 @@ pub fn read(path: &Path) -> Result<Option<Zeroizing<String>>, LedgerError> {
 /// Fails unless nobody but this user may read or write the file.
 ///
 /// # Errors
-/// [`LedgerError::Unsafe`] with the mode.
+/// [`LedgerError::Unsafe`] with what lets others in.
 pub fn require_private(path: &Path) -> Result<(), LedgerError> {
-    let metadata =
-        fs::symlink_metadata(path).map_err(|error| LedgerError::io("read", path, error))?;
-    let mode = metadata.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 {
+    let protection =
+        Protection::of_path(path).map_err(|error| LedgerError::io("read", path, error))?;
+    if let Some(others) = protection.who_else_opens() {
         return Err(LedgerError::Unsafe {
             path: path.to_owned(),
-            reason: format!("others may use it (mode {mode:03o} instead of 600)"),
+            reason: format!("others may use it ({others})"),
         });
     }
     Ok(())
@@ -76,11 +74,7 @@ pub fn require_private(path: &Path) -> Result<(), LedgerError> {
 /// [`LedgerError::Io`]; [`LedgerError::Unsafe`] if it belongs to another user.
 pub fn private_folder(path: &Path) -> Result<(), LedgerError> {
     let io = |error| LedgerError::io("make the folder", path, error);
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(io)?;
+    fnox_system::create_private_folder(path).map_err(io)?;
     let metadata = fs::symlink_metadata(path).map_err(io)?;
     let refuse = |reason: String| LedgerError::Unsafe {
         path: path.to_owned(),
@@ -89,11 +83,12 @@ pub fn private_folder(path: &Path) -> Result<(), LedgerError> {
     if !metadata.is_dir() {
         return Err(refuse("it is not a folder".to_owned()));
     }
-    if metadata.uid() != own_user() {
-        return Err(refuse(format!("it belongs to user {}", metadata.uid())));
+    let protection = Protection::of_path(path).map_err(io)?;
+    if !protection.is_own() {
+        return Err(refuse(format!("it belongs to user {}", protection.owner())));
     }
-    if metadata.permissions().mode() & 0o077 != 0 {
-        fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(io)?;
+    if protection.who_else_opens().is_some() {
+        fnox_system::close_folder(path).map_err(io)?;
     }
     Ok(())
 }
@@ -141,12 +136,11 @@ pub fn sweep(path: &Path) {
 fn write_temporary(path: &Path, text: &str) -> Result<tempfile::NamedTempFile, LedgerError> {
     let io = |error| LedgerError::io("write", path, error);
     let folder = path.parent().unwrap_or(Path::new("/"));
-    let mut temporary = tempfile::Builder::new()
-        .prefix(&temporary_prefix(path))
-        .suffix(".tmp")
-        .permissions(Permissions::from_mode(0o600))
-        .tempfile_in(folder)
-        .map_err(io)?;
+    let prefix = temporary_prefix(path);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix).suffix(".tmp");
+    let mut temporary =
+        fnox_system::create_temporary(&mut builder, folder, Rights::Private).map_err(io)?;
     temporary.write_all(text.as_bytes()).map_err(io)?;
     temporary.as_file().sync_all().map_err(io)?;
     Ok(temporary)
@@ -159,25 +153,14 @@ fn temporary_prefix(path: &Path) -> String {
 
 fn flush_folder(path: &Path) -> Result<(), LedgerError> {
     let folder = path.parent().unwrap_or(Path::new("/"));
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
+    fnox_system::sync_folder(folder)
         .map_err(|error| LedgerError::io("flush the folder", folder, error))
-}
-
-fn open(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        // A named pipe in the file's place must not make fnox wait for its writer.
-        .custom_flags(nofollow() | rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
-        .open(path)
-}
-
-fn own_user() -> u32 {
-    rustix::process::geteuid().as_raw()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
     use super::*;
 
     #[test]
@@ -215,16 +198,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let inner = folder.path().join("leases");
         fs::create_dir(&inner).unwrap();
-        fs::set_permissions(&inner, Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(&inner, fs::Permissions::from_mode(0o755)).unwrap();
         private_folder(&inner).unwrap();
         assert_eq!(fs::metadata(&inner).unwrap().mode() & 0o777, 0o700);
 
         let key = inner.join("key");
         create(&key, "k").unwrap();
         require_private(&key).unwrap();
-        fs::set_permissions(&key, Permissions::from_mode(0o640)).unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
         let text = require_private(&key).unwrap_err().to_string();
-        assert!(text.contains("mode 640"), "{text}");
+        assert!(text.contains("mode 0640"), "{text}");
     }
 
     #[test]

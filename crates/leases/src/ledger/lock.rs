@@ -4,9 +4,8 @@
 //! file's text says who holds it and is only ever used for messages. Lock files are not removed: two
 //! processes could then hold locks on two files of the same name.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -115,14 +114,7 @@ pub fn holder_of(path: &Path) -> String {
 }
 
 fn open(path: &Path) -> Result<File, LedgerError> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(nofollow())
-        .open(path)
+    fnox_system::open_lock_file(path)
         .map_err(|source| LedgerError::io("open the lock", path, source))
 }
 
@@ -136,11 +128,6 @@ fn is_taken(outcome: Result<(), TryLockError>, path: &Path) -> Result<bool, Ledg
             source,
         )),
     }
-}
-
-/// `O_NOFOLLOW` as the standard library wants it.
-pub(super) fn nofollow() -> i32 {
-    rustix::fs::OFlags::NOFOLLOW.bits().cast_signed()
 }
 
 #[cfg(test)]

@@ -26,7 +26,27 @@ use super::{
 use crate::error::LeaseError;
 
 /// What a shell needs to find programs and folders and to speak the person's language.
-const ALWAYS_GIVEN: [&str; 5] = ["PATH", "HOME", "LANG", "LANGUAGE", "TMPDIR"];
+const ALWAYS_GIVEN: &[&str] = if cfg!(windows) {
+    &[
+        "PATH",
+        "HOME",
+        "LANG",
+        "LANGUAGE",
+        "APPDATA",
+        "COMSPEC",
+        "LOCALAPPDATA",
+        "PATHEXT",
+        "PROGRAMDATA",
+        "PROGRAMFILES",
+        "SYSTEMDRIVE",
+        "SYSTEMROOT",
+        "TEMP",
+        "TMP",
+        "USERPROFILE",
+    ]
+} else {
+    &["PATH", "HOME", "LANG", "LANGUAGE", "TMPDIR"]
+};
 
 /// How long a command may run unless the configuration says otherwise.
 const TIME_LIMIT: Duration = Duration::from_secs(30);

@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use fnox_core::SecretString;
+use fnox_system::Rights;
 
 /// A file that was written.
 #[derive(Debug, Clone)]
@@ -43,8 +44,9 @@ impl Files {
 
     /// Whoever reads gets the old content or the new one, never a part.
     pub(super) fn rewrite(&self, place: &Place, content: &SecretString) -> io::Result<()> {
-        // Temporary files are 0600 from the beginning (mkstemp(3)).
-        let mut temporary = tempfile::NamedTempFile::new_in(&self.folder)?;
+        let mut builder = tempfile::Builder::new();
+        let mut temporary =
+            fnox_system::create_temporary(&mut builder, &self.folder, Rights::Private)?;
         temporary.write_all(content.expose_secret().as_bytes())?;
         temporary.persist(&place.0)?;
         Ok(())

@@ -19,6 +19,18 @@ pub(super) enum Peer {
     Unknown,
 }
 
+/// Whether a user is the one of this process.
+#[cfg(unix)]
+pub(super) fn is_own(user: u32) -> bool {
+    user == rustix::process::geteuid().as_raw()
+}
+
+/// Windows has no such numbers, and nobody tells one there.
+#[cfg(not(unix))]
+pub(super) fn is_own(_: u32) -> bool {
+    false
+}
+
 /// Who made the connection from `theirs` to `ours`.
 pub(super) fn of(theirs: SocketAddr, ours: SocketAddr) -> Peer {
     if cfg!(target_os = "linux") {

@@ -152,9 +152,8 @@ async fn accept(listener: TcpListener, state: Arc<State>, connections: Arc<Semap
 async fn serve(stream: TcpStream, theirs: SocketAddr, state: &State) -> io::Result<()> {
     let ours = stream.local_addr()?;
     let peer = tokio::task::spawn_blocking(move || peer::of(theirs, ours)).await?;
-    let own = rustix::process::geteuid().as_raw();
     match peer {
-        Peer::User(user) if user == own => {}
+        Peer::User(user) if peer::is_own(user) => {}
         // Not Linux, or no /proc: the token has to do.
         Peer::Unknown => {}
         Peer::User(user) => {

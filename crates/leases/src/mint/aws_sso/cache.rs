@@ -5,7 +5,6 @@
 //! that tools have written and written in one. Keys that fnox does not know stay. The file is replaced whole;
 //! writers of fnox wait for each other by a lock beside it, of which other tools know nothing.
 
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -64,8 +63,10 @@ struct Stored {
 
 impl Cache {
     pub(super) fn of(portal: &Portal, env: &Env) -> Result<Self, MintError> {
-        let home = env.var("HOME").ok_or_else(|| {
-            MintError::authentication("there is no HOME, so no place for logins of AWS")
+        let home = env.home().ok_or_else(|| {
+            MintError::authentication(
+                "there is no home folder (HOME), so no place for logins of AWS",
+            )
         })?;
         let folder = Path::new(home).join(".aws/sso/cache");
         let name = hex::encode(Sha1::digest(portal.login_name().as_bytes()));
@@ -78,10 +79,7 @@ impl Cache {
     /// Keeps other processes of fnox from refreshing the same login.
     pub(super) async fn lock(&self) -> Result<Lock, MintError> {
         let folder = self.path.parent().unwrap_or(Path::new("/"));
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
+        fnox_system::create_private_folder(folder)
             .map_err(|error| unusable(&format!("cannot make {}: {error}", folder.display())))?;
         let holder = lock::introduction("a login of AWS");
         Lock::acquire(&self.lock, LOCK_LIMIT, &holder)

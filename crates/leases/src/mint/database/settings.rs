@@ -144,6 +144,9 @@ impl Settings {
 fn place(fields: &Fields) -> Result<Place, ConfigError> {
     let host = fields.text("host").unwrap_or_default();
     if host.starts_with('/') {
+        if cfg!(not(unix)) {
+            return Err(fields.invalid("host", "is a Unix socket, which needs Linux or macOS"));
+        }
         return Ok(Place::Socket(PathBuf::from(host)));
     }
     let host = host

@@ -71,7 +71,7 @@ impl Source {
 fn of_gcloud(env: &Env) -> Option<PathBuf> {
     let folder = match env.var("CLOUDSDK_CONFIG") {
         Some(folder) => PathBuf::from(folder),
-        None => PathBuf::from(env.var("HOME")?).join(".config/gcloud"),
+        None => PathBuf::from(env.home()?).join(".config/gcloud"),
     };
     Some(folder.join("application_default_credentials.json"))
 }

@@ -2,10 +2,10 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use fnox_core::SecretString;
+use fnox_system::Protection;
 use rsa::BigUint;
 use rsa::signature::{self, RandomizedSigner as _, SignatureEncoding as _, Signer};
 use ssh_key::private::{KeypairData, RsaKeypair};
@@ -106,14 +106,17 @@ fn read(path: &Path) -> Result<SecretString, MintError> {
         ))
     };
     let file = File::open(path).map_err(|error| unusable(error.to_string()))?;
-    let metadata = file
-        .metadata()
-        .map_err(|error| unusable(error.to_string()))?;
-    let mode = metadata.permissions().mode() & 0o7777;
+    let protection = Protection::of(&file).map_err(|error| unusable(error.to_string()))?;
     // The rule of OpenSSH: what belongs to somebody else may be laid out as that one likes.
-    if metadata.uid() == rustix::process::geteuid().as_raw() && mode & 0o077 != 0 {
-        return Err(unusable(format!("others may read it (mode {mode:04o})"))
-            .with_remedy(format!("chmod 600 {}", path.display())));
+    if let Some(others) = protection.who_else_opens()
+        && protection.is_own()
+    {
+        let remedy = if cfg!(windows) {
+            "take that right from them, in the file's properties".to_owned()
+        } else {
+            format!("chmod 600 {}", path.display())
+        };
+        return Err(unusable(format!("others may read it ({others})")).with_remedy(remedy));
     }
     let mut text = String::with_capacity(usize::try_from(LIMIT).unwrap_or_default());
     let read = file.take(LIMIT).read_to_string(&mut text);

@@ -197,7 +197,8 @@ fn config(effort: &Effort<'_>) -> Config {
     let mut config = Config::new();
     match &settings.place {
         Place::Host(host) => config.host(host),
-        Place::Socket(path) => config.host_path(path),
+        // A host that begins with a slash is the folder of a socket.
+        Place::Socket(path) => config.host(path.to_string_lossy()),
     };
     config
         .port(settings.port)
