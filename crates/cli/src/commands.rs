@@ -1,6 +1,9 @@
 //! One file per command.
 
+#[cfg(not(unix))]
+mod absent;
 pub(crate) mod age;
+#[cfg(unix)]
 pub(crate) mod agent;
 mod approve;
 mod audit;
@@ -11,6 +14,7 @@ mod completion;
 mod config_files;
 mod copy;
 mod credential;
+#[cfg(unix)]
 mod daemon;
 pub(crate) mod definition;
 mod diff;
@@ -21,6 +25,7 @@ pub(crate) mod env;
 mod exec;
 mod export;
 mod files;
+#[cfg(unix)]
 mod gateway;
 pub(crate) mod get;
 mod import;
@@ -30,6 +35,7 @@ mod lifecycle;
 mod list;
 mod login;
 pub(crate) mod masters;
+#[cfg(unix)]
 mod mcp;
 mod plugin;
 pub(crate) mod profiles;
@@ -40,12 +46,14 @@ pub(crate) mod remove;
 mod scan;
 mod secret;
 mod selection;
+#[cfg(unix)]
 mod serve;
 pub(crate) mod set;
 mod shell;
 mod sync;
 mod trust;
 mod tui;
+#[cfg(unix)]
 pub(crate) mod vault;
 pub(crate) mod version;
 
@@ -53,6 +61,8 @@ use fnox_core::{Env, ExitStatus};
 use tracing_subscriber::filter::{FilterExt as _, LevelFilter, Targets, filter_fn};
 use tracing_subscriber::prelude::*;
 
+#[cfg(not(unix))]
+use self::absent::{agent, daemon, gateway, mcp, serve, vault};
 use crate::app::App;
 use crate::args::serve::LogForm;
 use crate::args::{Cli, Command};

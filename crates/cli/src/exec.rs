@@ -3,19 +3,26 @@
 //! The program gets exactly the planned environment. Everything that fnox makes for it (files, a helper
 //! process, pump threads) is gone when it has ended, however it or fnox ended.
 
+#[cfg(unix)]
 pub(crate) mod captured;
 pub(crate) mod child;
+#[cfg(unix)]
 pub(crate) mod descriptors;
+mod end;
 pub(crate) mod files;
 pub(crate) mod guard;
 pub(crate) mod hardening;
 pub(crate) mod orders;
 pub mod plan;
 pub(crate) mod processes;
+#[cfg_attr(windows, path = "exec/pump/windows.rs")]
 mod pump;
 pub(crate) mod redact;
+#[cfg_attr(windows, path = "exec/signals/windows.rs")]
 pub(crate) mod signals;
+#[cfg(unix)]
 pub(crate) mod standing;
+#[cfg(unix)]
 mod tree;
 mod variants;
 
@@ -29,12 +36,13 @@ use fnox_config::Folders;
 use fnox_core::{Env, ExitStatus};
 
 use self::child::Program;
+use self::end::Then;
 use self::files::PrivateFolder;
 use self::orders::SharedOrders;
 use self::plan::EnvironmentPlan;
 use self::pump::Pumps;
 use self::redact::Redaction;
-use self::signals::{Signals, Then};
+use self::signals::Signals;
 use crate::error::CliError;
 
 /// A program to run.

@@ -1,8 +1,20 @@
 //! The command line of fnox: arguments become settings, settings an operation, its outcome output and an
 //! exit code. The rules live in the other crates; this one wires them.
 //!
+//! On Windows there are no daemon, vault, team server, gateway and MCP server: `absent.rs` of each says what the rest of
+//! the command line sees instead, and their commands say what to use.
+//!
 //! It is a library only so that its parts can be tested and `cargo xtask gen` can read the command line's
 //! definition; it promises no stable interface.
+
+#![cfg_attr(
+    windows,
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "what the commands use that are not there"
+    )
+)]
 
 mod app;
 pub mod args;
@@ -10,21 +22,27 @@ mod audit;
 pub mod codes;
 mod commands;
 pub mod completion;
+#[cfg_attr(not(unix), path = "daemon/absent.rs")]
 pub mod daemon;
+mod durations;
 pub mod environment;
 mod error;
 pub mod exec;
+#[cfg(unix)]
 pub mod gateway;
 pub mod lifecycle;
+#[cfg(unix)]
 mod mcp;
 pub mod output;
 mod push;
+#[cfg_attr(not(unix), path = "server/absent.rs")]
 pub mod server;
 mod shell;
 pub mod team;
 mod telemetry;
 mod terminal;
 mod tui;
+#[cfg_attr(not(unix), path = "vault/absent.rs")]
 pub mod vault;
 
 use std::process::ExitCode;

@@ -131,7 +131,7 @@ pub(crate) struct SettingsArgs {
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub tls_key: Option<PathBuf>,
     /// Network of a reverse proxy that does TLS, for example 10.0.0.0/8
-    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = crate::server::settings::network, conflicts_with_all = ["tls_cert", "tls_key"])]
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = crate::server::network::parse, conflicts_with_all = ["tls_cert", "tls_key"])]
     pub behind_proxy: Vec<IpNet>,
 }
 

@@ -20,7 +20,9 @@ use fnox_providers::resolve::{ResolveError, UseRecorder, Used};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::changes::{Change, Changed, begin, changing};
-pub(crate) use self::lent::{OfRun, RecordedCredentials, RecordedCurrent, Way};
+#[cfg(unix)]
+pub(crate) use self::lent::RecordedCredentials;
+pub(crate) use self::lent::{OfRun, RecordedCurrent, Way};
 use self::log::{Limits, Log};
 use crate::app::{App, block_on};
 use crate::environment;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use fnox_config::{Config, FileKind, ProviderConfig, trust};
 use fnox_core::Clock as _;
 use fnox_core::age::{self, Recipient};
+use fnox_system::Rights;
 use zeroize::Zeroizing;
 
 pub(crate) use self::list::List;
@@ -103,14 +104,13 @@ pub(super) fn create_identity(app: &App, path: &Path) -> Result<String, CliError
     let folder = path.parent().unwrap_or(Path::new("/"));
     let write = || -> std::io::Result<()> {
         trust::create_private_folder(folder)?;
-        // A temporary file is 0600 from the start.
-        let mut temporary = tempfile::Builder::new()
-            .prefix(".fnox-")
-            .tempfile_in(folder)?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".fnox-");
+        let mut temporary = fnox_system::create_temporary(&mut builder, folder, Rights::Private)?;
         temporary.write_all(text.as_bytes())?;
         temporary.as_file().sync_all()?;
         temporary.persist_noclobber(path)?;
-        std::fs::File::open(folder)?.sync_all()
+        fnox_system::sync_folder(folder)
     };
     write().map_err(|error| {
         if error.kind() == std::io::ErrorKind::AlreadyExists {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::app::{App, block_on};
 use crate::args::team::{ApproveArgs, ApproveCommand};
+use crate::durations::seconds;
 use crate::error::CliError;
 use crate::output::Table;
 use crate::team::documents::ShownApproval;
@@ -18,7 +19,6 @@ use crate::team::error::TeamFailure;
 use crate::team::run::parse_id;
 use crate::team::server::{self, Server};
 use crate::terminal::harmless;
-use crate::vault::values::seconds;
 
 pub(crate) fn run(app: &App, args: &ApproveArgs) -> Result<(), CliError> {
     let url = server::url(app, &args.server)?;

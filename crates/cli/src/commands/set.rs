@@ -185,6 +185,12 @@ fn piped() -> Result<Option<SecretString>, CliError> {
     Ok(value.map(|value| SecretString::from(value.expose_secret().trim())))
 }
 
+/// Whether there is no stdin at all.
+fn is_closed(error: &std::io::Error) -> bool {
+    // EBADF. On Windows a standard stream that is missing reads as empty.
+    cfg!(unix) && error.raw_os_error() == Some(9)
+}
+
 /// What a pipe brings. `None`: there is none, but a terminal, or nothing at all.
 pub(super) fn piped_exactly() -> Result<Option<SecretString>, CliError> {
     if std::io::stdin().is_terminal() {
@@ -194,7 +200,7 @@ pub(super) fn piped_exactly() -> Result<Option<SecretString>, CliError> {
     match std::io::stdin().lock().read_to_end(&mut bytes) {
         Ok(_) => {}
         // A closed stdin brings nothing.
-        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::BADF.raw_os_error()) => {
+        Err(error) if is_closed(&error) => {
             return Ok(None);
         }
         Err(source) => {

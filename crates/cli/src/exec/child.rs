@@ -1,20 +1,20 @@
 //! Starting the program: found on the PATH that it will get, with exactly the planned environment.
 //!
-//! A bare name is looked for as execvp(3) does, but on the program's own PATH and not on fnox's. A script
-//! without a `#!` line is not run through a shell: which shell would be a guess.
+//! A bare name is looked for as execvp(3) does, but on the program's own PATH and not on fnox's; on Windows with the
+//! endings that programs have. A script without a `#!` line is not run through a shell: which shell would be a guess.
+
+#[cfg_attr(unix, path = "child/unix.rs")]
+#[cfg_attr(windows, path = "child/windows.rs")]
+mod system;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::io;
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Stdio};
 
 use fnox_core::ExitStatus;
-use rustix::fs::Access;
-use rustix::io::Errno;
 
+pub(super) use self::system::exit_status;
 use crate::error::CliError;
 
 pub(crate) type Environment = BTreeMap<OsString, OsString>;
@@ -52,87 +52,8 @@ impl<'a> Program<'a> {
             .map_err(|error| self.explain(&path, &error))
     }
 
-    /// Starts the program in a process group of its own, without stdin, for somebody who reads what it prints.
-    pub(super) fn start_apart(&self) -> Result<tokio::process::Child, CliError> {
-        let path = self.find()?;
-        tokio::process::Command::from(self.command(&path))
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| self.explain(&path, &error))
-    }
-
-    /// Becomes the program. Comes back only if that failed.
-    pub(super) fn replace_fnox(&self) -> CliError {
-        match self.find() {
-            Ok(path) => {
-                let error = self.command(&path).exec();
-                self.explain(&path, &error)
-            }
-            Err(error) => error,
-        }
-    }
-
-    fn command(&self, path: &Path) -> Command {
-        let mut command = Command::new(path);
-        command
-            .arg0(self.name)
-            .args(self.arguments)
-            .env_clear()
-            .envs(self.environment);
-        command
-    }
-
-    /// The path of the program. A name with a slash is a path already.
-    fn find(&self) -> Result<PathBuf, CliError> {
-        if self.name.as_bytes().contains(&b'/') {
-            return Ok(PathBuf::from(self.name));
-        }
-        let path = self.environment.get(OsStr::new("PATH"));
-        let path = path.map_or(OsStr::new(DEFAULT_PATH), OsString::as_os_str);
-        let folders = path.as_bytes().split(|byte| *byte == b':');
-        let mut forbidden = None;
-        for folder in folders.filter(|_| !self.name.is_empty()) {
-            // An empty element means the working folder (POSIX.1-2024, 8.3).
-            let folder = if folder.is_empty() { b"." } else { folder };
-            let candidate = Path::new(OsStr::from_bytes(folder)).join(self.name);
-            if !candidate.is_file() {
-                continue;
-            }
-            if rustix::fs::access(&candidate, Access::EXEC_OK).is_ok() {
-                return Ok(candidate);
-            }
-            forbidden.get_or_insert(candidate);
-        }
-        Err(match forbidden {
-            Some(path) => not_runnable(&path, "it is not executable"),
-            None => self.not_found(),
-        })
-    }
-
-    fn explain(&self, path: &Path, error: &io::Error) -> CliError {
-        match Errno::from_io_error(error) {
-            Some(Errno::NOENT | Errno::NOTDIR) if !path.exists() => self.not_found(),
-            Some(Errno::NOENT) => not_runnable(
-                path,
-                "it names an interpreter or a loader that does not exist",
-            ),
-            Some(Errno::ACCESS) if path.is_dir() => not_runnable(path, "it is a folder"),
-            Some(Errno::ACCESS | Errno::PERM) => not_runnable(path, "it is not executable"),
-            Some(Errno::NOEXEC) => not_runnable(
-                path,
-                "it is neither a program for this machine nor a script with a `#!` line",
-            ),
-            Some(Errno::TXTBSY) => not_runnable(path, "another process is writing to it"),
-            Some(Errno::TOOBIG) => self.too_large(),
-            _ => not_runnable(path, &error.to_string()),
-        }
-    }
-
     fn not_found(&self) -> CliError {
-        let help = if self.name.as_bytes().contains(&b' ') {
+        let help = if self.name.as_encoded_bytes().contains(&b' ') {
             "write the program and its arguments without quotes around them, or use `sh -c '…'`"
         } else {
             "check its name and PATH; shell built-ins and aliases need `sh -c '…'`"
@@ -164,15 +85,6 @@ impl<'a> Program<'a> {
     }
 }
 
-/// The exit code that a shell would report: the program's own, or 128 plus the signal that ended it.
-pub(super) fn exit_status(status: std::process::ExitStatus) -> ExitStatus {
-    let code = status
-        .code()
-        .or_else(|| status.signal().map(|signal| 128 + signal))
-        .and_then(|code| u8::try_from(code).ok());
-    ExitStatus::Child(code.unwrap_or(u8::MAX))
-}
-
 fn not_runnable(path: &Path, reason: &str) -> CliError {
     let status = ExitStatus::CommandNotRunnable;
     not_started(path.as_os_str(), status, reason, None)
@@ -194,9 +106,6 @@ fn not_started(
 fn shown(text: &OsStr) -> String {
     text.to_string_lossy().escape_debug().to_string()
 }
-
-/// Where execvp(3) looks when there is no PATH.
-const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
 #[cfg(test)]
 mod tests {

@@ -5,14 +5,14 @@
 //! the run. If fnox is killed, a small helper removes it at once ([`super::guard`]); if that was killed too,
 //! the next run finds the folder's lock free and sweeps it.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use fnox_config::Folders;
 use fnox_core::SecretString;
 use fnox_leases::delivery::file::remove_left_behind;
+use fnox_system::{Protection, create_private_file};
 
 use super::guard::Guard;
 
@@ -34,15 +34,12 @@ impl PrivateFolder {
     pub(crate) fn create(folders: &Folders) -> io::Result<Self> {
         let base = private_base(folders, RUNS)?;
         // Whoever sweeps holds this lock alone, so a folder is never seen before its own lock is taken.
-        let nobody_sweeps = File::open(&base)?;
+        let nobody_sweeps = fnox_system::open_folder_lock(&base)?;
         nobody_sweeps.lock_shared()?;
-        let path = tempfile::Builder::new()
-            .prefix("")
-            .rand_bytes(24)
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
-            .tempdir_in(&base)?
-            .keep();
-        let lock = create_private(&path.join(LOCK))?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("").rand_bytes(24);
+        let path = fnox_system::create_private_subfolder(&mut builder, &base)?;
+        let lock = create_private_file(&path.join(LOCK))?;
         lock.lock()?;
         Ok(Self {
             path,
@@ -66,7 +63,7 @@ impl PrivateFolder {
     /// Writes a file and answers its path.
     pub(crate) fn write(&mut self, name: &str, value: &SecretString) -> io::Result<PathBuf> {
         let path = self.path.join(name);
-        create_private(&path)?.write_all(value.expose_secret().as_bytes())?;
+        create_private_file(&path)?.write_all(value.expose_secret().as_bytes())?;
         Ok(path)
     }
 }
@@ -87,14 +84,12 @@ pub(crate) fn write_persistent(
     value: &SecretString,
 ) -> io::Result<PathBuf> {
     let base = private_base(folders, "files")?;
-    let folder = tempfile::Builder::new()
-        .prefix(&format!("{name}-"))
-        .rand_bytes(16)
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
-        .tempdir_in(&base)?
-        .keep();
+    let prefix = format!("{name}-");
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix).rand_bytes(16);
+    let folder = fnox_system::create_private_subfolder(&mut builder, &base)?;
     let path = folder.join(name);
-    create_private(&path)?.write_all(value.expose_secret().as_bytes())?;
+    create_private_file(&path)?.write_all(value.expose_secret().as_bytes())?;
     Ok(path)
 }
 
@@ -109,7 +104,7 @@ pub(crate) fn sweep(folders: &Folders) {
         if entries.peek().is_none() {
             continue;
         }
-        let Ok(alone) = File::open(&base) else {
+        let Ok(alone) = fnox_system::open_folder_lock(&base) else {
             continue;
         };
         if alone.try_lock().is_err() {
@@ -133,18 +128,10 @@ pub(crate) fn sweep(folders: &Folders) {
 pub(crate) fn is_private_folder(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|metadata| {
         metadata.is_dir()
-            && metadata.uid() == rustix::process::geteuid().as_raw()
-            && metadata.mode() & 0o077 == 0
+            && Protection::of_path(path).is_ok_and(|protection| {
+                protection.is_own() && protection.who_else_opens().is_none()
+            })
     })
-}
-
-fn create_private(path: &Path) -> io::Result<File> {
-    // `create_new` is O_EXCL, which follows no link (open(2)).
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
 }
 
 /// The run-time folder; the state folder where there is none to write to, as after `su`.
@@ -169,10 +156,7 @@ fn private_subfolder(root: &Path, name: &str) -> io::Result<PathBuf> {
     // Before anything is made in it: it may be a link to somewhere else.
     require_private(root)?;
     let path = root.join(name);
-    match DirBuilder::new().mode(0o700).create(&path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
+    fnox_system::create_private_folder(&path)?;
     require_private(&path)?;
     Ok(path)
 }
@@ -192,7 +176,7 @@ fn require_private(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
     use fnox_core::Env;
 

@@ -3,24 +3,22 @@
 //! It is this same binary, started as `fnox __guard FOLDER` with a pipe to fnox on stdin. fnox never
 //! writes to the pipe; the kernel closes it when fnox ends, even by SIGKILL, and the helper then removes the
 //! folder. It has a session of its own and ignores the signals by which people end programs, so that
-//! whatever ends fnox does not end it first.
+//! whatever ends fnox does not end it first; on Windows it has no console.
+
+#[cfg_attr(unix, path = "guard/unix.rs")]
+#[cfg_attr(windows, path = "guard/windows.rs")]
+mod system;
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::process::{Child, ChildStdin, Stdio};
 
 use fnox_core::ExitStatus;
 use fnox_leases::delivery::file::remove_left_behind;
-use rustix::process::Pid;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 
 use super::files::{LOCK, RUNS, is_private_folder};
-use super::processes;
 
 const SUBCOMMAND: &str = "__guard";
 
@@ -33,15 +31,7 @@ pub(super) struct Guard {
 
 impl Guard {
     pub(super) fn start(folder: &Path) -> io::Result<Self> {
-        // The link of the kernel is this binary even if its file has been replaced by an update.
-        let own = Path::new("/proc/self/exe");
-        let program = if own.exists() {
-            own.to_owned()
-        } else {
-            std::env::current_exe()?
-        };
-        let mut child = Command::new(program)
-            .arg0("fnox")
+        let mut child = system::own_program()?
             .arg(SUBCOMMAND)
             .arg(folder)
             .env_clear()
@@ -49,7 +39,6 @@ impl Guard {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .process_group(0)
             .spawn()?;
         let pipe = child.stdin.take();
         Ok(Self { child, pipe })
@@ -75,7 +64,7 @@ pub(crate) fn run_if_requested(arguments: &[OsString]) -> Option<ExitStatus> {
 }
 
 fn guard(folder: &Path) -> ExitStatus {
-    stand_apart();
+    system::stand_apart();
     // Only a folder that fnox itself made, whoever calls this.
     let parent_is_ours = folder
         .parent()
@@ -97,21 +86,4 @@ fn guard(folder: &Path) -> ExitStatus {
         Err(error) if error.kind() == io::ErrorKind::NotFound => ExitStatus::Success,
         Err(_) => ExitStatus::Failure,
     }
-}
-
-/// Leaves fnox's session and stops listening to the signals by which people end programs.
-fn stand_apart() {
-    let unheeded = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGUSR1, SIGUSR2] {
-        let _ = signal_hook::flag::register(signal, Arc::clone(&unheeded));
-    }
-    // It was started as the leader of a group, so that Ctrl-C did not reach it before this point. A leader
-    // cannot start a session (setsid(2)), so it goes back to fnox's group for a moment.
-    let group = rustix::process::getppid()
-        .and_then(|parent| processes::of(parent.as_raw_nonzero().get()))
-        .and_then(|parent| Pid::from_raw(parent.group));
-    if group.is_some() {
-        let _ = rustix::process::setpgid(None, group);
-    }
-    let _ = rustix::process::setsid();
 }

@@ -4,10 +4,8 @@
 //! The process is marked as not dumpable (prctl(2), `PR_SET_DUMPABLE`), which also keeps other processes
 //! of the user from reading its memory. The mark ends at execve(2), so the program that fnox runs is not
 //! affected, as it would be by a resource limit. macOS has no such mark; there debuggers are refused (ptrace(2),
-//! `PT_DENY_ATTACH`), and core files are off unless somebody turned them on (`ulimit -c`).
-
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+//! `PT_DENY_ATTACH`), and core files are off unless somebody turned them on (`ulimit -c`). Windows has neither: what
+//! programs of the same user may read there, nothing here changes.
 
 /// Marks this process as not dumpable, where the system can.
 pub(crate) fn refuse_core_dumps() {
@@ -26,14 +24,21 @@ pub(crate) fn refuse_core_dumps() {
 /// place of `SIGXFSZ`, which ends the process without a word. Handlers end at execve(2), so the program
 /// that fnox runs gets the limit as it was.
 pub(crate) fn tell_file_size_limit() {
-    use signal_hook::consts::signal::SIGXFSZ;
-    if !super::signals::is_ignored(SIGXFSZ) {
-        let _ = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
+    #[cfg(unix)]
+    {
+        use std::sync::Arc;
+        use std::sync::atomic::AtomicBool;
+
+        use signal_hook::consts::signal::SIGXFSZ;
+        if !super::signals::is_ignored(SIGXFSZ) {
+            let _ = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
+        }
     }
 }
 
 /// What a server does besides: no core files whatever the system thinks of the mark above, no files for
 /// others, and as many open connections as the system lets it have.
+#[cfg(unix)]
 pub(crate) fn prepare_server() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let none = Rlimit {

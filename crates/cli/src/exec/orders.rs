@@ -1,8 +1,7 @@
 //! What the renewal of credentials wants done with the running program.
 //!
 //! The thread that waits for the program also waits for signals, and only it may send the program one (its number is
-//! free once that thread has reaped it). So others leave an order here and wake it with a SIGCHLD to this very process,
-//! which is never passed on.
+//! free once that thread has reaped it). So others leave an order here and wake it.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -10,9 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fnox_core::SecretString;
-use rustix::process::{Signal, getpid, kill_process};
 
 use super::plan::EnvironmentPlan;
+use super::signals::{Signal, wake};
 
 /// How long a program has to end by itself after it was asked to.
 pub(super) const GRACE: Duration = Duration::from_secs(10);
@@ -52,11 +51,6 @@ impl Orders {
     fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Order>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Makes the thread that waits look around.
-fn wake() {
-    let _ = kill_process(getpid(), Signal::CHILD);
 }
 
 /// Wakes the thread that waits once, after a time, unless it is dropped before.

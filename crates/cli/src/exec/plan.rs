@@ -8,8 +8,13 @@ use fnox_core::{Env, SecretString};
 
 use crate::error::CliError;
 
-/// Longest `NAME=value` that Linux passes to a program, its final NUL included (`MAX_ARG_STRLEN`, execve(2)).
-pub(crate) const LONGEST_VARIABLE: usize = 128 * 1024;
+/// Longest `NAME=value` that Linux passes to a program, its final NUL included (`MAX_ARG_STRLEN`, execve(2)); on Windows the
+/// longest value that it promises.
+pub(crate) const LONGEST_VARIABLE: usize = if cfg!(windows) {
+    32 * 1024 - 1
+} else {
+    128 * 1024
+};
 
 /// How the program's environment differs from fnox's own. Applied in this order: remove, set, files.
 #[derive(Debug, Clone, Default)]
@@ -42,8 +47,9 @@ impl EnvironmentPlan {
             }
             if name.len() + value.len() + 2 > LONGEST_VARIABLE {
                 let reason = format!(
-                    "it has {} bytes, and a variable may have 128 KiB",
-                    value.len()
+                    "it has {} bytes, and a variable may have {} KiB",
+                    value.len(),
+                    LONGEST_VARIABLE.div_ceil(1024)
                 );
                 return refuse(
                     reason,
@@ -61,16 +67,18 @@ impl EnvironmentPlan {
         inherited: &Env,
         paths: &[(String, PathBuf)],
     ) -> BTreeMap<OsString, OsString> {
+        let key = |name: &str| OsString::from(Env::compared(name).into_owned());
+        let removed: BTreeSet<OsString> = self.remove.iter().map(|name| key(name)).collect();
         let mut out: BTreeMap<OsString, OsString> = inherited
             .iter()
-            .filter(|(name, _)| name.to_str().is_none_or(|name| !self.remove.contains(name)))
+            .filter(|(name, _)| !removed.contains(*name))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
         for (name, value) in &self.set {
-            out.insert(name.into(), OsStr::new(value.expose_secret()).to_owned());
+            out.insert(key(name), OsStr::new(value.expose_secret()).to_owned());
         }
         for (name, path) in paths {
-            out.insert(name.into(), path.into());
+            out.insert(key(name), path.into());
         }
         out
     }

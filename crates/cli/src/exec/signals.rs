@@ -11,11 +11,15 @@
 
 use std::ffi::c_int;
 use std::io;
-use std::process::{Child, ExitStatus};
+use std::process::Child;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use fnox_core::SecretString;
-use rustix::process::{Pid, Signal};
+pub(crate) use rustix::process::Signal;
+use rustix::process::{Pid, getpid, kill_process};
+use signal_hook::SigId;
 use signal_hook::consts::signal::{
     SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH,
 };
@@ -24,8 +28,8 @@ use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::iterator::exfiltrator::origin::Origin;
 use signal_hook::low_level::siginfo::Cause;
 
+use super::end::{Ended, Then};
 use super::orders::{Alarm, GRACE, Order, Orders};
-use super::plan::EnvironmentPlan;
 use super::processes::{self, Process};
 use super::tree::Tree;
 
@@ -119,35 +123,6 @@ impl Signals {
 impl std::fmt::Debug for Signals {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Signals").finish_non_exhaustive()
-    }
-}
-
-/// How the program ended, and what comes next.
-#[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) status: ExitStatus,
-    pub(super) then: Then,
-}
-
-/// What comes after the program's end.
-#[derive(Debug)]
-pub(super) enum Then {
-    /// fnox ends as the program did.
-    Nothing,
-    /// The program is started again with this environment.
-    StartAgain(Box<EnvironmentPlan>),
-    /// There is to be another run in place of this one.
-    AnotherRun,
-    /// fnox ends with the code for a credential that cannot be had.
-    FailAsUnavailable,
-}
-
-impl Then {
-    /// Whoever asks fnox to end does not want the program again.
-    fn is_asked_to_end(&mut self) {
-        if matches!(self, Self::StartAgain(_) | Self::AnotherRun) {
-            *self = Self::Nothing;
-        }
     }
 }
 
@@ -275,6 +250,46 @@ fn is_of_the_system(origin: &Origin) -> bool {
         origin.process.is_none()
     } else {
         origin.cause == Cause::Kernel
+    }
+}
+
+/// The signal that the configuration names so.
+pub(crate) fn named(name: &str) -> Option<Signal> {
+    Some(match name {
+        "HUP" => Signal::HUP,
+        "INT" => Signal::INT,
+        "TERM" => Signal::TERM,
+        "USR1" => Signal::USR1,
+        "USR2" => Signal::USR2,
+        "WINCH" => Signal::WINCH,
+        _ => return None,
+    })
+}
+
+/// Makes the thread that waits look around, by a SIGCHLD to this very process, which is never passed on.
+pub(super) fn wake() {
+    let _ = kill_process(getpid(), Signal::CHILD);
+}
+
+/// As long as this lives, Ctrl-C at the terminal is for another program alone.
+#[derive(Debug)]
+pub(crate) struct LeftToAnother(Vec<SigId>);
+
+impl LeftToAnother {
+    /// If the signals cannot be caught, Ctrl-C ends fnox too.
+    pub(crate) fn begin() -> Self {
+        let nobody = Arc::new(AtomicBool::new(false));
+        let caught = [SIGINT, SIGQUIT]
+            .map(|signal| signal_hook::flag::register(signal, Arc::clone(&nobody)));
+        Self(caught.into_iter().flatten().collect())
+    }
+}
+
+impl Drop for LeftToAnother {
+    fn drop(&mut self) {
+        for id in &self.0 {
+            signal_hook::low_level::unregister(*id);
+        }
     }
 }
 

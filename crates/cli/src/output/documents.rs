@@ -92,12 +92,15 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         ("doctor", schema_for!(DoctorReport)),
     ];
     all.extend(crate::commands::env::documents::schemas());
-    all.extend(crate::daemon::documents::schemas());
-    all.extend(crate::vault::documents::schemas());
     all.extend(crate::team::documents::schemas());
     all.extend(crate::lifecycle::documents::schemas());
-    all.extend(crate::gateway::documents::schemas());
-    all.extend(crate::server::documents::schemas());
+    #[cfg(unix)]
+    {
+        all.extend(crate::daemon::documents::schemas());
+        all.extend(crate::vault::documents::schemas());
+        all.extend(crate::gateway::documents::schemas());
+        all.extend(crate::server::documents::schemas());
+    }
     all
 }
 

@@ -6,6 +6,7 @@ pub mod documents;
 pub(crate) mod error;
 pub(crate) mod file;
 pub(crate) mod issuers;
+pub(crate) mod network;
 pub(crate) mod private;
 pub(crate) mod running;
 pub(crate) mod settings;

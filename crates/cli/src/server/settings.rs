@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use super::database::DatabasePlace;
 use super::error::{ServerFailure, StartProblem};
 use super::file::{Part, ServerFile};
-use super::{issuers, private};
+use super::{issuers, network, private};
 use crate::app::App;
 use crate::environment;
 use crate::error::CliError;
@@ -230,21 +230,9 @@ fn proxies(top: Part<'_>, flags: &Overrides) -> Result<Vec<IpNet>, CliError> {
         return Ok(flags.behind_proxy.clone());
     }
     let read = |text: &String| {
-        network(text).map_err(|reason| top.invalid("behind_proxy", format!("has {reason}")))
+        network::parse(text).map_err(|reason| top.invalid("behind_proxy", format!("has {reason}")))
     };
     top.list("behind_proxy").iter().map(read).collect()
-}
-
-/// A network, or one address.
-pub(crate) fn network(text: &str) -> Result<IpNet, String> {
-    text.parse()
-        .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
-        .map_err(|_| {
-            format!(
-                "`{}`, which is neither a network such as 10.0.0.0/8 nor an address",
-                text.escape_debug()
-            )
-        })
 }
 
 fn database(app: &App, file: &ServerFile, flags: &Overrides) -> Result<DatabasePlace, CliError> {

@@ -4,7 +4,6 @@
 //! is the user's again: fnox neither changes nor removes it.
 
 use std::collections::BTreeMap;
-use std::os::unix::ffi::OsStrExt as _;
 
 use fnox_core::{Env, SecretString};
 
@@ -118,7 +117,7 @@ impl Comparison<'_> {
     fn add(&mut self, name: String, value: SecretString, content: Option<String>) {
         let previous = match self.env.var_os(&name) {
             None => None,
-            Some(text) if text.as_bytes() == value.expose_secret().as_bytes() => return,
+            Some(text) if text.as_encoded_bytes() == value.expose_secret().as_bytes() => return,
             Some(text) => {
                 let Some(text) = text.to_str() else {
                     let reason = "its present value is not UTF-8";
@@ -176,7 +175,7 @@ pub(crate) fn undo(owned: &[Owned]) -> Changes {
 
 fn is_unchanged(env: &Env, key: &SessionKey, owned: &Owned) -> bool {
     env.var_os(&owned.name)
-        .is_some_and(|value| key.digest(&owned.name, value.as_bytes()) == owned.digest)
+        .is_some_and(|value| key.digest(&owned.name, value.as_encoded_bytes()) == owned.digest)
 }
 
 #[cfg(test)]

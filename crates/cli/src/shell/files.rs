@@ -6,11 +6,11 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use fnox_config::Folders;
 use fnox_core::SecretString;
+use fnox_system::Rights;
 use serde::{Deserialize, Serialize};
 
 use crate::exec::files::{is_private_folder, private_base};
@@ -30,15 +30,10 @@ pub(crate) struct ShellProcess {
 impl ShellProcess {
     /// The process with this id. `None`: there is none.
     pub(crate) fn of(id: u32) -> Option<Self> {
-        let process = rustix::process::Pid::from_raw(id.cast_signed())?;
-        match rustix::process::test_kill_process(process) {
-            // Another user's process is one too.
-            Ok(()) | Err(rustix::io::Errno::PERM) => Some(Self {
-                id,
-                started: processes::of(id.cast_signed()).map_or(0, |process| process.started),
-            }),
-            Err(_) => None,
-        }
+        fnox_system::process_exists(id).then(|| Self {
+            id,
+            started: processes::of(id.cast_signed()).map_or(0, |process| process.started),
+        })
     }
 
     fn is_alive(&self) -> bool {
@@ -58,12 +53,10 @@ impl FilesFolder {
     pub(crate) fn create(folders: &Folders, shell: ShellProcess) -> io::Result<Self> {
         let base = private_base(folders, SHELLS)?;
         sweep(&base);
-        let path = tempfile::Builder::new()
-            .prefix(&format!("{}.{}.", shell.id, shell.started))
-            .rand_bytes(24)
-            .permissions(fs::Permissions::from_mode(0o700))
-            .tempdir_in(base)?
-            .keep();
+        let prefix = format!("{}.{}.", shell.id, shell.started);
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&prefix).rand_bytes(24);
+        let path = fnox_system::create_private_subfolder(&mut builder, &base)?;
         Ok(Self { path, shell })
     }
 
@@ -85,8 +78,8 @@ impl FilesFolder {
 
     /// Writes a secret's file, in place of an older one in one step.
     pub(crate) fn write(&self, name: &str, value: &SecretString) -> io::Result<PathBuf> {
-        // Its mode is 0600 from the beginning, and it is opened with O_EXCL.
-        let mut draft = tempfile::NamedTempFile::new_in(&self.path)?;
+        let mut builder = tempfile::Builder::new();
+        let mut draft = fnox_system::create_temporary(&mut builder, &self.path, Rights::Private)?;
         draft.write_all(value.expose_secret().as_bytes())?;
         let path = self.file(name);
         draft.persist(&path)?;

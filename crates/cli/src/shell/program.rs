@@ -1,7 +1,6 @@
 //! Which program the shell calls.
 
 use std::ffi::OsStr;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use fnox_core::Env;
@@ -18,14 +17,9 @@ pub(crate) fn path(invoked: &OsStr, env: &Env, cwd: &Path) -> PathBuf {
         .into_iter()
         .flatten()
         .map(|folder| cwd.join(folder).join(invoked))
-        .find(|path| is_program(path))
+        .find(|path| fnox_system::is_program(path))
         .or_else(|| std::env::current_exe().ok())
         .unwrap_or_else(|| cwd.join(invoked))
-}
-
-fn is_program(path: &Path) -> bool {
-    path.metadata()
-        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(test)]

@@ -137,9 +137,19 @@ fn width(env: &Env) -> Option<usize> {
         .var("COLUMNS")
         .and_then(|columns| columns.parse().ok())
         .filter(|columns| *columns > 0);
-    let terminal = rustix::termios::tcgetwinsize(std::io::stderr());
-    let terminal = terminal.ok().map(|size| usize::from(size.ws_col));
-    terminal.filter(|columns| *columns > 0).or(told)
+    terminal_width().filter(|columns| *columns > 0).or(told)
+}
+
+#[cfg(unix)]
+fn terminal_width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok()?;
+    Some(usize::from(size.ws_col))
+}
+
+#[cfg(not(unix))]
+fn terminal_width() -> Option<usize> {
+    let (columns, _) = ratatui::crossterm::terminal::size().ok()?;
+    Some(usize::from(columns))
 }
 
 fn cut(line: &str, width: usize) -> String {

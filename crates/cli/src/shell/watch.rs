@@ -5,8 +5,6 @@
 //! into the digest, so going into a subfolder without files of its own changes nothing. Neither does whatever a
 //! provider keeps: the hook would have to ask it at each prompt.
 
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use fnox_config::discover::{LOCAL_FILES, PROJECT_FILES, profile_files};
@@ -85,8 +83,8 @@ fn settings(app: &App, session: &Session, hasher: &mut blake3::Hasher) {
     for (name, value) in app.env.iter() {
         let Some(text) = name.to_str() else { continue };
         if text.starts_with("FNOX_") && text != environment::SHELL && !owned(text) {
-            part(name.as_bytes(), hasher);
-            part(value.as_bytes(), hasher);
+            part(name.as_encoded_bytes(), hasher);
+            part(value.as_encoded_bytes(), hasher);
         }
     }
     for word in &app.choice {
@@ -97,21 +95,15 @@ fn settings(app: &App, session: &Session, hasher: &mut blake3::Hasher) {
         &app.folders.state,
         &app.folders.runtime,
     ] {
-        part(folder.as_os_str().as_bytes(), hasher);
+        part(folder.as_os_str().as_encoded_bytes(), hasher);
     }
 }
 
 /// Adds to a digest what tells a file's state from any other, if there is one; when it was written.
 pub(crate) fn stamp(path: &Path, hasher: &mut blake3::Hasher) -> Option<Timestamp> {
     let metadata = path.metadata().ok()?;
-    part(path.as_os_str().as_bytes(), hasher);
-    for number in [
-        metadata.mtime(),
-        metadata.mtime_nsec(),
-        metadata.size().cast_signed(),
-        metadata.ino().cast_signed(),
-        metadata.dev().cast_signed(),
-    ] {
+    part(path.as_os_str().as_encoded_bytes(), hasher);
+    for number in fnox_system::stamp(&metadata) {
         hasher.update(&number.to_le_bytes());
     }
     Timestamp::try_from(metadata.modified().ok()?).ok()

@@ -5,10 +5,8 @@
 //! scripts do not read as data. If stderr is a file, the lines would stay in it and no log would be protected.
 
 use std::io::Write as _;
-use std::os::fd::AsFd;
 
 use fnox_core::{Env, SecretString};
-use rustix::fs::FileType;
 use zeroize::Zeroizing;
 
 /// Lines of a text that are too short or too common to be worth hiding, such as the braces of a JSON key.
@@ -19,14 +17,11 @@ pub(crate) fn announce<'a>(env: &Env, values: impl IntoIterator<Item = &'a Secre
     if env.var("GITHUB_ACTIONS") != Some("true") {
         return;
     }
-    let stderr = std::io::stderr();
-    let is_file = rustix::fs::fstat(stderr.as_fd())
-        .is_ok_and(|status| FileType::from_raw_mode(status.st_mode) == FileType::RegularFile);
-    if is_file {
+    if fnox_system::stderr_is_file() {
         return;
     }
     let lines = commands(values);
-    let mut stderr = stderr.lock();
+    let mut stderr = std::io::stderr().lock();
     // Without a stderr there is no log either.
     let _ = stderr
         .write_all(lines.as_bytes())

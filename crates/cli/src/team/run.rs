@@ -3,6 +3,10 @@
 //! Ctrl-C takes the request back, so that nobody approves a run that no longer exists. A second one, or a server that
 //! does not answer, ends fnox without that; the request then expires by itself.
 
+#[cfg_attr(unix, path = "run/unix.rs")]
+#[cfg_attr(windows, path = "run/windows.rs")]
+mod system;
+
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::future::Future;
@@ -11,10 +15,10 @@ use std::time::Duration;
 
 use fnox_core::{ExitStatus, Lifetime};
 use fnox_providers::run::{ApprovalProgress, Asked, RunRequest, Wait};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use self::system::Signals;
 use crate::app::App;
 use crate::args::team::ApprovalArgs;
 use crate::error::CliError;
@@ -78,20 +82,17 @@ impl Asking {
         &self,
         work: impl Future<Output = Result<T, CliError>>,
     ) -> Result<T, CliError> {
-        let signals = |kind| signal(kind).map_err(CliError::Output);
-        let mut interrupt = signals(SignalKind::interrupt())?;
-        let mut terminate = signals(SignalKind::terminate())?;
+        let mut signals = Signals::receive().map_err(CliError::Output)?;
         tokio::pin!(work);
         let stop = tokio::select! {
             outcome = &mut work => return outcome,
-            stop = self.stopped(&mut interrupt, &mut terminate) => stop,
+            stop = self.stopped(&mut signals) => stop,
         };
         // Nobody may be listening any more; then there is nothing to take back either.
         let _ = self.cancel.send(true);
         let outcome = tokio::select! {
             outcome = tokio::time::timeout(FAREWELL, &mut work) => outcome.ok(),
-            _ = interrupt.recv() => None,
-            _ = terminate.recv() => None,
+            _ = signals.next() => None,
         };
         match (outcome, stop) {
             // Somebody said yes in the last moment.
@@ -100,7 +101,7 @@ impl Asking {
         }
     }
 
-    async fn stopped(&self, interrupt: &mut Signal, terminate: &mut Signal) -> Stop {
+    async fn stopped(&self, signals: &mut Signals) -> Stop {
         let time_is_up = async {
             match self.limit {
                 Some(limit) => tokio::time::sleep(limit).await,
@@ -108,8 +109,7 @@ impl Asking {
             }
         };
         tokio::select! {
-            _ = interrupt.recv() => Stop::Signal(2),
-            _ = terminate.recv() => Stop::Signal(15),
+            number = signals.next() => Stop::Signal(number),
             () = time_is_up => Stop::TimedOut,
         }
     }

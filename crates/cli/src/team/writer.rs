@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use fnox_config::{fields::resolve_path, trust};
 use fnox_core::SecretString;
 use fnox_core::signed::WriterKey;
+use fnox_system::Rights;
 use zeroize::Zeroizing;
 
 use crate::app::App;
@@ -89,10 +90,9 @@ pub(crate) fn create(app: &App, path: &Path) -> Result<Option<String>, CliError>
 pub(crate) fn write_private(path: &Path, bytes: &[u8], replace: bool) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     trust::create_private_folder(folder)?;
-    // A temporary file is 0600 from the start.
-    let mut temporary = tempfile::Builder::new()
-        .prefix(".fnox-")
-        .tempfile_in(folder)?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".fnox-");
+    let mut temporary = fnox_system::create_temporary(&mut builder, folder, Rights::Private)?;
     temporary.write_all(bytes)?;
     temporary.as_file().sync_all()?;
     if replace {
@@ -100,7 +100,7 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8], replace: bool) -> std::io
     } else {
         temporary.persist_noclobber(path)?;
     }
-    std::fs::File::open(folder)?.sync_all()
+    fnox_system::sync_folder(folder)
 }
 
 /// Reads a small file that holds a secret.

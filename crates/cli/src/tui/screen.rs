@@ -1,5 +1,9 @@
 //! The terminal: taken, drawn on, and given back whatever happens.
 
+#[cfg_attr(unix, path = "screen/unix.rs")]
+#[cfg_attr(windows, path = "screen/windows.rs")]
+mod system;
+
 use std::io::{Stdout, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,9 +20,6 @@ use ratatui::crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use ratatui::crossterm::{cursor, execute};
-use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::io::Errno;
-use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use zeroize::Zeroizing;
 
 use super::model::Effect;
@@ -40,11 +41,7 @@ pub(crate) fn run(app: &App) -> Result<ExitStatus, CliError> {
     // What is wrong with the configuration is said as every command says it.
     let project = work::project(app)?;
     let signal = Arc::new(AtomicUsize::new(0));
-    for kind in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
-        let number = usize::try_from(kind).unwrap_or_default();
-        signal_hook::flag::register_usize(kind, Arc::clone(&signal), number)
-            .map_err(CliError::Output)?;
-    }
+    system::note_signals(&signal).map_err(CliError::Output)?;
     let mut state = State::new(project, app.clock.now());
     let screen = Screen::take().map_err(CliError::Output)?;
     let outcome = Loop::new(app, screen, signal).run(&mut state);
@@ -175,7 +172,7 @@ impl<'a> Loop<'a> {
     fn events(&self) -> Result<Option<Vec<Event>>, CliError> {
         let mut events = Vec::new();
         // What was read at once is given out one after the other, also when nothing more comes.
-        let mut is_ready = match keyboard(PATIENCE).map_err(CliError::Output)? {
+        let mut is_ready = match system::keyboard(PATIENCE).map_err(CliError::Output)? {
             Keyboard::Gone => return Ok(None),
             Keyboard::Silent => false,
             Keyboard::Ready => true,
@@ -186,7 +183,7 @@ impl<'a> Loop<'a> {
                 event::Event::Paste(text) => events.push(Event::Paste(Zeroizing::new(text))),
                 _ => {}
             }
-            let now = keyboard(Duration::ZERO).map_err(CliError::Output)?;
+            let now = system::keyboard(Duration::ZERO).map_err(CliError::Output)?;
             is_ready = !matches!(now, Keyboard::Gone);
         }
         events.extend(self.answers.try_iter());
@@ -229,27 +226,6 @@ enum Keyboard {
     Ready,
     Silent,
     Gone,
-}
-
-/// Waits for keys. Asked before crossterm is, which reads a terminal that has hung up for ever.
-fn keyboard(patience: Duration) -> std::io::Result<Keyboard> {
-    let stdin = std::io::stdin();
-    let mut waiting = [PollFd::new(&stdin, PollFlags::IN)];
-    let limit = Timespec {
-        tv_sec: 0,
-        tv_nsec: patience.subsec_nanos().into(),
-    };
-    match rustix::event::poll(&mut waiting, Some(&limit)) {
-        Ok(0) | Err(Errno::INTR) => return Ok(Keyboard::Silent),
-        Ok(_) => {}
-        Err(error) => return Err(error.into()),
-    }
-    let gone = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
-    Ok(if waiting[0].revents().intersects(gone) {
-        Keyboard::Gone
-    } else {
-        Keyboard::Ready
-    })
 }
 
 /// Tells the terminal to take a value into its clipboard (OSC 52).

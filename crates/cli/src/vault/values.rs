@@ -124,16 +124,6 @@ pub(crate) fn append_note(path: &Path, note: &str) -> Result<(), CliError> {
         })
 }
 
-/// Seconds of a duration on the command line.
-pub(crate) fn seconds(text: &str, flag: &str) -> Result<u64, CliError> {
-    let lifetime =
-        Lifetime::parse(text).map_err(|error| CliError::usage(format!("{flag}: {error}")))?;
-    if lifetime.as_secs() == 0 {
-        return Err(CliError::usage(format!("{flag}: must be at least 1s")));
-    }
-    Ok(lifetime.as_secs())
-}
-
 /// A moment: RFC 3339, or how long ago.
 pub(crate) fn moment(text: &str, flag: &str, now: Timestamp) -> Result<Timestamp, CliError> {
     if let Ok(moment) = text.parse() {

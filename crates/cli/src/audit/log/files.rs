@@ -2,12 +2,12 @@
 //!
 //! The number never changes, so setting a file aside is one rename, and nothing else has to move.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use fnox_core::audit::Record;
+use fnox_system::Protection;
 
 use super::LogError;
 
@@ -89,32 +89,23 @@ pub(super) fn set_aside(path: &Path, last: u64) -> Result<(), LogError> {
     }
     std::fs::rename(path, &former).map_err(failed)?;
     let folder = path.parent().unwrap_or(Path::new("/"));
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(failed)
+    fnox_system::sync_folder(folder).map_err(failed)
 }
 
 /// Opens a file, which must be this user's own: a link could lead records anywhere.
 pub(super) fn open(path: &Path) -> Result<File, LogError> {
-    checked(path, OpenOptions::new().write(true).create(true))
+    checked(path, fnox_system::open_lock_file)
 }
 
-fn checked(path: &Path, options: &mut OpenOptions) -> Result<File, LogError> {
+fn checked(path: &Path, open: fn(&Path) -> io::Result<File>) -> Result<File, LogError> {
     let failed = |source| LogError::Io {
         action: "open",
         path: path.to_owned(),
         source,
     };
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let file = options
-        .read(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path)
-        .map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    if !metadata.is_file() || metadata.uid() != rustix::process::geteuid().as_raw() {
+    let file = open(path).map_err(failed)?;
+    let is_file = file.metadata().map_err(failed)?.is_file();
+    if !is_file || !Protection::of(&file).map_err(failed)?.is_own() {
         return Err(failed(io::Error::other("it is no file of yours")));
     }
     Ok(file)
@@ -122,13 +113,13 @@ fn checked(path: &Path, options: &mut OpenOptions) -> Result<File, LogError> {
 
 /// Every record of a file.
 pub(super) fn read(path: &Path) -> Result<Vec<Record>, LogError> {
-    let mut file = checked(path, &mut OpenOptions::new())?;
+    let mut file = checked(path, fnox_system::open_no_link)?;
     read_from(path, &mut file, 0).map(|(records, _)| records)
 }
 
 /// The first record of a file, if it has one.
 pub(super) fn first_record(path: &Path) -> Result<Option<Record>, LogError> {
-    let file = checked(path, &mut OpenOptions::new())?;
+    let file = checked(path, fnox_system::open_no_link)?;
     let mut line = String::new();
     let length = BufReader::new(file)
         .take(LONGEST as u64)

@@ -5,7 +5,6 @@
 //! its power loses what is younger than that.
 
 use std::fs::File;
-use std::os::unix::fs::MetadataExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -150,11 +149,10 @@ impl Stream {
     }
 
     fn is_as_left(&self, growing: &Growing) -> bool {
-        let (Ok(ours), Ok(there)) = (growing.file.metadata(), self.log.path.symlink_metadata())
-        else {
-            return false;
-        };
-        ours.ino() == there.ino() && ours.dev() == there.dev() && there.len() == growing.bytes
+        let path = &self.log.path;
+        path.symlink_metadata()
+            .is_ok_and(|there| there.is_file() && there.len() == growing.bytes)
+            && fnox_system::is_same_file(&growing.file, path).is_ok_and(|is_same| is_same)
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {

@@ -1,12 +1,11 @@
 //! Folders, file modes and the clock.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use fnox_config::Config;
 use fnox_core::Clock as _;
+use fnox_system::Protection;
 use jiff::{SignedDuration, Timestamp};
-use rustix::fs::{Access, access};
 
 use super::Examinations;
 use crate::app::App;
@@ -68,7 +67,7 @@ fn writable(path: &Path) -> std::io::Result<()> {
     if !existing.is_dir() {
         return Err(std::io::ErrorKind::NotADirectory.into());
     }
-    Ok(access(existing, Access::WRITE_OK | Access::EXEC_OK)?)
+    fnox_system::require_writable_folder(existing)
 }
 
 /// Files that nobody else should read, as far as they exist.
@@ -94,19 +93,23 @@ fn modes(app: &App, found: &mut Examinations) {
     }
     let mut all_private = true;
     for path in private {
-        let Ok(metadata) = path.metadata() else {
+        let path = path.canonicalize().unwrap_or(path);
+        let Ok(protection) = Protection::of_path(&path) else {
             continue;
         };
-        let mode = metadata.permissions().mode() & 0o7777;
-        if mode & 0o077 != 0 {
+        if let Some(others) = protection.who_else_opens() {
             all_private = false;
             found.add(
                 "files",
                 path.display().to_string(),
                 Outcome::Warning,
-                format!("other users may use it (mode {mode:04o})"),
+                format!("other users may use it ({others})"),
             );
-            found.remedy(Some(format!("chmod go= {}", path.display())));
+            found.remedy(Some(if cfg!(windows) {
+                "take it from them, in its properties".to_owned()
+            } else {
+                format!("chmod go= {}", path.display())
+            }));
         }
     }
     if all_private {

@@ -2,15 +2,13 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use fnox_core::{SecretBytes, SecretString};
-use signal_hook::consts::{SIGINT, SIGQUIT};
 
 use crate::app::App;
 use crate::error::CliError;
 use crate::exec::files::PrivateFolder;
+use crate::exec::signals::LeftToAnother;
 
 /// A file that is being edited. It is removed with this.
 pub(super) struct Session {
@@ -27,7 +25,7 @@ impl Session {
             source,
         };
         let set = |name: &str| app.env.var(name).filter(|text| !text.trim().is_empty());
-        let command = set("EDITOR").or_else(|| set("VISUAL")).unwrap_or("vi");
+        let command = set("EDITOR").or_else(|| set("VISUAL")).unwrap_or(USUAL);
         let mut folder = PrivateFolder::guarded(&app.folders).map_err(failed)?;
         Ok(Self {
             path: folder.write(name, text).map_err(failed)?,
@@ -45,19 +43,13 @@ impl Session {
             ),
             code: "cli::check_failed",
         };
-        // The editor has the terminal, and Ctrl-C is for it alone. If these cannot be caught, Ctrl-C ends fnox too.
-        let nobody = Arc::new(AtomicBool::new(false));
-        let caught = [SIGINT, SIGQUIT]
-            .map(|signal| signal_hook::flag::register(signal, Arc::clone(&nobody)));
-        // A shell takes the words of the variable apart, as git does, and never sees the text.
-        let status = Command::new("sh")
-            .args(["-c", &format!("{} \"$@\"", self.command), "sh"])
+        // The editor has the terminal, and Ctrl-C is for it alone.
+        let left_to_editor = LeftToAnother::begin();
+        let status = editor(&self.command)
             .arg(&self.path)
             .current_dir(&app.cwd)
             .status();
-        for id in caught.into_iter().flatten() {
-            signal_hook::low_level::unregister(id);
-        }
+        drop(left_to_editor);
         let status = status.map_err(|error| failed(format!("did not start ({error})")))?;
         if !status.success() {
             return Err(failed(format!("ended with {status}")));
@@ -75,4 +67,30 @@ impl Session {
                 help: None,
             })
     }
+}
+
+/// The editor if no variable names one.
+const USUAL: &str = if cfg!(windows) { "notepad" } else { "vi" };
+
+/// A shell takes the words of the variable apart, as git does, and never sees the text.
+#[cfg(unix)]
+fn editor(command: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{command} \"$@\""), "sh"]);
+    shell
+}
+
+/// The program, in quotation marks if its path has spaces, and its arguments.
+#[cfg(windows)]
+fn editor(command: &str) -> Command {
+    let command = command.trim();
+    let quoted = command
+        .strip_prefix('"')
+        .and_then(|rest| rest.split_once('"'));
+    let (program, arguments) = quoted
+        .or_else(|| command.split_once(char::is_whitespace))
+        .unwrap_or((command, ""));
+    let mut editor = Command::new(program);
+    editor.args(arguments.split_whitespace());
+    editor
 }

@@ -9,12 +9,12 @@ use fnox_leases::delivery::DeliveredFiles;
 use fnox_leases::delivery::endpoint::Endpoint;
 use fnox_leases::{Held, LeaseError, Observer};
 use jiff::Timestamp;
-use rustix::process::Signal;
 
 use super::leases::Chosen;
 use crate::commands::selection::Selection;
 use crate::exec::orders::{Order, SharedOrders};
 use crate::exec::plan::EnvironmentPlan;
+use crate::exec::signals::named;
 use crate::output::Printer;
 
 /// Tells the person and the program what becomes of the credentials.
@@ -78,8 +78,13 @@ impl Announcer<'_> {
         }
         match self.files.write(held) {
             Ok(signals) => {
-                for signal in signals.into_iter().filter_map(named) {
-                    self.orders.push(Order::Signal(signal));
+                for name in signals {
+                    match named(name) {
+                        Some(signal) => self.orders.push(Order::Signal(signal)),
+                        None => self.printer.warn(&format!(
+                            "this system has no signal {name}: the program is not told of its new files"
+                        )),
+                    }
                 }
             }
             Err(error) => self.printer.warn(&error.to_string()),
@@ -165,16 +170,4 @@ impl Observer for Announcer<'_> {
             ));
         }
     }
-}
-
-fn named(name: &str) -> Option<Signal> {
-    Some(match name {
-        "HUP" => Signal::HUP,
-        "INT" => Signal::INT,
-        "TERM" => Signal::TERM,
-        "USR1" => Signal::USR1,
-        "USR2" => Signal::USR2,
-        "WINCH" => Signal::WINCH,
-        _ => return None,
-    })
 }

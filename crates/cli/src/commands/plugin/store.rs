@@ -3,15 +3,14 @@
 //! A plugin is written whole beside its place and renamed into it; then the lock says so. Who is killed in between leaves
 //! files that are not those of the lock, and these are not run.
 
-use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fnox_leases::ledger::file;
 use fnox_leases::ledger::lock::{Lock as Exclusive, introduction};
 use fnox_providers::plugins::{self, LOCK, Lock};
+use fnox_system::Rights;
 
 use super::failed;
 use super::fetch::Fetched;
@@ -119,24 +118,18 @@ impl Store {
 
 /// Writes files into a new folder, for nobody but this user.
 fn write(folder: &Path, fetched: &Fetched) -> io::Result<()> {
-    let mut folders = DirBuilder::new();
-    folders.recursive(true).mode(0o700).create(folder)?;
+    fnox_system::create_private_folder(folder)?;
     for (path, content) in &fetched.files.0 {
-        let mode = if fetched.programs.contains(path) {
-            0o700
-        } else {
-            0o600
-        };
+        let is_program = fetched.programs.contains(path);
         let path = folder.join(path);
         if let Some(parent) = path.parent() {
-            folders.create(parent)?;
+            fnox_system::create_private_folder(parent)?;
         }
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(&path)?;
+        let mut file = fnox_system::create_private_file(&path)?;
         file.write_all(content)?;
+        if is_program {
+            fnox_system::give_rights(&file, Rights::OwnProgram)?;
+        }
         file.sync_all()?;
     }
     Ok(())

@@ -10,10 +10,10 @@ use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::args::serve::{IssuerCommand, IssuerGroup, IssuerTokenArgs};
+use crate::durations::seconds;
 use crate::error::CliError;
 use crate::server::private;
 use crate::team::writer::write_private;
-use crate::vault::values::seconds;
 
 const KEY: &str = "issuer.key";
 const KEY_SET: &str = "jwks.json";

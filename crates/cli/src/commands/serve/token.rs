@@ -16,13 +16,13 @@ use super::places;
 use crate::app::{App, block_on};
 use crate::args::serve::{FileArgs, TokenArgs, TokenCommand, TokenRole};
 use crate::args::team::ServerArgs;
+use crate::durations::seconds;
 use crate::error::CliError;
 use crate::output::Table;
 use crate::server::assemble::{self, store_failed};
 use crate::server::documents::{ListedToken, ServerToken, ShownToken};
 use crate::team::error::TeamFailure;
 use crate::team::server::{self, Server};
-use crate::vault::values::seconds;
 
 pub(super) fn run(app: &App, args: &TokenArgs) -> Result<(), CliError> {
     match &args.command {

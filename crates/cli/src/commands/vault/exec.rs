@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use crate::app::App;
 use crate::args::vault::VaultExecArgs;
 use crate::commands::exec::OWN_KEYS;
+use crate::durations::seconds;
 use crate::environment;
 use crate::error::CliError;
 use crate::exec::descriptors::Descriptor;
@@ -25,7 +26,6 @@ use crate::vault::connect::{agent, client};
 use crate::vault::loan::{Loan, Terms, borrow_value, give_back, keep_alive};
 use crate::vault::settings::VaultFile;
 use crate::vault::target::{Delivery, Wanted};
-use crate::vault::values::seconds;
 
 /// How to find and to open a vault. None of it is the program's business.
 pub(crate) const VAULT_VARIABLES: [&str; 9] = [

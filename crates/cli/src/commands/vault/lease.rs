@@ -10,12 +10,13 @@ use zeroize::Zeroizing;
 
 use crate::app::{App, block_on};
 use crate::args::vault::{LeaseAsk, LeaseCommand, LeaseGroup, LeaseRevokeArgs};
+use crate::durations::seconds;
 use crate::error::CliError;
 use crate::output::Table;
 use crate::vault::connect::{agent, ask, call, client};
 use crate::vault::documents::AccessedValue;
 use crate::vault::target::Target;
-use crate::vault::values::{self, count, id, seconds, shown};
+use crate::vault::values::{self, count, id, shown};
 
 pub(super) fn run(app: &App, group: &LeaseGroup) -> Result<(), CliError> {
     match &group.command {

@@ -8,11 +8,12 @@ use fnox_vault_wire::methods::{
 
 use crate::app::{App, block_on};
 use crate::args::vault::{TokenCommand, TokenCreateArgs, TokenGroup, VaultRole};
+use crate::durations::seconds;
 use crate::error::CliError;
 use crate::output::Table;
 use crate::vault::connect::{ask, call, client};
 use crate::vault::documents::TokenWritten;
-use crate::vault::values::{count, create_private, id, seconds, shown};
+use crate::vault::values::{count, create_private, id, shown};
 
 pub(super) fn run(app: &App, group: &TokenGroup) -> Result<(), CliError> {
     match &group.command {

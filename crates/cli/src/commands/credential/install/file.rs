@@ -1,9 +1,10 @@
 //! One file that is changed as a whole, or not at all.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+
+use fnox_system::Rights;
 
 use super::diff;
 use crate::error::CliError;
@@ -83,7 +84,9 @@ impl Change {
         let lock = Lock::take(PathBuf::from(name)).map_err(|(path, source)| {
             failed("create (is another program writing?)", &path, source)
         })?;
-        lock.write(&self.edit.text, self.permissions())
+        lock.write(&self.edit.text)
+            .and_then(|()| fnox_system::give_rights(&lock.file, self.rights()))
+            .and_then(|()| lock.file.sync_all())
             .map_err(|source| failed("write", &self.path, source))?;
         if read(&self.path)? != self.before {
             return Err(CliError::failed(format!(
@@ -92,16 +95,17 @@ impl Change {
             )));
         }
         lock.rename(&self.path)
-            .and_then(|()| File::open(folder)?.sync_all())
+            .and_then(|()| fnox_system::sync_folder(folder))
             .map_err(|source| failed("write", &self.path, source))
     }
 
-    fn permissions(&self) -> Permissions {
-        let known = fs::metadata(&self.path).map(|metadata| metadata.permissions());
-        match known {
-            Ok(known) => known,
-            Err(_) if self.is_program => Permissions::from_mode(0o755),
-            Err(_) => Permissions::from_mode(0o600),
+    fn rights(&self) -> Rights<'_> {
+        if self.path.exists() {
+            Rights::Like(&self.path)
+        } else if self.is_program {
+            Rights::Program
+        } else {
+            Rights::Private
         }
     }
 }
@@ -132,21 +136,14 @@ struct Lock {
 
 impl Lock {
     fn take(path: PathBuf) -> Result<Self, (PathBuf, io::Error)> {
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path);
-        match file {
+        match fnox_system::create_private_file(&path) {
             Ok(file) => Ok(Self { file, path }),
             Err(error) => Err((path, error)),
         }
     }
 
-    fn write(&self, text: &str, permissions: Permissions) -> io::Result<()> {
-        (&self.file).write_all(text.as_bytes())?;
-        self.file.set_permissions(permissions)?;
-        self.file.sync_all()
+    fn write(&self, text: &str) -> io::Result<()> {
+        (&self.file).write_all(text.as_bytes())
     }
 
     fn rename(&self, to: &Path) -> io::Result<()> {
@@ -157,12 +154,7 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         // After a rename there is nothing of this name, or another program's lock: that one is a file of its own.
-        let is_own = || {
-            use std::os::unix::fs::MetadataExt as _;
-            let (own, there) = (self.file.metadata().ok()?, fs::metadata(&self.path).ok()?);
-            Some(own.ino() == there.ino() && own.dev() == there.dev())
-        };
-        if is_own() == Some(true) {
+        if fnox_system::is_same_file(&self.file, &self.path).is_ok_and(|is_own| is_own) {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -170,6 +162,9 @@ impl Drop for Lock {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn plan(path: &Path, text: &str) -> Change {

@@ -1,7 +1,6 @@
 //! Looks at what a running program was given: has any of it changed?
 
 use std::collections::BTreeSet;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -184,11 +183,11 @@ impl<'a> Looker<'a> {
             hasher.update(bytes);
         };
         for file in &config.files {
-            part(file.path.as_os_str().as_bytes());
+            part(file.path.as_os_str().as_encoded_bytes());
             part(file.text.as_bytes());
         }
         for path in self.identities(config) {
-            part(path.as_os_str().as_bytes());
+            part(path.as_os_str().as_encoded_bytes());
             part(blake3::hash(&content(&path)).as_bytes());
         }
         hasher.finalize()
