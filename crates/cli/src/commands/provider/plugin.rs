@@ -3,7 +3,6 @@
 //! Adding one writes the entry and nothing else. Nothing is run, not even to ask what it can do, and nothing is fetched: a
 //! plugin is looked for where a run would look for it, so that what is missing is told here, and not when a secret is needed.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use fnox_config::fields::resolve_path;
@@ -93,9 +92,7 @@ fn at_path(app: &App, text: &str, kind: Option<Kind>, file: &Path) -> Result<Plu
     let ends_in_lua = path
         .extension()
         .is_some_and(|end| end.eq_ignore_ascii_case("lua"));
-    let is_program = path
-        .metadata()
-        .is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0);
+    let is_program = fnox_system::is_program(&path);
     let found = match kind {
         Some(Kind::Lua) => is_folder || path.is_file(),
         Some(Kind::External) => is_program,
