@@ -25,7 +25,7 @@ pub(super) const LOCK: &str = ".lock";
 #[derive(Debug)]
 pub(crate) struct PrivateFolder {
     path: PathBuf,
-    _lock: File,
+    lock: Option<File>,
     guard: Option<Guard>,
 }
 
@@ -43,7 +43,7 @@ impl PrivateFolder {
         lock.lock()?;
         Ok(Self {
             path,
-            _lock: lock,
+            lock: Some(lock),
             guard: None,
         })
     }
@@ -70,6 +70,8 @@ impl PrivateFolder {
 
 impl Drop for PrivateFolder {
     fn drop(&mut self) {
+        // Not every Windows removes a folder with an open file in it. Who finds the lock free removes the same.
+        drop(self.lock.take_if(|_| cfg!(windows)));
         // If this fails the guard, or the next run, tries again.
         let _ = fs::remove_dir_all(&self.path);
         drop(self.guard.take());

@@ -76,10 +76,12 @@ fn guard(folder: &Path) -> ExitStatus {
     let _ = io::stdin().lock().read_to_end(&mut Vec::new());
     // A run that lives holds the lock: whoever started this by hand cannot take its files away. The system
     // may close the pipe of a dying process a moment before it frees the lock, hence the wait.
-    let Ok(_over) = File::open(folder.join(LOCK)).and_then(|lock| lock.lock().map(|()| lock))
-    else {
+    let Ok(over) = File::open(folder.join(LOCK)).and_then(|lock| lock.lock().map(|()| lock)) else {
         return ExitStatus::Failure;
     };
+    // Not every Windows removes a folder with an open file in it.
+    let mut over = Some(over);
+    drop(over.take_if(|_| cfg!(windows)));
     remove_left_behind(folder);
     match std::fs::remove_dir_all(folder) {
         Ok(()) => ExitStatus::Success,
