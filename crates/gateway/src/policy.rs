@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use fnox_core::Host;
 
+use crate::proxy::Ended;
 use crate::refusal::{Reason, Refusal};
 use crate::request::{CanonicalRequest, Scheme};
 use crate::rule::{Approve, Capture, Hosts, Miss, Rule};
@@ -34,6 +35,8 @@ pub struct Policy {
 #[derive(Debug, Clone)]
 pub struct Permit<'p> {
     rules: Vec<&'p Rule>,
+    /// Whether the host is reached without a rule, too.
+    is_open: bool,
 }
 
 impl Policy {
@@ -79,7 +82,10 @@ impl Policy {
             Some((miss, rule)) if rules.is_empty() && !self.is_named_open(host) => {
                 Err(not_allowed(host, miss, rule))
             }
-            _ => Ok(Permit { rules }),
+            _ => Ok(Permit {
+                rules,
+                is_open: self.is_open(host),
+            }),
         }
     }
 
@@ -111,6 +117,23 @@ impl<'p> Permit<'p> {
     #[must_use]
     pub fn body_limit(&self) -> Option<u64> {
         self.rules.iter().filter_map(|rule| rule.body_limit).min()
+    }
+
+    /// The ends of the rules by which a request leaves: of those that put credentials into it; if none does, of those that let
+    /// it out, unless something lasting lets it out too.
+    pub(crate) fn ends(&self, spent: &[&Rule]) -> Vec<Ended> {
+        let ends = |rules: &[&Rule]| -> Vec<Ended> {
+            let ends = rules.iter().filter_map(|rule| rule.ended.clone());
+            ends.collect()
+        };
+        if !spent.is_empty() {
+            return ends(spent);
+        }
+        let ends = ends(&self.rules);
+        if self.is_open || ends.len() < self.rules.len() {
+            return Vec::new();
+        }
+        ends
     }
 
     /// The rules that keep credentials in the answer from the client.

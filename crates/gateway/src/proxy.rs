@@ -19,6 +19,7 @@ mod preface;
 mod reflected;
 mod refused;
 mod session;
+mod temporary;
 mod trace;
 mod tunnel;
 mod untold;
@@ -42,6 +43,8 @@ pub use self::client_password::{ClientPassword, USER};
 use self::connection::Entrance;
 pub use self::ending::{Ended, Ender};
 pub use self::listener::Listener;
+use self::temporary::ChangingPolicy;
+pub use self::temporary::{NotAdded, TemporaryRule};
 pub use self::upstream::Trust;
 use self::upstreams::Upstreams;
 use self::uses::Uses;
@@ -115,7 +118,7 @@ pub struct Gateway {
 
 /// What all connections of a gateway share.
 struct Shared {
-    policy: Policy,
+    policy: ChangingPolicy,
     clients: Arc<dyn Clients>,
     placeholders: PlaceholderBook,
     authority: Authority,
@@ -148,7 +151,7 @@ impl Gateway {
             shared: Arc::new(Shared {
                 uses: Uses::of(&policy),
                 captured: Captured::default(),
-                policy,
+                policy: policy.into(),
                 clients: options.clients,
                 placeholders: options.placeholders,
                 authority: options.authority,

@@ -18,6 +18,7 @@ pub use self::hosts::Hosts;
 pub use self::path_glob::{InvalidPathGlob, PathGlob};
 pub use self::wildcard::Wildcard;
 use crate::injection::Injection;
+use crate::proxy::Ended;
 use crate::request::{BodyLength, CanonicalRequest};
 
 /// A rule. Whatever it does not allow, it forbids.
@@ -55,6 +56,8 @@ pub struct Rule {
     pub per_operation: bool,
     /// What of the answers the client does not get.
     pub capture: Option<Capture>,
+    /// Whether it is over, if it was added to a gateway that runs.
+    pub(crate) ended: Option<Ended>,
 }
 
 /// The name of what is used.
@@ -130,6 +133,7 @@ impl Rule {
             ca_file: None,
             per_operation: false,
             capture: None,
+            ended: None,
         }
     }
 

@@ -124,9 +124,7 @@ where
     let negotiated = tokio::time::timeout(HEAD, negotiate(entrance, &mut stream)).await;
     match negotiated {
         Ok(Ok((client, host))) => {
-            let shared = &entrance.shared;
-            let refusal = shared.policy.admits(&host).err();
-            tunnel::serve(shared, &client, stream, (host, Via::Socks), refusal).await;
+            tunnel::serve(&entrance.shared, &client, stream, (host, Via::Socks)).await;
         }
         Ok(Err(error)) => {
             tracing::debug!("a client's connection ended: {error}");
@@ -241,14 +239,13 @@ async fn connect(
         let message = format!("CONNECT to `{host}` names no port");
         return Err(Refusal::new(Reason::Ambiguous, message));
     }
-    // Told inside of the tunnel: few clients show what answers CONNECT.
+    // Whether it may be reached is told inside of the tunnel: few clients show what answers CONNECT.
     let shared = Arc::clone(&entrance.shared);
-    let refusal = shared.policy.admits(&host).err();
     let upgrade = hyper::upgrade::on(&mut request);
     afterwards.set(async move {
         if let Ok(upgraded) = upgrade.await {
             let bound_to = (host, Via::Connect);
-            tunnel::serve(&shared, &client, TokioIo::new(upgraded), bound_to, refusal).await;
+            tunnel::serve(&shared, &client, TokioIo::new(upgraded), bound_to).await;
         }
     });
     Ok(Response::new(full("")))

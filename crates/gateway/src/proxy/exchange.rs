@@ -144,7 +144,8 @@ async fn pass_on(
 ) -> Result<Response<Body>, Refusal> {
     let now = || shared.authority.clock().monotonic();
     let mut canonical = CanonicalRequest::parse(parts, bound)?;
-    let permit = shared.policy.decide(&canonical)?;
+    let policy = shared.policy.current();
+    let permit = policy.decide(&canonical)?;
     if let Some(rule) = permit.approval() {
         let question = question(client, &canonical, body, rule, permit.body_limit()).await?;
         let since = now();

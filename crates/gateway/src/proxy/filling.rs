@@ -112,11 +112,14 @@ pub(super) async fn fill(
         .chain(&signatures)
         .map(Planned::rule)
         .collect();
+    let mut ends = permit.ends(&spent);
+    if let Some(refusal) = ends.iter().find_map(Ended::refusal) {
+        return Err(refusal);
+    }
     if spent.is_empty() {
         spent = permit.rules().to_vec();
     }
     let taken = shared.uses.take(&spent)?;
-    let mut ends = Vec::new();
     let identity = fill_head(shared, client, request, &in_head, (&mut *used, &mut ends)).await?;
     if let Some(whole) = &mut content
         && !in_body.is_empty()

@@ -38,13 +38,12 @@ const PING: Duration = Duration::from_secs(30);
 /// The first byte of a TLS connection: a record of the handshake (RFC 8446, section 5.1).
 pub(super) const HANDSHAKE_RECORD: u8 = 22;
 
-/// Serves the requests of a tunnel to `host` until the client goes away. With a refusal, each of them gets that.
+/// Serves the requests of a tunnel to `host` until the client goes away.
 pub(super) async fn serve<S>(
     shared: &Arc<Shared>,
     client: &Arc<Client>,
     stream: S,
     (host, via): (Host, Via),
-    refusal: Option<Refusal>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -60,7 +59,7 @@ pub(super) async fn serve<S>(
                 shared: Arc::clone(shared),
                 client: Arc::clone(client),
                 bound: Arc::new(Bound::new(Scheme::Https, host, via)),
-                refusal: misdirected.or(refusal),
+                misdirected,
             };
             served.over_tls(start, &named).await;
         }
@@ -69,7 +68,7 @@ pub(super) async fn serve<S>(
                 shared: Arc::clone(shared),
                 client: Arc::clone(client),
                 bound: Arc::new(Bound::new(Scheme::Http, host, via)),
-                refusal,
+                misdirected: None,
             };
             served.over_http1(stream).await;
         }
@@ -94,12 +93,11 @@ where
         );
     };
     let host = host.with_default_port(Scheme::Https.default_port());
-    let refusal = shared.policy.admits(&host).err();
     let served = Served {
         shared: Arc::clone(shared),
         client: Arc::clone(client),
         bound: Arc::new(Bound::new(Scheme::Https, host.clone(), Via::Sni)),
-        refusal,
+        misdirected: None,
     };
     served.over_tls(start, &host).await;
 }
@@ -132,8 +130,8 @@ struct Served {
     shared: Arc<Shared>,
     client: Arc<Client>,
     bound: Arc<Bound>,
-    /// What each of them gets, if none may pass.
-    refusal: Option<Refusal>,
+    /// What each of them gets, if the client wants another destination than it was let in for.
+    misdirected: Option<Refusal>,
 }
 
 impl Served {
@@ -210,7 +208,10 @@ impl Served {
         afterwards: Afterwards,
     ) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send + 'static {
         let (shared, client) = (Arc::clone(&self.shared), Arc::clone(&self.client));
-        let (bound, refusal) = (Arc::clone(&self.bound), self.refusal.clone());
+        let bound = Arc::clone(&self.bound);
+        // Each request anew: rules come and go while a tunnel is open.
+        let admitted = || shared.policy.current().admits(bound.host());
+        let refusal = self.misdirected.clone().or_else(|| admitted().err());
         // In a place of its own: HTTP/2 makes a task of it, and it is large and would be moved again and again.
         Box::pin(async move {
             Ok(match refusal {

@@ -63,6 +63,11 @@ impl Upstreams {
         })
     }
 
+    /// Whether this file was read.
+    pub(super) fn knows(&self, file: Option<&PathBuf>) -> bool {
+        self.anonymous.contains_key(&file.cloned())
+    }
+
     /// # Errors
     /// [`Reason::Credential`] if the key does not fit its certificate.
     pub(super) fn get(

@@ -41,6 +41,8 @@ mod proxy_streams;
 #[cfg(test)]
 mod proxy_support;
 #[cfg(test)]
+mod proxy_temporary;
+#[cfg(test)]
 mod proxy_trace;
 #[cfg(test)]
 mod proxy_uses;

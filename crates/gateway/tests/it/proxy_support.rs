@@ -159,9 +159,11 @@ impl Setup {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let authority = gateway.certificate_pem();
-        let task = tokio::spawn(async move { gateway.serve(listener).await });
+        let serving = gateway.clone();
+        let task = tokio::spawn(async move { serving.serve(listener).await });
         Proxy {
             address,
+            gateway,
             authority,
             placeholder: placeholder.text().to_owned(),
             upstream: self.upstream,
@@ -185,6 +187,7 @@ fn credential() -> CredentialRef {
 /// A gateway that runs until it is dropped.
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
+    pub(crate) gateway: Gateway,
     /// What clients of it must trust, in PEM.
     pub(crate) authority: String,
     /// What stands for [`VALUE`].
