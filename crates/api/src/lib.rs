@@ -18,6 +18,8 @@ mod secret;
 mod server;
 mod session;
 
+pub use fnox_core::question::{AccessKind, AgentAccess, AgentRequest, Asked};
+
 pub use approval::{
     Approval, ApprovalCreated, ApprovalItem, ApprovalList, ApprovalStatus, CreateApproval, Decide,
     Decision, DecisionView, Requester,
@@ -26,9 +28,7 @@ pub use audit::AuditPage;
 pub use ciphertext::{Ciphertext, InvalidCiphertext};
 pub use grant::{CreateGrant, Fetched, FetchedSecret, GrantCreated};
 pub use problem::{Problem, ProblemCode};
-pub use question::{
-    AgentRequest, AskedRequest, CreateQuestion, Question, QuestionCreated, QuestionUsed,
-};
+pub use question::{AskedRequest, CreateQuestion, Question, QuestionCreated, QuestionUsed};
 pub use secret::{
     CheckRequest, CheckedKey, Checks, PutSecret, SecretList, SecretView, VersionList,
 };

@@ -1,8 +1,9 @@
-//! `/v1/questions…`: what an agent wants to send, and a person has to agree to.
+//! `/v1/questions…`: what an agent wants to send, or the credential that it wants to use, and a person has to agree to.
 //!
 //! A question stands and ends as an approval does, and people decide about it in the same places. A yes to it releases no
 //! secret: nothing exchanges it for a grant.
 
+use fnox_core::question::Asked;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -10,34 +11,14 @@ use uuid::Uuid;
 
 use crate::{ApprovalStatus, DecisionView};
 
-/// A request as it would leave a gateway. All of it is what the gateway says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AgentRequest {
-    /// In whose name it is made.
-    pub agent: String,
-    /// Which rule of the gateway wants to know.
-    pub rule: String,
-    /// The method.
-    pub method: String,
-    /// The host, with a port if it is not 443.
-    pub host: String,
-    /// Path and query as they leave, with placeholders for credentials.
-    pub target: String,
-    /// How many bytes the body has.
-    pub body_length: u64,
-    /// SHA-256 of the body, in 64 lower-case hex digits.
-    pub body_sha256: String,
-}
-
 /// Body of `POST /v1/questions`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateQuestion {
     /// A new one for each question, so that one that is sent again after a lost answer is the same question.
     pub key: Uuid,
-    /// The request.
-    pub request: AgentRequest,
+    /// What is asked about.
+    pub request: Asked,
 }
 
 /// Answer of `POST /v1/questions`: 201 for a new one, 200 for the one that is pending already.
@@ -64,8 +45,8 @@ pub struct Question {
     pub id: Uuid,
     /// Where it stands. `fetched`: the yes was used. Never `granted`.
     pub status: ApprovalStatus,
-    /// The request.
-    pub request: AgentRequest,
+    /// What is asked about.
+    pub request: Asked,
     /// When it ends if nobody decides; a yes that was not used until then ends too.
     #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
@@ -83,12 +64,12 @@ pub struct QuestionUsed {
     pub lasting_seconds: u32,
 }
 
-/// What an approval is about if it is a question: no keys and no command, but a request.
+/// What an approval is about if it is a question: no keys and no command, but a request, or the use of a credential.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AskedRequest {
-    /// The request, as the gateway says.
-    pub request: AgentRequest,
-    /// For how long a yes may cover the same request, by the policy. 0: for this one request.
+    /// The request, or the use of a credential, as the gateway says.
+    pub request: Asked,
+    /// For how long a yes may cover the same request, or the use last, by the policy. 0: for this one request.
     pub longest_seconds: u32,
     /// For how long the yes covers it, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -19,6 +19,7 @@ pub mod length;
 pub mod name;
 pub mod prompt;
 pub mod proxy_variables;
+pub mod question;
 pub mod rate;
 pub mod seal;
 pub mod secret;

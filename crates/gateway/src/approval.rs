@@ -1,17 +1,18 @@
-//! A person's leave for a request that a rule says `approve = "ask"` of.
+//! A person's leave: for a request that a rule says `approve = "ask"` of, and for the use of a credential where no rule allows it.
 //!
 //! What is asked about is bound to what is sent: agent, rule, method, host, path, query and the body's digest. A request that
-//! differs in any of them is another question.
+//! differs in any of them is another question. The use of a credential is bound to agent, credential, host, methods and the
+//! reason that the person is shown.
 
+mod question;
 mod queue;
 
 use std::fmt;
 
 use async_trait::async_trait;
-use fnox_core::{AgentId, Host};
-use http::Method;
 
-pub use self::queue::{Answer, Approvals, Breadth, Lasting, Pending, UnknownQuestion};
+pub use self::question::{AccessRequest, HeldRequest, Question};
+pub use self::queue::{Answer, Approvals, Breadth, Decided, Lasting, NotAnswered, Pending};
 use crate::refusal::{Reason, Refusal};
 
 /// Somebody who can be asked.
@@ -21,26 +22,7 @@ pub trait Approver: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// [`Reason::Approval`] if they did not.
-    async fn ask(&self, question: &Question) -> Result<(), Refusal>;
-}
-
-/// What a person agrees to, in full.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Question {
-    /// In whose name the request is made.
-    pub agent: AgentId,
-    /// Which rule wants to know.
-    pub rule: String,
-    /// What is done.
-    pub method: Method,
-    /// Where.
-    pub host: Host,
-    /// To what: path and query as they leave, with placeholders for credentials.
-    pub target: String,
-    /// How many bytes the body has.
-    pub body_length: usize,
-    /// SHA-256 of the body.
-    pub body_sha256: [u8; 32],
+    async fn ask(&self, request: &HeldRequest) -> Result<(), Refusal>;
 }
 
 /// Nobody is there: every request is refused.
@@ -49,8 +31,8 @@ pub struct Nobody;
 
 #[async_trait]
 impl Approver for Nobody {
-    async fn ask(&self, question: &Question) -> Result<(), Refusal> {
+    async fn ask(&self, request: &HeldRequest) -> Result<(), Refusal> {
         let message = "a person must agree to this request, and nobody can be asked here";
-        Err(Refusal::new(Reason::Approval, message).by_rule(&question.rule))
+        Err(Refusal::new(Reason::Approval, message).by_rule(&request.rule))
     }
 }

@@ -90,13 +90,21 @@ pub(crate) struct AgentPendingArgs {
 
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "A yes is for the very request: its method, host, path, query and body. A request that has\ngiven up waiting may come again within ten minutes."
+    after_help = "A yes is for the very request: its method, host, path, query and body. A request that has\ngiven up waiting may come again within ten minutes.\n\nThe use of a credential, which an agent asks for by `fnox mcp`, is no single request: a yes lets the agent send as\nmany as it likes to that host, with those methods, until the time is over."
 )]
 pub(crate) struct AgentApproveArgs {
-    /// Which, as `fnox agent pending` names it
+    #[command(flatten)]
+    pub yes: YesArgs,
+}
+
+/// A yes, and to what: the same of `agent approve` and `vault approve`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct YesArgs {
+    /// Which, as the list of what waits names it
     #[arg(value_name = "ID")]
     pub id: Option<String>,
-    /// Not once, but as often as it comes in so much time
+    /// Not once, but as often as it comes in so much time (30d at the most); of the use of a credential, for how long (15m
+    /// unless it is said, 1h at the most)
     #[arg(long = "for", value_name = "TIME", value_parser = Lifetime::parse, conflicts_with = "session", requires = "id")]
     pub lasting: Option<Lifetime>,
     /// Not once, but as often as it comes while the gateway runs

@@ -16,6 +16,7 @@ use crate::commands::masters::Masters;
 use crate::error::CliError;
 use crate::exec::orders::SharedOrders;
 use crate::exec::{self, Invocation};
+use crate::gateway::approvals::office::Asker;
 use crate::gateway::metrics_file::MetricsFile;
 use crate::gateway::rules;
 use crate::gateway::sandbox::{self, Sandbox};
@@ -48,6 +49,8 @@ fn run_program(app: &App, args: &AgentRunArgs) -> Result<ExitStatus, CliError> {
         agent,
         is_sandboxed: sandbox.is_some(),
         metrics,
+        asker: Asker::Programs,
+        asks: false,
     };
     let session = Session::start(app, &config, proxy, &manager, terms)?;
     let mut plan = session.plan();

@@ -4,8 +4,9 @@
 //! never shown here: it has to come from the log of whoever asks, or a person could say yes to somebody else's request.
 
 use fnox_api::client::ApiClient;
-use fnox_api::{AgentRequest, Approval, ApprovalStatus, AskedRequest, Decide, Decision};
+use fnox_api::{Approval, ApprovalStatus, Asked, AskedRequest, Decide, Decision};
 use fnox_core::Clock as _;
+use fnox_core::question::USUAL_ACCESS;
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -13,6 +14,7 @@ use crate::app::{App, block_on};
 use crate::args::team::{ApproveArgs, ApproveCommand};
 use crate::durations::seconds;
 use crate::error::CliError;
+use crate::gateway::approvals::shown;
 use crate::output::Table;
 use crate::team::documents::ShownApproval;
 use crate::team::error::TeamFailure;
@@ -304,19 +306,19 @@ fn wanted(approval: &Approval) -> (String, String) {
     (keys.join(", "), approval.command_display.clone())
 }
 
-fn line(request: &AgentRequest) -> String {
-    let AgentRequest {
-        method,
-        host,
-        target,
-        ..
-    } = request;
-    format!("{method} https://{host}{target}")
+fn line(asked: &Asked) -> String {
+    match asked {
+        Asked::Request(request) => {
+            let (method, host, target) = (&request.method, &request.host, &request.target);
+            format!("{method} https://{host}{target}")
+        }
+        Asked::Access(_) => shown::line(asked),
+    }
 }
 
 fn place(approval: &Approval) -> String {
     if let Some(question) = &approval.question {
-        return format!("agent {}", question.request.agent);
+        return format!("agent {}", question.request.agent());
     }
     if approval.profile == "default" {
         approval.project.clone()
@@ -341,26 +343,44 @@ fn ends(approval: &Approval, now: Timestamp) -> String {
 
 /// What a gateway asks. All of it is what the gateway says.
 fn asked(question: &AskedRequest) -> Vec<(&'static str, String)> {
-    let request = &question.request;
-    let mut lines = vec![
-        ("agent, it says", request.agent.clone()),
-        ("request, it says", line(request)),
-        ("rule, it says", request.rule.clone()),
-    ];
-    if request.body_length > 0 {
-        let body = format!(
-            "{} bytes, SHA-256 {}",
-            request.body_length, request.body_sha256
-        );
-        lines.push(("body, it says", body));
+    let mut lines = vec![("agent, it says", question.request.agent().to_owned())];
+    match &question.request {
+        asked @ Asked::Request(request) => {
+            lines.push(("request, it says", line(asked)));
+            lines.push(("rule, it says", request.rule.clone()));
+            if request.body_length > 0 {
+                let (length, sha256) = (request.body_length, &request.body_sha256);
+                lines.push(("body, it says", format!("{length} bytes, SHA-256 {sha256}")));
+            }
+        }
+        Asked::Access(access) => {
+            lines.push(("use of, it says", access.credential.clone()));
+            lines.push(("at, it says", access.host.clone()));
+            lines.push(("with, it says", access.methods.join(", ")));
+            lines.push(("the agent's words", access.reason.clone()));
+        }
     }
-    let lasting = match (question.lasting_seconds, question.longest_seconds) {
+    lines.push(("a yes is for", covered(question)));
+    lines
+}
+
+/// What a yes is for.
+fn covered(question: &AskedRequest) -> String {
+    let longest = question.longest_seconds;
+    if question.request.as_access().is_some() {
+        return match question.lasting_seconds {
+            Some(seconds) => format!("all such requests for {seconds} s"),
+            None => format!(
+                "all such requests for {} s; with --for up to {longest} s",
+                longest.min(USUAL_ACCESS)
+            ),
+        };
+    }
+    match (question.lasting_seconds, longest) {
         (Some(0), _) | (None, 0) => "this request, once".to_owned(),
         (Some(seconds), _) => format!("this very request for {seconds} s"),
         (None, longest) => format!("this request, once; with --for up to {longest} s"),
-    };
-    lines.push(("a yes is for", lasting));
-    lines
+    }
 }
 
 /// Everything about a request. What the requester says is marked as such: nobody has checked it.

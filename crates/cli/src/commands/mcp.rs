@@ -22,6 +22,7 @@ use crate::commands::vault::exec::VAULT_VARIABLES;
 use crate::error::CliError;
 use crate::exec::plan::EnvironmentPlan;
 use crate::exec::redact::Redaction;
+use crate::gateway::approvals::office::Asker;
 use crate::gateway::rules::{self, Proxy};
 use crate::gateway::sandbox::{self, Sandbox};
 use crate::mcp::server::{Parts, Server};
@@ -52,6 +53,9 @@ pub(crate) fn run(app: &App, args: &McpArgs) -> Result<ExitStatus, CliError> {
                 agent: agent.clone(),
                 is_sandboxed: sandbox.is_some(),
                 metrics: None,
+                // The agent is whoever started this, and may have a shell of its own.
+                asker: Asker::Parent,
+                asks: false,
             };
             let mut session = Session::start(app, &config, proxy, &manager, terms)?;
             session.redact_with(&redaction);

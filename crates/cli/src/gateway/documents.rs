@@ -1,7 +1,9 @@
 //! The JSON documents that `fnox agent` prints.
 
+use fnox_core::question::Asked;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// `fnox agent rules --json`
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -47,26 +49,16 @@ pub struct RuleDocument {
     pub capture_hosts: Vec<String>,
 }
 
-/// A request that waits for a person: `fnox agent pending --json` prints a list of them.
+/// What waits for a person: `fnox agent pending --json` prints a list of them. What has a `kind` is no request: `access` is the
+/// use of a credential for a while.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct PendingRequest {
+pub struct PendingQuestion {
     /// By which `fnox agent approve` and `deny` know it.
     pub id: String,
-    /// In whose name it is made.
-    pub agent: String,
-    /// The rule that wants to know.
-    pub rule: String,
-    /// The method.
-    pub method: String,
-    /// The host and its port.
-    pub host: String,
-    /// Path and query, with placeholders for credentials.
-    pub target: String,
-    /// How many bytes the body has.
-    pub body_length: usize,
-    /// SHA-256 of the body, in hexadecimal.
-    pub body_sha256: String,
-    /// When it was made (RFC 3339).
+    /// What is asked.
+    #[serde(flatten)]
+    pub asked: Asked,
+    /// When it was asked (RFC 3339).
     pub asked_at: String,
 }
 
@@ -98,11 +90,28 @@ pub enum Trial {
     Absent,
 }
 
+/// The same schema for documents in which what is asked stands beside other fields.
+pub(crate) fn beside_others(mut schema: Schema) -> Schema {
+    let definitions = schema.get_mut("$defs").and_then(Value::as_object_mut);
+    if let Some(definitions) = definitions {
+        for name in ["AgentRequest", "AgentAccess"] {
+            let definition = definitions.get_mut(name).and_then(Value::as_object_mut);
+            if let Some(definition) = definition {
+                definition.remove("additionalProperties");
+            }
+        }
+    }
+    schema
+}
+
 /// The schema of every document, by the name of its file.
 pub(crate) fn schemas() -> Vec<(&'static str, Schema)> {
     vec![
         ("agent-doctor", schema_for!(Vec<ToolReport>)),
-        ("agent-pending", schema_for!(Vec<PendingRequest>)),
+        (
+            "agent-pending",
+            beside_others(schema_for!(Vec<PendingQuestion>)),
+        ),
         ("agent-rules", schema_for!(RulesDocument)),
     ]
 }

@@ -17,7 +17,7 @@ use fnox_gateway::vault::{Recorder, VaultClients, VaultClientsError};
 use fnox_vault_wire::Connector;
 use tokio::task::JoinSet;
 
-use super::approvals::office::{self, Office};
+use super::approvals::office::{self, Asker, Office};
 use super::approvals::server::Named;
 use super::approvals::vault::Desk;
 use super::approvals::{self, Place, Ways};
@@ -209,6 +209,8 @@ pub(crate) async fn serve(app: &App, settings: Settings) -> Result<(), CliError>
             printer: app.printer,
             channels: approvals::channels(app, &proxy.approve_at, ways)?,
             places: proxy.approve_at,
+            asker: Asker::Programs,
+            asks: false,
         },
     )?;
     let gateway = Gateway::new(Options {
@@ -269,9 +271,8 @@ async fn until_ended(
         let recorder = Arc::clone(recorder);
         tokio::spawn(async move { recorder.write().await })
     };
-    if let Some(office) = served.office {
-        serving.spawn(office.serve());
-    }
+    let office = served.office;
+    let office = office.map(|office| (office.approvals(), tokio::spawn(office.serve())));
     if let Some(metrics) = served.metrics {
         serving.spawn(metrics.serve());
     }
@@ -292,6 +293,11 @@ async fn until_ended(
     }
     while !matches!(signals.next().await, Asked::End) {}
     serving.shutdown().await;
+    if let Some((approvals, serving)) = office {
+        approvals.close();
+        // It ends in time by itself.
+        let _ = serving.await;
+    }
     recorder.finish();
     if tokio::time::timeout(LAST_RECORDS, writing).await.is_err() {
         app.printer

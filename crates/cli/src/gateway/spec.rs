@@ -80,7 +80,7 @@ pub static GATEWAY: Section = Section {
         key(
             "approve_at",
             Kind::TextList,
-            "Where people are asked if a rule says so: `terminal` (`fnox agent approve` on this machine; the default), `vault` (`fnox vault approve`), `server` (the team server's approvers). The first answer from any of them counts.",
+            "Where people are asked if a rule says so: `terminal` (`fnox agent approve` on this machine; the default), `vault` (`fnox vault approve`), `server` (the team server's approvers). The first answer from any of them counts. `[]`: nobody is asked.",
         ),
         key(
             "server",

@@ -2,9 +2,11 @@
 //! and not as they come, so that a newer server changes nothing for scripts.
 
 use fnox_api::client::OpenedSession;
-use fnox_api::{Approval, AskedRequest, SecretView};
+use fnox_api::{Approval, Asked, AskedRequest, SecretView};
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::Serialize;
+
+use crate::gateway::documents::beside_others;
 
 /// `fnox login --json`
 #[derive(Debug, Serialize, JsonSchema)]
@@ -94,24 +96,13 @@ pub struct ShownApproval {
     pub decisions: Vec<ShownDecision>,
 }
 
-/// A request of an agent, as its gateway says.
+/// A request of an agent, or the use of a credential, which has the `kind` `access`; as its gateway says.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ShownRequest {
-    /// In whose name it is made.
-    pub agent: String,
-    /// Which rule of the gateway wants to know.
-    pub rule: String,
-    /// The method.
-    pub method: String,
-    /// The host.
-    pub host: String,
-    /// Path and query, with placeholders for credentials.
-    pub target: String,
-    /// How many bytes the body has.
-    pub body_length: u64,
-    /// SHA-256 of the body, in hex.
-    pub body_sha256: String,
-    /// For how many seconds a yes may cover the same request; 0 for this one.
+    /// What is asked.
+    #[serde(flatten)]
+    pub asked: Asked,
+    /// For how many seconds a yes may cover the same request, or the use; 0 for this request.
     pub longest_seconds: u32,
     /// For how many seconds the yes covers it, once there is one.
     pub lasting_seconds: Option<u32>,
@@ -178,15 +169,8 @@ impl From<&SecretView> for ServerSecret {
 
 impl From<&AskedRequest> for ShownRequest {
     fn from(asked: &AskedRequest) -> Self {
-        let request = asked.request.clone();
         Self {
-            agent: request.agent,
-            rule: request.rule,
-            method: request.method,
-            host: request.host,
-            target: request.target,
-            body_length: request.body_length,
-            body_sha256: request.body_sha256,
+            asked: asked.request.clone(),
             longest_seconds: asked.longest_seconds,
             lasting_seconds: asked.lasting_seconds,
         }
@@ -241,7 +225,10 @@ pub(crate) fn schemas() -> Vec<(&'static str, Schema)> {
         ("secret-set", schema_for!(ServerSecret)),
         ("secret-list", schema_for!(Vec<ServerSecret>)),
         ("secret-delete", schema_for!(Vec<DeletedServerSecret>)),
-        ("approve-list", schema_for!(Vec<ShownApproval>)),
-        ("approve-show", schema_for!(ShownApproval)),
+        (
+            "approve-list",
+            beside_others(schema_for!(Vec<ShownApproval>)),
+        ),
+        ("approve-show", beside_others(schema_for!(ShownApproval))),
     ]
 }

@@ -7,6 +7,7 @@ use fnox_testkit::wait::{until, until_some};
 use serde_json::Value;
 
 use crate::agent_support::Project;
+use crate::schemas::assert_fits;
 use crate::support;
 use crate::terminal::{self, Session};
 
@@ -25,7 +26,9 @@ impl Project {
 
     fn pending(&self) -> Vec<Value> {
         let run = self.fnox(&["agent", "pending", "--json"]).succeeds();
-        support::json(&run.stdout).as_array().unwrap().clone()
+        let pending = support::json(&run.stdout);
+        assert_fits("schemas/agent-pending.json", &pending);
+        pending.as_array().unwrap().clone()
     }
 
     /// The next request that waits.

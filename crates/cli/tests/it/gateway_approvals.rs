@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fnox_testkit::Running;
 use fnox_testkit::wait::until_some;
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::agent_support::Project;
@@ -181,6 +182,28 @@ fn a_vault_that_was_killed_is_asked_anew() {
 }
 
 #[test]
+fn a_gateway_that_ends_takes_back_what_it_asks_and_one_that_is_killed_does_not() {
+    let mut world = World::asking("5m");
+    let placeholder = world.placeholder();
+    for (signal, left) in [(Signal::TERM, 0), (Signal::KILL, 1)] {
+        let request = world.posting(&placeholder, "title=one");
+        world.next();
+        let gateway = world.gateway.take().unwrap();
+        gateway.signal(signal);
+        gateway.finish();
+        assert_eq!(world.waiting().len(), left, "{signal:?}");
+        request.finish();
+        world.start();
+    }
+    assert!(world.upstream.received().is_empty());
+    let record = world.record();
+    let taken_back = record
+        .iter()
+        .filter(|it| it.starts_with("approval_taken_back"));
+    assert_eq!(taken_back.count(), 1, "{record:#?}");
+}
+
+#[test]
 fn of_two_people_one_decides_and_the_other_is_told() {
     let world = World::asking("5m");
     let placeholder = world.placeholder();
@@ -263,6 +286,12 @@ fn a_gateway_of_one_run_asks_at_the_vault_with_its_token() {
     vault.ok(&["approve", "--session", &id(&question)]);
     assert_eq!(agent.finish().succeeds().stdout, "200");
     assert_eq!(upstream.received().len(), 1);
+    // What nobody has answered is taken back when the run ends.
+    let agent = run().start();
+    next(&vault);
+    agent.signal(Signal::TERM);
+    agent.finish();
+    assert_eq!(vault.json(&["approvals"]), Value::Array(Vec::new()));
 }
 
 #[test]
@@ -309,5 +338,9 @@ fn in_a_sandbox_there_is_neither_the_token_nor_the_vault() {
     assert!(run.stdout.contains("nobody has yet"), "{run}");
     assert!(!run.stdout.contains("fxv_"), "{run}");
     assert!(run.stdout.contains("no vault answers"), "{run}");
-    assert_eq!(vault.json(&["approvals"]).as_array().unwrap().len(), 1);
+    // It was asked, and taken back when the run ended.
+    assert_eq!(vault.json(&["approvals"]), Value::Array(Vec::new()));
+    let log = vault.ok(&["audit", "export"]);
+    assert!(log.contains("approval_asked") && log.contains("approval_taken_back"));
+    assert!(!log.contains("approval_decided"), "{log}");
 }

@@ -40,7 +40,7 @@ pub static PROXY: Section = Section {
         Field::optional(
             "approve_at",
             Kind::TextList,
-            "Where people are asked if a rule says so: `terminal` (`fnox agent approve` on this machine; the default), `vault` (`fnox vault approve`), `server` (the team server's approvers). The first answer from any of them counts.",
+            "Where people are asked if a rule says so, or an agent of `fnox mcp` asks for more: `terminal` (`fnox agent approve` on this machine; the default), `vault` (`fnox vault approve`), `server` (the team server's approvers). The first answer from any of them counts. `[]`: nobody is asked.",
         ),
         Field::optional(
             "approval_wait",

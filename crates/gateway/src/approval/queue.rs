@@ -1,17 +1,18 @@
 //! Questions that wait for a person, and what people said.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use fnox_core::Clock;
+use fnox_core::question::LONGEST_ACCESS;
 use jiff::{SignedDuration, Timestamp};
 use rand::Rng as _;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Approver, Question};
+use super::{Approver, HeldRequest, Question};
 use crate::refusal::{Reason, Refusal};
 
 /// How many questions wait at most. More would only bury the person.
@@ -51,7 +52,7 @@ pub enum Answer {
 /// How much a yes covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Breadth {
-    /// The request that was asked about, to the byte.
+    /// What was asked about, to the byte.
     Request,
     /// Whatever the rule allows the agent.
     Rule,
@@ -68,10 +69,33 @@ pub enum Lasting {
     Session,
 }
 
-/// Nothing of this name waits.
+/// Why nothing was answered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no request `{0}` waits for an answer")]
-pub struct UnknownQuestion(pub String);
+pub enum NotAnswered {
+    /// Nothing of this name waits.
+    #[error("no request `{0}` waits for an answer")]
+    Unknown(String),
+    /// The use of a credential is allowed for a time, and for no longer than [`LONGEST_ACCESS`] seconds. It waits on.
+    #[error("the use of a credential is allowed for a time, {LONGEST_ACCESS} seconds at the most")]
+    Unfit,
+}
+
+/// What came of a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decided {
+    /// A person said yes.
+    Allowed {
+        /// Until when it counts; `None`: for as long as the gateway runs.
+        until: Option<Timestamp>,
+    },
+    /// A person said no, a moment ago or in the last ten minutes.
+    Denied,
+    /// Nobody has said anything within the time that one waits here. It goes on waiting under this name.
+    NobodyYet {
+        /// The name.
+        id: String,
+    },
+}
 
 /// The questions of one gateway.
 pub struct Approvals {
@@ -90,6 +114,8 @@ pub struct Approvals {
 struct State {
     pending: Vec<Pending>,
     said: Vec<Said>,
+    /// Nothing is asked any more.
+    is_closed: bool,
 }
 
 /// What was said of a question.
@@ -130,11 +156,14 @@ impl Approvals {
     /// Answers a question.
     ///
     /// # Errors
-    /// [`UnknownQuestion`], also if somebody was faster or the question is too old.
-    pub fn answer(&self, id: &str, answer: Answer) -> Result<Question, UnknownQuestion> {
+    /// [`NotAnswered`], also if somebody was faster or the question is too old.
+    pub fn answer(&self, id: &str, answer: Answer) -> Result<Question, NotAnswered> {
         let mut state = self.current();
         let waiting = state.pending.iter().position(|it| it.id == id);
-        let waiting = waiting.ok_or_else(|| UnknownQuestion(id.to_owned()))?;
+        let waiting = waiting.ok_or_else(|| NotAnswered::Unknown(id.to_owned()))?;
+        if !answer.fits(&state.pending[waiting].question) {
+            return Err(NotAnswered::Unfit);
+        }
         let question = state.pending.remove(waiting).question;
         let lasting = match answer {
             Answer::Allow { lasting, .. } => lasting,
@@ -158,6 +187,28 @@ impl Approvals {
         drop(state);
         self.answered.notify_waiters();
         Ok(question)
+    }
+
+    /// Nothing is asked any more: what waits ends, and whoever waits for its end is told.
+    pub fn close(&self) {
+        let mut state = self.current();
+        state.is_closed = true;
+        state.pending.clear();
+        drop(state);
+        self.answered.notify_waiters();
+    }
+
+    /// Returns when nothing is asked any more.
+    pub async fn closed(&self) {
+        loop {
+            let mut answered = std::pin::pin!(self.answered.notified());
+            // Before the look, so that no end is missed between the two.
+            answered.as_mut().enable();
+            if self.current().is_closed {
+                return;
+            }
+            answered.await;
+        }
     }
 
     /// Returns when no question of this name waits any more: somebody answered, or it grew too old.
@@ -186,22 +237,59 @@ impl Approvals {
         state
     }
 
+    /// Waits for a person's word, for as long as requests wait here. A yes to the use of a credential counts for whoever
+    /// hears it here, once.
+    ///
+    /// # Errors
+    /// [`Reason::Approval`] if it cannot be asked.
+    pub async fn decided(&self, question: &Question) -> Result<Decided, Refusal> {
+        let end = Instant::now() + self.patience;
+        loop {
+            let mut answered = std::pin::pin!(self.answered.notified());
+            // Before the look, so that no answer is missed between the two.
+            answered.as_mut().enable();
+            let id = match self.look(question)? {
+                Ok(decided) => return Ok(decided),
+                Err(id) => id,
+            };
+            if timeout_at(end, answered).await.is_err() {
+                return Ok(Decided::NobodyYet { id });
+            }
+        }
+    }
+
+    /// How people answer the question of this name, to go after "Ask one to".
+    #[must_use]
+    pub fn how(&self, id: &str) -> String {
+        (self.how)(id)
+    }
+
     /// What was said of it, if anything was. Otherwise it waits from now on, under this name.
-    fn look(&self, question: &Question) -> Result<Result<(), String>, Refusal> {
+    fn look(&self, question: &Question) -> Result<Result<Decided, String>, Refusal> {
         let mut state = self.current();
         if let Some(at) = state.said.iter().position(|said| said.is_of(question)) {
-            return match state.said[at].answer {
-                Answer::Deny => Err(refused(question, "a person refused this request")),
+            let until = state.said[at].until;
+            return Ok(Ok(match state.said[at].answer {
+                Answer::Deny => Decided::Denied,
                 Answer::Allow { lasting, .. } => {
-                    if lasting == Lasting::Once {
+                    if lasting == Lasting::Once || question.as_access().is_some() {
                         state.said.remove(at);
                     }
-                    Ok(Ok(()))
+                    Decided::Allowed { until }
                 }
-            };
+            }));
+        }
+        if state.is_closed {
+            return Err(refused(question, "the gateway is ending"));
         }
         if let Some(waiting) = state.pending.iter().find(|it| it.question == *question) {
             return Ok(Err(waiting.id.clone()));
+        }
+        let is_same = |it: &&Pending| it.question.is_same_wish(question);
+        if state.pending.iter().find(is_same).is_some() {
+            let message = "the same is being asked with another reason";
+            return Err(refused(question, message)
+                .with_remedy("Wait for the answer, or ask with the same reason."));
         }
         if state.pending.len() >= MOST {
             let message = format!("{MOST} requests wait for a person already");
@@ -216,6 +304,24 @@ impl Approvals {
         drop(state);
         (self.asked)(&pending);
         Ok(Err(pending.id))
+    }
+}
+
+impl Answer {
+    /// Whether it is an answer to this: a yes to the use of a credential is for a time, and for no rule.
+    fn fits(self, question: &Question) -> bool {
+        let longest = SignedDuration::from_secs(LONGEST_ACCESS.into());
+        match (question, self) {
+            (Question::Request(_), _) | (_, Self::Deny) => true,
+            (
+                Question::Access(_),
+                Self::Allow {
+                    breadth: Breadth::Request,
+                    lasting: Lasting::For(time),
+                },
+            ) => time.is_positive() && time <= longest,
+            (Question::Access(_), Self::Allow { .. }) => false,
+        }
     }
 }
 
@@ -237,30 +343,26 @@ impl Said {
             Answer::Allow {
                 breadth: Breadth::Rule,
                 ..
-            } => self.question.agent == question.agent && self.question.rule == question.rule,
-            _ => self.question == *question,
+            } => self.question.is_of_same_rule(question),
+            Answer::Allow { .. } => self.question == *question,
+            Answer::Deny => self.question.is_same_wish(question),
         }
     }
 }
 
 #[async_trait]
 impl Approver for Approvals {
-    async fn ask(&self, question: &Question) -> Result<(), Refusal> {
-        let end = Instant::now() + self.patience;
-        loop {
-            let mut answered = std::pin::pin!(self.answered.notified());
-            // Before the look, so that no answer is missed between the two.
-            answered.as_mut().enable();
-            let id = match self.look(question)? {
-                Ok(()) => return Ok(()),
-                Err(id) => id,
-            };
-            if timeout_at(end, answered).await.is_err() {
+    async fn ask(&self, request: &HeldRequest) -> Result<(), Refusal> {
+        let question = Question::Request(request.clone());
+        match self.decided(&question).await? {
+            Decided::Allowed { .. } => Ok(()),
+            Decided::Denied => Err(refused(&question, "a person refused this request")),
+            Decided::NobodyYet { id } => {
                 let message = "a person must agree to this request, and nobody has yet";
-                return Err(refused(question, message).with_remedy(format!(
+                Err(refused(&question, message).with_remedy(format!(
                     "Ask one to {}, and send the same request again within ten minutes.",
-                    (self.how)(&id)
-                )));
+                    self.how(&id)
+                )))
             }
         }
     }
@@ -275,20 +377,12 @@ impl fmt::Debug for Approvals {
     }
 }
 
-impl fmt::Display for Question {
-    /// `POST https://api.github.com/repos/acme/app/pulls with 120 bytes`
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = format!("{} {}{}", self.method, self.host, self.target);
-        if self.body_length > 0 {
-            // Writing to a string cannot fail.
-            let _ = write!(text, " with {} bytes", self.body_length);
-        }
-        formatter.write_str(&text)
-    }
-}
-
 fn refused(question: &Question, message: &str) -> Refusal {
-    Refusal::new(Reason::Approval, message).by_rule(&question.rule)
+    let refusal = Refusal::new(Reason::Approval, message);
+    match question.as_request() {
+        Some(request) => refusal.by_rule(&request.rule),
+        None => refusal,
+    }
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use super::reflected::Scrubbed;
 use super::trace::{Trace, Used};
 use super::untold::Untold;
 use super::{Client, Shared, filling, refused};
-use crate::approval::Question;
+use crate::approval::HeldRequest;
 use crate::body::{Body, incoming};
 use crate::reflection::ResponseScrub;
 use crate::refusal::{Reason, Refusal};
@@ -252,9 +252,9 @@ async fn question(
     body: &mut Sent,
     rule: &Rule,
     limit: Option<u64>,
-) -> Result<Question, Refusal> {
+) -> Result<HeldRequest, Refusal> {
     let body = body.read(limit.unwrap_or(ASKED).min(ASKED)).await?;
-    Ok(Question {
+    Ok(HeldRequest {
         agent: client.agent.clone(),
         rule: rule.name.clone(),
         method: request.method().clone(),

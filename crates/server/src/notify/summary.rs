@@ -1,6 +1,6 @@
 //! A notice as words: the same for every channel, with everything that others chose visible and cut.
 
-use fnox_api::{AgentRequest, Approval, ApprovalItem};
+use fnox_api::{AgentAccess, AgentRequest, Approval, ApprovalItem, Asked};
 use jiff::Timestamp;
 
 use super::{Notice, shorten, visible};
@@ -96,15 +96,20 @@ impl Summary {
 
 fn title(approval: &Approval) -> String {
     if let Some(question) = &approval.question {
-        let request = &question.request;
         let part = |text: &str| shorten(&visible(text), TITLE_LIMIT / 4);
-        let [agent, method, host] = [&request.agent, &request.method, &request.host];
-        return format!(
-            "{} wants to send {} to {}",
-            part(agent),
-            part(method),
-            shorten(&visible(host), TITLE_LIMIT / 3)
-        );
+        let agent = part(question.request.agent());
+        let host = shorten(&visible(question.request.host()), TITLE_LIMIT / 3);
+        return match &question.request {
+            Asked::Request(request) => {
+                format!("{agent} wants to send {} to {host}", part(&request.method))
+            }
+            Asked::Access(access) => {
+                format!(
+                    "{agent} wants to use {} at {host}",
+                    part(&access.credential)
+                )
+            }
+        };
     }
     let name = shorten(&visible(&approval.requester.name), TITLE_LIMIT / 2);
     let what = match approval.items.as_slice() {
@@ -116,7 +121,10 @@ fn title(approval: &Approval) -> String {
 
 fn lines(approval: &Approval) -> Vec<Line> {
     if let Some(question) = &approval.question {
-        return lines_of_request(approval, &question.request);
+        return match &question.request {
+            Asked::Request(request) => lines_of_request(approval, request),
+            Asked::Access(access) => lines_of_access(approval, access),
+        };
     }
     let requester = &approval.requester;
     let who = format!("{} ({})", requester.name, requester.principal);
@@ -172,6 +180,25 @@ fn lines_of_request(approval: &Approval, request: &AgentRequest) -> Vec<Line> {
         lines.push(Line::claimed("Body", &text, FACT_LIMIT));
     }
     lines.push(Line::claimed("Rule", &request.rule, FACT_LIMIT));
+    if let Some(address) = &approval.address {
+        lines.push(Line::new("From", address, FACT_LIMIT));
+    }
+    lines.push(Line::new("Ends", &moment(approval.expires_at), FACT_LIMIT));
+    lines
+}
+
+/// Of the use of a credential.
+fn lines_of_access(approval: &Approval, access: &AgentAccess) -> Vec<Line> {
+    let requester = &approval.requester;
+    let who = format!("{} ({})", requester.name, requester.principal);
+    let mut lines = vec![
+        Line::new("Asked by", &who, FACT_LIMIT),
+        Line::claimed("Agent", &access.agent, FACT_LIMIT),
+        Line::claimed("Use of", &access.credential, FACT_LIMIT),
+        Line::claimed("At", &access.host, FACT_LIMIT),
+        Line::claimed("With", &access.methods.join(", "), FACT_LIMIT),
+        Line::claimed("The agent's reason", &access.reason, TEXT_LIMIT),
+    ];
     if let Some(address) = &approval.address {
         lines.push(Line::new("From", address, FACT_LIMIT));
     }

@@ -69,7 +69,10 @@ impl DecidedPage<'_> {
                     request.needed
                 ),
             ),
-            status if request.question.is_some() => answered(status),
+            status if request.question.is_some() => {
+                let sent = request.question.as_ref().map(|asked| asked.sent.is_some());
+                answered(status, sent == Some(true))
+            }
             ApprovalStatus::Approved | ApprovalStatus::Granted => (
                 "yes",
                 "Approved",
@@ -97,24 +100,38 @@ impl DecidedPage<'_> {
     }
 }
 
-/// The same of a request of an agent.
-fn answered(status: ApprovalStatus) -> (&'static str, &'static str, String) {
+/// The same of a request of an agent, or of a credential that it wants to use.
+fn answered(status: ApprovalStatus, is_request: bool) -> (&'static str, &'static str, String) {
+    let of_request = |of_request, of_use| if is_request { of_request } else { of_use };
     let (mark, title, text) = match status {
         ApprovalStatus::Pending | ApprovalStatus::Approved | ApprovalStatus::Granted => (
             "yes",
             "Approved",
-            "The gateway sends the request if it still waits.",
+            of_request(
+                "The gateway sends the request if it still waits.",
+                "The gateway lets the agent use it if it still waits.",
+            ),
         ),
         ApprovalStatus::Fetched => (
             "yes",
             "Approved and used",
             "The gateway has taken the yes. It is worth nothing to anybody else.",
         ),
-        ApprovalStatus::Denied => ("no", "Denied", "The request is not sent."),
+        ApprovalStatus::Denied => (
+            "no",
+            "Denied",
+            of_request(
+                "The request is not sent.",
+                "The agent does not use the credential there.",
+            ),
+        ),
         ApprovalStatus::Expired => (
             "no",
             "Expired",
-            "It was not decided or not used in time. The request is not sent.",
+            of_request(
+                "It was not decided or not used in time. The request is not sent.",
+                "It was not decided or not used in time. The agent does not use the credential there.",
+            ),
         ),
         ApprovalStatus::Cancelled => (
             "no",

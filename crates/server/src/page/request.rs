@@ -1,6 +1,10 @@
 //! An approval as a page shows it: every text visible, with limits that say what they left out.
 
-use fnox_api::{Approval, ApprovalItem, AskedRequest, Decision, DecisionView};
+use fnox_api::{
+    AgentAccess, AgentRequest, Approval, ApprovalItem, Asked as What, AskedRequest, Decision,
+    DecisionView,
+};
+use fnox_core::question::USUAL_ACCESS;
 use jiff::Timestamp;
 
 use super::time::{distance, machine, moment};
@@ -31,21 +35,30 @@ pub(super) struct Request {
     pub(super) decisions: Vec<Said>,
 }
 
-/// A request of an agent.
+/// What a gateway asks.
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) agent: Text,
-    pub(super) method: Text,
-    pub(super) host: Text,
-    /// `POST https://api.github.com/repos/acme/app/pulls`
+    /// `POST to api.github.com`; `GITHUB_TOKEN at api.github.com`
+    pub(super) what: String,
+    /// `POST https://api.github.com/repos/acme/app/pulls`; `GITHUB_TOKEN at https://api.github.com with GET, HEAD`
     pub(super) line: Text,
+    /// Of a request.
+    pub(super) sent: Option<Sent>,
+    /// Of the use of a credential: what for, in the agent's words.
+    pub(super) reason: Option<Text>,
+    /// For how long a yes may be: seconds, the words for it, and whether it is the usual choice.
+    pub(super) lasting: Vec<(u32, String, bool)>,
+    /// For how long the yes is, in words.
+    pub(super) covers: Option<String>,
+}
+
+/// What else there is to know of a request of an agent.
+#[derive(Debug)]
+pub(super) struct Sent {
     pub(super) rule: Text,
     pub(super) body: String,
     pub(super) body_sha256: Text,
-    /// For how long a yes may be: seconds, and the words for it.
-    pub(super) lasting: Vec<(u32, String)>,
-    /// For how long the yes is, in words.
-    pub(super) covers: Option<String>,
 }
 
 /// A text that somebody else chose.
@@ -121,7 +134,7 @@ impl Request {
     /// `NPM_TOKEN`, or `3 secrets`; `POST to api.github.com`.
     pub(super) fn what(&self) -> String {
         if let Some(asked) = &self.question {
-            return format!("{} to {}", asked.method.shown, asked.host.shown);
+            return asked.what.clone();
         }
         match self.items.as_slice() {
             [item] => item.key.shown.clone(),
@@ -146,8 +159,9 @@ impl Request {
 
     /// What goes between who and what.
     pub(super) fn wants(&self) -> &'static str {
-        match self.question {
-            Some(_) => "wants to send",
+        match &self.question {
+            Some(asked) if asked.sent.is_some() => "wants to send",
+            Some(_) => "wants to use",
             None => "asks for",
         }
     }
@@ -160,47 +174,90 @@ impl Request {
 
 impl Asked {
     fn of(asked: &AskedRequest) -> Self {
-        let request = &asked.request;
-        let line = format!(
-            "{} https://{}{}",
-            request.method, request.host, request.target
-        );
-        let mut lasting: Vec<u32> = LASTING
-            .into_iter()
-            .filter(|seconds| *seconds <= asked.longest_seconds)
-            .chain([asked.longest_seconds])
-            .collect();
-        lasting.dedup();
+        match &asked.request {
+            What::Request(request) => Self::of_request(asked, request),
+            What::Access(access) => Self::of_access(asked, access),
+        }
+    }
+
+    fn of_request(asked: &AskedRequest, request: &AgentRequest) -> Self {
+        let (method, host) = (&request.method, &request.host);
+        let line = format!("{method} https://{host}{}", request.target);
         Self {
             agent: Text::of(&request.agent, FACT_LIMIT),
-            method: Text::of(&request.method, FACT_LIMIT),
-            host: Text::of(&request.host, FACT_LIMIT),
+            what: format!(
+                "{} to {}",
+                Text::of(method, FACT_LIMIT).shown,
+                Text::of(host, FACT_LIMIT).shown
+            ),
             line: Text::of(&line, COMMAND_LIMIT),
-            rule: Text::of(&request.rule, FACT_LIMIT),
-            body: match request.body_length {
-                0 => "none".to_owned(),
-                1 => "1 byte".to_owned(),
-                bytes => format!("{bytes} bytes"),
-            },
-            body_sha256: Text::of(&request.body_sha256, FACT_LIMIT),
-            lasting: lasting
+            sent: Some(Sent {
+                rule: Text::of(&request.rule, FACT_LIMIT),
+                body: match request.body_length {
+                    0 => "none".to_owned(),
+                    1 => "1 byte".to_owned(),
+                    bytes => format!("{bytes} bytes"),
+                },
+                body_sha256: Text::of(&request.body_sha256, FACT_LIMIT),
+            }),
+            reason: None,
+            lasting: offered(asked.longest_seconds)
                 .into_iter()
-                .map(|seconds| (seconds, covers(seconds)))
+                .map(|seconds| (seconds, covers(seconds), seconds == 0))
                 .collect(),
             covers: asked.lasting_seconds.map(covers),
         }
     }
+
+    fn of_access(asked: &AskedRequest, access: &AgentAccess) -> Self {
+        let (credential, host) = (&access.credential, &access.host);
+        let methods = access.methods.join(", ");
+        let line = format!("{credential} at https://{host} with {methods}");
+        let usual = asked.longest_seconds.min(USUAL_ACCESS);
+        Self {
+            agent: Text::of(&access.agent, FACT_LIMIT),
+            what: format!(
+                "{} at {}",
+                Text::of(credential, FACT_LIMIT).shown,
+                Text::of(host, FACT_LIMIT).shown
+            ),
+            line: Text::of(&line, COMMAND_LIMIT),
+            sent: None,
+            reason: Some(Text::of(&access.reason, COMMAND_LIMIT)),
+            lasting: offered(asked.longest_seconds)
+                .into_iter()
+                .filter(|seconds| *seconds > 0)
+                .map(|seconds| (seconds, allows(seconds), seconds == usual))
+                .collect(),
+            covers: asked.lasting_seconds.map(allows),
+        }
+    }
+}
+
+/// For how long a yes may be, in seconds.
+fn offered(longest: u32) -> Vec<u32> {
+    let shorter = LASTING.into_iter().filter(|seconds| *seconds < longest);
+    shorter.chain([longest]).collect()
 }
 
 /// What a yes is for.
 fn covers(seconds: u32) -> String {
     match seconds {
         0 => "this request, once".to_owned(),
-        60 => "this very request for 1 minute".to_owned(),
-        _ if seconds.is_multiple_of(60) => {
-            format!("this very request for {} minutes", seconds / 60)
-        }
-        _ => format!("this very request for {seconds} seconds"),
+        _ => format!("this very request for {}", in_words(seconds)),
+    }
+}
+
+/// The same of the use of a credential.
+fn allows(seconds: u32) -> String {
+    format!("all such requests for {}", in_words(seconds))
+}
+
+fn in_words(seconds: u32) -> String {
+    match seconds {
+        60 => "1 minute".to_owned(),
+        _ if seconds.is_multiple_of(60) => format!("{} minutes", seconds / 60),
+        _ => format!("{seconds} seconds"),
     }
 }
 

@@ -59,6 +59,11 @@ pub enum QuestionDenial {
     /// The entries for it are for other hosts.
     #[error("the policy's `[[gateway]]` for whoever asks is not for this host")]
     Host,
+    /// A yes cannot last, and what is asked for does.
+    #[error(
+        "the policy's `[[gateway]]` for whoever asks has no `longest`, so a yes is for one request and for no use of a credential"
+    )]
+    Lasting,
 }
 
 impl Policy {

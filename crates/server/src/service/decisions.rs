@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use fnox_api::{Approval, ApprovalStatus, Decide, Decision, Problem, ProblemCode, Role};
 use fnox_core::audit::{Entry, Outcome};
+use fnox_core::question::USUAL_ACCESS;
 use uuid::Uuid;
 
 use super::approvals::later;
@@ -99,7 +100,8 @@ impl Service {
                 } else {
                     Decision::Deny
                 };
-                self.commit(&view.record, &decider, decision, body.reason, 0)
+                let lasting = lasting(&view.record, None)?;
+                self.commit(&view.record, &decider, decision, body.reason, lasting)
                     .await
             }
         }
@@ -205,18 +207,27 @@ impl Service {
     }
 }
 
-/// For how long a yes covers the same request: no longer than the policy said when it was asked.
+/// For how long a yes covers the same request, or the use of a credential: no longer than the policy said when it was asked.
 fn lasting(record: &ApprovalRecord, wanted: Option<u32>) -> Result<u32, Problem> {
     let wrong = |why: &str| Err(names::invalid("lasting_seconds", why));
     match (&record.question, wanted) {
+        (Some(question), wanted) if question.request.as_access().is_some() => match wanted {
+            None => Ok(question.longest.min(USUAL_ACCESS)),
+            Some(0) => wrong("the use of a credential is for a time"),
+            Some(wanted) if wanted > question.longest => wrong(&too_long(question.longest)),
+            Some(wanted) => Ok(wanted),
+        },
         (_, None) => Ok(0),
         (None, Some(_)) => wrong("a yes to a request for secrets is for one fetch"),
-        (Some(question), Some(wanted)) if wanted > question.longest => wrong(&format!(
-            "the policy allows {} seconds at most",
-            question.longest
-        )),
+        (Some(question), Some(wanted)) if wanted > question.longest => {
+            wrong(&too_long(question.longest))
+        }
         (Some(_), Some(wanted)) => Ok(wanted),
     }
+}
+
+fn too_long(longest: u32) -> String {
+    format!("the policy allows {longest} seconds at most")
 }
 
 fn entry(decider: &Decider<'_>, event: &str) -> Entry {

@@ -1,20 +1,21 @@
-//! Questions: what a gateway asks people about the requests of its agents.
+//! Questions: what a gateway asks people about the requests of its agents, and about credentials that they want to use.
 //!
 //! A question is an approval in all that people do with it. It releases nothing: its yes is used here, by the gateway that
 //! asked, once.
 
+mod said;
+
 use std::time::Duration;
 
 use fnox_api::{
-    AgentRequest, ApprovalStatus, CreateQuestion, Problem, ProblemCode, Question, QuestionCreated,
+    ApprovalStatus, Asked, CreateQuestion, Problem, ProblemCode, Question, QuestionCreated,
     QuestionUsed,
 };
 use fnox_core::audit::Outcome;
-use fnox_core::{AgentId, Host};
 use uuid::Uuid;
 
-use super::approvals::{Parts, later};
-use super::names::{self, invalid};
+use self::said::{Said, exactly, roughly};
+use super::approvals::later;
 use super::{Caller, GATEWAY, Service};
 use crate::policy::{QuestionDenial, QuestionPermit};
 use crate::store::{ApprovalRecord, NewApproval, QuestionRecord, UsedYes};
@@ -39,10 +40,10 @@ impl Service {
         caller: &Caller,
         body: CreateQuestion,
     ) -> Result<(QuestionCreated, bool), Problem> {
-        let (request, agent, host) = parse(body.request)?;
-        let policy = self.policy().current();
-        let subject = &caller.session.subject;
-        let permit = match policy.question(subject, &agent, &host.with_default_port(HTTPS)) {
+        let said = Said::parse(body.request)?;
+        let permit = self.permit(caller, &said);
+        let request = said.asked;
+        let permit = match permit {
             Ok(permit) => permit,
             Err(denial) => {
                 return Err(self
@@ -70,20 +71,30 @@ impl Service {
         Ok((created, asked.is_new))
     }
 
+    /// What the policy says of it now. A yes to the use of a credential lasts, so it has to let a yes last.
+    fn permit(&self, caller: &Caller, said: &Said) -> Result<QuestionPermit, QuestionDenial> {
+        let policy = self.policy().current();
+        let permit = policy.question(&caller.session.subject, &said.agent, &said.host)?;
+        if said.asked.as_access().is_some() && permit.longest == 0 {
+            return Err(QuestionDenial::Lasting);
+        }
+        Ok(permit)
+    }
+
     /// Records that the policy said no, and says so.
     async fn deny_question(
         &self,
         caller: &Caller,
         event: &str,
-        request: &AgentRequest,
+        asked: &Asked,
         denial: QuestionDenial,
     ) -> Result<Problem, Problem> {
         let principal = caller.session.subject.principal();
-        tracing::warn!(%principal, agent = %request.agent, host = %request.host, %denial, "question denied");
+        tracing::warn!(%principal, agent = %asked.agent(), host = %asked.host(), %denial, "question denied");
         let mut entry = caller.entry(event);
         entry.outcome = Outcome::Denied;
-        entry.agent = Some(request.agent.clone());
-        entry.host = Some(request.host.clone());
+        entry.agent = Some(asked.agent().to_owned());
+        entry.host = Some(asked.host().to_owned());
         entry.reason = Some(denial.to_string());
         let recorded = self.store().record(vec![entry]).await;
         self.stored(recorded)?;
@@ -95,7 +106,7 @@ impl Service {
         &self,
         caller: &Caller,
         key: Uuid,
-        request: AgentRequest,
+        request: Asked,
         permit: QuestionPermit,
     ) -> NewApproval {
         let now = self.now();
@@ -192,13 +203,11 @@ impl Service {
         let question = record
             .and_then(|record| record.question)
             .ok_or_else(|| Problem::new(ProblemCode::NotFound))?;
-        let (request, agent, host) = parse(question.request)?;
-        let policy = self.policy().current();
-        let host = host.with_default_port(HTTPS);
-        match policy.question(&caller.session.subject, &agent, &host) {
+        let said = Said::parse(question.request)?;
+        match self.permit(caller, &said) {
             Ok(permit) => Ok(permit.longest),
             Err(denial) => Err(self
-                .deny_question(caller, "question_used", &request, denial)
+                .deny_question(caller, "question_used", &said.asked, denial)
                 .await?),
         }
     }
@@ -217,87 +226,8 @@ fn is_own(caller: &Caller, record: &ApprovalRecord) -> bool {
     record.question.is_some() && record.binding == caller.session.subject.binding()
 }
 
-/// Reads what a gateway says. It is shown to people, so it must be what it looks like; it is compared with the policy, so
-/// agent and host must be names.
-fn parse(request: AgentRequest) -> Result<(AgentRequest, AgentId, Host), Problem> {
-    let field = |name: &str| format!("request.{name}");
-    let agent = AgentId::parse(&request.agent)
-        .map_err(|error| invalid(&field("agent"), &error.to_string()))?;
-    let host =
-        Host::parse(&request.host).map_err(|error| invalid(&field("host"), &error.to_string()))?;
-    let is_token =
-        (1..=32).contains(&request.method.len()) && request.method.bytes().all(is_token_byte);
-    if !is_token {
-        return Err(invalid(&field("method"), "it is no method of HTTP"));
-    }
-    let is_target = request.target.starts_with('/')
-        && request.target.len() <= LONGEST_TARGET
-        && request.target.bytes().all(|byte| byte.is_ascii_graphic());
-    if !is_target {
-        let wrong = "it is no path and query (RFC 9112, section 3.2.1), or longer than 8192 bytes";
-        return Err(invalid(&field("target"), wrong));
-    }
-    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    if request.body_sha256.len() != 64 || !request.body_sha256.bytes().all(is_hex) {
-        let wrong = "it is not SHA-256 in 64 lower-case hex digits";
-        return Err(invalid(&field("body_sha256"), wrong));
-    }
-    if i64::try_from(request.body_length).is_err() {
-        return Err(invalid(&field("body_length"), "no body is so long"));
-    }
-    let request = AgentRequest {
-        rule: names::text(&request.rule, &field("rule"), 256)?,
-        agent: agent.to_string(),
-        host: host.authority(HTTPS),
-        ..request
-    };
-    Ok((request, agent, host))
-}
-
-/// RFC 9110, section 5.6.2.
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-/// The same question of the same gateway.
-fn exactly(binding: &[u8; 32], key: Uuid, approval: &ApprovalRecord) -> [u8; 32] {
-    let mut digest = Parts::new("fnox question v1");
-    digest.add(binding);
-    digest.add(key.as_bytes());
-    if let Some(question) = &approval.question {
-        add(&mut digest, &question.request);
-    }
-    digest.finish()
-}
-
-/// Requester and request: what a no is remembered for.
-fn roughly(principal: &str, request: &AgentRequest) -> [u8; 32] {
-    let mut digest = Parts::new("fnox quiet question v1");
-    digest.add(principal.as_bytes());
-    add(&mut digest, request);
-    digest.finish()
-}
-
-fn add(digest: &mut Parts, request: &AgentRequest) {
-    for text in [
-        &request.agent,
-        &request.rule,
-        &request.method,
-        &request.host,
-        &request.target,
-        &request.body_sha256,
-    ] {
-        digest.add(text.as_bytes());
-    }
-    digest.add(&request.body_length.to_be_bytes());
-}
-
-/// Requests of agents leave by TLS.
-const HTTPS: u16 = 443;
 /// A gateway forgets a question after this time.
 const LONGEST: Duration = Duration::from_mins(10);
-/// What an address on the web may have; a page that shows more shows nobody anything.
-const LONGEST_TARGET: usize = 8192;
 /// So many questions of one requester in this time and no more, whatever became of them.
 const OFTEN: u32 = 60;
 const OFTEN_WITHIN: Duration = Duration::from_mins(10);

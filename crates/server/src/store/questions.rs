@@ -104,7 +104,7 @@ pub(super) async fn too_often(
 /// Says in an entry what is asked.
 pub(super) fn about(entry: &mut Entry, approval: &ApprovalRecord, question: &QuestionRecord) {
     let request = &question.request;
-    entry.host = Some(request.host.clone());
+    entry.host = Some(request.host().to_owned());
     entry.detail = Some(
         serde_json::json!({
             "request": request,

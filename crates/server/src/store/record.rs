@@ -2,8 +2,8 @@
 
 use fnox_api::Ciphertext;
 use fnox_api::{
-    AgentRequest, Approval, ApprovalItem, ApprovalStatus, AskedRequest, DecisionView, Question,
-    Requester, SecretView,
+    Approval, ApprovalItem, ApprovalStatus, Asked, AskedRequest, DecisionView, Question, Requester,
+    SecretView,
 };
 use fnox_core::TokenHash;
 use jiff::Timestamp;
@@ -97,11 +97,11 @@ pub struct SessionRecord {
     pub ended: bool,
 }
 
-/// A request of an agent that people are asked about, and the policy's terms when it was asked.
+/// What people are asked about an agent, and the policy's terms when it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuestionRecord {
-    /// The request, as the gateway says.
-    pub request: AgentRequest,
+    /// What it is, as the gateway says.
+    pub request: Asked,
     /// For how many seconds a yes may cover the same request. 0: for this one.
     pub longest: u32,
     /// Whether whoever asked may decide too.

@@ -11,7 +11,9 @@ use fnox_server::page::{
 use jiff::SignedDuration;
 use sha2::{Digest as _, Sha256};
 
-use crate::notices::{approval, assert_tame, hostile, hostile_question, now, question};
+use crate::notices::{
+    access, approval, assert_tame, hostile, hostile_access, hostile_question, now, question,
+};
 
 fn page(approval: &Approval) -> ApprovalPage<'_> {
     ApprovalPage {
@@ -102,9 +104,19 @@ fn all_pages() -> Vec<String> {
         already: true,
         now: now(),
     };
+    let access = hostile_access();
+    let mut used = hostile_access();
+    used.status = ApprovalStatus::Denied;
+    let used = DecidedPage {
+        approval: &used,
+        already: true,
+        now: now(),
+    };
     vec![
         page(&asked).render(),
         answered.render(),
+        page(&access).render(),
+        used.render(),
         page(&hostile).render(),
         choose.render(),
         ended.render(),
@@ -200,6 +212,31 @@ fn a_question_is_shown_with_what_a_yes_may_cover() {
     }
     let html = page(&asked).render();
     assert!(!html.contains("<select") && html.contains("A yes is for this request, once."));
+}
+
+#[test]
+fn the_use_of_a_credential_is_shown_as_no_single_request() {
+    let mut asked = access();
+    let html = page(&asked).render();
+    for part in [
+        "<h1><bdi>coder-1</bdi> wants to use <bdi>GITHUB_TOKEN at uploads.github.com</bdi></h1>",
+        "<code>GITHUB_TOKEN at https://uploads.github.com with GET, HEAD</code>",
+        "The use of a credential",
+        "in the agent’s own words",
+        "This is no single request",
+        "<option value=\"300\">all such requests for 5 minutes</option>",
+        "<option value=\"900\" selected>all such requests for 15 minutes</option>",
+    ] {
+        assert_eq!(html.matches(part).count(), 1, "{part} in {}", body(&html));
+    }
+    assert_eq!(html.matches("<option").count(), 2);
+    assert!(!body(&html).contains(", once") && !body(&html).contains("SHA-256"));
+    if let Some(question) = &mut asked.question {
+        question.longest_seconds = 120;
+    }
+    let html = page(&asked).render();
+    assert!(!html.contains("<select"));
+    assert!(html.contains("A yes is for all such requests for 2 minutes."));
 }
 
 #[test]

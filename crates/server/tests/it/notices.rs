@@ -1,6 +1,9 @@
 //! Requests to tell people of, and such as somebody would make who wants to deceive them.
 
-use fnox_api::{AgentRequest, Approval, ApprovalItem, ApprovalStatus, AskedRequest, Requester};
+use fnox_api::{
+    AccessKind, AgentAccess, AgentRequest, Approval, ApprovalItem, ApprovalStatus, Asked,
+    AskedRequest, Requester,
+};
 use fnox_server::ServerKeys;
 use fnox_server::notify::{Links, Notice};
 use jiff::{SignedDuration, Timestamp};
@@ -52,20 +55,56 @@ pub(crate) fn approval() -> Approval {
     }
 }
 
+fn request() -> AgentRequest {
+    AgentRequest {
+        agent: "coder-1".to_owned(),
+        rule: "2: GITHUB_TOKEN -> api.github.com".to_owned(),
+        method: "POST".to_owned(),
+        host: "api.github.com".to_owned(),
+        target: "/repos/acme/app/pulls?draft=1".to_owned(),
+        body_length: 120,
+        body_sha256: "85a164a22c6e2ecd73ec0a7397aa33f23ea057da56aa94b6a5cac86023cef8af".to_owned(),
+    }
+}
+
+/// The use of a credential that a gateway asks for.
+pub(crate) fn access() -> Approval {
+    about(AgentAccess {
+        kind: AccessKind::Access,
+        agent: "coder-1".to_owned(),
+        credential: "GITHUB_TOKEN".to_owned(),
+        host: "uploads.github.com".to_owned(),
+        methods: vec!["GET".to_owned(), "HEAD".to_owned()],
+        reason: "to read the release's files".to_owned(),
+    })
+}
+
+/// The same of an agent that deceives, or is deceived.
+pub(crate) fn hostile_access() -> Approval {
+    about(AgentAccess {
+        kind: AccessKind::Access,
+        agent: "<img src=x onerror=alert(1)>\u{202e}".to_owned(),
+        credential: "\"><script>alert(1)</script>".to_owned(),
+        host: "evil\u{202e}moc.<i>".to_owned(),
+        methods: vec!["<b>GET</b>".to_owned()],
+        reason: format!("</dd><form action=//evil>\n{}", "x".repeat(9000)),
+    })
+}
+
+/// A question about this.
+fn about(asked: impl Into<Asked>) -> Approval {
+    let mut approval = question();
+    if let Some(question) = &mut approval.question {
+        question.request = asked.into();
+    }
+    approval
+}
+
 /// What a gateway asks.
 pub(crate) fn question() -> Approval {
     let mut asked = approval();
     asked.question = Some(AskedRequest {
-        request: AgentRequest {
-            agent: "coder-1".to_owned(),
-            rule: "2: GITHUB_TOKEN -> api.github.com".to_owned(),
-            method: "POST".to_owned(),
-            host: "api.github.com".to_owned(),
-            target: "/repos/acme/app/pulls?draft=1".to_owned(),
-            body_length: 120,
-            body_sha256: "85a164a22c6e2ecd73ec0a7397aa33f23ea057da56aa94b6a5cac86023cef8af"
-                .to_owned(),
-        },
+        request: request().into(),
         longest_seconds: 900,
         lasting_seconds: None,
     });
@@ -87,16 +126,14 @@ pub(crate) fn question() -> Approval {
 
 /// A gateway that deceives, or is deceived.
 pub(crate) fn hostile_question() -> Approval {
-    let mut asked = question();
-    if let Some(question) = &mut asked.question {
-        let request = &mut question.request;
-        request.agent = "<img src=x onerror=alert(1)>\u{202e}".to_owned();
-        request.rule = "\"><script>alert(1)</script>\u{200b}".to_owned();
-        request.method = "<b>GET</b>".to_owned();
-        request.host = "evil\u{202e}moc.<i>".to_owned();
-        request.target = format!("/</code></pre><form action=//evil>\n?{}", "x".repeat(9000));
-    }
-    asked
+    about(AgentRequest {
+        agent: "<img src=x onerror=alert(1)>\u{202e}".to_owned(),
+        rule: "\"><script>alert(1)</script>\u{200b}".to_owned(),
+        method: "<b>GET</b>".to_owned(),
+        host: "evil\u{202e}moc.<i>".to_owned(),
+        target: format!("/</code></pre><form action=//evil>\n?{}", "x".repeat(9000)),
+        ..request()
+    })
 }
 
 pub(crate) fn item(key: &str, version: u64, is_new: bool) -> ApprovalItem {

@@ -16,7 +16,8 @@ use jiff::SignedDuration;
 use serde_json::Value;
 
 use crate::notices::{
-    NOW, alarm, approval, asked, assert_tame, hostile, hostile_question, now, question,
+    NOW, access, alarm, approval, asked, assert_tame, hostile, hostile_access, hostile_question,
+    now, question,
 };
 
 const PUBLIC: &str = "https://fnox.example.com";
@@ -108,6 +109,35 @@ async fn a_question_arrives_with_its_path_and_without_its_query() {
     }
     assert!(!message.message.contains("draft"), "{}", message.message);
     notifier.send(asked(hostile_question()));
+    let message = ntfy.next_message().await;
+    assert_tame(&message.message);
+    assert_tame(message.title.as_deref().unwrap());
+    assert_eq!(ntfy.refusals(), []);
+}
+
+#[tokio::test]
+async fn the_use_of_a_credential_arrives_as_what_it_is() {
+    let ntfy = Ntfy::start();
+    let notifier = notifier(&[settings(&ntfy)]);
+    notifier.send(asked(access()));
+    let message = ntfy.next_message().await;
+    assert_eq!(
+        message.title.as_deref(),
+        Some("coder-1 wants to use GITHUB_TOKEN at uploads.github.com")
+    );
+    for part in [
+        "Asked by: builders (gateway:builders)",
+        "Use of (as the requester says): GITHUB_TOKEN",
+        "With (as the requester says): GET, HEAD",
+        "The agent's reason (as the requester says): to read the release's files",
+    ] {
+        assert!(
+            message.message.contains(part),
+            "{part} in {}",
+            message.message
+        );
+    }
+    notifier.send(asked(hostile_access()));
     let message = ntfy.next_message().await;
     assert_tame(&message.message);
     assert_tame(message.title.as_deref().unwrap());

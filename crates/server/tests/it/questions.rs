@@ -184,6 +184,123 @@ async fn a_yes_on_the_page_is_used_once_by_the_gateway_that_asked() {
     assert!(log.text.contains("api.github.com") && log.text.contains("gateway:builders"));
 }
 
+/// The use of a credential for a while, with a reason.
+fn use_of(number: u8, reason: &str) -> Value {
+    json!({
+        "key": uuid::Uuid::from_u128(number.into()),
+        "request": {
+            "kind": "access", "agent": "coder-1", "credential": "GITHUB_TOKEN", "host": "api.github.com",
+            "methods": ["GET", "HEAD"], "reason": reason,
+        },
+    })
+}
+
+async fn decide(world: &World, token: &str, asked: &Answer, lasting: Option<u32>) -> Answer {
+    let path = format!("/v1/approvals/{}/decision", asked.id());
+    let mut body = json!({"decision": "approve", "code": asked.json()["code"]});
+    if let Some(lasting) = lasting {
+        body["lasting_seconds"] = json!(lasting);
+    }
+    world.call(token, "POST", &path, Some(body)).await
+}
+
+#[tokio::test]
+async fn a_yes_to_the_use_of_a_credential_is_for_a_time() {
+    let world = World::new().await;
+    let builders = gateway(&world, "builders").await;
+    let bob = developer(&world, "bob", &[Role::Approver]).await;
+    let asked = ask(&world, &builders, use_of(1, "to read")).await;
+    let asked = asked.must_be(201);
+    let page = Page::of(&world, &asked.id()).open().await.must_be(200).text;
+    for part in [
+        "wants to use",
+        "GITHUB_TOKEN",
+        "to read",
+        "no single request",
+    ] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+    for lasting in [0, 901] {
+        let refused = decide(&world, &bob, &asked, Some(lasting)).await;
+        assert_eq!(refused.must_be(400).json()["field"], "lasting_seconds");
+    }
+    let decided = decide(&world, &bob, &asked, Some(300)).await.must_be(200);
+    assert_eq!(decided.json()["question"]["request"]["kind"], "access");
+    let used = of(&world, &builders, "USE", &asked.id()).await;
+    assert_eq!(used.must_be(200).json()["lasting_seconds"], 300);
+    // Without a word about it, a quarter of an hour, where the policy allows as much.
+    let asked = ask(&world, &builders, use_of(2, "to read on")).await;
+    let asked = asked.must_be(201);
+    decide(&world, &bob, &asked, None).await.must_be(200);
+    let used = of(&world, &builders, "USE", &asked.id()).await;
+    assert_eq!(used.must_be(200).json()["lasting_seconds"], 900);
+    let admin = world.person("ann", &[Role::Admin]).await;
+    let path = format!("/v1/audit?approval={}", asked.id());
+    let log = world.call(&admin, "GET", &path, None).await.must_be(200);
+    assert!(log.text.contains("to read on"), "{}", log.text);
+}
+
+#[tokio::test]
+async fn a_no_to_the_use_of_a_credential_is_one_to_the_same_with_other_words() {
+    let world = World::new().await;
+    let builders = gateway(&world, "builders").await;
+    let bob = developer(&world, "bob", &[Role::Approver]).await;
+    let asked = ask(&world, &builders, use_of(1, "to read")).await;
+    let asked = asked.must_be(201);
+    let path = format!("/v1/approvals/{}/decision", asked.id());
+    let no = json!({"decision": "deny"});
+    world.call(&bob, "POST", &path, Some(no)).await.must_be(200);
+    let again = ask(&world, &builders, use_of(2, "please")).await;
+    again.must_be(429);
+    // Another credential is another wish.
+    let mut other = use_of(3, "please");
+    other["request"]["credential"] = json!("NPM_TOKEN");
+    ask(&world, &builders, other).await.must_be(201);
+}
+
+#[tokio::test]
+async fn where_a_yes_is_for_one_request_there_is_none_for_a_while() {
+    let world = World::new().await;
+    let dev = developer(&world, "dev", &[Role::Reader]).await;
+    ask(&world, &dev, wanted(1)).await.must_be(201);
+    let refused = ask(&world, &dev, use_of(2, "to read")).await.must_be(403);
+    let refused = refused.must_fail("policy_denied");
+    assert!(refused.text.contains("longest"), "{}", refused.text);
+}
+
+#[tokio::test]
+async fn what_is_no_use_of_a_credential_is_not_asked_about() {
+    let world = World::new().await;
+    let builders = gateway(&world, "builders").await;
+    for (field, value) in [
+        ("agent", json!("coder-1\n")),
+        ("credential", json!("")),
+        ("credential", json!("a b")),
+        ("host", json!("*.example.com")),
+        ("methods", json!([])),
+        ("methods", json!(["GET /"])),
+        ("reason", json!(" ")),
+        ("reason", json!("a\u{202e}b")),
+        ("reason", json!("a".repeat(2049))),
+    ] {
+        let mut body = use_of(1, "to read");
+        body["request"][field] = value.clone();
+        let refused = ask(&world, &builders, body).await.must_be(400);
+        let refused = refused.must_fail("invalid_request");
+        assert_eq!(
+            refused.json()["field"],
+            format!("request.{field}"),
+            "{value}: {}",
+            refused.text
+        );
+    }
+    for (field, value) in [("rule", json!("1")), ("kind", json!("request"))] {
+        let mut body = use_of(1, "to read");
+        body["request"][field] = value;
+        ask(&world, &builders, body).await.must_be(400);
+    }
+}
+
 #[tokio::test]
 async fn one_kind_is_never_the_other() {
     let world = World::new().await;

@@ -1,12 +1,13 @@
 //! Questions of gateways for people, at two vaults on one database.
 
 use fnox_core::AgentId;
+use fnox_core::question::{AgentRequest, Asked};
 use fnox_vault::store::{LeaseStore as _, QuestionCaps, QuestionChange, QuestionRecord, Refusal};
 use fnox_vault::store::{Said, StoreError};
 use fnox_vault::{Engine, Identity, PeerBinding, VaultError};
 use fnox_vault_wire::methods::{
     ApprovalState, AskApproval, AwaitApproval, Breadth, CreateToken, DecideApproval, Decision,
-    HeldRequest, Lasting, ListApprovals, Role, TakeBackApproval,
+    Lasting, ListApprovals, Role, TakeBackApproval,
 };
 use fnox_vault_wire::{ApprovalId, Code};
 use jiff::Timestamp;
@@ -19,8 +20,8 @@ const ONCE: Decision = Decision::Allow {
     lasting: Lasting::Once,
 };
 
-fn held(target: &str) -> HeldRequest {
-    HeldRequest {
+fn held(target: &str) -> Asked {
+    AgentRequest {
         agent: "coder".to_owned(),
         rule: "1: token -> a.com".to_owned(),
         method: "POST".to_owned(),
@@ -29,6 +30,7 @@ fn held(target: &str) -> HeldRequest {
         body_length: 9,
         body_sha256: "ab".repeat(32),
     }
+    .into()
 }
 
 fn gateway(uid: u32) -> Identity {

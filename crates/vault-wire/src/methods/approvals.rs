@@ -1,5 +1,8 @@
 //! Questions for people: a gateway leaves one, an administrator decides, the gateway hears what was said.
+//!
+//! What is asked about is a request, or the use of a credential for a while ([`Asked`]).
 
+use fnox_core::question::Asked;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,29 +24,9 @@ pub const LONGEST_YES: u32 = 30 * 86_400;
 #[serde(deny_unknown_fields)]
 pub struct AskApproval {
     /// What is asked about.
-    pub request: HeldRequest,
+    pub request: Asked,
     /// How long it waits, in seconds: at most 600.
     pub ttl_secs: u32,
-}
-
-/// A request that a gateway holds. Nothing of it is secret: where credentials go, there are placeholders.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct HeldRequest {
-    /// In whose name it is made.
-    pub agent: String,
-    /// The rule that wants to know.
-    pub rule: String,
-    /// Its method.
-    pub method: String,
-    /// Where it goes.
-    pub host: String,
-    /// Path and query, as they leave.
-    pub target: String,
-    /// How many bytes its body has.
-    pub body_length: u64,
-    /// SHA-256 of the body, 64 hexadecimal digits in lower case.
-    pub body_sha256: String,
 }
 
 impl Call for AskApproval {
@@ -104,9 +87,9 @@ pub enum Decision {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Breadth {
-    /// The request that was asked about, to the byte.
+    /// What was asked about, to the byte.
     Request,
-    /// Whatever the rule allows the agent.
+    /// Whatever the rule allows the agent. Only of a request.
     Rule,
 }
 
@@ -114,11 +97,11 @@ pub enum Breadth {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Lasting {
-    /// For one request.
+    /// For one request. Only of a request.
     Once,
-    /// For so many seconds: at most 30 days.
+    /// For so many seconds: at most 30 days; of the use of a credential an hour.
     Seconds(u32),
-    /// For as long as the gateway runs.
+    /// For as long as the gateway runs. Only of a request.
     Session,
 }
 
@@ -165,7 +148,7 @@ pub struct ApprovalInfo {
     /// Names it.
     pub id: ApprovalId,
     /// What is asked about.
-    pub request: HeldRequest,
+    pub request: Asked,
     /// The gateway that holds the request.
     pub gateway: String,
     /// What the gateway's questions are bound to.

@@ -4,20 +4,22 @@
 //! people who decide at once, one is told what the other said. A vault that ends loses the questions of its memory, and their gateways
 //! ask anew; nothing of that can become a yes.
 
+mod checked;
 mod questions;
 
 use std::time::Duration;
 
 use fnox_core::audit::{Entry, Outcome};
-use fnox_core::{AgentId, Host};
+use fnox_core::question::{Asked, LONGEST_ACCESS};
 use fnox_vault_wire::ApprovalId;
 use fnox_vault_wire::methods::{
     ApprovalAsked, ApprovalInfo, ApprovalList, ApprovalState, AskApproval, AwaitApproval, Breadth,
-    DecideApproval, Decision, HeldRequest, LONGEST_QUESTION, LONGEST_WAIT, LONGEST_YES, Lasting,
-    ListApprovals, TakeBackApproval,
+    DecideApproval, Decision, LONGEST_QUESTION, LONGEST_WAIT, LONGEST_YES, Lasting, ListApprovals,
+    TakeBackApproval,
 };
 use tokio::time::{Instant, timeout_at};
 
+use self::checked::checked;
 pub(super) use self::questions::Questions;
 use self::questions::{CAPS, asked, asker, info, room, same};
 use super::Engine;
@@ -28,13 +30,6 @@ use super::secrets::fitting;
 use crate::error::VaultError;
 use crate::identity::Identity;
 use crate::store::{QuestionChange, QuestionRecord, Said};
-
-/// Most bytes of a request's path and query. A person who is to read it is not helped by more.
-const MAX_TARGET: usize = 8192;
-/// Most bytes of a rule's name.
-const MAX_RULE: usize = 512;
-/// Most bytes of a method.
-const MAX_METHOD: usize = 32;
 
 impl Engine {
     /// Leaves a question. The same question of the same gateway, while it waits, is one.
@@ -182,6 +177,7 @@ impl Engine {
             Ok(question) => question,
             Err(error) => return self.no_question(identity, id, error).await,
         };
+        fits(&question.request, decision)?;
         let change = QuestionChange::Answer {
             id,
             said: Said {
@@ -201,12 +197,12 @@ impl Engine {
     }
 
     async fn undecided(&self, id: ApprovalId) -> Result<QuestionRecord, VaultError> {
-        let question = self.question(id).await?;
-        match question.said {
+        let mut question = self.question(id).await?;
+        match question.said.take() {
             None => Ok(question),
             Some(Said { decision, by }) => Err(VaultError::Decided {
                 id,
-                how: in_words(decision),
+                how: in_words(&question.request, decision),
                 by,
             }),
         }
@@ -230,7 +226,7 @@ fn answer_entry(identity: &Identity, question: &QuestionRecord, decision: Decisi
     let what = entry.reason.take().unwrap_or_default();
     entry.reason = Some(format!(
         "{}: {what}; asked by {}",
-        in_words(decision),
+        in_words(&question.request, decision),
         asker(question)
     ));
     if decision == Decision::Deny {
@@ -239,20 +235,31 @@ fn answer_entry(identity: &Identity, question: &QuestionRecord, decision: Decisi
     mentioning(entry, question.id)
 }
 
-/// An entry about a request, in the words of `gateway_request`: without the query.
-fn about(event: &str, identity: &Identity, request: &HeldRequest) -> Entry {
+/// An entry about what is asked: a request in the words of `gateway_request`, without the query.
+fn about(event: &str, identity: &Identity, asked: &Asked) -> Entry {
     let mut entry = entry(event, identity);
-    entry.agent = Some(request.agent.clone());
-    entry.host = Some(request.host.clone());
-    entry.rule = Some(request.rule.clone());
-    let path = request.target.split('?').next().unwrap_or_default();
-    let (path, length) = (shortened(path.to_owned()), request.body_length);
-    let body = if length > 0 {
-        format!(" with {length} bytes, sha256 {}", request.body_sha256)
-    } else {
-        String::new()
-    };
-    entry.reason = Some(format!("{} {path}{body}", request.method));
+    entry.agent = Some(asked.agent().to_owned());
+    entry.host = Some(asked.host().to_owned());
+    match asked {
+        Asked::Request(request) => {
+            entry.rule = Some(request.rule.clone());
+            let path = request.target.split('?').next().unwrap_or_default();
+            let (path, length) = (shortened(path.to_owned()), request.body_length);
+            let body = if length > 0 {
+                format!(" with {length} bytes, sha256 {}", request.body_sha256)
+            } else {
+                String::new()
+            };
+            entry.reason = Some(format!("{} {path}{body}", request.method));
+        }
+        Asked::Access(access) => {
+            let (methods, reason) = (access.methods.join(", "), &access.reason);
+            entry.reason = Some(shortened(format!(
+                "the use of {} with {methods}, because \"{reason}\"",
+                access.credential
+            )));
+        }
+    }
     entry
 }
 
@@ -262,13 +269,31 @@ fn mentioning(mut entry: Entry, id: ApprovalId) -> Entry {
     entry
 }
 
-fn in_words(decision: Decision) -> String {
+/// Whether an answer is one to what was asked: a yes to the use of a credential is for a time, and short.
+fn fits(asked: &Asked, decision: Decision) -> Result<(), VaultError> {
+    match (asked, decision) {
+        (Asked::Request(_), _) | (_, Decision::Deny) => Ok(()),
+        (
+            Asked::Access(_),
+            Decision::Allow {
+                breadth: Breadth::Request,
+                lasting: Lasting::Seconds(seconds),
+            },
+        ) if seconds <= LONGEST_ACCESS => Ok(()),
+        (Asked::Access(_), Decision::Allow { .. }) => Err(VaultError::OutOfRange(format!(
+            "the use of a credential is allowed for so many seconds, {LONGEST_ACCESS} at the most"
+        ))),
+    }
+}
+
+fn in_words(asked: &Asked, decision: Decision) -> String {
     let Decision::Allow { breadth, lasting } = decision else {
         return "denied".to_owned();
     };
-    let what = match breadth {
-        Breadth::Request => "this request",
-        Breadth::Rule => "whatever the rule allows the agent",
+    let what = match (asked, breadth) {
+        (Asked::Access(_), _) => "this use",
+        (Asked::Request(_), Breadth::Request) => "this request",
+        (Asked::Request(_), Breadth::Rule) => "whatever the rule allows the agent",
     };
     let time = match lasting {
         Lasting::Once => "once".to_owned(),
@@ -276,38 +301,4 @@ fn in_words(decision: Decision) -> String {
         Lasting::Session => "as long as the gateway runs".to_owned(),
     };
     format!("allowed {what}, {time}")
-}
-
-/// The request, if it is one. What people will read has no control characters.
-fn checked(request: HeldRequest) -> Result<HeldRequest, VaultError> {
-    let invalid = |what: &str| Err(VaultError::Invalid(what.to_owned()));
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    let HeldRequest {
-        agent,
-        rule,
-        method,
-        host,
-        target,
-        body_sha256,
-        ..
-    } = &request;
-    AgentId::parse(agent)?;
-    let host = Host::parse(host)?.to_string();
-    if method.is_empty() || method.len() > MAX_METHOD || !method.bytes().all(is_token) {
-        return invalid("method is a word of HTTP (RFC 9110, section 5.6.2) of at most 32 bytes");
-    }
-    if rule.is_empty() || rule.len() > MAX_RULE || rule.chars().any(char::is_control) {
-        return invalid("rule has 1 to 512 bytes and no control characters");
-    }
-    if target.len() > MAX_TARGET || target.chars().any(|it| it.is_control() || it == ' ') {
-        return invalid("target has at most 8192 bytes, no spaces and no control characters");
-    }
-    if !target.starts_with('/') && target != "*" {
-        return invalid("target is a path, perhaps with a query, or `*`");
-    }
-    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    if body_sha256.len() != 64 || !body_sha256.bytes().all(is_digit) {
-        return invalid("body_sha256 is 64 hexadecimal digits in lower case");
-    }
-    Ok(HeldRequest { host, ..request })
 }

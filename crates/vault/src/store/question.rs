@@ -1,8 +1,9 @@
 //! Questions of gateways for people, where several vaults share a store.
 
 use fnox_core::AgentId;
+use fnox_core::question::Asked;
 use fnox_vault_wire::ApprovalId;
-use fnox_vault_wire::methods::{Decision, HeldRequest};
+use fnox_vault_wire::methods::Decision;
 use jiff::Timestamp;
 
 use crate::identity::PeerBinding;
@@ -13,7 +14,7 @@ pub struct QuestionRecord {
     /// Its name.
     pub id: ApprovalId,
     /// What is asked about.
-    pub request: HeldRequest,
+    pub request: Asked,
     /// Who asks: the name, and
     pub gateway: Option<AgentId>,
     /// what the question is bound to. Nobody else hears what was said.

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use fnox_core::question::{AccessKind, AgentAccess, AgentRequest};
 use fnox_vault::{Engine, EngineOptions, EngineParts, Identity};
 use fnox_vault_wire::methods::{
     ApprovalInfo, ApprovalState, AskApproval, AuditQuery, AwaitApproval, Breadth, DecideApproval,
-    Decision, HeldRequest, Lasting, ListApprovals, RevokeToken, Role, TakeBackApproval,
+    Decision, Lasting, ListApprovals, RevokeToken, Role, TakeBackApproval,
 };
 use fnox_vault_wire::{ApprovalId, Client, Code, Connector};
 use jiff::SignedDuration;
@@ -29,16 +30,40 @@ fn gateway(name: &str, uid: u32) -> Identity {
 /// A question about this path and query.
 fn about(target: &str) -> AskApproval {
     AskApproval {
-        request: HeldRequest {
-            agent: "coder".to_owned(),
-            rule: "1: token -> api.example.com".to_owned(),
-            method: "POST".to_owned(),
-            host: "api.example.com:443".to_owned(),
-            target: target.to_owned(),
-            body_length: 9,
-            body_sha256: "ab".repeat(32),
-        },
+        request: request(target).into(),
         ttl_secs: 600,
+    }
+}
+
+fn request(target: &str) -> AgentRequest {
+    AgentRequest {
+        agent: "coder".to_owned(),
+        rule: "1: token -> api.example.com".to_owned(),
+        method: "POST".to_owned(),
+        host: "api.example.com:443".to_owned(),
+        target: target.to_owned(),
+        body_length: 9,
+        body_sha256: "ab".repeat(32),
+    }
+}
+
+/// The use of a credential, with this reason.
+fn access(reason: &str) -> AgentAccess {
+    AgentAccess {
+        kind: AccessKind::Access,
+        agent: "coder".to_owned(),
+        credential: "TOKEN".to_owned(),
+        host: "api.example.com:443".to_owned(),
+        methods: vec!["GET".to_owned(), "HEAD".to_owned()],
+        reason: reason.to_owned(),
+    }
+}
+
+/// A yes for so many seconds.
+fn yes_for(seconds: u32) -> Decision {
+    Decision::Allow {
+        breadth: Breadth::Request,
+        lasting: Lasting::Seconds(seconds),
     }
 }
 
@@ -224,8 +249,12 @@ async fn the_same_question_is_one_while_it_waits_and_a_new_one_afterwards() {
     let id = world.ask(&asker, "/a").await;
     assert_eq!(world.ask(&asker, "/a").await, id);
     assert_ne!(world.ask(&gateway("front", 1002), "/a").await, id);
-    let mut changed = about("/a");
-    changed.request.body_sha256 = "cd".repeat(32);
+    let mut changed = request("/a");
+    changed.body_sha256 = "cd".repeat(32);
+    let changed = AskApproval {
+        request: changed.into(),
+        ..about("/a")
+    };
     let other = world.engine.ask_approval(&asker, changed).await.unwrap();
     assert_ne!(other.id, id, "another body is another question");
     world.decide(id, ONCE).await.unwrap();
@@ -293,7 +322,7 @@ async fn a_list_of_long_questions_comes_in_pages() {
 async fn what_is_no_request_or_too_long_is_refused() {
     let world = World::new(POLICY).await;
     let asker = gateway("front", 1001);
-    let changes: [fn(&mut HeldRequest); 10] = [
+    let changes: [fn(&mut AgentRequest); 10] = [
         |it| it.agent.clear(),
         |it| it.rule = "a\u{1b}[2J".to_owned(),
         |it| it.rule = "a".repeat(513),
@@ -306,8 +335,12 @@ async fn what_is_no_request_or_too_long_is_refused() {
         |it| it.body_sha256 = "ab".repeat(31),
     ];
     for (number, change) in changes.iter().enumerate() {
-        let mut params = about("/a");
-        change(&mut params.request);
+        let mut request = request("/a");
+        change(&mut request);
+        let params = AskApproval {
+            request: request.into(),
+            ..about("/a")
+        };
         let refused = world.engine.ask_approval(&asker, params).await;
         assert_eq!(code(refused), Code::InvalidRequest, "change {number}");
     }
@@ -331,6 +364,81 @@ async fn what_is_no_request_or_too_long_is_refused() {
         assert_eq!(code(world.decide(id, decision).await), Code::InvalidConfig);
     }
     assert_eq!(world.waiting().await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_use_of_a_credential_is_another_kind_of_question() {
+    let world = World::new(POLICY).await;
+    let asker = gateway("front", 1001);
+    let ask = |request: AgentAccess| AskApproval {
+        request: request.into(),
+        ttl_secs: 600,
+    };
+    let left = world
+        .engine
+        .ask_approval(&asker, ask(access("to read")))
+        .await;
+    let id = left.unwrap().id;
+    assert_eq!(
+        world.waiting().await[0].request,
+        access("to read").into(),
+        "it is shown as what it is"
+    );
+    // A yes that would be one to a request is none to this.
+    let broad = Decision::Allow {
+        breadth: Breadth::Rule,
+        lasting: Lasting::Seconds(60),
+    };
+    let session = Decision::Allow {
+        breadth: Breadth::Request,
+        lasting: Lasting::Session,
+    };
+    for decision in [ONCE, broad, session, yes_for(3601)] {
+        assert_eq!(code(world.decide(id, decision).await), Code::InvalidConfig);
+    }
+    world.decide(id, yes_for(600)).await.unwrap();
+    let heard = world.look(&asker, id).await.unwrap();
+    assert_eq!(heard.decision, Some(yes_for(600)));
+    let log = world.log().await;
+    let told: Vec<String> = log
+        .iter()
+        .filter_map(|it| it.entry.reason.clone())
+        .collect();
+    let text = told.join("\n");
+    assert!(
+        text.contains("the use of TOKEN with GET, HEAD, because \"to read\""),
+        "{text}"
+    );
+    assert!(text.contains("allowed this use, for 600 s"), "{text}");
+}
+
+#[tokio::test]
+async fn what_is_no_use_of_a_credential_is_refused() {
+    let world = World::new(POLICY).await;
+    let asker = gateway("front", 1001);
+    let changes: [fn(&mut AgentAccess); 10] = [
+        |it| it.agent.clear(),
+        |it| it.credential.clear(),
+        |it| it.credential = "a\u{1b}[2J".to_owned(),
+        |it| it.host = "https://a.example.com".to_owned(),
+        |it| it.methods.clear(),
+        |it| it.methods = vec!["GET /".to_owned()],
+        |it| it.methods = vec!["GET".to_owned(); 9],
+        |it| it.reason = " ".to_owned(),
+        |it| it.reason = "a\u{202e}b".to_owned(),
+        |it| it.reason = "a".repeat(2049),
+    ];
+    for (number, change) in changes.iter().enumerate() {
+        let mut request = access("to read");
+        change(&mut request);
+        let params = AskApproval {
+            request: request.into(),
+            ttl_secs: 600,
+        };
+        let refused = world.engine.ask_approval(&asker, params).await;
+        assert_eq!(code(refused), Code::InvalidRequest, "change {number}");
+    }
+    assert!(world.waiting().await.is_empty());
 }
 
 #[tokio::test]

@@ -1,9 +1,9 @@
 //! `vault approvals`, `approve` and `deny`.
 
 use clap::Args;
-use fnox_core::Lifetime;
 
 use super::ConnectionArgs;
+use crate::args::agent::YesArgs;
 
 #[derive(Debug, Clone, Args)]
 #[command(
@@ -12,18 +12,8 @@ use super::ConnectionArgs;
 pub(crate) struct ApprovalYesArgs {
     #[command(flatten)]
     pub connection: ConnectionArgs,
-    /// Which, as `fnox vault approvals` names it
-    #[arg(value_name = "ID")]
-    pub id: Option<String>,
-    /// Not once, but as often as it comes in so much time (30d at the most)
-    #[arg(long = "for", value_name = "TIME", value_parser = Lifetime::parse, conflicts_with = "session", requires = "id")]
-    pub lasting: Option<Lifetime>,
-    /// Not once, but as often as it comes while the gateway runs
-    #[arg(long, requires = "id")]
-    pub session: bool,
-    /// And whatever else the rule allows the agent
-    #[arg(long, requires = "id")]
-    pub rule: bool,
+    #[command(flatten)]
+    pub answer: YesArgs,
     /// Do not ask, although there is a terminal
     #[arg(short, long, requires = "id")]
     pub yes: bool,

@@ -4,12 +4,15 @@
 
 use std::time::Duration;
 
+use fnox_core::question::{Asked, LONGEST_ACCESS, USUAL_ACCESS};
+
 use crate::app::{App, block_on};
 use crate::args::agent::{AgentApproveArgs, AgentDenyArgs, AgentPendingArgs};
 use crate::error::CliError;
 use crate::gateway::approvals::asking;
+use crate::gateway::approvals::shown::{body, described, line, why};
 use crate::gateway::approvals::{For, Said};
-use crate::gateway::documents::PendingRequest;
+use crate::gateway::documents::PendingQuestion;
 use crate::output::Table;
 use crate::terminal::harmless;
 
@@ -18,6 +21,9 @@ pub(crate) const PAUSE: Duration = Duration::from_millis(500);
 
 /// How long "for ten minutes" is.
 const TEN_MINUTES: u32 = 600;
+
+/// How long "for five minutes" is.
+const FIVE_MINUTES: u32 = 300;
 
 pub(super) fn pending(app: &App, args: &AgentPendingArgs) -> Result<(), CliError> {
     let pending = asking::pending(&app.folders)?;
@@ -28,30 +34,22 @@ pub(super) fn pending(app: &App, args: &AgentPendingArgs) -> Result<(), CliError
         app.printer.note("Nothing waits.");
         return Ok(());
     }
-    let mut table = Table::new(&["ID", "AGENT", "REQUEST", "BODY", "RULE"], false);
-    for request in &pending {
+    let mut table = Table::new(&["ID", "AGENT", "REQUEST", "BODY", "WHY"], false);
+    for PendingQuestion { id, asked, .. } in &pending {
         table.row(vec![
-            request.id.clone(),
-            harmless(&request.agent),
-            harmless(&line(request)),
-            body(request),
-            harmless(&request.rule),
+            id.clone(),
+            harmless(asked.agent()),
+            harmless(&line(asked)),
+            body(asked),
+            harmless(&why(asked)),
         ]);
     }
     app.printer.line(&table.render())
 }
 
 pub(super) fn approve(app: &App, args: &AgentApproveArgs) -> Result<(), CliError> {
-    let lasting = match (&args.lasting, args.session) {
-        (Some(time), _) => For::Seconds(u32::try_from(time.as_secs()).unwrap_or(u32::MAX)),
-        (None, true) => For::Session,
-        (None, false) => For::Once,
-    };
-    let said = Said::Allow {
-        rule: args.rule,
-        lasting,
-    };
-    match &args.id {
+    let said = Said::from(&args.yes);
+    match &args.yes.id {
         Some(id) => answer(app, id, said),
         None if app.prompt.is_interactive() => watch(app),
         None => Err(CliError::usage(
@@ -82,17 +80,17 @@ fn watch(app: &App) -> Result<(), CliError> {
     loop {
         let pending = asking::pending(&app.folders)?;
         let next = pending.iter().find(|it| !later.contains(&it.id));
-        let Some(request) = next else {
+        let Some(PendingQuestion { id, asked, .. }) = next else {
             block_on(async { tokio::time::sleep(PAUSE).await })?;
             continue;
         };
-        app.prompt.message(&format!("\n{}\n", described(request)));
-        match choose()? {
-            Choice::Later => later.push(request.id.clone()),
+        app.prompt.message(&format!("\n{}\n", described(asked)));
+        match choose(asked)? {
+            Choice::Later => later.push(id.clone()),
             Choice::End => return Ok(()),
             Choice::Said(said) => {
                 // Somebody else may have been faster; the next one can still be answered.
-                if let Err(error) = answer(app, &request.id, said) {
+                if let Err(error) = answer(app, id, said) {
                     crate::output::report(&error, app.printer);
                 }
             }
@@ -110,26 +108,51 @@ pub(crate) enum Choice {
     End,
 }
 
-/// Asks the person about a request that was shown.
-pub(crate) fn choose() -> Result<Choice, CliError> {
-    let choices = vec![
-        "allow this request once",
-        "allow this very request for 10 minutes",
-        "allow all requests of this rule for 10 minutes",
-        "deny",
-        "later",
-    ];
-    let answer = inquire::Select::new("Decide", choices)
-        .with_starting_cursor(4)
+/// Asks the person about what was shown. The use of a credential has answers of its own.
+pub(crate) fn choose(asked: &Asked) -> Result<Choice, CliError> {
+    let allow = |rule, lasting| Said::Allow { rule, lasting };
+    let choices: Vec<(&str, Option<Said>)> = match asked {
+        Asked::Request(_) => vec![
+            ("allow this request once", Some(allow(false, For::Once))),
+            (
+                "allow this very request for 10 minutes",
+                Some(allow(false, For::Seconds(TEN_MINUTES))),
+            ),
+            (
+                "allow all requests of this rule for 10 minutes",
+                Some(allow(true, For::Seconds(TEN_MINUTES))),
+            ),
+            ("deny", Some(Said::Deny)),
+            ("later", None),
+        ],
+        Asked::Access(_) => vec![
+            (
+                "allow all such requests for 5 minutes",
+                Some(allow(false, For::Seconds(FIVE_MINUTES))),
+            ),
+            (
+                "allow all such requests for 15 minutes",
+                Some(allow(false, For::Seconds(USUAL_ACCESS))),
+            ),
+            (
+                "allow all such requests for 1 hour",
+                Some(allow(false, For::Seconds(LONGEST_ACCESS))),
+            ),
+            ("deny", Some(Said::Deny)),
+            ("later", None),
+        ],
+    };
+    let words: Vec<&str> = choices.iter().map(|(words, _)| *words).collect();
+    let last = words.len() - 1;
+    let answer = inquire::Select::new("Decide", words)
+        .with_starting_cursor(last)
         .raw_prompt_skippable()
         .map(|answer| answer.map(|answer| answer.index));
-    let allow = |rule, lasting| Ok(Choice::Said(Said::Allow { rule, lasting }));
     match answer {
-        Ok(Some(0)) => allow(false, For::Once),
-        Ok(Some(1)) => allow(false, For::Seconds(TEN_MINUTES)),
-        Ok(Some(2)) => allow(true, For::Seconds(TEN_MINUTES)),
-        Ok(Some(3)) => Ok(Choice::Said(Said::Deny)),
-        Ok(_) => Ok(Choice::Later),
+        Ok(index) => {
+            let said = index.and_then(|index| choices.get(index)?.1);
+            Ok(said.map_or(Choice::Later, Choice::Said))
+        }
         Err(inquire::InquireError::OperationInterrupted) => Ok(Choice::End),
         Err(error) => Err(CliError::Input {
             what: "the answer".to_owned(),
@@ -137,35 +160,4 @@ pub(crate) fn choose() -> Result<Choice, CliError> {
             help: None,
         }),
     }
-}
-
-/// What would be sent, and where.
-pub(crate) fn line(request: &PendingRequest) -> String {
-    format!("{} {}{}", request.method, request.host, request.target)
-}
-
-/// How large its body is.
-pub(crate) fn body(request: &PendingRequest) -> String {
-    match request.body_length {
-        0 => "none".to_owned(),
-        length => format!("{length} bytes"),
-    }
-}
-
-/// All that is known of a request, a line each.
-pub(crate) fn described(request: &PendingRequest) -> String {
-    let mut lines = vec![
-        ("request", line(request)),
-        ("agent", request.agent.clone()),
-        ("rule", request.rule.clone()),
-        ("body", body(request)),
-    ];
-    if request.body_length > 0 {
-        lines.push(("sha256", request.body_sha256.clone()));
-    }
-    let lines: Vec<String> = lines
-        .into_iter()
-        .map(|(name, text)| format!("{name:>8}  {text}"))
-        .collect();
-    lines.join("\n")
 }

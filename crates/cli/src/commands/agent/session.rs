@@ -22,7 +22,7 @@ use crate::error::CliError;
 use crate::exec::files::PrivateFolder;
 use crate::exec::plan::EnvironmentPlan;
 use crate::exec::redact::Redaction;
-use crate::gateway::approvals::office::{self, Office};
+use crate::gateway::approvals::office::{self, Asker, Office};
 use crate::gateway::approvals::{self, Ways};
 use crate::gateway::desk::Desk;
 use crate::gateway::environment;
@@ -49,6 +49,10 @@ pub(crate) struct Terms {
     pub(crate) is_sandboxed: bool,
     /// Where the numbers of the run go.
     pub(crate) metrics: Option<MetricsFile>,
+    /// Whose word is no person's.
+    pub(crate) asker: Asker,
+    /// Whether people are asked besides what rules ask them.
+    pub(crate) asks: bool,
 }
 
 /// A gateway that is ready.
@@ -78,6 +82,7 @@ fn office(
     config: &Config,
     proxy: &Proxy,
     clock: Arc<dyn Clock>,
+    (asker, asks): (Asker, bool),
 ) -> Result<Option<Office>, CliError> {
     let ways = Ways::of_project(app, config, &proxy.approve_at)?;
     let terms = office::Terms {
@@ -87,8 +92,26 @@ fn office(
         printer: app.printer,
         channels: approvals::channels(app, &proxy.approve_at, ways)?,
         places: proxy.approve_at.clone(),
+        asker,
+        asks,
     };
     Office::open(&proxy.policy, terms)
+}
+
+/// What the gateway's own work runs on.
+fn runtime() -> Result<Runtime, CliError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(CliError::Output)
+}
+
+/// Where traces go, if they do.
+fn collector(app: &App, config: &Config) -> Result<Option<Collector>, CliError> {
+    let telemetry = config.settings.sections.get("proxy");
+    let telemetry = telemetry.and_then(|proxy| proxy.table("telemetry"));
+    Collector::read("proxy.telemetry", telemetry, app.folders.home())
 }
 
 /// The values, on record if the log is on.
@@ -111,14 +134,8 @@ impl Session {
         manager: &Manager<'_>,
         terms: Terms,
     ) -> Result<Self, CliError> {
-        let Terms {
-            agent,
-            is_sandboxed,
-            metrics,
-        } = terms;
-        let telemetry = config.settings.sections.get("proxy");
-        let telemetry = telemetry.and_then(|proxy| proxy.table("telemetry"));
-        let collector = Collector::read("proxy.telemetry", telemetry, app.folders.home())?;
+        let (agent, asks) = (terms.agent, terms.asks);
+        let collector = collector(app, config)?;
         let resolver = app.reading_resolver(config)?;
         let secrets = preparation::secrets(app, &proxy, &resolver)?;
         let prepared = preparation::placeholders(config, manager, &proxy, &agent, &secrets)?;
@@ -131,62 +148,51 @@ impl Session {
         let trust = Trust::system();
         let system = trust.to_pem();
         let uses = OfRun::new(app, config);
-        let client = Client::new(agent, credentials(values, uses.as_ref()), Vec::new());
-        let failed = |error: String| CliError::failed(error);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .map_err(CliError::Output)?;
-        let office = {
-            let _inside = runtime.enter();
-            office(app, config, &proxy, clock.clone())?
-        };
+        let values = credentials(values, uses.as_ref());
+        let client = Client::new(agent, values, Vec::new());
+        let runtime = runtime()?;
+        let inside = runtime.enter();
+        let office = office(app, config, &proxy, clock.clone(), (terms.asker, asks))?;
+        let telemetry = collector.map(Collector::start).transpose()?;
+        drop(inside);
         let teller = Arc::new(Teller::beside_a_program(app.printer, proxy.tells));
         let gateway = Gateway::new(Options {
             policy: proxy.policy,
             clients: Arc::new(OneClient::new(client, Some(password))),
             placeholders: prepared.placeholders.into(),
-            authority: Authority::new(clock).map_err(|error| failed(error.to_string()))?,
+            authority: Authority::new(clock)
+                .map_err(|error| CliError::failed(error.to_string()))?,
             dialer: Dialer::new(proxy.addresses),
             trust,
             scan: proxy.scan,
             connections: CONNECTIONS,
-            observer: observer(&teller, metrics.as_ref()),
+            observer: observer(&teller, terms.metrics.as_ref()),
             approver: Office::approver(office.as_ref()),
         })
-        .map_err(|error| failed(error.to_string()))?;
+        .map_err(|error| CliError::failed(error.to_string()))?;
         let files = TrustFiles::write(app, &gateway.certificate_pem(), &system)?;
-        let (listener, port) = listen(&runtime, is_sandboxed, &files)?;
-        let mut set = environment::variables(
-            port,
-            in_url.expose_secret(),
-            &files.authority,
-            &files.bundle,
-        );
+        let (listener, port) = listen(&runtime, terms.is_sandboxed, &files)?;
+        let (authority, bundle) = (&files.authority, &files.bundle);
+        let mut set = environment::variables(port, in_url.expose_secret(), authority, bundle);
         set.extend(prepared.variables);
-        let telemetry = {
-            let _inside = runtime.enter();
-            collector.map(Collector::start).transpose()?
-        };
-        let plan = EnvironmentPlan {
-            remove: preparation::withheld(app, config, manager, &resolver)?,
-            set,
-            ..EnvironmentPlan::default()
-        };
+        let remove = preparation::withheld(app, config, manager, &resolver)?;
         Ok(Self {
             gateway,
             desk,
             runtime,
             listener,
             port,
-            plan,
+            plan: EnvironmentPlan {
+                remove,
+                set,
+                ..EnvironmentPlan::default()
+            },
             given: prepared.given,
             values: shown_to_nobody,
             files,
             office,
             teller,
-            metrics,
+            metrics: terms.metrics,
             telemetry,
             uses,
         })
@@ -233,12 +239,10 @@ impl Session {
             ..
         } = self;
         let (stop, stopped) = oneshot::channel::<()>();
+        let office = office.map(|office| (office.approvals(), runtime.spawn(office.serve())));
         let outcome = std::thread::scope(|scope| {
             let (runtime, gateway, desk, metrics) = (&runtime, &gateway, &mut desk, &metrics);
             let uses = &uses;
-            if let Some(office) = office {
-                runtime.spawn(office.serve());
-            }
             scope.spawn(move || {
                 runtime.block_on(async {
                     tokio::select! {
@@ -254,6 +258,11 @@ impl Session {
             drop(stop);
             outcome
         });
+        if let Some((approvals, serving)) = office {
+            approvals.close();
+            // It ends in time by itself.
+            let _ = runtime.block_on(serving);
+        }
         teller.release();
         if let Some(metrics) = &metrics {
             metrics.finish(app.printer);

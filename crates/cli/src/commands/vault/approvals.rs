@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 
+use fnox_core::question::Asked;
 use fnox_vault_wire::methods::{
     ApprovalInfo, Breadth, DecideApproval, Decision, Lasting, ListApprovals,
 };
@@ -11,10 +12,10 @@ use fnox_vault_wire::{ApprovalId, Client};
 
 use crate::app::{App, block_on};
 use crate::args::vault::{ApprovalDenyArgs, ApprovalYesArgs, ClientArgs, ConnectionArgs};
-use crate::commands::agent::approve::{Choice, PAUSE, body, choose, described, line};
+use crate::commands::agent::approve::{Choice, PAUSE, choose};
 use crate::error::CliError;
+use crate::gateway::approvals::shown::{body, described, line, why};
 use crate::gateway::approvals::{For, Said};
-use crate::gateway::documents::PendingRequest;
 use crate::output::Table;
 use crate::terminal::harmless;
 use crate::vault::connect::{call, client};
@@ -34,18 +35,15 @@ pub(super) fn list(app: &App, args: &ClientArgs) -> Result<(), CliError> {
         app.printer.note("Nothing waits.");
         return Ok(());
     }
-    let mut table = Table::new(
-        &["ID", "AGENT", "REQUEST", "BODY", "RULE", "GATEWAY"],
-        false,
-    );
+    let mut table = Table::new(&["ID", "AGENT", "REQUEST", "BODY", "WHY", "GATEWAY"], false);
     for info in &waiting {
-        let request = pending(info);
+        let asked = &info.request;
         table.row(vec![
-            request.id.clone(),
-            harmless(&request.agent),
-            harmless(&line(&request)),
-            body(&request),
-            harmless(&request.rule),
+            short(info.id),
+            harmless(asked.agent()),
+            harmless(&line(asked)),
+            body(asked),
+            harmless(&why(asked)),
             harmless(&info.gateway),
         ]);
     }
@@ -53,19 +51,11 @@ pub(super) fn list(app: &App, args: &ClientArgs) -> Result<(), CliError> {
 }
 
 pub(super) fn approve(app: &App, args: &ApprovalYesArgs) -> Result<(), CliError> {
-    let lasting = match (&args.lasting, args.session) {
-        (Some(time), _) => Lasting::Seconds(u32::try_from(time.as_secs()).unwrap_or(u32::MAX)),
-        (None, true) => Lasting::Session,
-        (None, false) => Lasting::Once,
-    };
-    let breadth = if args.rule {
-        Breadth::Rule
-    } else {
-        Breadth::Request
-    };
-    let decision = Decision::Allow { breadth, lasting };
-    match &args.id {
-        Some(id) => answer_one(app, &args.connection, (id.as_str(), decision), args.yes),
+    match &args.answer.id {
+        Some(id) => {
+            let said = Said::from(&args.answer);
+            answer_one(app, &args.connection, (id.as_str(), said), args.yes)
+        }
         None if app.prompt.is_interactive() => watch(app, &args.connection),
         None => Err(CliError::usage(
             "say which request: `fnox vault approvals` lists them",
@@ -74,19 +64,14 @@ pub(super) fn approve(app: &App, args: &ApprovalYesArgs) -> Result<(), CliError>
 }
 
 pub(super) fn deny(app: &App, args: &ApprovalDenyArgs) -> Result<(), CliError> {
-    answer_one(
-        app,
-        &args.connection,
-        (args.id.as_str(), Decision::Deny),
-        true,
-    )
+    answer_one(app, &args.connection, (args.id.as_str(), Said::Deny), true)
 }
 
 /// Shows a request, and answers it.
 fn answer_one(
     app: &App,
     connection: &ConnectionArgs,
-    (id, decision): (&str, Decision),
+    (id, said): (&str, Said),
     is_sure: bool,
 ) -> Result<(), CliError> {
     block_on(async {
@@ -94,6 +79,7 @@ fn answer_one(
         let Some(info) = named(id, waiting(&client).await?)? else {
             // The vault knows whether somebody was faster, and who.
             if let Ok(id) = id.parse::<ApprovalId>() {
+                let decision = decision(said);
                 call(&client, &DecideApproval { id, decision }).await?;
             }
             return Err(CliError::usage(format!(
@@ -103,6 +89,7 @@ fn answer_one(
             )));
         };
         app.printer.note(&shown(&info));
+        let decision = decided(said, &info.request)?;
         if !is_sure && app.prompt.is_interactive() {
             let question = format!("Is it to be {}?", how(decision));
             if app.prompt.confirm(&question, "yes", Some("no")) != Some(true) {
@@ -127,14 +114,18 @@ fn watch(app: &App, connection: &ConnectionArgs) -> Result<(), CliError> {
                 continue;
             };
             app.prompt.message(&format!("\n{}\n", shown(info)));
-            match choose()? {
+            match choose(&info.request)? {
                 Choice::Later => {
                     later.insert(info.id);
                 }
                 Choice::End => return Ok(()),
                 Choice::Said(said) => {
                     // Somebody else may have been faster; the next one can still be answered.
-                    if let Err(error) = decide(app, &client, info, decision(said)).await {
+                    let answered = match decided(said, &info.request) {
+                        Ok(decision) => decide(app, &client, info, decision).await,
+                        Err(error) => Err(error),
+                    };
+                    if let Err(error) = answered {
                         crate::output::report(&error, app.printer);
                     }
                 }
@@ -155,7 +146,7 @@ async fn decide(
         Decision::Deny => "Denied",
         Decision::Allow { .. } => "Allowed",
     };
-    let request = harmless(&line(&pending(info)));
+    let request = harmless(&line(&info.request));
     app.printer.done(&format!("{done} {request}"));
     Ok(())
 }
@@ -198,24 +189,17 @@ fn short(id: ApprovalId) -> String {
     whole[whole.len() - SHORT..].to_owned()
 }
 
-fn pending(info: &ApprovalInfo) -> PendingRequest {
-    let request = &info.request;
-    PendingRequest {
-        id: short(info.id),
-        agent: request.agent.clone(),
-        rule: request.rule.clone(),
-        method: request.method.clone(),
-        host: request.host.clone(),
-        target: request.target.clone(),
-        body_length: usize::try_from(request.body_length).unwrap_or(usize::MAX),
-        body_sha256: request.body_sha256.clone(),
-        asked_at: info.asked_at.to_string(),
-    }
+fn shown(info: &ApprovalInfo) -> String {
+    let gateway = format!("{:>9}  {} ({})", "gateway", info.gateway, info.peer);
+    harmless(&format!("{}\n{gateway}", described(&info.request)))
 }
 
-fn shown(info: &ApprovalInfo) -> String {
-    let gateway = format!("{:>8}  {} ({})", "gateway", info.gateway, info.peer);
-    harmless(&format!("{}\n{gateway}", described(&pending(info))))
+/// What a person said, as an answer to this.
+fn decided(said: Said, asked: &Asked) -> Result<Decision, CliError> {
+    match asked {
+        Asked::Request(_) => Ok(decision(said)),
+        Asked::Access(_) => said.of_use().map(decision).map_err(CliError::usage),
+    }
 }
 
 fn decision(said: Said) -> Decision {

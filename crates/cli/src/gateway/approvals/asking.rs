@@ -9,7 +9,7 @@ use fnox_config::Folders;
 
 use super::{Message, Reply, Said, folder};
 use crate::error::CliError;
-use crate::gateway::documents::PendingRequest;
+use crate::gateway::documents::PendingQuestion;
 
 /// How long a gateway may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// If the folder of their sockets cannot be read.
-pub(crate) fn pending(folders: &Folders) -> Result<Vec<PendingRequest>, CliError> {
+pub(crate) fn pending(folders: &Folders) -> Result<Vec<PendingQuestion>, CliError> {
     let mut all = Vec::new();
     for socket in sockets(folders)? {
         // Those that have just ended are not there any more.
@@ -42,9 +42,10 @@ pub(crate) fn answer(folders: &Folders, id: &str, said: Said) -> Result<String, 
         };
         match ask(&socket, &message) {
             Some(Reply::Answered(request)) => return Ok(request),
+            Some(Reply::Unfit(reason)) => return Err(CliError::usage(reason)),
             Some(Reply::NotAPerson) => {
                 return Err(CliError::failed(
-                    "programs that the gateway started cannot answer for a person: do it in another terminal",
+                    "the agent's own programs cannot answer for a person: do it in another terminal",
                 ));
             }
             _ => {}

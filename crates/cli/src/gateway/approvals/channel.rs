@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use fnox_gateway::approval::{Answer, Approvals, Pending};
+use fnox_gateway::approval::{Answer, Approvals, Pending, Question};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
@@ -26,6 +26,9 @@ pub(crate) trait Channel: Send + Sync + fmt::Debug {
 
     /// Takes a question back whose `ask` was dropped, so that nobody decides what is decided.
     async fn take_back(&self, pending: &Pending);
+
+    /// Waits until everything that was said so far has arrived there, before the gateway goes.
+    async fn settle(&self) {}
 }
 
 /// Brings each question to all channels, and the first answer back.
@@ -37,19 +40,25 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    /// Works until the future is dropped, or nothing can be asked any more.
+    /// Works until the future is dropped, or nothing is asked any more. Then it takes back what waits elsewhere.
     pub(super) async fn run(mut self, approvals: &Approvals) {
         let mut asking = FuturesUnordered::new();
         loop {
             tokio::select! {
                 pending = self.asked.recv() => {
-                    let Some(pending) = pending else { return };
+                    let Some(pending) = pending else { break };
                     for channel in &self.channels {
                         asking.push(bring(Arc::clone(channel), pending.clone(), approvals, self.printer));
                     }
                 }
                 Some(()) = asking.next(), if !asking.is_empty() => {}
+                () = approvals.closed() => break,
             }
+        }
+        // Each of them learns that it is over, and takes its question back.
+        while asking.next().await.is_some() {}
+        for channel in &self.channels {
+            channel.settle().await;
         }
     }
 }
@@ -66,12 +75,19 @@ async fn bring(
             // Somebody elsewhere may have been faster by a moment: then theirs counts.
             Ok(answer) => drop(approvals.answer(&pending.id, answer)),
             Err(reason) => printer.warn(&format!(
-                "Nobody can be asked at {} about {} [{}]: {reason}",
+                "Nobody can be asked at {} about {}: {reason}",
                 channel.place(),
-                pending.question,
-                pending.question.rule
+                named(&pending.question)
             )),
         },
+    }
+}
+
+/// A question for messages: a request with its rule.
+pub(super) fn named(question: &Question) -> String {
+    match question {
+        Question::Request(request) => format!("{request} [{}]", request.rule),
+        Question::Access(access) => access.to_string(),
     }
 }
 

@@ -7,20 +7,27 @@ pub(crate) mod asking;
 pub(crate) mod channel;
 pub(crate) mod office;
 pub(crate) mod server;
+pub(crate) mod shown;
 pub(crate) mod vault;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use fnox_config::{Config, Folders};
-use fnox_gateway::approval::{Answer, Breadth, Lasting, Pending};
+use fnox_core::Host;
+use fnox_core::question::{
+    AccessKind, AgentAccess, AgentRequest, Asked, LONGEST_ACCESS, USUAL_ACCESS,
+};
+use fnox_gateway::approval::{Answer, Breadth, Lasting, Pending, Question};
+use http::Method;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use self::channel::Channel;
 use self::server::TeamServer;
-use super::documents::PendingRequest;
+use super::documents::PendingQuestion;
 use crate::app::App;
+use crate::args::agent::YesArgs;
 use crate::error::CliError;
 
 /// Where people can be asked.
@@ -153,13 +160,15 @@ pub(crate) enum For {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Reply {
-    Pending(Vec<PendingRequest>),
+    Pending(Vec<PendingQuestion>),
     /// What was answered.
     Answered(String),
     /// Nothing of this name waits.
     Unknown,
     /// The answer comes from the program that asks.
     NotAPerson,
+    /// This is no answer to what waits, and why.
+    Unfit(String),
 }
 
 impl From<Said> for Answer {
@@ -184,19 +193,87 @@ impl From<Said> for Answer {
     }
 }
 
-impl From<&Pending> for PendingRequest {
+impl From<&YesArgs> for Said {
+    fn from(arguments: &YesArgs) -> Self {
+        let lasting = match (&arguments.lasting, arguments.session) {
+            (Some(time), _) => For::Seconds(u32::try_from(time.as_secs()).unwrap_or(u32::MAX)),
+            (None, true) => For::Session,
+            (None, false) => For::Once,
+        };
+        Self::Allow {
+            rule: arguments.rule,
+            lasting,
+        }
+    }
+}
+
+impl Said {
+    /// The same as an answer about the use of a credential: a time, which is the usual one if none is said.
+    ///
+    /// # Errors
+    /// Why it is none, for whoever said it.
+    pub(crate) fn of_use(self) -> Result<Self, String> {
+        let seconds = match self {
+            Self::Deny => return Ok(self),
+            Self::Allow { rule: true, .. }
+            | Self::Allow {
+                lasting: For::Session,
+                ..
+            } => {
+                return Err(
+                    "this is the use of a credential, and no request of a rule: it is allowed for a time (`--for`)"
+                        .to_owned(),
+                );
+            }
+            Self::Allow {
+                lasting: For::Once, ..
+            } => USUAL_ACCESS,
+            Self::Allow {
+                lasting: For::Seconds(seconds),
+                ..
+            } => seconds,
+        };
+        if seconds > LONGEST_ACCESS {
+            return Err(format!(
+                "the use of a credential is allowed for an hour ({LONGEST_ACCESS} s) at the most"
+            ));
+        }
+        Ok(Self::Allow {
+            rule: false,
+            lasting: For::Seconds(seconds),
+        })
+    }
+}
+
+impl From<&Pending> for PendingQuestion {
     fn from(pending: &Pending) -> Self {
-        let question = &pending.question;
         Self {
             id: pending.id.clone(),
-            agent: question.agent.to_string(),
-            rule: question.rule.clone(),
-            method: question.method.to_string(),
-            host: question.host.to_string(),
-            target: question.target.clone(),
-            body_length: question.body_length,
-            body_sha256: hex::encode(question.body_sha256),
+            asked: asked(&pending.question, Host::to_string),
             asked_at: pending.asked_at.to_string(),
         }
+    }
+}
+
+/// What is asked, as it goes over a wire that writes hosts so.
+fn asked(question: &Question, host: impl Fn(&Host) -> String) -> Asked {
+    match question {
+        Question::Request(request) => Asked::Request(AgentRequest {
+            agent: request.agent.to_string(),
+            rule: request.rule.clone(),
+            method: request.method.to_string(),
+            host: host(&request.host),
+            target: request.target.clone(),
+            body_length: request.body_length as u64,
+            body_sha256: hex::encode(request.body_sha256),
+        }),
+        Question::Access(access) => Asked::Access(AgentAccess {
+            kind: AccessKind::Access,
+            agent: access.agent.to_string(),
+            credential: access.credential.clone(),
+            host: host(&access.host),
+            methods: access.methods.iter().map(Method::to_string).collect(),
+            reason: access.reason.clone(),
+        }),
     }
 }

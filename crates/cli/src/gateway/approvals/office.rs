@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use fnox_config::Folders;
 use fnox_core::Clock;
-use fnox_gateway::approval::{Approvals, Approver, Nobody, Pending};
+use fnox_gateway::approval::{Approvals, Approver, Nobody, NotAnswered, Pending, Question};
 use fnox_gateway::policy::Policy;
 use fnox_gateway::rule::Approve;
 use fnox_vault_wire::transport::{Peer, Stream, UnixListener, UnixOptions};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::sync::mpsc;
 
-use super::channel::{Channel, Relay};
-use super::{Message, Place, Reply, folder};
+use super::channel::{Channel, Relay, named};
+use super::{Message, Place, Reply, Said, folder};
 use crate::error::CliError;
 use crate::exec::standing;
-use crate::gateway::documents::PendingRequest;
+use crate::gateway::documents::PendingQuestion;
 use crate::output::Printer;
 
 /// Most bytes of a message.
@@ -25,6 +25,9 @@ const MESSAGE: u64 = 4096;
 /// How long one takes at most.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a gateway that ends takes to have questions taken back elsewhere.
+const FAREWELL: Duration = Duration::from_secs(5);
+
 /// The questions of a gateway, and where they are answered.
 #[derive(Debug)]
 pub(crate) struct Office {
@@ -32,6 +35,18 @@ pub(crate) struct Office {
     listener: Option<UnixListener>,
     relay: Relay,
     approvals: Arc<Approvals>,
+    asker: Asker,
+}
+
+/// Whose word is no person's at this machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// Programs that the gateway started.
+    #[default]
+    Programs,
+    /// Besides them, whoever started the gateway, with all that they start: an agent that speaks with it asks in its own
+    /// name, and has a shell of its own.
+    Parent,
 }
 
 /// What an office needs.
@@ -45,15 +60,20 @@ pub(crate) struct Terms<'a> {
     pub(crate) places: Vec<Place>,
     /// The way to each of the places that is not this machine.
     pub(crate) channels: Vec<Arc<dyn Channel>>,
+    /// Whose word is no person's.
+    pub(crate) asker: Asker,
+    /// Whether anything is asked besides what rules ask.
+    pub(crate) asks: bool,
 }
 
 impl Office {
-    /// Opens one if a rule asks.
+    /// Opens one if somebody asks, and there is a place where people are.
     ///
     /// # Errors
     /// If there can be no socket.
     pub(crate) fn open(policy: &Policy, terms: Terms<'_>) -> Result<Option<Self>, CliError> {
-        if policy.rules.iter().all(|rule| rule.approve != Approve::Ask) {
+        let is_asked = policy.rules.iter().any(|rule| rule.approve == Approve::Ask);
+        if terms.places.is_empty() || !is_asked && !terms.asks {
             return Ok(None);
         }
         let Terms {
@@ -63,6 +83,8 @@ impl Office {
             printer,
             places,
             channels,
+            asker,
+            asks: _,
         } = terms;
         let is_here = places.contains(&Place::Terminal);
         let listener = is_here.then(|| listen(folders)).transpose()?;
@@ -85,6 +107,7 @@ impl Office {
             listener,
             relay,
             approvals: Arc::new(Approvals::new(clock, patience, tell, how)),
+            asker,
         }))
     }
 
@@ -96,19 +119,34 @@ impl Office {
         }
     }
 
-    /// Takes answers until the future is dropped.
+    /// The questions themselves.
+    pub(crate) fn approvals(&self) -> Arc<Approvals> {
+        Arc::clone(&self.approvals)
+    }
+
+    /// Takes answers until the questions are [closed](Approvals::close), and then takes back what waits elsewhere, for as long
+    /// as that may take. What cannot be taken back ends there by itself.
     pub(crate) async fn serve(self) {
         let Self {
             listener,
             relay,
             approvals,
+            asker,
         } = self;
         let here = async {
             if let Some(listener) = listener {
-                serve_terminal(&listener, &approvals).await;
+                serve_terminal(&listener, &approvals, asker).await;
             }
         };
-        tokio::join!(here, relay.run(&approvals));
+        let serving = async { tokio::join!(here, relay.run(&approvals)) };
+        let ended = async {
+            approvals.closed().await;
+            tokio::time::sleep(FAREWELL).await;
+        };
+        tokio::select! {
+            _ = serving => {}
+            () = ended => tracing::debug!("not every question was taken back in time"),
+        }
     }
 }
 
@@ -119,11 +157,15 @@ fn listen(folders: &Folders) -> Result<UnixListener, CliError> {
 }
 
 /// Takes answers, one at a time: people are slow.
-async fn serve_terminal(listener: &UnixListener, approvals: &Approvals) {
+async fn serve_terminal(listener: &UnixListener, approvals: &Approvals, asker: Asker) {
     loop {
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = approvals.closed() => return,
+        };
+        match accepted {
             Ok((stream, peer)) => {
-                let served = serve_one(approvals, stream, &peer);
+                let served = serve_one(approvals, stream, &peer, asker);
                 if let Ok(Err(error)) = tokio::time::timeout(PATIENCE, served).await {
                     tracing::debug!("an answer did not arrive: {error}");
                 }
@@ -136,20 +178,22 @@ async fn serve_terminal(listener: &UnixListener, approvals: &Approvals) {
     }
 }
 
-async fn serve_one(approvals: &Approvals, stream: Stream, peer: &Peer) -> std::io::Result<()> {
+async fn serve_one(
+    approvals: &Approvals,
+    stream: Stream,
+    peer: &Peer,
+    asker: Asker,
+) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
     (&mut stream).take(MESSAGE).read_line(&mut line).await?;
     let reply = match serde_json::from_str(&line)? {
         Message::Pending => {
             let pending = approvals.pending();
-            Reply::Pending(pending.iter().map(PendingRequest::from).collect())
+            Reply::Pending(pending.iter().map(PendingQuestion::from).collect())
         }
-        Message::Answer { .. } if !is_a_person(peer) => Reply::NotAPerson,
-        Message::Answer { id, answer } => match approvals.answer(&id, answer.into()) {
-            Ok(question) => Reply::Answered(question.to_string()),
-            Err(_) => Reply::Unknown,
-        },
+        Message::Answer { .. } if !is_a_person(peer, asker) => Reply::NotAPerson,
+        Message::Answer { id, answer } => answered(approvals, &id, answer),
     };
     let mut text = serde_json::to_string(&reply)?;
     text.push('\n');
@@ -157,13 +201,38 @@ async fn serve_one(approvals: &Approvals, stream: Stream, peer: &Peer) -> std::i
     stream.flush().await
 }
 
-/// Whether an answer comes from the user's own process that this one did not start: a program cannot answer for the person
+/// What comes of an answer.
+fn answered(approvals: &Approvals, id: &str, said: Said) -> Reply {
+    let pending = approvals.pending();
+    let Some(pending) = pending.iter().find(|pending| pending.id == id) else {
+        return Reply::Unknown;
+    };
+    let said = match &pending.question {
+        Question::Request(_) => Ok(said),
+        Question::Access(_) => said.of_use(),
+    };
+    let said = match said {
+        Ok(said) => said,
+        Err(reason) => return Reply::Unfit(reason),
+    };
+    match approvals.answer(id, said.into()) {
+        Ok(question) => Reply::Answered(question.to_string()),
+        Err(NotAnswered::Unknown(_)) => Reply::Unknown,
+        Err(error @ NotAnswered::Unfit) => Reply::Unfit(error.to_string()),
+    }
+}
+
+/// Whether an answer comes from a process of the user that is none of the asker's: a program cannot answer for the person
 /// as long as it does not hide where it comes from. Only a sandbox makes sure of it.
-fn is_a_person(peer: &Peer) -> bool {
+fn is_a_person(peer: &Peer, asker: Asker) -> bool {
     match peer {
         Peer::Unix { uid, pid, .. } => {
             let is_own = *uid == rustix::process::getuid().as_raw();
-            is_own && pid.is_none_or(|pid| !standing::is_below_this(pid))
+            let is_asker = |pid| {
+                standing::is_below_this(pid)
+                    || asker == Asker::Parent && standing::is_below_parent(pid)
+            };
+            is_own && pid.is_none_or(|pid| !is_asker(pid))
         }
         _ => false,
     }
@@ -176,8 +245,15 @@ fn tell(printer: Printer, pending: &Pending, is_here: bool) {
     } else {
         String::new()
     };
-    printer.note(&format!(
-        "A person must agree: {} [{}]{here}",
-        pending.question, pending.question.rule
-    ));
+    match &pending.question {
+        question @ Question::Request(_) => printer.note(&format!(
+            "A person must agree: {}{here}",
+            named(question)
+        )),
+        // Of the agent itself, which waits for the answer: with `--quiet` too.
+        Question::Access(access) => printer.say(&format!(
+            "The agent `{}` asks for {access}, for a while.\nIts reason, in its own words: \"{}\"{here}",
+            access.agent, access.reason
+        )),
+    }
 }

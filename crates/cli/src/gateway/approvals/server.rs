@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fnox_api::client::{ApiClient, ClientError};
-use fnox_api::{AgentRequest, ApprovalStatus, CreateQuestion, ProblemCode, QuestionCreated};
+use fnox_api::{ApprovalStatus, CreateQuestion, ProblemCode, QuestionCreated};
 use fnox_core::{Clock as _, SecretString};
 use fnox_gateway::approval::{Answer, Breadth, Lasting, Pending};
 use futures_util::FutureExt as _;
@@ -19,7 +19,8 @@ use futures_util::future::{BoxFuture, Shared};
 use jiff::SignedDuration;
 use uuid::Uuid;
 
-use super::channel::Channel;
+use super::asked;
+use super::channel::{Channel, named};
 use crate::app::App;
 use crate::args::team::ServerArgs;
 use crate::error::CliError;
@@ -37,6 +38,9 @@ const LAST_PAUSE: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether somebody has logged in.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// Requests of agents leave by TLS.
+const HTTPS: u16 = 443;
 
 /// How long taking a question back may take.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -159,7 +163,7 @@ impl TeamServer {
         let known = self.known(None).await?;
         let question = CreateQuestion {
             key: Uuid::now_v7(),
-            request: request(pending),
+            request: asked(&pending.question, |host| host.authority(HTTPS)),
         };
         let asking = {
             let sent = tokio::spawn(async move { ask_until_heard(&known, &question).await });
@@ -177,14 +181,15 @@ impl TeamServer {
 
     /// With `--quiet` too: without the code nobody can say yes.
     fn show(&self, pending: &Pending, created: &QuestionCreated) {
-        let question = &pending.question;
         let asked = match created.asked.as_slice() {
             [] => String::new(),
             channels => format!(" by {}", channels.join(", ")),
         };
         let line = format!(
-            "Asked the people of {}{asked} about {question} [{}]: match code {}",
-            self.url, question.rule, created.code
+            "Asked the people of {}{asked} about {}: match code {}",
+            self.url,
+            named(&pending.question),
+            created.code
         );
         self.printer.say(&harmless(&line.replace('\n', " ")));
     }
@@ -288,19 +293,6 @@ async fn ask_until_heard(
             }
             Err(error) => return Err(harmless(&error.to_string())),
         }
-    }
-}
-
-fn request(pending: &Pending) -> AgentRequest {
-    let question = &pending.question;
-    AgentRequest {
-        agent: question.agent.to_string(),
-        rule: question.rule.clone(),
-        method: question.method.to_string(),
-        host: question.host.authority(443),
-        target: question.target.clone(),
-        body_length: question.body_length as u64,
-        body_sha256: hex::encode(question.body_sha256),
     }
 }
 

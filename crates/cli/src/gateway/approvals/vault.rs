@@ -9,16 +9,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fnox_config::Fields;
-use fnox_core::SecretString;
-use fnox_gateway::approval::{Answer, Breadth, Lasting, Pending, Question};
+use fnox_core::{Host, SecretString};
+use fnox_gateway::approval::{Answer, Breadth, Lasting, Pending};
 use fnox_vault_wire::methods::{
-    self, AskApproval, AwaitApproval, Decision, HeldRequest, LONGEST_QUESTION, LONGEST_WAIT,
-    TakeBackApproval,
+    self, AskApproval, AwaitApproval, Decision, LONGEST_QUESTION, LONGEST_WAIT, TakeBackApproval,
 };
 use fnox_vault_wire::{ApprovalId, Client, ClientError, ClientOptions, Code, Connector};
 use jiff::SignedDuration;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::asked;
 use super::channel::Channel;
 use crate::app::App;
 use crate::error::CliError;
@@ -27,6 +28,9 @@ use crate::vault::connect;
 /// Pauses between attempts, the first and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Questions that are on their way at a time; there are never so many.
+const AT_A_TIME: u32 = 1024;
 
 /// Which vault, and who asks there.
 #[derive(Debug, Clone)]
@@ -78,6 +82,8 @@ pub(super) struct VaultQueue {
     client: tokio::sync::Mutex<Option<Client>>,
     /// What the vault calls the questions that wait there, by what they are called here.
     left: Mutex<HashMap<String, ApprovalId>>,
+    /// A place for each question that is on its way there, until the vault has answered it.
+    on_its_way: Arc<Semaphore>,
 }
 
 impl VaultQueue {
@@ -87,6 +93,7 @@ impl VaultQueue {
             options: options.with_token(desk.token.clone()),
             client: tokio::sync::Mutex::default(),
             left: Mutex::default(),
+            on_its_way: Arc::new(Semaphore::new(AT_A_TIME as usize)),
         })
     }
 
@@ -136,16 +143,19 @@ impl VaultQueue {
             return std::future::pending().await;
         }
         let ask = AskApproval {
-            request: held(&pending.question),
+            request: asked(&pending.question, Host::to_string),
             ttl_secs: ttl_secs.min(LONGEST_QUESTION),
         };
         let own = client.clone();
+        // Nobody closes it, so there is one.
+        let place = Arc::clone(&self.on_its_way).acquire_owned().await.ok();
         let nobody_waits = move |asked: methods::ApprovalAsked| {
             own.fire(&TakeBackApproval { id: asked.id });
+            drop(place);
         };
-        let asked = client.call_or_else(&ask, nobody_waits).await?;
-        self.left().insert(pending.id.clone(), asked.id);
-        Ok(asked.id)
+        let left = client.call_or_else(&ask, nobody_waits).await?;
+        self.left().insert(pending.id.clone(), left.id);
+        Ok(left.id)
     }
 
     fn left(&self) -> MutexGuard<'_, HashMap<String, ApprovalId>> {
@@ -189,6 +199,15 @@ impl Channel for VaultQueue {
             client.fire(&TakeBackApproval { id });
         }
     }
+
+    async fn settle(&self) {
+        // What the vault gets to know of only now is taken back then.
+        let _ = self.on_its_way.acquire_many(AT_A_TIME).await;
+        let client = self.client.lock().await.clone();
+        if let Some(client) = client {
+            client.settle().await;
+        }
+    }
 }
 
 /// Whether it is worth trying again.
@@ -206,18 +225,6 @@ fn passes(error: &ClientError) -> bool {
                     | Code::ShuttingDown
             )
         ),
-    }
-}
-
-fn held(question: &Question) -> HeldRequest {
-    HeldRequest {
-        agent: question.agent.to_string(),
-        rule: question.rule.clone(),
-        method: question.method.to_string(),
-        host: question.host.to_string(),
-        target: question.target.clone(),
-        body_length: question.body_length as u64,
-        body_sha256: hex::encode(question.body_sha256),
     }
 }
 

@@ -4,12 +4,13 @@ use fnox_core::{AgentId, Host};
 use fnox_testkit::FakeClock;
 use http::Method;
 
+use super::super::AccessRequest;
 use super::*;
 
 const START: &str = "2026-01-01T00:00:00Z";
 
-fn question(target: &str) -> Question {
-    Question {
+fn question(target: &str) -> HeldRequest {
+    HeldRequest {
         agent: AgentId::parse("coder").unwrap(),
         rule: "1: TOKEN -> api.example.com".to_owned(),
         method: Method::POST,
@@ -51,8 +52,9 @@ async fn asked(approvals: &Arc<Approvals>, target: &str, answer: Answer) -> Resu
 }
 
 /// Whether it passes without anybody being there.
-fn passes(approvals: &Approvals, asked: &Question) -> bool {
-    approvals.look(asked) == Ok(Ok(()))
+fn passes(approvals: &Approvals, asked: &HeldRequest) -> bool {
+    let looked = approvals.look(&asked.clone().into());
+    matches!(looked, Ok(Ok(Decided::Allowed { .. })))
 }
 
 #[tokio::test]
@@ -74,23 +76,23 @@ async fn a_yes_is_for_the_same_bytes() {
     assert!(passes(&approvals, &question("/a")));
     for other in [
         question("/a?x=1"),
-        Question {
+        HeldRequest {
             method: Method::PUT,
             ..question("/a")
         },
-        Question {
+        HeldRequest {
             host: Host::parse("api.example.com:8443").unwrap(),
             ..question("/a")
         },
-        Question {
+        HeldRequest {
             body_sha256: [8; 32],
             ..question("/a")
         },
-        Question {
+        HeldRequest {
             agent: AgentId::parse("other").unwrap(),
             ..question("/a")
         },
-        Question {
+        HeldRequest {
             rule: "2: TOKEN -> api.example.com".to_owned(),
             ..question("/a")
         },
@@ -108,7 +110,7 @@ async fn a_yes_for_a_rule_is_for_the_agents_other_requests_too() {
     asked(&approvals, "/a", yes).await.unwrap();
     clock.advance(SignedDuration::from_hours(24));
     assert!(passes(&approvals, &question("/b")));
-    let other = Question {
+    let other = HeldRequest {
         agent: AgentId::parse("other").unwrap(),
         ..question("/b")
     };
@@ -124,7 +126,7 @@ async fn a_no_is_remembered_and_names_the_rule() {
     let again = approvals.ask(&question("/a")).await.unwrap_err();
     assert_eq!(again.message, "a person refused this request");
     clock.advance(SignedDuration::from_mins(11));
-    assert!(matches!(approvals.look(&question("/a")), Ok(Err(_))));
+    assert!(matches!(approvals.look(&question("/a").into()), Ok(Err(_))));
 }
 
 #[tokio::test]
@@ -142,7 +144,7 @@ async fn who_gave_up_may_come_again_after_the_yes() {
     let id = approvals.pending()[0].id.clone();
     clock.advance(SignedDuration::from_mins(11));
     let late = approvals.answer(&id, Answer::Deny).unwrap_err();
-    assert_eq!(late, UnknownQuestion(id));
+    assert_eq!(late, NotAnswered::Unknown(id));
 }
 
 #[tokio::test]
@@ -159,7 +161,7 @@ async fn a_crowd_is_turned_away() {
 #[tokio::test]
 async fn whoever_waits_for_its_end_is_told() {
     let (approvals, clock) = approvals();
-    approvals.look(&question("/a")).unwrap().unwrap_err();
+    approvals.look(&question("/a").into()).unwrap().unwrap_err();
     let id = approvals.pending()[0].id.clone();
     let over = tokio::spawn({
         let (approvals, id) = (Arc::clone(&approvals), id.clone());
@@ -170,7 +172,109 @@ async fn whoever_waits_for_its_end_is_told() {
     approvals.answer(&id, Answer::Deny).unwrap();
     over.await.unwrap();
     // What is too old waits no longer either.
-    let aged = approvals.look(&question("/b")).unwrap().unwrap_err();
+    let aged = approvals.look(&question("/b").into()).unwrap().unwrap_err();
     clock.advance(KEPT);
     approvals.over(&aged).await;
+}
+
+fn access(reason: &str) -> AccessRequest {
+    AccessRequest {
+        agent: AgentId::parse("coder").unwrap(),
+        credential: "TOKEN".to_owned(),
+        host: Host::parse("api.example.com:443").unwrap(),
+        methods: vec![Method::GET],
+        reason: reason.to_owned(),
+    }
+}
+
+/// Leaves a question and says what it is called.
+fn left(approvals: &Approvals, access: AccessRequest) -> String {
+    approvals.look(&access.into()).unwrap().unwrap_err()
+}
+
+#[tokio::test]
+async fn a_yes_to_a_use_is_for_a_time_and_is_heard_once() {
+    let (approvals, clock) = approvals();
+    let id = left(&approvals, access("to read"));
+    let minutes = |minutes| Lasting::For(SignedDuration::from_mins(minutes));
+    for wrong in [
+        allow(Breadth::Request, Lasting::Once),
+        allow(Breadth::Request, Lasting::Session),
+        allow(Breadth::Rule, minutes(5)),
+        allow(Breadth::Request, minutes(61)),
+        allow(Breadth::Request, minutes(0)),
+    ] {
+        assert_eq!(approvals.answer(&id, wrong), Err(NotAnswered::Unfit));
+    }
+    let yes = allow(Breadth::Request, minutes(5));
+    approvals.answer(&id, yes).unwrap();
+    assert_eq!(
+        approvals.answer(&id, yes),
+        Err(NotAnswered::Unknown(id.clone()))
+    );
+    for other in [
+        access("to write"),
+        AccessRequest {
+            host: Host::parse("api.example.com:8443").unwrap(),
+            ..access("to read")
+        },
+        AccessRequest {
+            methods: vec![Method::GET, Method::POST],
+            ..access("to read")
+        },
+        AccessRequest {
+            credential: "OTHER".to_owned(),
+            ..access("to read")
+        },
+        AccessRequest {
+            agent: AgentId::parse("other").unwrap(),
+            ..access("to read")
+        },
+    ] {
+        assert!(approvals.look(&other.into()).unwrap().is_err());
+    }
+    // From the moment of the yes, and not from that at which it is heard.
+    let until = clock.now() + SignedDuration::from_mins(5);
+    clock.advance(SignedDuration::from_mins(4));
+    let heard = approvals.look(&access("to read").into()).unwrap();
+    assert_eq!(heard, Ok(Decided::Allowed { until: Some(until) }));
+}
+
+#[tokio::test]
+async fn a_yes_that_nobody_heard_ends_with_its_time() {
+    let (approvals, clock) = approvals();
+    let id = left(&approvals, access("to read"));
+    let yes = allow(Breadth::Request, Lasting::For(SignedDuration::from_mins(5)));
+    approvals.answer(&id, yes).unwrap();
+    clock.advance(SignedDuration::from_mins(5));
+    assert!(approvals.look(&access("to read").into()).unwrap().is_err());
+}
+
+#[tokio::test]
+async fn who_is_refused_or_waits_gets_no_other_answer_with_other_words() {
+    let (approvals, _) = approvals();
+    let id = left(&approvals, access("to read"));
+    let refusal = approvals.look(&access("please").into()).unwrap_err();
+    assert!(refusal.message.contains("another reason"), "{refusal}");
+    approvals.answer(&id, Answer::Deny).unwrap();
+    let again = approvals.look(&access("please").into()).unwrap();
+    assert_eq!(again, Ok(Decided::Denied));
+}
+
+#[tokio::test]
+async fn a_gateway_that_ends_asks_nothing_any_more() {
+    let (approvals, _) = approvals();
+    let id = left(&approvals, access("to read"));
+    let over = tokio::spawn({
+        let (approvals, id) = (Arc::clone(&approvals), id.clone());
+        async move { tokio::join!(approvals.over(&id), approvals.closed()) }
+    });
+    tokio::task::yield_now().await;
+    assert!(!over.is_finished());
+    approvals.close();
+    over.await.unwrap();
+    let late = approvals.answer(&id, Answer::Deny).unwrap_err();
+    assert_eq!(late, NotAnswered::Unknown(id));
+    let refusal = approvals.ask(&question("/a")).await.unwrap_err();
+    assert_eq!(refusal.message, "the gateway is ending");
 }

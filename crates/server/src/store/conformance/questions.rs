@@ -50,7 +50,8 @@ fn new_question(session: &SessionRecord) -> NewApproval {
             target: "/repos/acme/app/pulls?draft=1".to_owned(),
             body_length: 120,
             body_sha256: "ab".repeat(32),
-        },
+        }
+        .into(),
         longest: 900,
         own: false,
         lasting: None,

@@ -7,7 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fnox_core::audit::Entry;
-use fnox_vault_wire::methods::{ApprovalAsked, ApprovalInfo, HeldRequest};
+use fnox_core::question::Asked;
+use fnox_vault_wire::methods::{ApprovalAsked, ApprovalInfo};
 use fnox_vault_wire::{ApprovalId, TokenId};
 use tokio::sync::watch;
 
@@ -192,7 +193,7 @@ pub(super) fn room(all: &[QuestionRecord], identity: &Identity) -> Result<(), Va
 pub(super) fn same<'a>(
     all: &'a [QuestionRecord],
     identity: &Identity,
-    request: &HeldRequest,
+    request: &Asked,
 ) -> Option<&'a QuestionRecord> {
     all.iter()
         .find(|it| it.said.is_none() && is_of(it, identity) && it.request == *request)

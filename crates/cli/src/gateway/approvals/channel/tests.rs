@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fnox_core::{AgentId, Host};
 use fnox_gateway::Reason;
-use fnox_gateway::approval::{Approver as _, Breadth, Lasting, Question};
+use fnox_gateway::approval::{Approver as _, Breadth, HeldRequest, Lasting};
 use fnox_testkit::FakeClock;
 use http::Method;
 use tokio::sync::Notify;
@@ -48,13 +48,14 @@ impl Channel for Scripted {
 
     async fn take_back(&self, pending: &Pending) {
         let mut taken_back = self.taken_back.lock().unwrap();
-        taken_back.push(pending.question.target.clone());
+        let request = pending.question.as_request().unwrap();
+        taken_back.push(request.target.clone());
         self.is_taken_back.notify_one();
     }
 }
 
-fn question() -> Question {
-    Question {
+fn question() -> HeldRequest {
+    HeldRequest {
         agent: AgentId::parse("coder").unwrap(),
         rule: "1: TOKEN -> api.example.com".to_owned(),
         method: Method::GET,
@@ -65,8 +66,8 @@ fn question() -> Question {
     }
 }
 
-/// Approvals whose questions go to these channels.
-fn relayed(channels: Vec<Arc<dyn Channel>>) -> Arc<Approvals> {
+/// Approvals whose questions go to these channels, and what brings them there.
+fn running(channels: Vec<Arc<dyn Channel>>) -> (Arc<Approvals>, tokio::task::JoinHandle<()>) {
     let (asking, asked) = mpsc::unbounded_channel();
     let approvals = Arc::new(Approvals::new(
         Arc::new(FakeClock::at("2026-01-01T00:00:00Z")),
@@ -80,8 +81,33 @@ fn relayed(channels: Vec<Arc<dyn Channel>>) -> Arc<Approvals> {
         printer: Printer::new(true, true),
     };
     let relayed = Arc::clone(&approvals);
-    tokio::spawn(async move { relay.run(&relayed).await });
-    approvals
+    let running = tokio::spawn(async move { relay.run(&relayed).await });
+    (approvals, running)
+}
+
+fn relayed(channels: Vec<Arc<dyn Channel>>) -> Arc<Approvals> {
+    running(channels).0
+}
+
+#[tokio::test]
+async fn a_gateway_that_ends_takes_back_what_it_has_asked() {
+    let silent = Arc::new(Scripted::default());
+    let (approvals, relay) = running(vec![silent.clone()]);
+    let asking = tokio::spawn({
+        let approvals = Arc::clone(&approvals);
+        async move { approvals.ask(&question()).await }
+    });
+    while approvals.pending().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    // The relay has heard of it, too.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    approvals.close();
+    relay.await.unwrap();
+    assert_eq!(*silent.taken_back.lock().unwrap(), ["/a"]);
+    asking.await.unwrap().unwrap_err();
 }
 
 #[tokio::test]
