@@ -44,8 +44,8 @@ impl Way {
 /// What a run hands out, on record.
 #[derive(Debug)]
 pub(crate) struct OfRun {
-    recorder: Recorder,
-    stream: Stream,
+    pub(super) recorder: Recorder,
+    pub(super) stream: Stream,
 }
 
 impl OfRun {

@@ -5,6 +5,7 @@
 //! Its records are chained with a key of the state folder ([`mod@log`]). What it defends against is the careless or curious
 //! program; one that runs as the same user and looks for the key can forge the log, as it could replace fnox.
 
+mod access;
 mod changes;
 mod lent;
 pub(crate) mod log;
@@ -19,6 +20,7 @@ use fnox_core::{Clock as _, SystemClock};
 use fnox_providers::resolve::{ResolveError, UseRecorder, Used};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::access::AccessStep;
 pub(crate) use self::changes::{Change, Changed, begin, changing};
 #[cfg(unix)]
 pub(crate) use self::lent::RecordedCredentials;

@@ -55,7 +55,7 @@ pub(crate) fn run(app: &App, args: &McpArgs) -> Result<ExitStatus, CliError> {
                 metrics: None,
                 // The agent is whoever started this, and may have a shell of its own.
                 asker: Asker::Parent,
-                asks: false,
+                asks: settings.tools.contains(&ToolName::RequestAccess),
             };
             let mut session = Session::start(app, &config, proxy, &manager, terms)?;
             session.redact_with(&redaction);
@@ -87,6 +87,7 @@ pub(crate) fn run(app: &App, args: &McpArgs) -> Result<ExitStatus, CliError> {
             agent: agent.to_string(),
             listed: Arc::clone(&listed),
             told: Mutex::new(BTreeSet::new()),
+            granting: session.as_ref().and_then(Session::granting),
         },
         has_gateway: session.is_some(),
         config: Arc::clone(&config),
@@ -178,6 +179,9 @@ async fn talk(server: Server) -> Result<ExitStatus, CliError> {
             status
         }
     };
+    if let Some(granting) = &parts.desk.granting {
+        granting.close().await;
+    }
     parts.launcher.wait().await;
     Ok(status)
 }

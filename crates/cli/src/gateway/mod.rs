@@ -7,6 +7,7 @@ pub(crate) mod desk;
 pub mod documents;
 mod doors;
 pub(crate) mod environment;
+pub(crate) mod granting;
 pub(crate) mod metrics;
 pub(crate) mod metrics_file;
 pub(crate) mod observer;

@@ -4,7 +4,7 @@
 //! tasks. Between them is a [`Desk`].
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use fnox_core::{Clock, Credential, Host, LeaseName, SecretName, SecretString, VaultName};
@@ -19,16 +19,47 @@ use super::desk::{Answer, Asked, Desk};
 /// Where the gateway's tasks ask.
 #[derive(Debug)]
 pub(crate) struct Values {
-    secrets: HashMap<VaultName, SecretString>,
+    secrets: Secrets,
     desk: mpsc::Sender<Asked>,
+}
+
+/// The secrets' values, to which more can come, and go again.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Secrets(Arc<RwLock<HashMap<VaultName, SecretString>>>);
+
+impl Secrets {
+    /// One that requests get from now on.
+    pub(crate) fn put(&self, name: VaultName, value: SecretString) {
+        let mut values = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        values.insert(name, value);
+    }
+
+    /// One that no request gets any more.
+    pub(crate) fn remove(&self, name: &VaultName) {
+        let mut values = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        values.remove(name);
+    }
+
+    /// Whether requests get it.
+    pub(crate) fn has(&self, name: &VaultName) -> bool {
+        self.value(name).is_some()
+    }
+
+    fn value(&self, name: &VaultName) -> Option<SecretString> {
+        let values = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        values.get(name).cloned()
+    }
+}
+
+impl From<HashMap<VaultName, SecretString>> for Secrets {
+    fn from(values: HashMap<VaultName, SecretString>) -> Self {
+        Self(Arc::new(RwLock::new(values)))
+    }
 }
 
 impl Values {
     /// With these secrets, and a desk for leases.
-    pub(crate) fn new(
-        secrets: HashMap<VaultName, SecretString>,
-        clock: Arc<dyn Clock>,
-    ) -> (Self, Desk) {
+    pub(crate) fn new(secrets: Secrets, clock: Arc<dyn Clock>) -> (Self, Desk) {
         let (desk, asking) = Desk::new(clock);
         let values = Self {
             secrets,
@@ -51,19 +82,16 @@ impl Values {
 impl Credentials for Values {
     async fn value(&self, rule: &Rule, _: &Host) -> Result<Lent, Refusal> {
         match &rule.credential {
-            CredentialRef::Secret(name) => self
-                .secrets
-                .get(name)
-                .cloned()
-                .map(Lent::from)
-                .ok_or_else(|| {
+            CredentialRef::Secret(name) => {
+                self.secrets.value(name).map(Lent::from).ok_or_else(|| {
                     Refusal::new(
                         Reason::Credential,
                         format!("the secret `{name}` has no value"),
                     )
                     .by_rule(&rule.name)
                     .with_remedy(format!("Set it: fnox set {name}"))
-                }),
+                })
+            }
             // The gateway keeps it itself.
             CredentialRef::Captured { .. } => Err(Refusal::new(
                 Reason::Credential,

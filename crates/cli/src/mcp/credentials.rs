@@ -1,10 +1,11 @@
 //! What the agent is told of credentials: names, hosts and placeholders.
 
 use fnox_core::Host;
-use fnox_gateway::rule::{Approve, Hosts, Mode};
+use fnox_gateway::rule::{Approve, Hosts, Mode, Rule};
 use serde::Serialize;
 
 use crate::commands::agent::preparation::Given;
+use crate::gateway::granting::Grant;
 use crate::gateway::rules::Proxy;
 
 /// One rule, as the agent sees it.
@@ -29,6 +30,9 @@ pub(crate) struct Listed {
     pub(crate) placeholder: Option<String>,
     /// Whether a person must agree to each request.
     pub(crate) asks: bool,
+    /// Until when, if a person allowed it for a while (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) until: Option<String>,
     #[serde(skip)]
     hosts: Hosts,
 }
@@ -37,20 +41,33 @@ impl Listed {
     /// The rules, in the order in which they are tried.
     pub(crate) fn all(proxy: &Proxy) -> Vec<Self> {
         let rules = proxy.policy.rules.iter();
-        rules
-            .map(|rule| Self {
-                name: rule.credential.to_string(),
-                host: rule.hosts.to_string(),
-                methods: rule.methods.iter().map(ToString::to_string).collect(),
-                paths: rule.paths.iter().map(ToString::to_string).collect(),
-                place: rule.injection.describe(),
-                is_automatic: rule.mode == Mode::Set,
-                variable: None,
-                placeholder: None,
-                asks: rule.approve == Approve::Ask,
-                hosts: rule.hosts.clone(),
-            })
-            .collect()
+        rules.map(Self::of).collect()
+    }
+
+    fn of(rule: &Rule) -> Self {
+        Self {
+            name: rule.credential.to_string(),
+            host: rule.hosts.to_string(),
+            methods: rule.methods.iter().map(ToString::to_string).collect(),
+            paths: rule.paths.iter().map(ToString::to_string).collect(),
+            place: rule.injection.describe(),
+            is_automatic: rule.mode == Mode::Set,
+            variable: None,
+            placeholder: None,
+            asks: rule.approve == Approve::Ask,
+            until: None,
+            hosts: rule.hosts.clone(),
+        }
+    }
+
+    /// What a person allowed for a while.
+    pub(crate) fn granted(grant: &Grant, variable: Option<String>) -> Self {
+        Self {
+            variable,
+            placeholder: Some(grant.placeholder.clone()),
+            until: Some(grant.until.to_string()),
+            ..Self::of(&grant.rule)
+        }
     }
 
     /// What programs hold in the credential's place.

@@ -6,6 +6,7 @@
 mod access;
 pub(crate) mod channel;
 mod credentials;
+mod decided;
 mod program;
 pub(crate) mod server;
 pub(crate) mod settings;

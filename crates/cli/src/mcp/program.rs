@@ -1,6 +1,6 @@
 //! `exec`: a program behind the gateway, and its output as text.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::future::Future;
 use std::pin::pin;
@@ -55,10 +55,18 @@ impl Launcher {
         }
     }
 
-    /// Runs a program to its end and answers what it printed; whether it ran to its end is in the other half.
+    /// What programs find in a variable.
+    pub(crate) fn variable(&self, name: &str) -> Option<&OsStr> {
+        let value = self.environment.get(OsStr::new(name));
+        value.map(OsString::as_os_str)
+    }
+
+    /// Runs a program to its end, with more variables than all have, and answers what it printed; whether it ran to its end
+    /// is in the other half.
     pub(crate) async fn run(
         &self,
         command: Vec<String>,
+        more: Vec<(String, String)>,
         abandoned: impl Future<Output = ()>,
     ) -> Result<(String, bool), CliError> {
         let mut abandoned = pin!(abandoned);
@@ -68,9 +76,12 @@ impl Launcher {
         };
         let mut line = self.before.clone();
         line.extend(command.into_iter().map(OsString::from));
+        let mut environment = self.environment.clone();
+        let more = more.into_iter();
+        environment.extend(more.map(|(name, value)| (name.into(), value.into())));
         let captured = captured::run(
             &line,
-            &self.environment,
+            &environment,
             self.redaction.as_ref(),
             &self.limits,
             abandoned,

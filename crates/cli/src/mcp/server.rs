@@ -13,7 +13,7 @@ use rmcp::model::{
 use rmcp::service::{RequestContext, RoleServer};
 use serde_json::json;
 
-use super::access::Desk;
+use super::access::{Desk, Said};
 use super::credentials::Listed;
 use super::program::Launcher;
 use super::settings::{Settings, ToolName};
@@ -66,7 +66,11 @@ impl Server {
         let outcome = self
             .0
             .launcher
-            .run(arguments.command, abandoned.cancelled_owned())
+            .run(
+                arguments.command,
+                self.0.given(),
+                abandoned.cancelled_owned(),
+            )
             .await;
         let (text, is_whole) = outcome.map_err(|error| told(&error))?;
         let blocks = vec![ContentBlock::text(text)];
@@ -80,7 +84,7 @@ impl Server {
     fn list(&self) -> CallToolResult {
         let is_listed = |name: &str| self.is_behind_gateway(name);
         let readable = self.0.settings.readable(&self.0.config, is_listed);
-        let mut document = json!({ "credentials": *self.0.listed });
+        let mut document = json!({ "credentials": self.0.listed() });
         if !readable.is_empty() {
             let names: Vec<&str> = readable.iter().map(SecretName::as_str).collect();
             document["readable_secrets"] = json!(names);
@@ -110,12 +114,8 @@ impl Server {
             ));
         }
         // What a rule is for is used through the gateway and held by nobody.
-        let rules: Vec<&Listed> = self
-            .0
-            .listed
-            .iter()
-            .filter(|rule| rule.name == name)
-            .collect();
+        let listed = self.0.listed();
+        let rules: Vec<&Listed> = listed.iter().filter(|rule| rule.name == name).collect();
         if let Some(placeholder) = rules.iter().find_map(|rule| rule.placeholder.as_deref()) {
             let hosts: Vec<&str> = rules.iter().map(|rule| rule.host.as_str()).collect();
             let hosts = hosts.join(", ");
@@ -134,9 +134,21 @@ impl Server {
         Ok(CallToolResult::success(content))
     }
 
-    async fn request(&self, arguments: AccessArguments) -> Answer {
+    async fn request(
+        &self,
+        arguments: AccessArguments,
+        context: RequestContext<RoleServer>,
+    ) -> Answer {
         let parts = Arc::clone(&self.0);
-        let text = aside(move || parts.desk.ask(&arguments)).await?;
+        let text = match aside(move || parts.desk.ask(&arguments)).await? {
+            Said::All(text) => text,
+            Said::Ask(asking) => tokio::select! {
+                text = self.0.decide(*asking) => text?,
+                () = context.ct.cancelled() => {
+                    return Err("cancelled: the answer, if one comes, changes nothing unless you ask again".to_owned());
+                }
+            },
+        };
         Ok(CallToolResult::success(vec![ContentBlock::text(text)]))
     }
 
@@ -195,7 +207,7 @@ impl ServerHandler for Server {
             },
             ToolName::ListCredentials => arguments(tool, given).map(|ListArguments {}| self.list()),
             ToolName::RequestAccess => match arguments(tool, given) {
-                Ok(arguments) => self.request(arguments).await,
+                Ok(arguments) => self.request(arguments, context).await,
                 Err(error) => Err(error),
             },
         };
@@ -206,7 +218,7 @@ impl ServerHandler for Server {
 }
 
 /// Runs what blocks on a thread of its own.
-async fn aside<T: Send + 'static>(
+pub(super) async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, String> {
     match tokio::task::spawn_blocking(work).await {
@@ -216,7 +228,7 @@ async fn aside<T: Send + 'static>(
 }
 
 /// An error and what helps, for the agent.
-fn told(error: &CliError) -> String {
+pub(super) fn told(error: &CliError) -> String {
     match error.help() {
         Some(help) => format!("{error}\n{help}"),
         None => error.to_string(),

@@ -42,6 +42,10 @@ pub(super) struct AccessArguments {
     /// What for, in a sentence for the person who decides.
     #[schemars(length(min = 1, max = 500))]
     pub(super) reason: String,
+    /// With which methods, such as `POST`. Default: `GET` and `HEAD`.
+    #[schemars(length(max = 8))]
+    #[serde(default)]
+    pub(super) methods: Option<Vec<String>>,
 }
 
 /// What a call's arguments mean.
@@ -80,7 +84,8 @@ pub(super) fn tool(name: ToolName, has_gateway: bool, seconds: u64) -> Tool {
         ),
         ToolName::RequestAccess => (
             "Asks for the use of a credential at a host where it is not allowed yet. A vault's policy may allow it; \
-             otherwise a person must decide."
+             otherwise a person must decide, who may allow it for some minutes. It waits for them: if nobody answers in \
+             time, ask again with the same words."
                 .to_owned(),
             schemars::schema_for!(AccessArguments),
             ToolAnnotations::new()

@@ -141,6 +141,8 @@ mod lifecycle;
 #[cfg(test)]
 mod mcp;
 #[cfg(test)]
+mod mcp_access;
+#[cfg(test)]
 mod mcp_clients;
 #[cfg(test)]
 mod mcp_support;

@@ -425,7 +425,7 @@ fn rules_of_credentials_that_are_not_allowed_do_not_count() {
 
 #[test]
 fn a_person_is_told_what_to_add() {
-    let project = Project::new("");
+    let project = Project::with("approve_at = []", "");
     let mut client = client(&project);
     let port = project.upstream.port();
     let mut ask = |credential: &str, host: &str, reason: &str| {

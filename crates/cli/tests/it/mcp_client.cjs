@@ -31,8 +31,12 @@ async function run() {
   assert.equal(ran, `${credential.placeholder}\n[exit code: 3]`);
 
   assert.match(text(await call("exec", { command: [] }), true), /no command/);
-  const wanted = { credential: "TOKEN", host: "example.com", reason: "to see" };
-  assert.match(text(await call("request_access", wanted)), /\[\[proxy\.rules\]\]/);
+  const wanted = { credential: "TOKEN", host: "example.com", reason: "to see", methods: ["GET", "POST"] };
+  assert.match(text(await call("request_access", wanted)), /^A person allowed it, .*GET, POST/);
+  const listed = (await call("list_credentials", {})).structuredContent.credentials;
+  assert.deepEqual(listed.filter((it) => it.until).map((it) => it.host), ["example.com"]);
+  const refused = text(await call("request_access", { ...wanted, host: "example.org" }));
+  assert.match(refused, /^A person refused .*\[\[proxy\.rules\]\]/s);
   const several = Array.from({ length: 20 }, (_, number) => call("exec", { command: ["echo", `${number}`] }));
   (await Promise.all(several)).forEach((result, number) => {
     assert.equal(text(result), `${number}\n[exit code: 0]`);

@@ -37,9 +37,14 @@ async def run():
         # The client checks each result against what the protocol's version has.
         wrong = text(await client.call_tool("exec", {"command": []}), is_error=True)
         assert "no command" in wrong, wrong
-        wanted = {"credential": "TOKEN", "host": "example.com", "reason": "to see"}
+        wanted = {"credential": "TOKEN", "host": "example.com", "reason": "to see", "methods": ["GET", "POST"]}
         answer = text(await client.call_tool("request_access", wanted))
-        assert "[[proxy.rules]]" in answer, answer
+        assert answer.startswith("A person allowed it") and "GET, POST" in answer, answer
+        listed = (await client.call_tool("list_credentials", {})).structured_content["credentials"]
+        assert [it["host"] for it in listed if "until" in it] == ["example.com"], listed
+        wanted["host"] = "example.org"
+        answer = text(await client.call_tool("request_access", wanted))
+        assert answer.startswith("A person refused") and "[[proxy.rules]]" in answer, answer
         several = [client.call_tool("exec", {"command": ["echo", str(number)]}) for number in range(20)]
         for number, result in enumerate(await asyncio.gather(*several)):
             assert text(result) == f"{number}\n[exit code: 0]", result

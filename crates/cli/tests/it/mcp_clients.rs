@@ -1,8 +1,14 @@
 //! `fnox mcp` with the official clients, in the protocol's older form with a handshake and in the newer without.
 
+use std::time::Duration;
+
 use fnox_core::Env;
+use fnox_testkit::wait::until_some;
 
 use crate::agent_support::{Project, VALUE};
+use crate::support;
+
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// Runs a client's script twice; both forms must do.
 #[track_caller]
@@ -14,13 +20,27 @@ fn serves(program: &str, script: (&str, &str), variable: Option<(&str, &str)>) {
         let binary = env!("CARGO_BIN_EXE_fnox");
         let arguments = [script, mode, binary, &url];
         let run = project.sandbox.run_program(program, arguments);
-        let run = run.envs(variable).finish().succeeds();
+        let run = run.envs(variable).start();
+        // The client asks for two more hosts, one after the other; a person says yes and no.
+        for said in ["approve", "deny"] {
+            let id = until_some("a question", LIMIT, || waiting(&project));
+            let answer = project.sandbox.run(["agent", said, &id]);
+            answer.finish().succeeds();
+        }
+        let run = run.finish().succeeds();
         assert_eq!(run.stdout.trim(), version);
         let expected = format!("Bearer {VALUE}");
         let received = project.upstream.received();
         assert_eq!(received.len(), 1, "{run}");
         assert_eq!(received[0].header("authorization"), Some(expected.as_str()));
     }
+}
+
+/// What waits for a person.
+fn waiting(project: &Project) -> Option<String> {
+    let run = project.sandbox.run(["agent", "pending", "--json"]).finish();
+    let pending = support::json(&run.succeeds().stdout);
+    Some(pending.as_array()?.first()?["id"].as_str()?.to_owned())
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -20,7 +21,9 @@ pub(crate) struct Client {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
-    stderr: Option<JoinHandle<String>>,
+    /// What stderr has had so far.
+    said: Arc<Mutex<Vec<u8>>>,
+    stderr: Option<JoinHandle<()>>,
     last: u64,
 }
 
@@ -60,15 +63,19 @@ impl Client {
             }
         });
         let mut pipe = child.stderr.take().unwrap();
+        let said = Arc::<Mutex<Vec<u8>>>::default();
+        let heard = Arc::clone(&said);
         let stderr = std::thread::spawn(move || {
-            let mut text = String::new();
-            let _ = pipe.read_to_string(&mut text);
-            text
+            let mut piece = [0; 4096];
+            while let Ok(count @ 1..) = pipe.read(&mut piece) {
+                heard.lock().unwrap().extend_from_slice(&piece[..count]);
+            }
         });
         Self {
             stdin: child.stdin.take(),
             child,
             lines,
+            said,
             stderr: Some(stderr),
             last: 0,
         }
@@ -160,6 +167,11 @@ impl Client {
         tools.iter().map(name).collect()
     }
 
+    /// What it has said on stderr.
+    pub(crate) fn stderr_so_far(&self) -> String {
+        String::from_utf8_lossy(&self.said.lock().unwrap()).into_owned()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         rustix::process::kill_process(pid, signal).unwrap();
@@ -183,7 +195,10 @@ impl Client {
         Ended {
             code: status.and_then(|status| status.code()),
             stdout: self.lines.iter().collect(),
-            stderr: self.stderr.take().unwrap().join().unwrap(),
+            stderr: {
+                self.stderr.take().unwrap().join().unwrap();
+                self.stderr_so_far()
+            },
         }
     }
 }

@@ -7,9 +7,12 @@ use fnox_testkit::stand_in::ntfy::Message;
 use fnox_testkit::wait::{until, until_some};
 use fnox_testkit::{Invocation, Run, Running};
 use rustix::process::Signal;
+use serde_json::json;
 
 use crate::agent_support::{Project, VALUE};
 use crate::gateway_support;
+use crate::mcp_support::Client;
+use crate::schemas::assert_fits;
 use crate::support;
 use crate::team_support::{POLICY, Team};
 
@@ -167,6 +170,7 @@ fn a_held_request_is_sent_after_a_yes_on_the_page() {
         .iter()
         .map(|it| it["status"].clone())
         .collect();
+    assert_fits("schemas/approve-list.json", &log);
     assert_eq!(states, ["denied", "fetched"], "{log}");
     assert_eq!(log[1]["request"]["lasting_seconds"], 300, "{log}");
     team.stop_replica(0);
@@ -258,6 +262,66 @@ fn who_is_answered_at_the_terminal_asks_nobody_else_any_more() {
     until("the question to be taken back", LIMIT, || {
         page.open().contains("Not asked any more")
     });
+}
+
+#[test]
+#[ignore = "needs FNOX_TEST_JOSE_PYTHON"]
+fn a_gateway_that_ends_takes_its_question_back() {
+    let (team, token) = team();
+    let project = project(&team, &token);
+    let running = agent(&team, &project, &format!("{POST} $URL/a"));
+    code(&running, 1);
+    running.signal(Signal::TERM);
+    running.finish();
+    let log = team.administer(&["approve", "list", "--all", "--json"]);
+    let log = support::json(&log.finish().succeeds().stdout);
+    assert_eq!(log[0]["status"], "cancelled", "{log}");
+    assert!(project.upstream.received().is_empty());
+}
+
+#[test]
+#[ignore = "needs FNOX_TEST_JOSE_PYTHON"]
+fn the_use_of_a_credential_is_allowed_on_the_page() {
+    let (team, token) = team();
+    let project = project(&team, &token);
+    let server = project
+        .sandbox
+        .run(["mcp"])
+        .env("URL", project.upstream.url(""))
+        .env("FNOX_SERVER_URL", &team.url)
+        .env(
+            "FNOX_SERVER_TOKEN_FILE",
+            project.sandbox.project().join("server.token"),
+        );
+    let mut client = Client::connect(server);
+    let wish = json!({ "credential": "TOKEN", "host": "example.com", "reason": "to read" });
+    let call = json!({ "name": "request_access", "arguments": wish });
+    client.ask("tools/call", &call);
+    let push = team.ntfy.wait_for_message();
+    let told = format!("{push:?}");
+    assert!(told.contains("wants to use TOKEN at example.com"), "{told}");
+    let page = Page::of(&team, &push);
+    let shown = page.open();
+    for part in ["no single request", "to read", "GET, HEAD"] {
+        assert!(shown.contains(part), "{part} in {shown}");
+    }
+    let code = until_some("a match code", LIMIT, || {
+        let said = client.stderr_so_far();
+        let (_, code) = said.split_once("match code ")?;
+        Some(code.chars().take(6).collect::<String>())
+    });
+    let yes = format!("code={code}");
+    assert_eq!(
+        page.submit(&[&yes, "lasting=300", "decision=approve"]),
+        "200"
+    );
+    let answer = client.receive().to_string();
+    assert!(answer.contains("A person allowed it"), "{answer}");
+    let list = team.administer(&["approve", "list", "--all", "--json"]);
+    let list = support::json(&list.finish().succeeds().stdout);
+    assert_fits("schemas/approve-list.json", &list);
+    assert_eq!(list[0]["request"]["kind"], "access", "{list}");
+    assert_eq!(list[0]["request"]["lasting_seconds"], 300, "{list}");
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn the_variable(
 }
 
 /// What the tokens of a kind of lease look like: programs check it before they send one.
-fn shape_of(lease: &LeaseConfig) -> Shape {
+pub(crate) fn shape_of(lease: &LeaseConfig) -> Shape {
     match lease.spec.name {
         "github-app" => Shape::token("ghs_", 36),
         "github-oauth" => Shape::token("ghu_", 36),

@@ -7,6 +7,7 @@ use fnox_config::Config;
 use fnox_core::{AgentId, Clock, SecretString};
 use fnox_gateway::authority::Authority;
 use fnox_gateway::destination::Dialer;
+use fnox_gateway::placeholder::PlaceholderBook;
 use fnox_gateway::proxy::{
     Client, ClientPassword, Credentials, Gateway, Listener, Observer, OneClient, Options, Trust,
 };
@@ -26,12 +27,13 @@ use crate::gateway::approvals::office::{self, Asker, Office};
 use crate::gateway::approvals::{self, Ways};
 use crate::gateway::desk::Desk;
 use crate::gateway::environment;
+use crate::gateway::granting::{self, Granting};
 use crate::gateway::metrics::Counting;
 use crate::gateway::metrics_file::MetricsFile;
 use crate::gateway::observer::Teller;
 use crate::gateway::rules::Proxy;
 use crate::gateway::sandbox::Way;
-use crate::gateway::values::Values;
+use crate::gateway::values::{Secrets, Values};
 use crate::telemetry::{Collector, Telemetry};
 
 /// Clients at a time: the limit of open files stays as the program is to find it, and each client has up to two.
@@ -74,6 +76,8 @@ pub(crate) struct Session {
     telemetry: Option<Telemetry>,
     /// The log of what requests got, if it is on.
     uses: Option<Arc<OfRun>>,
+    /// What more can be used for a while is given with, if people can be asked for it.
+    granting: Option<Arc<Granting>>,
 }
 
 /// Where people answer, if a rule asks them.
@@ -141,7 +145,8 @@ impl Session {
         let prepared = preparation::placeholders(config, manager, &proxy, &agent, &secrets)?;
         let clock = Arc::new(app.clock);
         let mut shown_to_nobody: Vec<SecretString> = secrets.values().cloned().collect();
-        let (values, desk) = Values::new(secrets, clock.clone());
+        let secrets = Secrets::from(secrets);
+        let (values, desk) = Values::new(secrets.clone(), clock.clone());
         let password = ClientPassword::random(&mut rand::rng());
         let in_url = SecretString::from(password.expose_secret());
         shown_to_nobody.push(in_url.clone());
@@ -149,18 +154,20 @@ impl Session {
         let system = trust.to_pem();
         let uses = OfRun::new(app, config);
         let values = credentials(values, uses.as_ref());
-        let client = Client::new(agent, values, Vec::new());
+        let client = Client::new(agent.clone(), values, Vec::new());
         let runtime = runtime()?;
         let inside = runtime.enter();
         let office = office(app, config, &proxy, clock.clone(), (terms.asker, asks))?;
         let telemetry = collector.map(Collector::start).transpose()?;
         drop(inside);
+        let placeholders = PlaceholderBook::from(prepared.placeholders);
+        let rules = proxy.policy.rules.clone();
         let teller = Arc::new(Teller::beside_a_program(app.printer, proxy.tells));
         let gateway = Gateway::new(Options {
             policy: proxy.policy,
             clients: Arc::new(OneClient::new(client, Some(password))),
-            placeholders: prepared.placeholders.into(),
-            authority: Authority::new(clock)
+            placeholders: placeholders.clone(),
+            authority: Authority::new(clock.clone())
                 .map_err(|error| CliError::failed(error.to_string()))?,
             dialer: Dialer::new(proxy.addresses),
             trust,
@@ -170,6 +177,20 @@ impl Session {
             approver: Office::approver(office.as_ref()),
         })
         .map_err(|error| CliError::failed(error.to_string()))?;
+        let approvals = office.as_ref().filter(|_| asks).map(Office::approvals);
+        let granting = approvals.map(|approvals| {
+            Granting::new(granting::Parts {
+                agent,
+                gateway: gateway.clone(),
+                approvals,
+                placeholders,
+                secrets,
+                rules,
+                uses: uses.clone(),
+                clock,
+                printer: app.printer,
+            })
+        });
         let files = TrustFiles::write(app, &gateway.certificate_pem(), &system)?;
         let (listener, port) = listen(&runtime, terms.is_sandboxed, &files)?;
         let (authority, bundle) = (&files.authority, &files.bundle);
@@ -195,7 +216,13 @@ impl Session {
             metrics: terms.metrics,
             telemetry,
             uses,
+            granting,
         })
+    }
+
+    /// What more can be used for a while is given with, if people can be asked for it.
+    pub(crate) fn granting(&self) -> Option<Arc<Granting>> {
+        self.granting.clone()
     }
 
     /// The way to it from inside of a sandbox, if it is for one.
