@@ -63,7 +63,7 @@ pub fn gateway_http2(data: &[u8]) {
     }
 }
 
-/// A ClientHello of TLS 1.3 in its record (RFC 8446, sections 4.1.2 and 5.1).
+/// A `ClientHello` of TLS 1.3 in its record (RFC 8446, sections 4.1.2 and 5.1).
 fn client_hello(name: &[u8]) -> Vec<u8> {
     // A list of one name of type 0 (RFC 6066, section 3).
     let name = [&[0], counted(2, name).as_slice()].concat();
