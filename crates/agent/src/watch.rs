@@ -40,6 +40,10 @@ impl Provisioned {
         stop: &Stop,
         mut events: Option<LeaseEvents>,
     ) -> Result<(), AgentError> {
+        if events.is_some() {
+            // Nobody told of what was withdrawn before there were events.
+            self.compare().await?;
+        }
         for kept in &mut self.kept {
             self.borrower.measure(&mut kept.lease).await;
         }
