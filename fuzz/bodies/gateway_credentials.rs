@@ -94,6 +94,8 @@ pub fn gateway_placeholder(data: &[u8]) {
     };
     let is_there = |place: &Place| match before {
         b"p" => matches!(place, Place::Segment(_)),
+        // Behind an ampersand it is in a name.
+        b"q" if around.contains('&') => matches!(place, Place::Parameter(_) | Place::Elsewhere),
         b"q" => matches!(place, Place::Parameter(_)),
         b"b" => *place == Place::Basic,
         b"n" => *place == Place::Elsewhere,
