@@ -220,13 +220,13 @@ impl Injection {
         match self {
             Self::Header { name, .. } => format!("the field `{name}`"),
             Self::Basic { .. } => "the password of `authorization: Basic`".to_owned(),
-            Self::Query { name } => format!("the query parameter `{name}`"),
+            Self::Query { name } => format!("the query parameter `{}`", name.escape_debug()),
             Self::Path => "the path".to_owned(),
-            Self::Cookie { name } => format!("the cookie `{name}`"),
-            Self::Json { pointer } => format!("`{pointer}` of a JSON body"),
-            Self::Form { name } => format!("the field `{name}` of a form"),
+            Self::Cookie { name } => format!("the cookie `{}`", name.escape_debug()),
+            Self::Json { pointer } => format!("`{}` of a JSON body", pointer.escape_debug()),
+            Self::Form { name } => format!("the field `{}` of a form", name.escape_debug()),
             Self::Member { names } => {
-                let names = names.join("` or `");
+                let names = names.join("` or `").escape_debug().to_string();
                 format!("`{names}` of a form or a JSON body")
             }
             Self::AwsSigV4(scope) => {
