@@ -51,6 +51,10 @@ pub fn gateway_placeholder(data: &[u8]) {
     let Ok(around) = std::str::from_utf8(after) else {
         return;
     };
+    // What is behind a number sign in an address is not sent (RFC 9110, section 4.2.5).
+    if matches!(before, b"p" | b"q" | b"n") && around.contains('#') {
+        return;
+    }
     let text = format!("{around}:{spelled}:{around}");
     let uri = match before {
         b"p" => format!("{}/{text}", parts.uri.path().trim_end_matches('/')),
