@@ -55,6 +55,10 @@ pub fn gateway_placeholder(data: &[u8]) {
     if matches!(before, b"p" | b"q" | b"n") && around.contains('#') {
         return;
     }
+    // And what is behind a question mark is no path (RFC 3986, section 3.4).
+    if before == b"p" && around.contains('?') {
+        return;
+    }
     let text = format!("{around}:{spelled}:{around}");
     let uri = match before {
         b"p" => format!("{}/{text}", parts.uri.path().trim_end_matches('/')),
