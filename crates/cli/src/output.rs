@@ -1,5 +1,6 @@
 //! Everything that fnox prints. Data goes to stdout, everything else to stderr.
 
+pub(crate) mod asked;
 mod diagnostic;
 pub mod documents;
 mod table;

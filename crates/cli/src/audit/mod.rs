@@ -5,6 +5,7 @@
 //! Its records are chained with a key of the state folder ([`mod@log`]). What it defends against is the careless or curious
 //! program; one that runs as the same user and looks for the key can forge the log, as it could replace fnox.
 
+#[cfg(unix)]
 mod access;
 mod changes;
 mod lent;
@@ -20,6 +21,7 @@ use fnox_core::{Clock as _, SystemClock};
 use fnox_providers::resolve::{ResolveError, UseRecorder, Used};
 use serde::{Deserialize, Serialize};
 
+#[cfg(unix)]
 pub(crate) use self::access::AccessStep;
 pub(crate) use self::changes::{Change, Changed, begin, changing};
 #[cfg(unix)]

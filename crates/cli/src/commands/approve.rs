@@ -14,8 +14,8 @@ use crate::app::{App, block_on};
 use crate::args::team::{ApproveArgs, ApproveCommand};
 use crate::durations::seconds;
 use crate::error::CliError;
-use crate::gateway::approvals::shown;
 use crate::output::Table;
+use crate::output::asked;
 use crate::team::documents::ShownApproval;
 use crate::team::error::TeamFailure;
 use crate::team::run::parse_id;
@@ -312,7 +312,7 @@ fn line(asked: &Asked) -> String {
             let (method, host, target) = (&request.method, &request.host, &request.target);
             format!("{method} https://{host}{target}")
         }
-        Asked::Access(_) => shown::line(asked),
+        Asked::Access(_) => asked::line(asked),
     }
 }
 

@@ -3,7 +3,8 @@
 use fnox_core::question::Asked;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+
+use crate::output::asked::beside_others;
 
 /// `fnox agent rules --json`
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -88,20 +89,6 @@ pub enum Trial {
     PassesBy,
     /// The tool could not be started.
     Absent,
-}
-
-/// The same schema for documents in which what is asked stands beside other fields.
-pub(crate) fn beside_others(mut schema: Schema) -> Schema {
-    let definitions = schema.get_mut("$defs").and_then(Value::as_object_mut);
-    if let Some(definitions) = definitions {
-        for name in ["AgentRequest", "AgentAccess"] {
-            let definition = definitions.get_mut(name).and_then(Value::as_object_mut);
-            if let Some(definition) = definition {
-                definition.remove("additionalProperties");
-            }
-        }
-    }
-    schema
 }
 
 /// The schema of every document, by the name of its file.

@@ -6,7 +6,7 @@ use fnox_api::{Approval, Asked, AskedRequest, SecretView};
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::Serialize;
 
-use crate::gateway::documents::beside_others;
+use crate::output::asked::beside_others;
 
 /// `fnox login --json`
 #[derive(Debug, Serialize, JsonSchema)]

@@ -10,10 +10,10 @@ use crate::app::{App, block_on};
 use crate::args::agent::{AgentApproveArgs, AgentDenyArgs, AgentPendingArgs};
 use crate::error::CliError;
 use crate::gateway::approvals::asking;
-use crate::gateway::approvals::shown::{body, described, line, why};
 use crate::gateway::approvals::{For, Said};
 use crate::gateway::documents::PendingQuestion;
 use crate::output::Table;
+use crate::output::asked::{body, described, line, why};
 use crate::terminal::harmless;
 
 /// Between two looks for new requests.

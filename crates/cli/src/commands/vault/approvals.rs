@@ -14,9 +14,9 @@ use crate::app::{App, block_on};
 use crate::args::vault::{ApprovalDenyArgs, ApprovalYesArgs, ClientArgs, ConnectionArgs};
 use crate::commands::agent::approve::{Choice, PAUSE, choose};
 use crate::error::CliError;
-use crate::gateway::approvals::shown::{body, described, line, why};
 use crate::gateway::approvals::{For, Said};
 use crate::output::Table;
+use crate::output::asked::{body, described, line, why};
 use crate::terminal::harmless;
 use crate::vault::connect::{call, client};
 

@@ -7,7 +7,6 @@ pub(crate) mod asking;
 pub(crate) mod channel;
 pub(crate) mod office;
 pub(crate) mod server;
-pub(crate) mod shown;
 pub(crate) mod vault;
 
 use std::path::PathBuf;

@@ -4,6 +4,8 @@
 //! [`harmless`](crate::terminal::harmless). The use of a credential looks like no request.
 
 use fnox_core::question::{AgentAccess, Asked};
+use schemars::Schema;
+use serde_json::Value;
 
 /// What would be sent and where; or what would be used, and where.
 pub(crate) fn line(asked: &Asked) -> String {
@@ -79,6 +81,20 @@ pub(crate) fn described(asked: &Asked) -> String {
         .map(|(name, text)| format!("{name:>9}  {}", text.replace('\n', "\u{fffd}")))
         .collect();
     lines.join("\n")
+}
+
+/// The same schema for documents in which what is asked stands beside other fields.
+pub(crate) fn beside_others(mut schema: Schema) -> Schema {
+    let definitions = schema.get_mut("$defs").and_then(Value::as_object_mut);
+    if let Some(definitions) = definitions {
+        for name in ["AgentRequest", "AgentAccess"] {
+            let definition = definitions.get_mut(name).and_then(Value::as_object_mut);
+            if let Some(definition) = definition {
+                definition.remove("additionalProperties");
+            }
+        }
+    }
+    schema
 }
 
 #[cfg(test)]
