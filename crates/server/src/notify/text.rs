@@ -1,5 +1,7 @@
 //! Texts that others chose, made safe to look at.
 
+use fnox_core::question::is_invisible;
+
 /// The text with everything visible: as `\u{…}` what controls terminals, changes the direction of writing, breaks lines,
 /// or takes no room. Pictures of control characters (U+2400…) would look better, but few phones have them.
 ///
@@ -17,7 +19,7 @@ pub fn visible(text: &str) -> String {
 pub(crate) fn pieces(text: &str) -> Vec<(String, bool)> {
     let mut pieces: Vec<(String, bool)> = Vec::new();
     for character in text.chars() {
-        let is_escape = character.is_control() || is_hidden(character);
+        let is_escape = character.is_control() || is_invisible(character);
         if pieces.last().is_none_or(|(_, kind)| *kind != is_escape) {
             pieces.push((String::new(), is_escape));
         }
@@ -30,30 +32,6 @@ pub(crate) fn pieces(text: &str) -> Vec<(String, bool)> {
         }
     }
     pieces
-}
-
-/// Whether a character shows nothing of its own, or changes how others are shown: `Default_Ignorable` and
-/// `Bidi_Control` (UAX 9, UAX 44), separators of lines, private use. U+FE0F stays: emoji have it.
-fn is_hidden(character: char) -> bool {
-    matches!(character,
-        '\u{ad}'
-        | '\u{34f}'
-        | '\u{61c}'
-        | '\u{115f}'..='\u{1160}'
-        | '\u{17b4}'..='\u{17b5}'
-        | '\u{180b}'..='\u{180f}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{3164}'
-        | '\u{e000}'..='\u{f8ff}'
-        | '\u{fe00}'..='\u{fe0e}'
-        | '\u{feff}'
-        | '\u{ffa0}'
-        | '\u{fff0}'..='\u{fffb}'
-        | '\u{1d173}'..='\u{1d17a}'
-        | '\u{e0000}'..='\u{e0fff}'
-        | '\u{f0000}'..='\u{10ffff}')
 }
 
 /// The text, or its beginning and `…` in at most `limit` bytes. It is never cut inside a character.
