@@ -273,6 +273,7 @@ impl Command {
             Self::Import(_) => "import",
             Self::Tui => "tui",
             Self::Lifecycle(_) => "lifecycle",
+            Self::Age(_) => "age",
             Self::List(_) => "list",
             Self::Edit(_) => "edit",
             Self::Export(_) => "export",

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use fnox_config::Config;
 use fnox_core::ProfileName;
+use fnox_core::age::Recipient;
 use fnox_core::audit::{Entry, Outcome};
 
 use super::{Detail, Recorder};
@@ -28,6 +29,8 @@ pub(crate) enum Change {
     ProviderAdd,
     ProviderRemove,
     Push,
+    RecipientAdd,
+    RecipientRemove,
     Reencrypt,
     Remove,
     Rename,
@@ -51,6 +54,8 @@ impl Change {
             Self::ProviderAdd => "provider_added",
             Self::ProviderRemove => "provider_removed",
             Self::Push => "secret_pushed",
+            Self::RecipientAdd => "recipient_added",
+            Self::RecipientRemove => "recipient_removed",
             Self::Reencrypt => "secret_reencrypted",
             Self::Remove => "secret_removed",
             Self::Rename => "secret_renamed",
@@ -67,7 +72,7 @@ pub(crate) struct Changed {
     pub(crate) secret: Option<String>,
     /// The provider that keeps it from then on.
     pub(crate) provider: Option<String>,
-    /// The new name, the target of a push, the file, or the hardware key.
+    /// The new name, the target of a push, the file, the hardware key, or the recipient.
     pub(crate) to: Option<String>,
     /// The profile whose table it stands in, or a word for it.
     pub(crate) profile: String,
@@ -102,6 +107,17 @@ impl Changed {
             provider: Some(name.to_string()),
             to: Some(file.display().to_string()),
             profile: profile.map_or_else(|| "default".to_owned(), ToString::to_string),
+            ..Self::default()
+        }
+    }
+
+    /// Whom a provider encrypts to, or all providers that share one list.
+    pub(crate) fn recipient(text: &str, provider: Option<impl ToString>) -> Self {
+        let recipient = Recipient::parse(text);
+        let to = recipient.map_or_else(|_| text.to_owned(), |it| it.canonical());
+        Self {
+            provider: provider.map(|provider| provider.to_string()),
+            to: Some(to),
             ..Self::default()
         }
     }

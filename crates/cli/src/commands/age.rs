@@ -139,7 +139,7 @@ fn add_recipient(
     } else {
         provider_list(app, provider)?
     };
-    let added = list.add(&recipient)?;
+    let added = list.add(app, &recipient)?;
     if !added {
         app.printer
             .note(&format!("{target} encrypts to this recipient already."));

@@ -147,6 +147,7 @@ impl Membership {
         let change = audit::Change::Reencrypt;
         audit::changing(app, None, change, changed, || reencrypt::write(&fresh))?;
         self.source.in_file(app).remove(
+            app,
             |recipient| person.has(recipient),
             |comment| person.is_named_in(comment),
         )?;

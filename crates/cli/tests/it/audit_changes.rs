@@ -390,3 +390,30 @@ fn a_change_that_was_killed_shows_that_it_has_no_end() {
     assert!(line.ends_with("(no end is on record)\n"), "{line}");
     ok(&sandbox, &["audit", "--verify"]);
 }
+
+#[test]
+fn whom_values_are_encrypted_to_is_on_record_and_without_a_record_it_stays() {
+    const OTHER: &str = "age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg";
+    let sandbox = project();
+    ok(&sandbox, &["age", "add-recipient", OTHER]);
+    // It is there already: nothing changes.
+    ok(&sandbox, &["age", "add-recipient", OTHER]);
+    ok(&sandbox, &["age", "add-recipient", OTHER, "-g"]);
+    let offboard = ["lifecycle", "offboard", OTHER, "--apply", "--force"];
+    sandbox.run(offboard).finish();
+    assert_eq!(
+        told(&sandbox),
+        [
+            format!("age recipient_added - age {OTHER} default ok"),
+            format!("age recipient_added - - {OTHER} default ok"),
+            format!("lifecycle recipient_removed - age {OTHER} default ok"),
+        ]
+    );
+    let log = sandbox.state_folder().join("audit.log");
+    std::fs::rename(&log, sandbox.state_folder().join("aside")).unwrap();
+    std::fs::create_dir(&log).unwrap();
+    let before = sandbox.read("fnox.toml");
+    let run = sandbox.run(["age", "add-recipient", OTHER]).finish();
+    assert!(run.stderr.contains("secret::not_recorded"), "{run}");
+    assert_eq!(sandbox.read("fnox.toml"), before);
+}

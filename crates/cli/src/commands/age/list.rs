@@ -7,6 +7,8 @@ use fnox_config::edit::{Change, Editor};
 use fnox_core::age::Recipient;
 use toml_edit::{Array, Decor, DocumentMut, RawString, TableLike, Value};
 
+use crate::app::App;
+use crate::audit::{self, Changed};
 use crate::error::CliError;
 
 /// A list of recipients in a file.
@@ -24,7 +26,7 @@ pub(crate) struct List {
 
 impl List {
     /// Adds a recipient, in the style in which the list is written. `false`: it is there already.
-    pub(crate) fn add(&self, recipient: &Recipient) -> Result<bool, CliError> {
+    pub(crate) fn add(&self, app: &App, recipient: &Recipient) -> Result<bool, CliError> {
         let editor = Editor::open(&self.path, self.kind.clone())?;
         let mut list = self.present(editor.text());
         if list
@@ -35,7 +37,9 @@ impl List {
             return Ok(false);
         }
         append(&mut list, recipient.as_str());
-        self.save(editor, list)?;
+        let changed = [Changed::recipient(recipient.as_str(), self.provider())];
+        let change = audit::Change::RecipientAdd;
+        audit::changing(app, None, change, changed, || self.save(editor, list))?;
         Ok(true)
     }
 
@@ -43,18 +47,29 @@ impl List {
     /// about the recipient too. `false`: there is none of them.
     pub(crate) fn remove(
         &self,
+        app: &App,
         is_theirs: impl Fn(&str) -> bool,
         is_about_them: impl Fn(&str) -> bool,
     ) -> Result<bool, CliError> {
         let editor = Editor::open(&self.path, self.kind.clone())?;
         let mut list = self.present(editor.text());
-        let before = list.len();
-        take_out(&mut list, is_theirs, is_about_them);
-        if list.len() == before {
+        let texts = list.iter().filter_map(Value::as_str);
+        let theirs = texts.filter(|text| is_theirs(text));
+        let changed: Vec<Changed> = theirs
+            .map(|text| Changed::recipient(text, self.provider()))
+            .collect();
+        if changed.is_empty() {
             return Ok(false);
         }
-        self.save(editor, list)?;
+        take_out(&mut list, is_theirs, is_about_them);
+        let change = audit::Change::RecipientRemove;
+        audit::changing(app, None, change, changed, || self.save(editor, list))?;
         Ok(true)
+    }
+
+    /// Whose list it is. `None`: all providers share it.
+    fn provider(&self) -> Option<&str> {
+        (!self.table.is_empty()).then_some(self.entry.as_str())
     }
 
     fn save(&self, mut editor: Editor, list: Array) -> Result<(), CliError> {
