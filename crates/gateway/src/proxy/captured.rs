@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fnox_core::{AgentId, SecretString};
@@ -52,18 +52,35 @@ pub(super) struct Origin<'a> {
     pub(super) now: Duration,
 }
 
-impl Captured {
+/// What one answer brings. Unless its client gets the answer, nothing that is new in it is kept.
+pub(super) struct Catch<'a> {
+    captured: &'a Captured,
+    book: &'a PlaceholderBook,
+    origin: Origin<'a>,
+    new: Vec<Arc<Placeholder>>,
+}
+
+impl<'a> Catch<'a> {
+    pub(super) fn new(
+        captured: &'a Captured,
+        book: &'a PlaceholderBook,
+        origin: Origin<'a>,
+    ) -> Self {
+        Self {
+            captured,
+            book,
+            origin,
+            new: Vec::new(),
+        }
+    }
+
     /// Keeps a credential, and says what the client gets instead: the same as before for the same one.
-    pub(super) fn keep(
-        &self,
-        book: &PlaceholderBook,
-        origin: &Origin<'_>,
-        fresh: Fresh<'_>,
-    ) -> String {
+    pub(super) fn keep(&mut self, fresh: Fresh<'_>) -> String {
+        let (book, origin) = (self.book, &self.origin);
         let credential = CredentialRef::Captured {
             rule: origin.rule.to_owned(),
         };
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.captured.lock();
         let entries = all.entry(origin.client.agent.clone()).or_default();
         let is_it = |entry: &&mut Entry| {
             let live = entry.live.as_ref();
@@ -91,10 +108,38 @@ impl Captured {
         let text = placeholder.text().to_owned();
         origin.client.carried.note(&credential, &fresh.value, &text);
         entries.push_back(Entry {
-            placeholder,
+            placeholder: Arc::clone(&placeholder),
             live: Some(live(fresh.value)),
         });
+        self.new.push(placeholder);
         text
+    }
+
+    /// The client gets the answer.
+    pub(super) fn is_handed_out(mut self) {
+        self.new.clear();
+    }
+}
+
+impl Drop for Catch<'_> {
+    fn drop(&mut self) {
+        for placeholder in &self.new {
+            self.captured.forget(placeholder);
+            self.book
+                .change(|placeholders| placeholders.forget_one(placeholder));
+        }
+    }
+}
+
+impl Captured {
+    fn lock(&self) -> MutexGuard<'_, HashMap<AgentId, VecDeque<Entry>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forget(&self, placeholder: &Placeholder) {
+        if let Some(entries) = self.lock().get_mut(placeholder.agent()) {
+            entries.retain(|entry| *entry.placeholder != *placeholder);
+        }
     }
 
     /// What a placeholder stands for, and the rights that it depends on.
@@ -106,7 +151,7 @@ impl Captured {
         placeholder: &Placeholder,
         now: Duration,
     ) -> Result<(SecretString, Vec<Ended>), Refusal> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.lock();
         let entries = all.get_mut(placeholder.agent());
         let entry = entries
             .and_then(|entries| {

@@ -6,7 +6,7 @@ use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode, response};
 use hyper::body::Incoming;
 
-use super::captured::Origin;
+use super::captured::{Catch, Origin};
 use super::ending::{self, Ended};
 use super::{Client, Shared};
 use crate::body::{Body, full, read_whole};
@@ -93,10 +93,11 @@ impl<'p> Capturing<'p> {
             rights,
             now: shared.authority.clock().monotonic(),
         };
+        let mut catch = Catch::new(&shared.captured, &shared.placeholders, origin);
         let mut taken = Vec::new();
         let mut keep = |fresh: Fresh<'p>| {
             taken.push(fresh.member);
-            shared.captured.keep(&shared.placeholders, &origin, fresh)
+            catch.keep(fresh)
         };
         let left = reflection::take(&whole, &self.members, &mut keep);
         let left = left.map_err(|problem| match problem {
@@ -110,6 +111,7 @@ impl<'p> Capturing<'p> {
             let credentials = &client.credentials;
             credentials.captured(self.rule, &self.host, &taken).await?;
         }
+        catch.is_handed_out();
         reflection::of_scrubbed(&mut head.headers, true);
         let length = HeaderValue::from(left.len());
         head.headers.insert(CONTENT_LENGTH, length);
