@@ -2,6 +2,11 @@
 //!
 //! A withdrawal is noted before the issuer is called: from then on the credential is not handed out any
 //! more. If the issuer refuses, the lease stays unrevoked, with the reason, and can be tried again.
+//!
+//! A change of the ledger writes all of it and waits for the disk, so of many leases all are noted at once, and what came
+//! of them is written down some at a time. Whoever is killed in between leaves withdrawals that are tried again.
+
+use std::collections::HashMap;
 
 use fnox_config::LeaseConfig;
 use fnox_core::LeaseName;
@@ -11,8 +16,10 @@ use jiff::Timestamp;
 use super::{Acquire, LeaseSummary, Manager};
 use crate::error::LeaseError;
 use crate::ledger::entry::{Entry, RevocationKind};
-use crate::ledger::lock::Lock;
 use crate::mint::{Mint, Prepared, Prerequisite, RevokeRequest};
+
+/// Of how many withdrawals the ledger learns at once what came of them.
+const AT_ONCE: usize = 32;
 
 /// What came of withdrawing one lease.
 #[derive(Debug)]
@@ -141,46 +148,95 @@ impl Manager<'_> {
     }
 
     async fn withdraw(&self, entries: Vec<Entry>) -> Result<Vec<Revocation>, LeaseError> {
+        // What may still be in the making is settled under the lock of its lease, each for itself.
+        let (pending, made): (Vec<_>, Vec<_>) = entries
+            .iter()
+            .partition(|entry| entry.state == LeaseState::Pending);
+        let mut outcomes: HashMap<&str, RevocationOutcome> = HashMap::new();
+        for entry in pending {
+            outcomes.insert(&entry.record, self.withdraw_pending(entry).await?);
+        }
+        self.withdraw_all(&made, &mut outcomes).await?;
         let mut done = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let outcome = self.withdraw_one(&entry).await?;
-            done.push(Revocation {
-                lease_id: entry.lease_id,
-                lease: entry.lease,
-                label: entry.label,
-                outcome,
-            });
+        for entry in &entries {
+            if let Some(outcome) = outcomes.remove(entry.record.as_str()) {
+                done.push(Revocation {
+                    lease_id: entry.lease_id.clone(),
+                    lease: entry.lease.clone(),
+                    label: entry.label.clone(),
+                    outcome,
+                });
+            }
         }
         Ok(done)
     }
 
-    async fn withdraw_one(&self, entry: &Entry) -> Result<RevocationOutcome, LeaseError> {
-        if entry.state == LeaseState::Revoked {
-            return Ok(RevocationOutcome::AlreadyRevoked);
-        }
+    async fn withdraw_pending(&self, entry: &Entry) -> Result<RevocationOutcome, LeaseError> {
         // The lock of the lease tells a living minter from a dead one; it dies with its process.
-        let mut guard: Option<Lock> = None;
-        if entry.state == LeaseState::Pending {
-            match self.ledger.try_lock_lease(&entry.lease)? {
-                Ok(lock) => guard = Some(lock),
-                Err(holder) => return Ok(RevocationOutcome::InProgress { holder }),
+        let guard = match self.ledger.try_lock_lease(&entry.lease)? {
+            Ok(lock) => lock,
+            Err(holder) => return Ok(RevocationOutcome::InProgress { holder }),
+        };
+        if !self.is_still_pending(entry).await? {
+            return Ok(RevocationOutcome::InProgress {
+                holder: "another process".to_owned(),
+            });
+        }
+        let mut outcomes = HashMap::new();
+        self.withdraw_all(&[entry], &mut outcomes).await?;
+        drop(guard);
+        let outcome = outcomes.remove(entry.record.as_str());
+        Ok(outcome.unwrap_or(RevocationOutcome::AlreadyRevoked))
+    }
+
+    /// Withdraws all of these: those that nobody can withdraw are forgotten.
+    async fn withdraw_all<'e>(
+        &self,
+        entries: &[&'e Entry],
+        outcomes: &mut HashMap<&'e str, RevocationOutcome>,
+    ) -> Result<(), LeaseError> {
+        let mut notes = Notes::default();
+        let mut to_call = Vec::new();
+        for &entry in entries {
+            if entry.state == LeaseState::Revoked {
+                outcomes.insert(&entry.record, RevocationOutcome::AlreadyRevoked);
+                continue;
             }
-            if !self.is_still_pending(entry).await? {
-                return Ok(RevocationOutcome::InProgress {
-                    holder: "another process".to_owned(),
-                });
+            let outcome = match self.revoker(entry)? {
+                Revoker::Nobody => {
+                    notes.add(entry, Note::Revoked);
+                    RevocationOutcome::ExpiresOnly {
+                        expires_at: entry.expires_at,
+                    }
+                }
+                Revoker::Gone => RevocationOutcome::Failed(LeaseError::NotConfigured {
+                    lease: entry.lease.clone(),
+                    lease_id: entry.lease_id.clone(),
+                }),
+                Revoker::Mint(lease, mint) => {
+                    notes.add(entry, Note::Begun);
+                    to_call.push((entry, lease, mint));
+                    continue;
+                }
+            };
+            outcomes.insert(&entry.record, outcome);
+        }
+        self.write_down(&mut notes).await?;
+        for (entry, lease, mint) in to_call {
+            let (note, outcome) = match self.call_issuer(entry, lease, mint.as_ref()).await {
+                Ok(()) => (Note::Revoked, RevocationOutcome::Revoked),
+                Err(error) => (
+                    Note::Failed(error.to_string()),
+                    RevocationOutcome::Failed(error),
+                ),
+            };
+            outcomes.insert(&entry.record, outcome);
+            notes.add(entry, note);
+            if notes.0.len() >= AT_ONCE {
+                self.write_down(&mut notes).await?;
             }
         }
-        let outcome = match self.revoker(entry)? {
-            Revoker::Nobody => self.forget(entry).await?,
-            Revoker::Gone => RevocationOutcome::Failed(LeaseError::NotConfigured {
-                lease: entry.lease.clone(),
-                lease_id: entry.lease_id.clone(),
-            }),
-            Revoker::Mint(lease, mint) => self.withdraw_with(entry, lease, mint.as_ref()).await?,
-        };
-        drop(guard);
-        Ok(outcome)
+        self.write_down(&mut notes).await
     }
 
     async fn is_still_pending(&self, entry: &Entry) -> Result<bool, LeaseError> {
@@ -206,37 +262,6 @@ impl Manager<'_> {
             RevocationKind::Supported if !entry.kind.is_empty() => Revoker::Gone,
             _ => Revoker::Nobody,
         })
-    }
-
-    async fn forget(&self, entry: &Entry) -> Result<RevocationOutcome, LeaseError> {
-        self.change(entry, Entry::revoke).await?;
-        Ok(RevocationOutcome::ExpiresOnly {
-            expires_at: entry.expires_at,
-        })
-    }
-
-    async fn withdraw_with(
-        &self,
-        entry: &Entry,
-        lease: &LeaseConfig,
-        mint: &dyn Mint,
-    ) -> Result<RevocationOutcome, LeaseError> {
-        self.change(entry, |entry, _| {
-            entry.revocation_failure.get_or_insert_default();
-        })
-        .await?;
-        match self.call_issuer(entry, lease, mint).await {
-            Ok(()) => {
-                self.change(entry, Entry::revoke).await?;
-                Ok(RevocationOutcome::Revoked)
-            }
-            Err(error) => {
-                let reason = error.to_string();
-                self.change(entry, |entry, _| entry.revocation_failure = Some(reason))
-                    .await?;
-                Ok(RevocationOutcome::Failed(error))
-            }
-        }
     }
 
     async fn call_issuer(
@@ -281,20 +306,52 @@ impl Manager<'_> {
             })
     }
 
-    async fn change<F>(&self, entry: &Entry, change: F) -> Result<(), LeaseError>
-    where
-        F: FnOnce(&mut Entry, Timestamp),
-    {
+    /// Takes the notes into the ledger.
+    async fn write_down(&self, notes: &mut Notes) -> Result<(), LeaseError> {
+        let mut notes = std::mem::take(&mut notes.0);
+        if notes.is_empty() {
+            return Ok(());
+        }
         let now = self.options.clock.now();
-        let record = entry.record.clone();
-        self.ledger
-            .update(now, |entries| {
-                if let Some(entry) = entries.iter_mut().find(|entry| entry.record == record) {
-                    change(entry, now);
+        let write = |entries: &mut Vec<Entry>| {
+            for entry in entries {
+                if let Some(note) = notes.remove(&entry.record) {
+                    note.write(entry, now);
                 }
-            })
-            .await?;
+            }
+        };
+        self.ledger.update(now, write).await?;
         Ok(())
+    }
+}
+
+/// What is to be written down about leases, by their records.
+#[derive(Default)]
+struct Notes(HashMap<String, Note>);
+
+impl Notes {
+    fn add(&mut self, entry: &Entry, note: Note) {
+        self.0.insert(entry.record.clone(), note);
+    }
+}
+
+enum Note {
+    /// Its issuer is about to be called.
+    Begun,
+    Revoked,
+    /// Why it is not.
+    Failed(String),
+}
+
+impl Note {
+    fn write(self, entry: &mut Entry, now: Timestamp) {
+        match self {
+            Self::Begun => {
+                entry.revocation_failure.get_or_insert_default();
+            }
+            Self::Revoked => entry.revoke(now),
+            Self::Failed(reason) => entry.revocation_failure = Some(reason),
+        }
     }
 }
 

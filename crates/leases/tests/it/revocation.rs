@@ -68,6 +68,48 @@ async fn a_failed_withdrawal_stays_unrevoked_and_unused_and_can_be_repeated() {
     assert_eq!(revoked(&project), [first.credential.id]);
 }
 
+/// More than the ledger learns of at once, one of them refused in the middle, and one that nobody can withdraw.
+#[tokio::test]
+async fn many_are_withdrawn_together_and_each_has_its_own_outcome() {
+    let lease = |name: &str| {
+        format!(
+            "[leases.{name}]\ntype = 'command'\nconsumes = []\n\
+             create_command = '''echo '{{\"credentials\":{{\"TOKEN\":\"t0ken-value\"}},\"lease_id\":\"{name}\"}}' '''\n"
+        )
+    };
+    let mut config = lease("forgotten");
+    for index in 0..40 {
+        config.push_str(&lease(&format!("db{index}")));
+        config.push_str(
+            "revoke_command = '''[ $FNOX_LEASE_ID != db7 ] || exit 1; echo \"$FNOX_LEASE_ID\" >> revoked'''\n",
+        );
+    }
+    let project = Project::new(&config);
+    minted(project.exec("forgotten").await.unwrap());
+    for index in 0..40 {
+        minted(project.exec(&format!("db{index}")).await.unwrap());
+    }
+    let done = project.manager().revoke_all().await.unwrap();
+    assert_eq!(done.len(), 41);
+    for one in &done {
+        let is_right = match one.lease.as_str() {
+            "forgotten" => matches!(one.outcome, RevocationOutcome::ExpiresOnly { .. }),
+            "db7" => one.failure().is_some(),
+            _ => matches!(one.outcome, RevocationOutcome::Revoked),
+        };
+        assert!(is_right, "{one:?}");
+    }
+    assert_eq!(revoked(&project).len(), 39);
+    for record in project.manager().list().await.unwrap() {
+        let expected = match record.lease.as_str() {
+            "db7" => LeaseState::Active,
+            _ => LeaseState::Revoked,
+        };
+        assert_eq!(record.state, expected, "{record:?}");
+        assert_eq!(record.revocation_failure.is_some(), record.lease == "db7");
+    }
+}
+
 #[tokio::test]
 async fn an_intent_of_a_dead_process_is_found_and_withdrawn() {
     // The answer is lost, so only the id on record can lead to what was created.

@@ -1,5 +1,6 @@
 //! A gateway for the programs of one run: what they get in their environment, and the time for which it serves them.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -393,19 +394,26 @@ impl TrustFiles {
 
 /// Withdraws what was minted for this run alone. What cannot be withdrawn now stays on the ledger for `cleanup`.
 async fn withdraw(app: &App, manager: &Manager<'_>, desk: &Desk) {
-    for id in desk.minted() {
-        let warn = |error: &dyn std::fmt::Display| {
-            app.printer.warn(&format!(
-                "the lease {id} is not withdrawn: {error}\n`fnox lease cleanup` tries again"
-            ));
-        };
-        match manager.revoke(&id).await {
-            Err(error) => warn(&error),
-            Ok(revocations) => {
-                for revocation in revocations {
-                    if let RevocationOutcome::Failed(error) = revocation.outcome {
-                        warn(&error);
-                    }
+    let minted: HashSet<String> = desk.minted().into_iter().collect();
+    if minted.is_empty() {
+        return;
+    }
+    let again = "`fnox lease cleanup` tries again";
+    match manager
+        .revoke_where(|lease| minted.contains(&lease.lease_id))
+        .await
+    {
+        Err(error) => {
+            let warning = format!("the leases of this run are not withdrawn: {error}\n{again}");
+            app.printer.warn(&warning);
+        }
+        Ok(revocations) => {
+            for revocation in revocations {
+                if let (id, RevocationOutcome::Failed(error)) =
+                    (revocation.lease_id, revocation.outcome)
+                {
+                    let warning = format!("the lease {id} is not withdrawn: {error}\n{again}");
+                    app.printer.warn(&warning);
                 }
             }
         }

@@ -8,7 +8,7 @@ use fnox_core::{Clock, LeaseName, SecretString};
 use fnox_leases::delivery::agent::Agent;
 use fnox_leases::delivery::endpoint::{Endpoint, Served, Surroundings};
 use fnox_leases::delivery::{Current, DeliveredFiles};
-use fnox_leases::{Held, Keeper, Manager, RevocationOutcome};
+use fnox_leases::{Held, Keeper, LeaseSummary, Manager, RevocationOutcome};
 use tokio::sync::oneshot;
 
 use super::announcer::Announcer;
@@ -186,29 +186,28 @@ impl Attended<'_> {
 
     /// Withdraws what was got for this run alone. What cannot be withdrawn now stays on the ledger for `cleanup`.
     async fn revoke(&self, ids: Vec<String>) {
-        for id in ids {
-            let outcome = match self.manager.revoke(&id).await {
-                Ok(revocations) => revocations,
-                Err(error) => {
-                    self.app
-                        .printer
-                        .warn(&format!("the lease {id} is not withdrawn: {error}"));
-                    continue;
-                }
-            };
-            for revocation in outcome {
-                match revocation.outcome {
-                    RevocationOutcome::Failed(error) => self.app.printer.warn(&format!(
-                        "the lease {id} is not withdrawn: {error}\n`fnox lease cleanup` tries again"
-                    )),
-                    RevocationOutcome::ExpiresOnly {
-                        expires_at: Some(end),
-                    } => self.app.printer.note(&format!(
-                        "a credential of lease `{}` cannot be withdrawn: it works until {end}",
-                        revocation.lease
-                    )),
-                    _ => {}
-                }
+        let fits = |lease: &LeaseSummary| ids.contains(&lease.lease_id);
+        let revocations = match self.manager.revoke_where(fits).await {
+            Ok(revocations) => revocations,
+            Err(error) => {
+                return self.app.printer.warn(&format!(
+                    "the leases of this run are not withdrawn: {error}\n`fnox lease cleanup` tries again"
+                ));
+            }
+        };
+        for revocation in revocations {
+            match revocation.outcome {
+                RevocationOutcome::Failed(error) => self.app.printer.warn(&format!(
+                    "the lease {} is not withdrawn: {error}\n`fnox lease cleanup` tries again",
+                    revocation.lease_id
+                )),
+                RevocationOutcome::ExpiresOnly {
+                    expires_at: Some(end),
+                } => self.app.printer.note(&format!(
+                    "a credential of lease `{}` cannot be withdrawn: it works until {end}",
+                    revocation.lease
+                )),
+                _ => {}
             }
         }
     }
