@@ -58,23 +58,18 @@ pub(crate) mod vault;
 pub(crate) mod version;
 
 use fnox_core::{Env, ExitStatus};
-use tracing_subscriber::filter::{FilterExt as _, LevelFilter, Targets, filter_fn};
-use tracing_subscriber::prelude::*;
 
 #[cfg(not(unix))]
 use self::absent::{agent, daemon, gateway, mcp, serve, vault};
 use crate::app::App;
-use crate::args::serve::LogForm;
 use crate::args::{Cli, Command};
-use crate::environment;
 use crate::error::CliError;
+use crate::log;
 use crate::output::{Printer, report};
-use crate::telemetry;
-use crate::vault::audit_stream::{self, AuditStream};
 
 /// Runs the command and prints its error, if it has one.
 pub(crate) fn run(cli: Cli, env: Env) -> ExitStatus {
-    init_tracing(&cli, &env);
+    log::init(&cli, &env);
     let printer = Printer::new(
         cli.global.quiet,
         cli.global.no_color || env.var("NO_COLOR").is_some(),
@@ -180,73 +175,4 @@ pub(crate) fn forgetting(
 ) -> Result<(), CliError> {
     crate::daemon::forget(app, names);
     outcome
-}
-
-/// What `FNOX_LOG` asks for, or `RUST_LOG`. One that cannot be read asks for nothing, and is told if it is ours.
-fn wanted_messages(env: &Env) -> Option<Targets> {
-    if let Some(text) = env.var(environment::LOG).filter(|text| !text.is_empty()) {
-        return match text.parse() {
-            Ok(filter) => Some(filter),
-            Err(error) => {
-                let printer = Printer::new(false, env.var("NO_COLOR").is_some());
-                printer.warn(&format!("{} is left aside: {error}", environment::LOG));
-                None
-            }
-        };
-    }
-    env.var("RUST_LOG")?.parse().ok()
-}
-
-/// Messages of our own crates go to stderr: warnings always, more with `--verbose`, `FNOX_LOG` or `RUST_LOG`. Those of
-/// libraries never do, whatever these say: some show what they send and receive, secrets included.
-fn init_tracing(cli: &Cli, env: &Env) {
-    let serving = match &cli.command {
-        Command::Serve(args) => args.serves(),
-        _ => None,
-    };
-    let default = match (cli.global.verbose, cli.global.quiet) {
-        // The whole screen is taken: what must be told is told there.
-        _ if matches!(cli.command, Command::Tui) => LevelFilter::OFF,
-        (true, _) => LevelFilter::DEBUG,
-        (false, true) => LevelFilter::ERROR,
-        (false, false) if serving.is_some() => LevelFilter::INFO,
-        // Google's libraries read a helper's stderr together with its stdout.
-        (false, false) if matches!(cli.command, Command::Credential(_)) => LevelFilter::ERROR,
-        (false, false) => LevelFilter::WARN,
-    };
-    // Every crate of ours begins with `fnox`, so this names them all.
-    let own = Targets::new().with_target("fnox", default);
-    let wanted = match &cli.command {
-        Command::Tui => None,
-        _ => wanted_messages(env),
-    };
-    let filter = wanted.unwrap_or(own);
-    let of_ours = filter_fn(|message| message.target().starts_with("fnox"));
-    let messages = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .with_target(cli.global.verbose);
-    let is_gateway = match &cli.command {
-        Command::Gateway(_) | Command::Mcp(_) => true,
-        Command::Agent(args) => args.runs(),
-        _ => false,
-    };
-    let is_vault = matches!(&cli.command, Command::Vault(args) if args.serves());
-    let audit = is_vault.then(|| {
-        AuditStream.with_filter(filter_fn(|event| event.target() == audit_stream::TARGET))
-    });
-    let messages = if serving == Some(LogForm::Json) {
-        messages
-            .json()
-            .flatten_event(true)
-            .with_span_list(false)
-            .boxed()
-    } else {
-        messages.without_time().boxed()
-    };
-    let _ = tracing_subscriber::registry()
-        .with(telemetry::layer(serving.is_some() || is_gateway))
-        .with(audit)
-        .with(messages.with_filter(filter.and(of_ours)))
-        .try_init();
 }

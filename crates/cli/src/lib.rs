@@ -31,6 +31,7 @@ pub mod exec;
 #[cfg(unix)]
 pub mod gateway;
 pub mod lifecycle;
+mod log;
 #[cfg(unix)]
 mod mcp;
 pub mod output;

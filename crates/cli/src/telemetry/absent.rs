@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use fnox_config::Fields;
-use tracing_subscriber::layer::Identity;
+use tracing_subscriber::Registry;
+use tracing_subscriber::layer::Layer;
 
 use crate::error::CliError;
 use crate::server::error::{ServerFailure, StartProblem};
@@ -42,6 +43,6 @@ impl Collector {
 }
 
 /// What sees the spans: nothing.
-pub(crate) fn layer(_serves: bool) -> Option<Identity> {
+pub(crate) fn layer(_serves: bool) -> Option<Box<dyn Layer<Registry> + Send + Sync>> {
     None
 }

@@ -1,6 +1,7 @@
 //! From the spans of the log to the collector: a layer that sees them, a queue, a thread that sends.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
@@ -30,6 +31,9 @@ const FLUSH: Duration = Duration::from_secs(5);
 
 type Spans = OpenTelemetryLayer<Registry, SdkTracer>;
 
+/// Whether spans are sent. While they are not, none is made.
+static IS_ON: AtomicBool = AtomicBool::new(false);
+
 /// The place of the layer in the process's subscriber, which is installed before the settings are read.
 static PLACE: OnceLock<reload::Handle<Option<Spans>, Registry>> = OnceLock::new();
 
@@ -40,7 +44,9 @@ pub(crate) fn layer(serves: bool) -> Option<Box<dyn Layer<Registry> + Send + Syn
     }
     let (layer, place) = reload::Layer::new(None::<Spans>);
     PLACE.set(place).ok()?;
-    let of_ours = filter_fn(|seen| seen.is_span() && seen.target().starts_with("fnox"));
+    let of_ours = filter_fn(|seen| {
+        IS_ON.load(Ordering::Relaxed) && seen.is_span() && seen.target().starts_with("fnox")
+    });
     Some(layer.with_filter(of_ours.and(LevelFilter::INFO)).boxed())
 }
 
@@ -62,6 +68,8 @@ pub(super) fn start(collector: Collector) -> Result<Telemetry, String> {
         .with_level(false)
         .with_tracked_inactivity(false)
         .with_context_activation(false);
+    // First: the change of the layer has everything ask anew what is wanted.
+    IS_ON.store(true, Ordering::Relaxed);
     PLACE
         .get()
         .ok_or("this process writes no log")?
@@ -105,6 +113,7 @@ fn provider(endpoint: &str, delivery: Delivery) -> Result<SdkTracerProvider, Str
 impl Telemetry {
     /// Sends what still waits, within a limit, and sends nothing any more.
     pub(crate) async fn end(self) {
+        IS_ON.store(false, Ordering::Relaxed);
         if let Some(place) = PLACE.get() {
             let _ = place.reload(None::<Spans>);
         }
