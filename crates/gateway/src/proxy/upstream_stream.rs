@@ -7,7 +7,7 @@
 //! TLS gives out one record at a time. Of a long answer many are there at once, and are read at once: each piece of it
 //! goes from task to task and is searched for itself, which costs the same however long it is.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -166,6 +166,33 @@ impl AsyncWrite for Stream {
             Transport::Tls(stream) => Pin::new(stream.as_mut()).poll_write(context, bytes),
         };
         own.heard(outcome, bytes.len())
+    }
+
+    /// A frame of HTTP/2 is a head and its data. Without this each of them would be a record of TLS and a write of its own.
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let own = self.get_mut();
+        let length = pieces.iter().map(|piece| piece.len()).sum();
+        if let Some(known) = own.known(length) {
+            return known;
+        }
+        let outcome = match &mut own.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(context, pieces),
+            Transport::Tls(stream) => {
+                Pin::new(stream.as_mut()).poll_write_vectored(context, pieces)
+            }
+        };
+        own.heard(outcome, length)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.transport {
+            Transport::Plain(stream) => stream.is_write_vectored(),
+            Transport::Tls(stream) => stream.is_write_vectored(),
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
