@@ -20,7 +20,7 @@ pub(crate) fn run(arguments: &[String]) {
     let authority = std::fs::read(authority).unwrap();
     // As many threads as the gateway has.
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(1)
         .enable_all()
         .build()
         .unwrap();

@@ -103,10 +103,12 @@ fn office(
     Office::open(&proxy.policy, terms)
 }
 
-/// What the gateway's own work runs on.
+/// What the gateway's own work runs on. All connections share one thread: a request goes from the task of its client to
+/// that of its destination and back, and with more of them each step would wake another one, which costs a small request
+/// more than everything that is done with it. Leases are minted, and people asked, on the thread that waits for the end.
 fn runtime() -> Result<Runtime, CliError> {
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(1)
         .enable_all()
         .build()
         .map_err(CliError::Output)
