@@ -13,6 +13,7 @@ pub mod keychain;
 pub mod lock;
 mod migrate;
 pub mod prune;
+pub mod run;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -212,6 +213,7 @@ impl Ledger {
     pub async fn tidy(&self, now: Timestamp) -> Result<(), LedgerError> {
         if self.path.exists() {
             self.keys.tidy().await?;
+            self.forget_runs();
             self.update(now, |_| ()).await?;
         }
         Ok(())

@@ -33,7 +33,7 @@ pub use error::LeaseError;
 pub use ledger::{Ledger, LedgerError};
 pub use manager::{
     Acquire, Acquired, CleanupReport, Explanation, Held, LeaseSummary, Manager, ManagerOptions,
-    MasterError, MasterSource, Revocation, RevocationOutcome, Skip, TimeLimits,
+    MasterError, MasterSource, Revocation, RevocationOutcome, Sharing, Skip, TimeLimits,
 };
 pub use mint::{
     Mint, MintContext, MintError, MintErrorKind, PlannedCall, Prerequisite, PromptField,

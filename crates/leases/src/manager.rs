@@ -11,7 +11,7 @@ mod issue;
 mod renew;
 mod withdraw;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,15 +21,17 @@ use fnox_core::prompt::Prompt;
 use fnox_core::{Clock, Env, ExitStatus, LeaseName, SecretName, SecretString};
 use jiff::Timestamp;
 
-pub use self::acquire::{Acquire, Acquired, Held, Skip};
+pub use self::acquire::{Acquire, Acquired, Held, Sharing, Skip};
 pub use self::explain::{Explanation, Master};
 pub use self::withdraw::{CleanupReport, Revocation, RevocationOutcome};
 use crate::error::LeaseError;
 use crate::ledger::entry::Entry;
+use crate::ledger::entry::RevocationKind;
 use crate::ledger::key::KeyStore;
 use crate::ledger::keychain::KeychainKey;
 use crate::ledger::lock::introduction;
-use crate::ledger::{Ledger, LedgerOptions};
+use crate::ledger::run::Run;
+use crate::ledger::{Ledger, LedgerError, LedgerOptions};
 use crate::mint::{Consumes, Mint, MintContext, aws_sts};
 use crate::registry::Registry;
 
@@ -135,6 +137,8 @@ impl std::fmt::Debug for ManagerOptions<'_> {
 pub struct Manager<'a> {
     options: ManagerOptions<'a>,
     ledger: Ledger,
+    /// Begun with the first credential that nobody else gets.
+    run: Mutex<Option<Run>>,
 }
 
 /// A record as `lease list` shows it.
@@ -154,6 +158,8 @@ pub struct LeaseSummary {
     pub expires_at: Option<Timestamp>,
     /// A withdrawal that has not succeeded, and why, if that is known.
     pub revocation_failure: Option<String>,
+    /// Whether it was withdrawn here alone: its issuer has no way to, so the credential works until its end.
+    pub is_forgotten: bool,
 }
 
 impl LeaseSummary {
@@ -166,7 +172,19 @@ impl LeaseSummary {
             created_at: entry.created_at,
             expires_at: entry.expires_at,
             revocation_failure: entry.revocation_failure.clone(),
+            is_forgotten: entry.state == LeaseState::Revoked
+                && entry.revocation == RevocationKind::ExpiresOnly
+                && entry.expires_at.is_none_or(|end| end > now),
         }
+    }
+
+    /// Where it is in its life, in a word.
+    #[must_use]
+    pub fn status(&self) -> String {
+        if self.is_forgotten {
+            return "forgotten".to_owned();
+        }
+        self.state.to_string()
     }
 }
 
@@ -190,13 +208,26 @@ impl<'a> Manager<'a> {
             holder: introduction(options.command_name),
             lock_limit: options.limits.ledger_lock,
         });
-        Self { options, ledger }
+        Self {
+            options,
+            ledger,
+            run: Mutex::default(),
+        }
     }
 
     /// The ledger, for `doctor`.
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// The run for all of which this manager is there.
+    fn run(&self) -> Result<String, LedgerError> {
+        let mut run = self.run.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*run {
+            Some(run) => Ok(run.id().to_owned()),
+            None => Ok(run.insert(self.ledger.begin_run()?).id().to_owned()),
+        }
     }
 
     /// The names of the masters of a lease: variables, or secrets of the configuration.

@@ -190,7 +190,7 @@ fn list(app: &App, args: &LeaseListArgs) -> Result<(), CliError> {
                 || "never".to_owned(),
                 |expires_at| expires_at.strftime("%Y-%m-%d %H:%M").to_string(),
             ),
-            lease.state.to_string(),
+            lease.status(),
         ]);
     }
     app.printer.line(&table.render())
@@ -206,7 +206,7 @@ fn listed(lease: &LeaseSummary) -> ListedLease {
         lease_id: lease.lease_id.clone(),
         backend: lease.lease.clone(),
         label: lease.label.clone(),
-        status: lease.state.to_string(),
+        status: lease.status(),
         created_at: rfc3339(lease.created_at),
         expires_at: lease.expires_at.map(rfc3339),
     }

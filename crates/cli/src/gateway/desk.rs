@@ -13,7 +13,7 @@ use fnox_core::lease::{LeaseState, is_fresh};
 use fnox_core::{Clock, Credential, LeaseName};
 use fnox_gateway::proxy::{Ended, Ender};
 use fnox_gateway::{Reason, Refusal};
-use fnox_leases::{Acquire, Acquired, Held, LeaseError, Manager};
+use fnox_leases::{Acquire, Acquired, Held, LeaseError, Manager, Sharing};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
@@ -265,7 +265,7 @@ async fn mint(manager: &Manager<'_>, name: LeaseName) -> (LeaseName, Result<Held
         label: format!("fnox-agent-{name}"),
         reuse: false,
         require: true,
-        exclusive: true,
+        sharing: Sharing::ThisRun,
         ..Acquire::for_exec(&name)
     };
     let outcome = match manager.acquire(&name, request).await {

@@ -153,3 +153,35 @@ fn a_command_is_asked_to_withdraw_what_it_made_under_the_id_on_record() {
     assert_eq!(count(), 0);
     assert_eq!(listed(&sandbox)[0]["status"], "revoked");
 }
+
+#[test]
+fn what_a_killed_run_had_for_itself_is_withdrawn_and_what_a_living_one_has_is_not() {
+    let sandbox = sandbox();
+    sandbox.write(
+        "fnox.toml",
+        "[leases.x]\ntype = 'command'\nconsumes = []\n\
+         create_command = '''echo '{\"credentials\":{\"TOKEN\":\"t0ken-value\"}}' '''\n\
+         revoke_command = 'echo \"$FNOX_LEASE_ID\" >> revoked'\n",
+    );
+    let started = sandbox.project().join("started");
+    // It outlives fnox, and must not keep the test's pipes open.
+    let program = "exec >/dev/null 2>&1; touch started; while [ -e started ]; do sleep 0.1; done";
+    let run = sandbox
+        .run(["exec", "--revoke-on-exit", "--", "sh", "-c", program])
+        .start();
+    until("the program", Duration::from_mins(1), || started.exists());
+    ok(&sandbox, &["lease", "cleanup"]);
+    assert_eq!(listed(&sandbox)[0]["status"], "active");
+    run.signal(Signal::KILL);
+    run.finish();
+    ok(&sandbox, &["lease", "cleanup"]);
+    let record = &listed(&sandbox)[0];
+    assert_eq!(record["status"], "revoked");
+    let id = record["lease_id"].as_str().unwrap();
+    assert_eq!(sandbox.read("revoked").trim(), id);
+    std::fs::remove_file(started).unwrap();
+    let folder = std::fs::read_dir(sandbox.state_folder().join("leases")).unwrap();
+    let names = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let runs: Vec<String> = names.filter(|name| name.contains(".run-")).collect();
+    assert!(runs.is_empty(), "{runs:?}");
+}

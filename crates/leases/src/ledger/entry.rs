@@ -63,6 +63,9 @@ pub struct Entry {
     /// The credential's variables.
     #[serde(with = "secret_variables")]
     pub variables: Vec<(String, SecretString)>,
+    /// The run that nobody else shares it with, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// What only the mint needs again; of an intent, what it could withdraw the lost answer by.
     #[serde(
         default,
@@ -236,6 +239,7 @@ pub(crate) mod tests {
             revocation: RevocationKind::ExpiresOnly,
             revocation_failure: None,
             identity: Some(identity()),
+            run: None,
             variables: Vec::new(),
             private: Vec::new(),
         }

@@ -71,6 +71,7 @@ fn take_over(plain: PlainEntry) -> Option<Entry> {
         revocation: RevocationKind::Supported,
         revocation_failure: None,
         identity: None,
+        run: None,
         variables,
         private: Vec::new(),
     })

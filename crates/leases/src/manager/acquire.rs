@@ -14,10 +14,6 @@ use crate::principal::identify;
 
 /// How a lease is wanted.
 #[derive(Debug, Clone)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a question that is answered by yes or no"
-)]
 pub struct Acquire {
     /// What to call it at the issuer.
     pub label: String,
@@ -29,8 +25,20 @@ pub struct Acquire {
     pub interactive: bool,
     /// Whether missing masters are an error instead of a reason to go on without the lease.
     pub require: bool,
-    /// Whether nobody else may be given this credential: it is withdrawn when its holder is done.
-    pub exclusive: bool,
+    /// Who gets this credential besides.
+    pub sharing: Sharing,
+}
+
+/// Who gets a credential besides the one who asks for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Sharing {
+    /// Whoever asks for the same one.
+    #[default]
+    Everybody,
+    /// Nobody. It is withdrawn when the run ends, for all of which the [`Manager`] is there, or by `cleanup` if it was killed.
+    ThisRun,
+    /// Nobody. Whoever asks keeps an account of what is to be withdrawn.
+    Nobody,
 }
 
 impl Acquire {
@@ -43,7 +51,7 @@ impl Acquire {
             reuse: true,
             interactive: false,
             require: false,
-            exclusive: false,
+            sharing: Sharing::Everybody,
         }
     }
 
@@ -56,7 +64,7 @@ impl Acquire {
             reuse: false,
             interactive: false,
             require: true,
-            exclusive: false,
+            sharing: Sharing::Everybody,
         }
     }
 }
@@ -114,7 +122,7 @@ pub(super) struct Plan<'c> {
     pub(super) mint: Box<dyn Mint>,
     pub(super) duration: Lifetime,
     pub(super) label: String,
-    pub(super) exclusive: bool,
+    pub(super) sharing: Sharing,
 }
 
 /// Why a plan goes no further.
@@ -184,7 +192,7 @@ impl Manager<'_> {
         let config = self.options.config;
         let lease = config.lease(name.as_str()).map_err(LeaseError::from)?;
         let plan = self.plan(lease, &request)?;
-        let may_reuse = request.reuse && !request.exclusive;
+        let may_reuse = request.reuse && request.sharing == Sharing::Everybody;
         if may_reuse {
             let opened = self.ledger.open().await.map_err(LeaseError::from)?;
             if let Some(held) = self.cached(&plan, &opened) {
@@ -244,7 +252,7 @@ impl Manager<'_> {
             mint,
             duration,
             label: request.label.clone(),
-            exclusive: request.exclusive,
+            sharing: request.sharing,
         })
     }
 

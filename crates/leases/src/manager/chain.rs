@@ -4,7 +4,7 @@ use fnox_config::LeaseConfig;
 use fnox_core::{Credential, LeaseName, SecretString};
 
 use super::Manager;
-use super::acquire::{Acquire, Acquired, Plan};
+use super::acquire::{Acquire, Acquired, Plan, Sharing};
 use crate::error::LeaseError;
 use crate::mint::{Mint, MintContext};
 
@@ -73,7 +73,7 @@ impl Manager<'_> {
             label: Acquire::for_exec(&parent.name).label,
             duration: None,
             reuse: true,
-            exclusive: false,
+            sharing: Sharing::Everybody,
             ..request.clone()
         };
         // A chain of leases is a chain of calls of this very function.

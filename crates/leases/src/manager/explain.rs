@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Manager;
-use super::acquire::{Acquire, Plan};
+use super::acquire::{Acquire, Plan, Sharing};
 use crate::error::LeaseError;
 use crate::ledger::entry::RevocationKind;
 use crate::mint::{Consumes, CreateRequest, PlannedCall, Prepared, Prerequisite, RenewalKind};
@@ -69,7 +69,7 @@ impl Manager<'_> {
             reuse: true,
             interactive: false,
             require: true,
-            exclusive: false,
+            sharing: Sharing::Everybody,
         };
         let plan = self.plan(self.options.config.lease(name.as_str())?, &request)?;
         let opened = self.ledger.open().await?;

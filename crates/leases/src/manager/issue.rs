@@ -5,7 +5,7 @@ use fnox_core::{Credential, Lifetime};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Manager;
-use super::acquire::{Held, Plan};
+use super::acquire::{Held, Plan, Sharing};
 use crate::error::LeaseError;
 use crate::ledger::entry::{Entry, RevocationKind};
 use crate::ledger::{LedgerError, random_hex};
@@ -65,6 +65,10 @@ impl Manager<'_> {
         let key = self.ledger.writing_key(&opened).await?;
         let now = self.options.clock.now();
         let kind = plan.lease.spec.name;
+        let run = match plan.sharing {
+            Sharing::ThisRun => Some(self.run()?),
+            Sharing::Everybody | Sharing::Nobody => None,
+        };
         let life = plan
             .duration
             .max(plan.mint.unfindable().unwrap_or(plan.duration));
@@ -82,15 +86,18 @@ impl Manager<'_> {
             revocation: plan.mint.revocation(),
             revocation_failure: None,
             // A record without identity is never reused.
-            identity: (!plan.exclusive && !plan.mint.is_single_use()).then(|| {
-                identify(
-                    &key,
-                    plan.lease,
-                    plan.mint.as_ref(),
-                    self.options.config,
-                    self.options.env,
-                )
-            }),
+            identity: (plan.sharing == Sharing::Everybody && !plan.mint.is_single_use()).then(
+                || {
+                    identify(
+                        &key,
+                        plan.lease,
+                        plan.mint.as_ref(),
+                        self.options.config,
+                        self.options.env,
+                    )
+                },
+            ),
+            run,
             variables: Vec::new(),
             private: Vec::new(),
         };

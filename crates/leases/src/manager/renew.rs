@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Manager;
-use super::acquire::{Acquire, Held, Plan};
+use super::acquire::{Acquire, Held, Plan, Sharing};
 use super::issue::failed;
 use crate::error::LeaseError;
 use crate::ledger::entry::{Entry, RevocationKind};
@@ -25,13 +25,14 @@ impl Manager<'_> {
         };
         let lease = self.options.config.lease(held.lease.as_str())?;
         let plan = self.plan(lease, &request)?;
-        let _guard = if request.exclusive {
+        let is_shared = request.sharing == Sharing::Everybody;
+        let _guard = if !is_shared {
             self.share_lock(lease).await?
         } else {
             self.lock(lease).await?
         };
         let opened = self.ledger.open().await?;
-        let other = self.cached(&plan, &opened).filter(|_| !request.exclusive);
+        let other = self.cached(&plan, &opened).filter(|_| is_shared);
         if let Some(other) = other.filter(|other| outlives(other, held)) {
             return Ok(other);
         }

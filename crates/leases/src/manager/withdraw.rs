@@ -123,28 +123,40 @@ impl Manager<'_> {
         self.withdraw(fitting.collect()).await
     }
 
-    /// Settles expired leases, intents whose process is gone, and withdrawals that failed; then tidies the
-    /// ledger's folder.
+    /// Settles expired leases, intents whose process is gone, credentials of runs that were killed, and withdrawals that
+    /// failed; then tidies the ledger's folder.
     ///
     /// # Errors
     /// [`LeaseError::Ledger`]
     pub async fn cleanup(&self) -> Result<CleanupReport, LeaseError> {
         let now = self.options.clock.now();
         let entries = self.ledger.open().await?.entries;
-        let open: Vec<Entry> = entries
-            .into_iter()
-            .filter(|entry| {
-                matches!(
-                    entry.state_at(now),
-                    LeaseState::Expired | LeaseState::Exhausted | LeaseState::Pending
-                ) || (entry.state != LeaseState::Revoked && entry.revocation_failure.is_some())
-            })
-            .collect();
+        let mut open = Vec::new();
+        for entry in entries {
+            let is_open = match entry.state_at(now) {
+                LeaseState::Expired | LeaseState::Exhausted | LeaseState::Pending => true,
+                LeaseState::Revoked => false,
+                LeaseState::Active => {
+                    entry.revocation_failure.is_some() || self.is_left_behind(&entry)?
+                }
+            };
+            if is_open {
+                open.push(entry);
+            }
+        }
         let mut settled = self.withdraw(open).await?;
         // A lease that is being created is nobody's leftover.
         settled.retain(|one| !matches!(one.outcome, RevocationOutcome::InProgress { .. }));
         self.ledger.tidy(now).await?;
         Ok(CleanupReport { settled })
+    }
+
+    /// Whether the run that alone had it is over, and did not withdraw it.
+    fn is_left_behind(&self, entry: &Entry) -> Result<bool, LeaseError> {
+        match &entry.run {
+            Some(run) => Ok(self.ledger.is_over(run)?),
+            None => Ok(false),
+        }
     }
 
     async fn withdraw(&self, entries: Vec<Entry>) -> Result<Vec<Revocation>, LeaseError> {

@@ -168,6 +168,7 @@ pub(crate) fn intent(record: &str) -> Entry {
         revocation: RevocationKind::ExpiresOnly,
         revocation_failure: None,
         identity: None,
+        run: None,
         variables: Vec::new(),
         private: Vec::new(),
     }

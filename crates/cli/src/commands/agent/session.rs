@@ -12,7 +12,7 @@ use fnox_gateway::placeholder::PlaceholderBook;
 use fnox_gateway::proxy::{
     Client, ClientPassword, Credentials, Gateway, Listener, Observer, OneClient, Options, Trust,
 };
-use fnox_leases::{Manager, RevocationOutcome};
+use fnox_leases::{Manager, Revocation, RevocationOutcome};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -410,12 +410,23 @@ async fn withdraw(app: &App, manager: &Manager<'_>, desk: &Desk) {
             app.printer.warn(&warning);
         }
         Ok(revocations) => {
-            for revocation in revocations {
-                if let (id, RevocationOutcome::Failed(error)) =
-                    (revocation.lease_id, revocation.outcome)
-                {
-                    let warning = format!("the lease {id} is not withdrawn: {error}\n{again}");
-                    app.printer.warn(&warning);
+            for Revocation {
+                lease,
+                lease_id,
+                outcome,
+                ..
+            } in revocations
+            {
+                match outcome {
+                    RevocationOutcome::Failed(error) => app.printer.warn(&format!(
+                        "the lease {lease_id} is not withdrawn: {error}\n{again}"
+                    )),
+                    RevocationOutcome::ExpiresOnly {
+                        expires_at: Some(end),
+                    } => app.printer.note(&format!(
+                        "a credential of lease `{lease}` cannot be withdrawn: it works until {end}"
+                    )),
+                    _ => {}
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use fnox_config::{Config, Delivery, LeaseConfig, RenewalFailure};
 use fnox_core::LeaseName;
-use fnox_leases::{Acquire, Held, Registry};
+use fnox_leases::{Acquire, Held, Registry, Sharing};
 
 use crate::app::App;
 use crate::args::RunArgs;
@@ -68,7 +68,10 @@ impl Chosen<'_> {
     pub(super) fn request(&self, require: bool) -> Acquire {
         Acquire {
             require,
-            exclusive: self.revokes,
+            sharing: match self.revokes {
+                true => Sharing::ThisRun,
+                false => Sharing::Everybody,
+            },
             ..Acquire::for_exec(self.name())
         }
     }

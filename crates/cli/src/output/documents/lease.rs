@@ -102,7 +102,8 @@ pub struct ListedLease {
     pub backend: String,
     /// What it was made for.
     pub label: String,
-    /// `pending`, `active`, `expired` or `revoked`.
+    /// `pending`, `active`, `expired`, `exhausted`, `revoked`, or `forgotten`: withdrawn here alone, since its issuer has no way to;
+    /// it works until `expires_at`.
     pub status: String,
     /// When it was issued (RFC 3339).
     pub created_at: String,

@@ -14,7 +14,7 @@ use fnox_core::{Clock as _, Credential, LeaseName, Lifetime};
 use fnox_leases::ledger::lock::Lock;
 use fnox_leases::{
     Acquire, Acquired, Held, LeaseError, LeaseSummary, Manager, ManagerOptions, MasterSource,
-    Revocation, RevocationOutcome,
+    Revocation, RevocationOutcome, Sharing,
 };
 use fnox_providers::resolve::Resolver;
 use indexmap::IndexMap;
@@ -264,7 +264,7 @@ fn wanted(holder: &str, lifetime: Lifetime) -> Acquire {
         reuse: false,
         interactive: false,
         require: true,
-        exclusive: true,
+        sharing: Sharing::Nobody,
     }
 }
 
