@@ -79,6 +79,8 @@ struct Wanted {
     name: String,
     host: Host,
     methods: Vec<Method>,
+    /// Whether the agent named them.
+    names_methods: bool,
     reason: String,
     source: Source,
 }
@@ -135,6 +137,7 @@ impl Desk {
             name: name.to_owned(),
             host: host.with_default_port(Hosts::DEFAULT_PORT),
             methods: methods(arguments.methods.as_deref())?,
+            names_methods: arguments.methods.as_ref().is_some_and(|it| !it.is_empty()),
             reason: shown,
         })
     }
@@ -231,10 +234,13 @@ impl Desk {
 
     /// What is allowed already.
     fn by_rule(&self, wanted: &Wanted) -> Option<String> {
-        let rule = self
-            .listed
-            .iter()
-            .find(|rule| rule.name == wanted.name && rule.is_for(&wanted.host))?;
+        let of_it = |rule: &&Listed| rule.name == wanted.name && rule.is_for(&wanted.host);
+        let rules: Vec<&Listed> = self.listed.iter().filter(of_it).collect();
+        let is_covered = |method: &Method| rules.iter().any(|rule| rule.allows(method));
+        if wanted.names_methods && !wanted.methods.iter().all(is_covered) {
+            return None;
+        }
+        let rule = rules.first()?;
         let how = match &rule.variable {
             Some(variable) if !rule.is_automatic => {
                 format!("programs of `exec` send `${variable}`")

@@ -2,6 +2,7 @@
 
 use fnox_core::Host;
 use fnox_gateway::rule::{Approve, Hosts, Mode, Rule};
+use http::Method;
 use serde::Serialize;
 
 use crate::commands::agent::preparation::Given;
@@ -74,6 +75,11 @@ impl Listed {
     pub(crate) fn give(&mut self, given: &Given) {
         self.variable.clone_from(&given.variable);
         self.placeholder = Some(given.placeholder.clone());
+    }
+
+    /// Whether it is for requests with this method.
+    pub(crate) fn allows(&self, method: &Method) -> bool {
+        self.methods.is_empty() || self.methods.iter().any(|it| it == method.as_str())
     }
 
     /// Whether it is for requests to this host.

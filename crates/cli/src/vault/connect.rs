@@ -65,27 +65,29 @@ pub(crate) async fn agent(
     }
 }
 
-fn connector(app: &App, args: &ConnectionArgs) -> Result<Connector, CliError> {
-    let parse = |text: &str, name: &str| {
-        let connector: Connector = text
-            .parse()
-            .map_err(|error| CliError::usage(format!("{name}: {error}")))?;
-        Ok(match connector {
-            Connector::Unix(path) => Connector::Unix(app.cwd.join(path)),
-            other => other,
-        })
-    };
-    if let Some(text) = &args.socket {
-        return parse(text, "--socket");
-    }
-    if let Some(text) = app.env.var(environment::VAULT_SOCKET) {
-        return parse(text, environment::VAULT_SOCKET);
-    }
-    usual_place(app)
+/// The vault that an option or a variable of this name means.
+fn named(app: &App, text: &str, name: &str) -> Result<Connector, CliError> {
+    let connector: Connector = text
+        .parse()
+        .map_err(|error| CliError::usage(format!("{name}: {error}")))?;
+    Ok(match connector {
+        Connector::Unix(path) => Connector::Unix(app.cwd.join(path)),
+        other => other,
+    })
 }
 
-/// The vault that vault.toml means.
+fn connector(app: &App, args: &ConnectionArgs) -> Result<Connector, CliError> {
+    match &args.socket {
+        Some(text) => named(app, text, "--socket"),
+        None => usual_place(app),
+    }
+}
+
+/// The vault that the environment or vault.toml means.
 pub(crate) fn usual_place(app: &App) -> Result<Connector, CliError> {
+    if let Some(text) = app.env.var(environment::VAULT_SOCKET) {
+        return named(app, text, environment::VAULT_SOCKET);
+    }
     let file = VaultFile::read(app, None)?;
     let path = file.path_of(app, "socket");
     Ok(Connector::Unix(path.unwrap_or_else(|| default_socket(app))))

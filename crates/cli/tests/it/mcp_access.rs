@@ -452,3 +452,28 @@ fn a_lease_is_minted_for_what_a_person_allowed() {
         sandbox.project().join("revoked").exists()
     });
 }
+
+#[test]
+fn what_a_rule_allows_for_other_methods_alone_is_asked_for() {
+    let project = Project::with("approval_wait = \"5m\"", "methods = [\"GET\"]");
+    let asking = Asking { project };
+    let mut client = asking.client();
+    let wish = |methods: Value| json!({ "credential": "TOKEN", "host": asking.host(), "reason": "x", "methods": methods });
+    for methods in [json!(["GET"]), json!([])] {
+        let (text, is_error) = client.tool("request_access", &wish(methods));
+        assert!(!is_error && text.starts_with("Allowed already"), "{text}");
+    }
+    let post = "curl -sS -o answer -w '%{http_code}' -d x -H \"Authorization: Bearer $TOKEN\" $URL/a; cat answer";
+    assert!(client.script(post).starts_with("403"));
+    let arguments = json!({ "name": "request_access", "arguments": wish(json!(["GET", "POST"])) });
+    client.ask("tools/call", &arguments);
+    let question = asking.next();
+    assert_eq!(question["methods"], json!(["GET", "POST"]));
+    let id = question["id"].as_str().unwrap();
+    asking.fnox(&["agent", "approve", id]).succeeds();
+    let answer = client.receive();
+    let text = answer["result"]["content"][0]["text"].as_str().unwrap();
+    assert!(text.starts_with("A person allowed it"), "{text}");
+    let answer = client.script(post);
+    assert!(answer.starts_with("200"), "{answer}");
+}

@@ -94,8 +94,9 @@ impl Office {
             asked,
             printer,
         };
+        let told = places.clone();
         let tell = move |pending: &Pending| {
-            tell(printer, pending, is_here);
+            tell(printer, pending, &told);
             // Without a relay there is nobody else to tell.
             let _ = asking.send(pending.clone());
         };
@@ -238,13 +239,16 @@ fn is_a_person(peer: &Peer, asker: Asker) -> bool {
     }
 }
 
-fn tell(printer: Printer, pending: &Pending, is_here: bool) {
+fn tell(printer: Printer, pending: &Pending, places: &[Place]) {
     let id = &pending.id;
-    let here = if is_here {
-        format!("\nIn another terminal: fnox agent approve {id}, or fnox agent deny {id}")
-    } else {
-        String::new()
-    };
+    let ways = places.iter().map(|place| match place {
+        Place::Terminal => {
+            format!("\nIn another terminal: fnox agent approve {id}, or fnox agent deny {id}")
+        }
+        Place::Vault => "\nAt the vault: fnox vault approvals lists it".to_owned(),
+        Place::Server => "\nBy the team server: its message has the link".to_owned(),
+    });
+    let here: String = ways.collect();
     match &pending.question {
         question @ Question::Request(_) => printer.note(&format!(
             "A person must agree: {}{here}",

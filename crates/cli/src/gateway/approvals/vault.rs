@@ -4,6 +4,7 @@
 //! does not answer is tried again for as long as the question waits here.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -84,6 +85,8 @@ pub(super) struct VaultQueue {
     left: Mutex<HashMap<String, ApprovalId>>,
     /// A place for each question that is on its way there, until the vault has answered it.
     on_its_way: Arc<Semaphore>,
+    /// Whether it was told that the vault does not answer, which it is once until it does.
+    is_away: AtomicBool,
 }
 
 impl VaultQueue {
@@ -94,6 +97,7 @@ impl VaultQueue {
             client: tokio::sync::Mutex::default(),
             left: Mutex::default(),
             on_its_way: Arc::new(Semaphore::new(AT_A_TIME as usize)),
+            is_away: AtomicBool::new(false),
         })
     }
 
@@ -174,13 +178,20 @@ impl Channel for VaultQueue {
         let mut pause = FIRST_PAUSE;
         loop {
             match self.look(pending, until).await {
-                Ok(None) => pause = FIRST_PAUSE,
+                Ok(None) => {
+                    pause = FIRST_PAUSE;
+                    self.is_away.store(false, Ordering::Relaxed);
+                }
                 Ok(Some(decision)) => {
                     self.left().remove(&pending.id);
                     return Ok(answer(decision));
                 }
                 Err(error) if passes(&error) => {
-                    tracing::debug!("the vault is asked again about {}: {error}", pending.id);
+                    if !self.is_away.swap(true, Ordering::Relaxed) {
+                        tracing::warn!(
+                            "a person cannot be asked at the vault yet: {error}; it is tried again as long as the request waits"
+                        );
+                    }
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LAST_PAUSE);
                 }
