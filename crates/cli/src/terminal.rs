@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use fnox_core::SecretString;
 use fnox_core::prompt::{NoPrompt, Prompt};
+use inquire::InquireError;
 
-/// Asks on the terminal. Questions go to stderr, answers come from stdin, which both must be terminals;
-/// an interrupted question counts as not answered.
+/// Asks on the terminal. Questions go to stderr, answers come from stdin, which both must be terminals. A question that is
+/// left with Esc counts as not answered. Ctrl-C ends fnox, as it does when nothing is asked: whoever goes on by what
+/// came of it must not take it for a no.
 #[derive(Debug)]
 pub(crate) struct TerminalPrompt;
 
@@ -32,33 +34,56 @@ impl Prompt for TerminalPrompt {
     fn confirm(&self, question: &str, yes: &str, no: Option<&str>) -> Option<bool> {
         let question = harmless(question);
         if (yes, no) == ("yes", Some("no")) {
-            return inquire::Confirm::new(&question)
-                .with_default(false)
-                .prompt()
-                .ok();
+            let confirm = inquire::Confirm::new(&question).with_default(false);
+            return answered(confirm.prompt());
         }
         // Somebody else's labels, as an age plugin's.
         let choices: Vec<String> = std::iter::once(yes).chain(no).map(harmless).collect();
-        let answer = inquire::Select::new(&question, choices).raw_prompt().ok()?;
+        let answer = answered(inquire::Select::new(&question, choices).raw_prompt())?;
         Some(answer.index == 0)
     }
 
     fn text(&self, question: &str) -> Option<String> {
-        inquire::Text::new(&harmless(question)).prompt().ok()
+        answered(inquire::Text::new(&harmless(question)).prompt())
     }
 
     fn secret(&self, question: &str) -> Option<SecretString> {
-        inquire::Password::new(&harmless(question))
+        let question = harmless(question);
+        let password = inquire::Password::new(&question)
             .without_confirmation()
-            .with_display_mode(inquire::PasswordDisplayMode::Hidden)
-            .prompt()
-            .ok()
-            .map(SecretString::new)
+            .with_display_mode(inquire::PasswordDisplayMode::Hidden);
+        answered(password.prompt()).map(SecretString::new)
     }
 
     fn is_interactive(&self) -> bool {
         true
     }
+}
+
+/// While a question is asked the terminal sends no signal, but a key.
+fn answered<T>(outcome: Result<T, InquireError>) -> Option<T> {
+    match outcome {
+        Ok(answer) => Some(answer),
+        Err(InquireError::OperationInterrupted) => {
+            let _ = writeln!(std::io::stderr().lock());
+            interrupt();
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+/// What the terminal does for Ctrl-C when nothing is asked. Whoever catches it goes on without an answer.
+#[cfg(unix)]
+fn interrupt() {
+    use rustix::process::{Signal, getpid, kill_process};
+    let _ = kill_process(getpid(), Signal::INT);
+}
+
+#[cfg(not(unix))]
+fn interrupt() {
+    // As a shell tells the end by SIGINT.
+    std::process::exit(130);
 }
 
 /// The text without control characters, but with its line breaks.

@@ -47,7 +47,7 @@ pub struct Editor {
     text: String,
     kind: FileKind,
     is_new: bool,
-    _lock: Option<File>,
+    lock: Option<File>,
 }
 
 impl Editor {
@@ -77,7 +77,7 @@ impl Editor {
             text,
             kind,
             is_new,
-            _lock: lock,
+            lock,
         };
         editor.parsed(&editor.text)?;
         Ok(editor)
@@ -233,8 +233,20 @@ impl Editor {
     /// Writes the file.
     ///
     /// # Errors
-    /// [`ConfigError::Io`]; the file is then as before.
+    /// [`ConfigError::Io`], or [`ConfigError::TooLarge`] for what would not be read again; the file is then as before.
     pub fn save(self) -> Result<(), ConfigError> {
+        let size = u64::try_from(self.text.len()).unwrap_or(u64::MAX);
+        if size > trust::SIZE_LIMIT {
+            return Err(ConfigError::TooLarge {
+                path: self.path.clone(),
+                size,
+                limit: trust::SIZE_LIMIT,
+            });
+        }
+        // Nobody else writes it while this holds the lock.
+        if self.lock.is_some() {
+            sweep(&self.path);
+        }
         let rights = if self.is_new {
             Rights::Usual
         } else {
@@ -285,13 +297,39 @@ impl Editor {
 /// What the system says; the old file is then untouched.
 pub fn write_atomically(path: &Path, bytes: &[u8], rights: Rights<'_>) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
+    let prefix = temporary_prefix(path);
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".fnox-");
+    builder.prefix(&prefix).suffix(TEMPORARY_SUFFIX);
     let mut temporary = fnox_system::create_temporary(&mut builder, folder, rights)?;
     temporary.write_all(bytes)?;
     temporary.as_file().sync_all()?;
     temporary.persist(path)?;
     fnox_system::sync_folder(folder)
+}
+
+/// What the temporary files of a file end with.
+const TEMPORARY_SUFFIX: &str = ".fnox-tmp";
+
+/// What they begin with.
+fn temporary_prefix(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    format!(".{}.", name.trim_start_matches('.'))
+}
+
+/// Removes what those who wrote a file left behind when they were killed: each is a copy of all of it.
+fn sweep(path: &Path) {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
+    let prefix = temporary_prefix(path);
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(&prefix) && name.ends_with(TEMPORARY_SUFFIX) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
 
 fn lock_folder(folder: &Path) -> std::io::Result<Option<File>> {

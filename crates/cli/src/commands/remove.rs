@@ -1,6 +1,10 @@
 //! `fnox remove`
 
+use std::path::Path;
+
 use fnox_config::edit::Editor;
+use fnox_config::spec::Capability;
+use fnox_core::ProfileName;
 
 use super::files;
 use crate::app::App;
@@ -17,28 +21,13 @@ pub(crate) fn run(app: &App, args: &RemoveArgs) -> Result<(), CliError> {
     let profile = app.write_target()?;
     let (path, kind) = app.file_to_write(args.global, profile.as_ref());
     if !path.is_file() {
-        return Err(fnox_config::ConfigError::NotFound {
-            start: app.cwd.clone(),
-        }
-        .into());
+        return Err(elsewhere(app, key, &path));
     }
     let mut editor = Editor::open(&path, kind)?;
     let table = editor.secrets_table(profile.as_ref(), key);
     let table: Vec<&str> = table.iter().map(String::as_str).collect();
     if !editor.remove(&table, key)? {
-        let config = app.load()?;
-        // Either there is none, or it stands in another file; the error says which.
-        let secret = config.secret(key)?;
-        let path = secret.location.file.path.display().to_string();
-        return Err(CliError::Usage {
-            message: format!(
-                "the secret `{key}` is not defined in {}",
-                app.file_to_write(args.global, profile.as_ref()).0.display()
-            ),
-            help: Some(format!(
-                "it stands in {path}: change to that folder, or name the file with `-c`"
-            )),
-        });
+        return Err(elsewhere(app, key, &path));
     }
     let suffix = super::set::suffix(profile.as_ref(), args.global);
     if args.dry_run {
@@ -48,10 +37,43 @@ pub(crate) fn run(app: &App, args: &RemoveArgs) -> Result<(), CliError> {
             path.display()
         ));
     }
+    let left = kept_elsewhere(app, profile.as_ref(), key);
     let changed = Changed::secret(key, None::<&str>, profile.as_ref());
     audit::changing(app, None, audit::Change::Remove, [changed], || {
         Ok(editor.save()?)
     })?;
     app.printer.done(&format!("Removed {key}{suffix}"));
+    if let Some(place) = left {
+        let note = format!("Its value stays in {place}: only the configuration forgot it.");
+        app.printer.note(&note);
+    }
     Ok(())
+}
+
+/// Where a value is that `remove` does not touch.
+fn kept_elsewhere(app: &App, profile: Option<&ProfileName>, key: &str) -> Option<String> {
+    let config = app.for_profile(profile).load().ok()?;
+    let secret = config.secret(key).ok()?;
+    let provider = config.provider(secret.provider()?.as_str(), None).ok()?;
+    let is_there = provider.capability == Capability::StoresRemotely;
+    let reference = secret.value.as_deref().filter(|_| is_there)?;
+    Some(format!("{} as {}", provider.name, reference.escape_debug()))
+}
+
+/// Either there is none, or it stands in another file; the error says which.
+fn elsewhere(app: &App, key: &str, path: &Path) -> CliError {
+    let find = || -> Result<String, CliError> {
+        let config = app.load()?;
+        let secret = config.secret(key)?;
+        Ok(secret.location.file.path.display().to_string())
+    };
+    match find() {
+        Err(error) => error,
+        Ok(place) => CliError::Usage {
+            message: format!("the secret `{key}` is not defined in {}", path.display()),
+            help: Some(format!(
+                "it stands in {place}: change to that folder, or name the file with `-c`"
+            )),
+        },
+    }
 }

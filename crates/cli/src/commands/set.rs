@@ -40,18 +40,18 @@ pub(crate) fn run(app: &App, args: &SetArgs) -> Result<(), CliError> {
     if let Some(path) = &args.file {
         return files::set::run(app, args, path);
     }
-    set(app, args, |name| value(app, args, name))
+    set(app, args, |name, provider| value(app, args, name, provider))
 }
 
 /// Stores a value that somebody typed elsewhere, as `fnox set KEY` would.
 pub(crate) fn typed(app: &App, key: &str, value: SecretString) -> Result<(), CliError> {
-    set(app, &SetArgs::of(key), |_| Ok(Some(value)))
+    set(app, &SetArgs::of(key), |_, _| Ok(Some(value)))
 }
 
 fn set(
     app: &App,
     args: &SetArgs,
-    value: impl FnOnce(&SecretName) -> Result<Option<SecretString>, CliError>,
+    value: impl FnOnce(&SecretName, Option<&ProviderConfig>) -> Result<Option<SecretString>, CliError>,
 ) -> Result<(), CliError> {
     // Without a file there is a name.
     let key = args.key.as_deref().unwrap_or_default();
@@ -82,7 +82,13 @@ fn set(
             help: Some("name one that stores values with `-p`".to_owned()),
         });
     }
-    let value = value(&name)?;
+    let is_chosen = |is_set: bool| match config.as_ref().filter(|_| is_set && provider.is_none()) {
+        Some(config) => must_be_chosen(config, &name, existing),
+        None => Ok(()),
+    };
+    is_chosen(!only_metadata(app, args))?;
+    let value = value(&name, provider)?;
+    is_chosen(value.is_some())?;
     let setting = Setting {
         app,
         args,
@@ -107,9 +113,10 @@ fn set(
         Ok(stored)
     })?;
     app.printer.done(&format!(
-        "Set {}{}",
+        "Set {}{}{}",
         setting.name,
-        suffix(setting.profile, args.global)
+        suffix(setting.profile, args.global),
+        setting.kept_as(stored.as_ref())
     ));
     setting.tell_others(stored.as_ref());
     match value.filter(|_| args.generate && args.show) {
@@ -127,10 +134,50 @@ pub(crate) fn suffix(profile: Option<&ProfileName>, global: bool) -> String {
     profile + global
 }
 
+/// Whether nothing but other keys are to change, unless a value comes all the same.
+fn only_metadata(app: &App, args: &SetArgs) -> bool {
+    args.key_name.is_none()
+        && (args.description.is_some() || args.default.is_some() || app.if_missing.is_some())
+        && args.value.is_none()
+        && args.from_file.is_none()
+        && !args.generate
+}
+
+/// Of several providers one must be named: a value that was meant for one of them must not end in clear.
+fn must_be_chosen(
+    config: &Config,
+    name: &SecretName,
+    existing: Option<&SecretConfig>,
+) -> Result<(), CliError> {
+    let is_plain = existing.is_some_and(|secret| secret.value.is_some());
+    if config.providers.is_empty() || is_plain {
+        return Ok(());
+    }
+    let names: Vec<String> = config
+        .providers
+        .keys()
+        .map(|name| format!("`{name}`"))
+        .collect();
+    Err(CliError::Usage {
+        message: format!(
+            "`{name}` can go to {}, and nothing says to which",
+            names.join(" or ")
+        ),
+        help: Some(
+            "name one with `-p`, or the usual one with `default_provider` in fnox.toml".to_owned(),
+        ),
+    })
+}
+
 /// The value, `None` if only other keys are to change.
-fn value(app: &App, args: &SetArgs, name: &SecretName) -> Result<Option<SecretString>, CliError> {
-    let only_metadata = args.key_name.is_none()
-        && (args.description.is_some() || args.default.is_some() || app.if_missing.is_some());
+fn value(
+    app: &App,
+    args: &SetArgs,
+    name: &SecretName,
+    provider: Option<&ProviderConfig>,
+) -> Result<Option<SecretString>, CliError> {
+    let only_metadata = only_metadata(app, args);
+    let only_reads = provider.filter(|it| it.capability == Capability::ReadsOnly);
     let value = if args.generate {
         Some(generate::value(args.generate_type, args.length))
     } else if let Some(path) = &args.from_file {
@@ -147,16 +194,18 @@ fn value(app: &App, args: &SetArgs, name: &SecretName) -> Result<Option<SecretSt
     } else if only_metadata {
         None
     } else {
-        Some(
-            app.prompt
-                .secret(&format!("Value of {name}"))
-                .ok_or_else(|| CliError::Usage {
-                    message: format!("there is no value for `{name}`"),
-                    help: Some(
-                        "give it as an argument, with --from-file, or through a pipe".to_owned(),
-                    ),
-                })?,
-        )
+        // What is typed stands in the configuration, so it need not be hidden, and must not look as if it were.
+        let typed = match only_reads {
+            Some(provider) => {
+                let question = format!("Where {name} is in {} (no value)", provider.name);
+                app.prompt.text(&question).map(SecretString::from)
+            }
+            None => app.prompt.secret(&format!("Value of {name}")),
+        };
+        Some(typed.ok_or_else(|| CliError::Usage {
+            message: format!("there is no value for `{name}`"),
+            help: Some("give it as an argument, with --from-file, or through a pipe".to_owned()),
+        })?)
     };
     let value = match value {
         Some(value) if value.is_empty() && !only_metadata && args.value.is_none() => {
@@ -178,11 +227,17 @@ fn value(app: &App, args: &SetArgs, name: &SecretName) -> Result<Option<SecretSt
     }))
 }
 
-/// What a pipe brings, without white space at both ends, as the established CLI takes it: `echo x |` means
-/// `x`. `--from-file /dev/stdin` takes it exactly.
+/// What a pipe brings, without the end of its only line: `echo x |` means `x`. A text of several lines, such as a key, is
+/// kept as it is, and so are spaces. `--from-file /dev/stdin` takes all of it exactly.
 fn piped() -> Result<Option<SecretString>, CliError> {
     let value = piped_exactly()?;
-    Ok(value.map(|value| SecretString::from(value.expose_secret().trim())))
+    Ok(value.map(|value| SecretString::from(only_line(value.expose_secret()))))
+}
+
+fn only_line(text: &str) -> &str {
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    if line.contains('\n') { text } else { line }
 }
 
 /// Whether there is no stdin at all.
@@ -345,6 +400,11 @@ impl Setting<'_> {
         }
         if is_new_here {
             changes.extend(inherited(self.existing));
+        } else if stored.is_some_and(|stored| stored.provider.is_some())
+            && self.existing.is_some_and(is_in_clear)
+        {
+            // It is the value from before, which somebody does not want to stand there any more.
+            changes.push(("default", Change::Remove));
         }
         if let Some(text) = &self.args.description {
             changes.push(("description", Change::text(text)));
@@ -367,6 +427,19 @@ impl Setting<'_> {
         match self.existing {
             Some(existing) if stored.is_some() => apart::forget(existing),
             _ => Ok(()),
+        }
+    }
+
+    /// What became of the value, where that may surprise.
+    fn kept_as(&self, stored: Option<&Stored>) -> String {
+        match self.provider {
+            Some(provider) if stored.is_some() && provider.capability == Capability::ReadsOnly => {
+                format!(
+                    ": what was given stands in the file, as the place of the value in {}",
+                    provider.name
+                )
+            }
+            _ => String::new(),
         }
     }
 
@@ -438,6 +511,11 @@ impl Setting<'_> {
     }
 }
 
+/// Whether `set` without a provider wrote it: the value twice, once as its own default.
+fn is_in_clear(secret: &SecretConfig) -> bool {
+    secret.provider().is_none() && secret.value.is_some() && secret.value == secret.default
+}
+
 /// Of several changes to one key the last counts.
 fn last_of_each(changes: Vec<(&str, Change)>) -> Vec<(&str, Change)> {
     let by_key: indexmap::IndexMap<&str, Change> = changes.into_iter().collect();
@@ -473,4 +551,27 @@ pub(crate) fn inherited(existing: Option<&SecretConfig>) -> Vec<(&'static str, C
         fnox_config::EnvMode::Never => out.push(("env", Change::Set(false.into()))),
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::only_line;
+
+    #[test]
+    fn the_end_of_an_only_line_is_no_part_of_a_value() {
+        for (text, expected) in [
+            ("x\n", "x"),
+            ("x\r\n", "x"),
+            ("  two spaces  ", "  two spaces  "),
+            ("x\n\n", "x\n\n"),
+            (
+                "-----BEGIN-----\na\n-----END-----\n",
+                "-----BEGIN-----\na\n-----END-----\n",
+            ),
+            ("\n", ""),
+            ("", ""),
+        ] {
+            assert_eq!(only_line(text), expected, "{text:?}");
+        }
+    }
 }

@@ -182,6 +182,7 @@ mod serve_start;
 mod serve_support;
 #[cfg(test)]
 mod serve_tools;
+mod setting;
 #[cfg(test)]
 mod shell_hook;
 #[cfg(test)]

@@ -1,0 +1,130 @@
+//! `fnox set`: where a value goes, and in which form it stands there.
+
+use fnox_testkit::Sandbox;
+
+use crate::support::{fails, ok, with_age};
+use crate::terminal::Session;
+
+fn set(sandbox: &Sandbox, arguments: &[&str], value: &str) {
+    let all = [&["set"], arguments].concat();
+    sandbox.run(all).stdin(value).finish().succeeds();
+}
+
+#[test]
+fn of_several_providers_one_must_be_named() {
+    let sandbox = with_age();
+    set(&sandbox, &["ONE"], "first");
+    ok(&sandbox, &["provider", "add", "clear", "plain"]);
+    let before = sandbox.read("fnox.toml");
+    let run = sandbox.run(["set", "TWO"]).stdin("second").finish();
+    let run = run.exits_with(2);
+    assert!(run.stderr.contains("`age` or `clear`"), "{run}");
+    assert!(run.stderr.contains("default_provider"), "{run}");
+    assert_eq!(sandbox.read("fnox.toml"), before);
+    // What changes no value needs no provider, and what has one keeps it.
+    ok(&sandbox, &["set", "ONE", "-d", "The first"]);
+    set(&sandbox, &["ONE"], "again");
+    assert_eq!(ok(&sandbox, &["get", "ONE"]), "again\n");
+    assert!(!sandbox.read("fnox.toml").contains("again"));
+}
+
+#[test]
+fn a_value_that_stood_in_clear_does_not_stay_as_its_own_default() {
+    let sandbox = fnox_testkit_without_provider();
+    set(&sandbox, &["TOKEN"], "the-value-in-clear");
+    assert!(sandbox.read("fnox.toml").contains("the-value-in-clear"));
+    let recipient = ok(&sandbox, &["age", "keygen"]);
+    let recipients = format!("recipients={}", recipient.trim());
+    ok(
+        &sandbox,
+        &["provider", "add", "age", "age", "--field", &recipients],
+    );
+    set(&sandbox, &["TOKEN", "-p", "age"], "the-value-in-clear");
+    let text = sandbox.read("fnox.toml");
+    assert!(!text.contains("the-value-in-clear"), "{text}");
+    assert_eq!(ok(&sandbox, &["get", "TOKEN"]), "the-value-in-clear\n");
+    // A default of its own stays.
+    ok(
+        &sandbox,
+        &["set", "OTHER", "x", "-p", "age", "--default", "fallback"],
+    );
+    set(&sandbox, &["OTHER"], "y");
+    assert!(sandbox.read("fnox.toml").contains("fallback"));
+}
+
+fn fnox_testkit_without_provider() -> Sandbox {
+    let sandbox = crate::support::sandbox();
+    sandbox.write("fnox.toml", "");
+    sandbox
+}
+
+#[test]
+fn a_pipe_brings_several_lines_and_spaces_as_they_are() {
+    let sandbox = with_age();
+    let key = "-----BEGIN KEY-----\nabc\n-----END KEY-----\n";
+    for (given, kept) in [(key, key), ("  spaces  \n", "  spaces  "), ("x\n", "x")] {
+        set(&sandbox, &["VALUE"], given);
+        let exactly = ["exec", "--", "sh", "-c", "printf '[%s]' \"$VALUE\" > value"];
+        ok(&sandbox, &exactly);
+        assert_eq!(sandbox.read("value"), format!("[{kept}]"));
+    }
+}
+
+#[test]
+fn what_only_reads_is_asked_for_a_place_and_the_answer_is_not_hidden() {
+    let sandbox = with_age();
+    sandbox.write("fnox.toml", "[providers]\nop = { type = \"1password\" }\n");
+    let mut session = Session::start(&sandbox, "set API_KEY");
+    session.answer("Where API_KEY is in op", "op://vault/item/field\r");
+    let shown = session.ends_with(0);
+    assert!(shown.contains("op://vault/item/field"), "{shown}");
+    assert!(shown.contains("as the place of the value in op"), "{shown}");
+}
+
+#[test]
+fn ctrl_c_at_a_question_is_no_answer() {
+    let sandbox = with_age();
+    sandbox.write("in.env", "A=1\n");
+    let before = sandbox.read("fnox.toml");
+    let mut session = Session::start(&sandbox, "import -i in.env -p age");
+    session.answer("Import 1 secret", "\u{3}");
+    let shown = session.ends_with(130);
+    assert!(!shown.contains("cancelled"), "{shown}");
+    let mut session = Session::start(&sandbox, "set API_KEY");
+    session.answer("Value of API_KEY", "abc\u{3}");
+    session.ends_with(130);
+    assert_eq!(sandbox.read("fnox.toml"), before);
+}
+
+#[test]
+fn a_file_never_becomes_larger_than_what_is_read() {
+    let sandbox = with_age();
+    let before = sandbox.read("fnox.toml");
+    let run = sandbox.run(["set", "HUGE"]).stdin("y".repeat(5_000_000));
+    let run = run.finish().exits_with(3);
+    assert!(run.stderr.contains("config::too_large"), "{run}");
+    assert_eq!(sandbox.read("fnox.toml"), before);
+    // What a killed writer left behind is a copy of everything.
+    sandbox.write(".fnox.toml.abc123.fnox-tmp", "half");
+    ok(&sandbox, &["set", "SMALL", "x"]);
+    assert!(
+        !sandbox
+            .project()
+            .join(".fnox.toml.abc123.fnox-tmp")
+            .exists()
+    );
+}
+
+#[test]
+fn remove_says_where_a_secret_stands_and_what_stays() {
+    let sandbox = with_age();
+    ok(&sandbox, &["set", "A", "x"]);
+    let below = sandbox.project().join("below");
+    std::fs::create_dir(&below).unwrap();
+    let run = sandbox.run(["remove", "A"]).current_dir(&below).finish();
+    let run = run.exits_with(2);
+    let place = sandbox.project().join("fnox.toml");
+    assert!(run.stderr.contains(place.to_str().unwrap()), "{run}");
+    let error = fails(&sandbox, 2, &["remove", "NOPE"]);
+    assert!(error.contains("NOPE"), "{error}");
+}
