@@ -27,6 +27,25 @@ pub fn profile_files(profile: &ProfileName) -> Vec<String> {
     ]
 }
 
+/// The profiles that have files in a folder.
+pub(crate) fn profiles_in(folder: &Path) -> Vec<ProfileName> {
+    let mut found = Vec::new();
+    for place in [folder.to_owned(), folder.join(".config")] {
+        let Ok(entries) = place.read_dir() else {
+            continue;
+        };
+        for name in entries.flatten().map(|entry| entry.file_name()) {
+            let Some(name) = name.to_str() else { continue };
+            let name = name.strip_prefix('.').unwrap_or(name);
+            let profile = name.strip_prefix("fnox.");
+            let profile = profile.and_then(|name| name.strip_suffix(".toml"));
+            let profile = profile.filter(|name| *name != "local" && *name != "default");
+            found.extend(profile.and_then(|name| ProfileName::parse(name).ok()));
+        }
+    }
+    found
+}
+
 /// The folder of `--config`'s file if it names one outright, `None` if it is one of the bare names that
 /// start the usual search.
 #[must_use]

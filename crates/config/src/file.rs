@@ -51,6 +51,8 @@ pub struct Profile {
 pub struct FileConfig {
     /// The file.
     pub source: Arc<SourceFile>,
+    /// The keys of the top level.
+    pub top: Fields,
     /// `import`, with the place of the list.
     pub imports: Option<(Vec<String>, Location)>,
     /// `root`
@@ -125,6 +127,7 @@ impl FileConfig {
             base,
             profiles,
             settings: read_settings(&top)?,
+            top,
             source,
         })
     }

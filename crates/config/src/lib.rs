@@ -4,6 +4,7 @@
 //! - [`mod@file`] reads one file into typed entries that remember where they stand.
 //! - [`standalone`] reads other files of one section as strictly.
 //! - [`mints`] reads the leases of another file, such as those of a vault.
+//! - [`hidden`] finds the paths in it that lead to credentials.
 //! - [`discover`] finds the files, [`layers`] merges them into a [`Config`].
 //! - [`edit`] changes one entry of a file and leaves every other byte alone.
 //! - [`trust`] refuses files that somebody else could have written.
@@ -15,6 +16,7 @@ pub mod edit;
 pub mod error;
 pub mod fields;
 pub mod file;
+pub mod hidden;
 mod json;
 pub mod layers;
 pub mod lease;

@@ -96,11 +96,11 @@ impl Reader {
                 .map_err(|error| invalid(field, place, &error))
         };
         match field.kind {
-            Kind::Text | Kind::Path => {
+            Kind::Text | Kind::Path(_) | Kind::Place => {
                 let text = item.as_str().ok_or_else(|| wrong("a string"))?;
                 Ok(Value::Text(TextOrSecret::Text(text.to_owned())))
             }
-            Kind::Reference | Kind::ReferencePath => self.reference(field, item, place),
+            Kind::Reference | Kind::ReferencePath(_) => self.reference(field, item, place),
             Kind::Flag => item
                 .as_bool()
                 .map(Value::Flag)

@@ -132,8 +132,8 @@ fn object<'a>(doc: &str, fields: impl IntoIterator<Item = &'a Field> + Clone) ->
 
 fn property(field: &Field) -> Value {
     let mut out = match field.kind {
-        Kind::Text | Kind::Path => json!({ "type": "string" }),
-        Kind::Reference | Kind::ReferencePath => {
+        Kind::Text | Kind::Path(_) | Kind::Place => json!({ "type": "string" }),
+        Kind::Reference | Kind::ReferencePath(_) => {
             json!({ "oneOf": [{ "type": "string" }, { "$ref": "#/$defs/secretReference" }] })
         }
         Kind::Flag => json!({ "type": "boolean" }),

@@ -230,7 +230,7 @@ impl Parts {
         for (name, value) in keys {
             self.text(name);
             let is_path = field(name)
-                .is_some_and(|field| matches!(field.kind, Kind::Path | Kind::ReferencePath));
+                .is_some_and(|field| matches!(field.kind, Kind::Path(_) | Kind::ReferencePath(_)));
             match fields.path(name, home).filter(|_| is_path) {
                 Some(path) => self.bytes(path.as_os_str().as_encoded_bytes()),
                 None => self.value(value),

@@ -36,7 +36,7 @@ use crate::provider::Request;
 use crate::run::RunRequest;
 
 pub use self::error::ResolveError;
-pub use self::interpolate::references as default_references;
+pub use self::interpolate::{references as default_references, render as rendered};
 pub use self::kept::{Keeping, KeptValues};
 pub use self::open::Opened;
 pub use self::original::{Given, Original, Originals, Purpose};

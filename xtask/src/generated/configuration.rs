@@ -116,10 +116,10 @@ pub(super) fn table<'a>(text: &mut String, fields: impl IntoIterator<Item = &'a 
 
 fn kind(kind: Kind) -> String {
     match kind {
-        Kind::Text => "text".to_owned(),
+        Kind::Text | Kind::Place => "text".to_owned(),
         Kind::Reference => "text or secret".to_owned(),
-        Kind::Path => "path".to_owned(),
-        Kind::ReferencePath => "path or secret".to_owned(),
+        Kind::Path(_) => "path".to_owned(),
+        Kind::ReferencePath(_) => "path or secret".to_owned(),
         Kind::Flag => "flag".to_owned(),
         Kind::Count => "number".to_owned(),
         Kind::Lifetime => "duration".to_owned(),

@@ -1,6 +1,6 @@
 //! What may stand in a `gateway.toml`, as data. The reader, the JSON Schema and the reference page come from it.
 
-use fnox_config::spec::{Field, Kind, PROXY_RULE, Section, TELEMETRY_FIELDS};
+use fnox_config::spec::{Field, Kind, PROXY_RULE, Section, Sight, TELEMETRY_FIELDS};
 
 const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Field {
     Field::optional(name, kind, doc)
@@ -13,7 +13,7 @@ pub static GATEWAY: Section = Section {
     fields: &[
         key(
             "socket",
-            Kind::Path,
+            Kind::Path(Sight::Hidden),
             "A Unix socket for clients. Default: `$XDG_RUNTIME_DIR/fnox/gateway.sock` if no other door is named.",
         ),
         key(
@@ -34,17 +34,17 @@ pub static GATEWAY: Section = Section {
         ),
         key(
             "vault",
-            Kind::Text,
+            Kind::Place,
             "The vault: a socket, or `tcp:ADDRESS:PORT`, `vsock:CID:PORT`. Default: as `fnox vault` finds it.",
         ),
         Field::required(
             "token_file",
-            Kind::Path,
+            Kind::Path(Sight::Hidden),
             "The gateway's own token: `fnox vault token create --agent gateway --role gateway --ttl 30d --output gateway.token`.",
         ),
         key(
             "certificate_file",
-            Kind::Path,
+            Kind::Path(Sight::Shown),
             "Where the certificate is written that clients must trust, anew at each start. Default: nowhere; clients ask for it.",
         ),
         key(
@@ -89,7 +89,7 @@ pub static GATEWAY: Section = Section {
         ),
         key(
             "server_token_file",
-            Kind::Path,
+            Kind::Path(Sight::Hidden),
             "The gateway's own token there: `fnox serve token --role gateway --name NAME`. The server's policy has `[[gateway]]` of that name.",
         ),
         key(
@@ -124,12 +124,12 @@ static GUEST: Section = Section {
     fields: &[
         Field::required(
             "token_file",
-            Kind::Path,
+            Kind::Path(Sight::Hidden),
             "The agent's token, which stays on the host.",
         ),
         key(
             "socket",
-            Kind::Path,
+            Kind::Path(Sight::Hidden),
             "A Unix socket. Of Firecracker and cloud-hypervisor: their vsock socket, `_` and the guest's port.",
         ),
         key(

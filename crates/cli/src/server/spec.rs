@@ -3,7 +3,7 @@
 //! The reader, the JSON Schema, the reference page and the file that `serve init` writes come from it. To add a key,
 //! add a line here and read it in [`super::file`].
 
-use fnox_config::spec::{Field, Kind, Section, TELEMETRY_FIELDS};
+use fnox_config::spec::{Field, Kind, Section, Sight, TELEMETRY_FIELDS};
 
 const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Field {
     Field::optional(name, kind, doc)
@@ -30,27 +30,27 @@ pub static SERVER: Section = Section {
         ),
         key(
             "database",
-            Kind::Text,
+            Kind::Place,
             "A file for SQLite, or `postgres://USER@HOST/DATABASE`, which several servers can share. Default: `server.db` in fnox's data folder.",
         ),
         key(
             "signing_key",
-            Kind::Path,
+            Kind::Path(Sight::Hidden),
             "The key that signs links and chains the audit log; several lines of `ID BASE64`, the first one in use. Default: `server.key` beside this file.",
         ),
         key(
             "policy",
-            Kind::Path,
+            Kind::Path(Sight::Hidden),
             "Who may ask for what; read again when it changes. Default: `policy.toml` beside this file.",
         ),
         key(
             "tls_cert",
-            Kind::Path,
+            Kind::Path(Sight::Shown),
             "PEM file of the certificate and those between it and the root; read again when it changes. Default: none, plain HTTP.",
         ),
         key(
             "tls_key",
-            Kind::Path,
+            Kind::Path(Sight::Hidden),
             "PEM file of its private key. Default: none.",
         ),
         key(
@@ -60,7 +60,7 @@ pub static SERVER: Section = Section {
         ),
         key(
             "metrics_token_file",
-            Kind::Path,
+            Kind::Path(Sight::Hidden),
             "File of the bearer token that `GET /metrics` wants. Default: none, and it answers only to loopback.",
         ),
         key(
@@ -120,7 +120,7 @@ pub static ISSUER: Section = Section {
         ),
         key(
             "jwks_file",
-            Kind::Path,
+            Kind::Path(Sight::Shown),
             "The issuer's keys as a JWK Set (RFC 7517), where it cannot be reached. Default: they are fetched by OpenID discovery.",
         ),
         key(
@@ -154,7 +154,7 @@ pub static LOGIN: Section = Section {
         ),
         key(
             "client_secret_file",
-            Kind::Path,
+            Kind::Path(Sight::Hidden),
             "File of the client's secret, if the provider knows no public clients. Default: none.",
         ),
         key(
@@ -286,7 +286,7 @@ pub static NTFY: Section = Section {
         ),
         key(
             "token_file",
-            Kind::Path,
+            Kind::Path(Sight::Hidden),
             "File of an access token. Default: none.",
         ),
         key("priority", Kind::Count, "1 (least) to 5. Default: 4."),
@@ -304,7 +304,11 @@ pub static WEBHOOK: Section = Section {
     doc: "A POST of JSON, signed with HMAC-SHA-256.",
     fields: &[
         needed("url", Kind::Text, "Where to."),
-        needed("secret_file", Kind::Path, "File of the signature's key."),
+        needed(
+            "secret_file",
+            Kind::Path(Sight::Hidden),
+            "File of the signature's key.",
+        ),
     ],
 };
 
@@ -314,7 +318,7 @@ pub static SLACK: Section = Section {
     doc: "A webhook that takes Slack's messages.",
     fields: &[needed(
         "url_file",
-        Kind::Path,
+        Kind::Path(Sight::Hidden),
         "File of the URL, which is a secret.",
     )],
 };
@@ -332,7 +336,7 @@ pub static EMAIL: Section = Section {
         key("username", Kind::Text, "User name. Default: none."),
         key(
             "password_file",
-            Kind::Path,
+            Kind::Path(Sight::Hidden),
             "File of the password. Default: none.",
         ),
         needed("from", Kind::Text, "Sender."),

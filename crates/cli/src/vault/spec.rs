@@ -3,7 +3,7 @@
 //! The reader, the JSON Schema, the reference page and the file that `vault init` writes come from it. To add a
 //! key, add a line here and read it in [`super::settings`].
 
-use fnox_config::spec::{Field, Kind, Section};
+use fnox_config::spec::{Field, Kind, Section, Sight};
 
 const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Field {
     Field::optional(name, kind, doc)
@@ -16,22 +16,22 @@ pub static VAULT: Section = Section {
     fields: &[
         key(
             "store",
-            Kind::Text,
+            Kind::Place,
             "Where secrets, leases, tokens and the audit log are kept: `sqlite:PATH` (default: `vault.db` in fnox's data folder), `postgres://USER@HOST/DATABASE`, or `aws-sm:PREFIX` for the secrets alone, which needs `[audit] store`.",
         ),
         key(
             "key",
-            Kind::Text,
+            Kind::Place,
             "Where the key is that seals the vault's other keys: `file:PATH` (default: `vault.key` beside this file), `env:VARIABLE` (64 hex digits), `keychain:SERVICE/ACCOUNT` or `kms:KEY_ID`.",
         ),
         key(
             "policy",
-            Kind::Path,
+            Kind::Path(Sight::Hidden),
             "The policy. Default: `policy.toml` beside this file.",
         ),
         key(
             "socket",
-            Kind::Path,
+            Kind::Path(Sight::Hidden),
             "The administrators' Unix socket. Default: `$XDG_RUNTIME_DIR/fnox/vault.sock`.",
         ),
         key(
@@ -42,7 +42,7 @@ pub static VAULT: Section = Section {
         key("socket_group", Kind::Count, "Its group, as a number."),
         key(
             "agent_socket",
-            Kind::Path,
+            Kind::Path(Sight::Hidden),
             "The agents' Unix socket: tokens only, never administrators. Default: none.",
         ),
         key(
@@ -140,7 +140,7 @@ pub static AUDIT: Section = Section {
         ),
         key(
             "store",
-            Kind::Text,
+            Kind::Place,
             "`sqlite:PATH`: another store for leases, tokens, keys and the log, where `store` can keep only secrets. Default: `vault.db` in fnox's data folder.",
         ),
         key(
@@ -150,7 +150,7 @@ pub static AUDIT: Section = Section {
         ),
         key(
             "checkpoints",
-            Kind::Path,
+            Kind::Path(Sight::Hidden),
             "File to which signed checkpoints are added. Default: none.",
         ),
         key(

@@ -119,6 +119,20 @@ impl Loader<'_> {
         self.load().map(|config| config.files)
     }
 
+    /// Every file that can take part, whichever profiles are active, lowest priority first.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the first thing that is wrong.
+    pub fn every_file(&self) -> Result<Vec<FileConfig>, ConfigError> {
+        let mut profiles: Vec<ProfileName> = Vec::new();
+        for profile in discover::ancestors(self.cwd).flat_map(discover::profiles_in) {
+            if !profiles.contains(&profile) {
+                profiles.push(profile);
+            }
+        }
+        self.layers(&profiles, &mut Reading::default())
+    }
+
     fn layers(
         &self,
         active: &[ProfileName],

@@ -21,6 +21,16 @@ pub use sections::{
 pub use target::{TARGET_COMMON, TARGETS, TargetSpec};
 pub use telemetry::TELEMETRY_FIELDS;
 
+/// Whether a program that is to hold no credential may find what a path leads to. Part of the kind, so that no key can
+/// leave it open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// A credential, what opens or holds some, a door to whoever gives them, or what says who gets them.
+    Hidden,
+    /// Nothing of the kind, such as certificates that are trusted.
+    Shown,
+}
+
 /// What a key's value must look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -29,9 +39,12 @@ pub enum Kind {
     /// A string, or `{ secret = "NAME" }` for the value of another secret.
     Reference,
     /// A file or folder, relative to the declaring file; `~` is expanded.
-    Path,
+    Path(Sight),
     /// Like [`Kind::Path`], or `{ secret = "NAME" }`.
-    ReferencePath,
+    ReferencePath(Sight),
+    /// Where something is that gives or holds credentials: a path on this machine, by itself or after `file:`, `sqlite:` or
+    /// `unix:`, or an address elsewhere. To be [`Sight::Hidden`].
+    Place,
     /// `true` or `false`.
     Flag,
     /// A whole number, zero or more.

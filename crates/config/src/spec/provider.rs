@@ -9,7 +9,7 @@ use self::extension::{EXTERNAL, LUA};
 use self::hardware::{FIDO2, YUBIKEY};
 use self::places::{LOCAL, NEVER_KEPT, PLACES};
 use self::vault::VAULT;
-use super::{Field, Kind, Section};
+use super::{Field, Kind, Section, Sight};
 
 /// What a provider can do with a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,8 +83,12 @@ const fn required(name: &'static str, doc: &'static str) -> Field {
     Field::required(name, Kind::Reference, doc)
 }
 
-const fn path(name: &'static str, doc: &'static str) -> Field {
-    Field::optional(name, Kind::ReferencePath, doc)
+const fn hidden_file(name: &'static str, doc: &'static str) -> Field {
+    Field::optional(name, Kind::ReferencePath(Sight::Hidden), doc)
+}
+
+const fn shown_file(name: &'static str, doc: &'static str) -> Field {
+    Field::optional(name, Kind::ReferencePath(Sight::Shown), doc)
 }
 
 /// `identity` of an age provider.
@@ -131,7 +135,7 @@ pub static PROVIDERS: &[ProviderSpec] = &[
                 Kind::TextList,
                 "Public keys that values are encrypted to. Required, unless `[age] recipients` of the global file has some.",
             ),
-            path("key_file", "File of identities."),
+            hidden_file("key_file", "File of identities."),
             Field::optional(
                 "identity",
                 Kind::Table(&AGE_IDENTITY),
@@ -147,7 +151,7 @@ pub static PROVIDERS: &[ProviderSpec] = &[
         label: "plain",
         capability: EncryptsInConfig,
         fields: &[
-            path("file", "Read values from this file; needs `format`."),
+            hidden_file("file", "Read values from this file; needs `format`."),
             Field::optional(
                 "format",
                 Kind::Choice(&["env", "shell", "json", "yaml", "toml"]),
@@ -217,7 +221,7 @@ pub static PROVIDERS: &[ProviderSpec] = &[
         capability: StoresRemotely,
         fields: &[
             reference("prefix", "Put before each entry's name, as it is."),
-            path("store_dir", "Folder of the store."),
+            hidden_file("store_dir", "Folder of the store."),
             reference("gpg_opts", "Options for gpg."),
         ],
         auth_command: None,
@@ -241,8 +245,12 @@ pub static PROVIDERS: &[ProviderSpec] = &[
         label: "KeePass",
         capability: StoresRemotely,
         fields: &[
-            Field::required("database", Kind::ReferencePath, "The database file."),
-            path("keyfile", "Key file."),
+            Field::required(
+                "database",
+                Kind::ReferencePath(Sight::Hidden),
+                "The database file.",
+            ),
+            hidden_file("keyfile", "Key file."),
             reference("password", "Password of the database."),
         ],
         auth_command: None,
@@ -253,8 +261,12 @@ pub static PROVIDERS: &[ProviderSpec] = &[
         label: "Enpass",
         capability: ReadsOnly,
         fields: &[
-            Field::required("vault", Kind::ReferencePath, "Folder of the vault."),
-            path("keyfile", "Key file."),
+            Field::required(
+                "vault",
+                Kind::ReferencePath(Sight::Hidden),
+                "Folder of the vault.",
+            ),
+            hidden_file("keyfile", "Key file."),
             reference("password", "Password of the vault."),
         ],
         auth_command: None,
@@ -368,7 +380,7 @@ pub static PROVIDERS: &[ProviderSpec] = &[
                 "verify_ssl",
                 "Whether to check certificates (default `\"true\"`). `\"false\"` only for a server on this machine.",
             ),
-            path(
+            shown_file(
                 "ca_file",
                 "Certificates in PEM that are trusted besides the machine's own.",
             ),
@@ -381,7 +393,7 @@ pub static PROVIDERS: &[ProviderSpec] = &[
         label: "Keeper Secrets Manager",
         capability: StoresRemotely,
         fields: &[
-            path(
+            hidden_file(
                 "config_file",
                 "Configuration of the device (default `~/.keeper/ksm-config.json`); a one-time token makes it.",
             ),
@@ -472,7 +484,7 @@ pub static PROVIDERS: &[ProviderSpec] = &[
         fields: &[
             reference("prefix", "Put before each key."),
             reference("team", "Team."),
-            path("home", "Home folder of the client."),
+            hidden_file("home", "Home folder of the client."),
             reference("host", "Host."),
             reference("bot_token", "Bot token."),
         ],
@@ -493,7 +505,7 @@ pub static PROVIDERS: &[ProviderSpec] = &[
         fields: &[
             reference("context", "Context of the kubeconfig."),
             reference("namespace", "Namespace."),
-            path("kubeconfig", "The kubeconfig file."),
+            hidden_file("kubeconfig", "The kubeconfig file."),
             reference("prefix", "Put before each name."),
         ],
         auth_command: None,
@@ -508,10 +520,10 @@ pub static PROVIDERS: &[ProviderSpec] = &[
         fields: &[
             Field::optional(
                 "socket",
-                Kind::Text,
+                Kind::Place,
                 "Where the vault is: a socket's path, `tcp:ADDRESS:PORT`, `vsock:CID:PORT` or `host-socket:PATH:PORT`.",
             ),
-            path("token_file", "File that holds the token."),
+            hidden_file("token_file", "File that holds the token."),
             reference(
                 "token",
                 "The token, as `{ secret = \"NAME\" }`; never written out.",

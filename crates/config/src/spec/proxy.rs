@@ -1,6 +1,6 @@
 //! `[proxy]`: what a gateway lets out.
 
-use super::{Field, Kind, Section, TELEMETRY_FIELDS};
+use super::{Field, Kind, Section, Sight, TELEMETRY_FIELDS};
 
 /// `[proxy]`
 pub static PROXY: Section = Section {
@@ -54,24 +54,24 @@ pub static PROXY: Section = Section {
         ),
         Field::optional(
             "approval_vault",
-            Kind::Text,
+            Kind::Place,
             "The vault that `approve_at = [\"vault\"]` asks at: a socket, or `tcp:ADDRESS:PORT`, `vsock:CID:PORT`. Default: as `fnox vault` finds it.",
         ),
         Field::optional(
             "approval_token_file",
-            Kind::Path,
+            Kind::Path(Sight::Hidden),
             "File of the token by which the gateway asks there: `fnox vault token create --agent NAME --role gateway --ttl 30d --output FILE`.",
         ),
         Field::optional("sandbox", Kind::Flag, "Run the program in a sandbox."),
         Field::optional(
             "sandbox_allow_write",
             Kind::TextList,
-            "Paths writable in the sandbox.",
+            "Paths writable in the sandbox. One that is not there is made, as a folder that only its owner may enter.",
         ),
         Field::optional(
             "sandbox_deny_read",
             Kind::TextList,
-            "Paths hidden in the sandbox.",
+            "Paths hidden in the sandbox, besides what fnox hides itself.",
         ),
         Field::optional(
             "sandbox_allow_read",
@@ -162,7 +162,7 @@ pub static PROXY_RULE: Section = Section {
         ),
         Field::optional(
             "ca_file",
-            Kind::Path,
+            Kind::Path(Sight::Shown),
             "PEM file of authorities that the server is judged by, besides the system's.",
         ),
         Field::optional("max_uses", Kind::Count, "So many requests, then no more."),

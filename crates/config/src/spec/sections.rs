@@ -1,6 +1,6 @@
 //! The tables of `fnox.toml` other than provider and lease types.
 
-use super::{Field, Kind, PROXY, Section};
+use super::{Field, Kind, PROXY, Section, Sight};
 
 const IF_MISSING: Kind = Kind::Choice(&["error", "warn", "ignore"]);
 
@@ -42,7 +42,7 @@ pub static TOP_LEVEL: Section = Section {
         ),
         Field::optional(
             "age_key_file",
-            Kind::Path,
+            Kind::Path(Sight::Hidden),
             "Accepted for compatibility, without effect; use `key_file` of the provider.",
         ),
         Field::optional(
@@ -149,7 +149,11 @@ pub static AGE: Section = Section {
     heading: "[age]",
     doc: "Defaults of every `age` provider.",
     fields: &[
-        Field::optional("identities_file", Kind::Path, "File of age identities."),
+        Field::optional(
+            "identities_file",
+            Kind::Path(Sight::Hidden),
+            "File of age identities.",
+        ),
         Field::optional(
             "recipients",
             Kind::TextList,
@@ -203,7 +207,7 @@ pub static AUDIT: Section = Section {
             Kind::Flag,
             "Whether to write it (default false).",
         ),
-        Field::optional("path", Kind::Path, "Where to write it."),
+        Field::optional("path", Kind::Path(Sight::Hidden), "Where to write it."),
         Field::optional(
             "max_size",
             Kind::Count,

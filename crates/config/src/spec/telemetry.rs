@@ -1,6 +1,6 @@
 //! `[telemetry]`: the same keys wherever it stands.
 
-use super::{Field, Kind};
+use super::{Field, Kind, Sight};
 
 /// Which collector gets traces.
 pub const TELEMETRY_FIELDS: &[Field] = &[
@@ -11,7 +11,7 @@ pub const TELEMETRY_FIELDS: &[Field] = &[
     ),
     Field::optional(
         "headers_file",
-        Kind::Path,
+        Kind::Path(Sight::Hidden),
         "File of headers for the collector, such as `Authorization: Bearer …`, one a line. Then `endpoint` is https or on loopback. Default: none.",
     ),
 ];

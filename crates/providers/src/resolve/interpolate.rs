@@ -64,7 +64,10 @@ where
 }
 
 /// Renders `{{ fnox.profile }}` and its like; texts without template marks are returned as they are.
-pub(super) fn render(text: &str, config: &Config) -> Result<String, String> {
+///
+/// # Errors
+/// What is wrong with the template.
+pub fn render(text: &str, config: &Config) -> Result<String, String> {
     if !["{{", "{%", "{#"].iter().any(|mark| text.contains(mark)) {
         return Ok(text.to_owned());
     }

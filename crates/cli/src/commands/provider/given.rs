@@ -57,7 +57,7 @@ pub(super) fn parse(spec: &'static ProviderSpec, pairs: &[String]) -> Result<Key
                 .parse::<u32>()
                 .map(|count| Value::from(i64::from(count)))
                 .map_err(|_| wrong("a whole number, zero or more"))?,
-            Kind::Reference | Kind::ReferencePath if text.starts_with('{') => text
+            Kind::Reference | Kind::ReferencePath(_) if text.starts_with('{') => text
                 .parse()
                 .map_err(|_| wrong("a text or `{ secret = \"NAME\" }`"))?,
             Kind::Counts | Kind::Json | Kind::Table(_) | Kind::Tables(_) | Kind::Opaque => text

@@ -1,6 +1,25 @@
 //! Leases of Amazon Web Services.
 
-use super::{LeaseSpec, choice, flag, list, map, path, required, text};
+use super::{LeaseSpec, choice, flag, hidden_file, list, map, required, shown_file, text};
+
+/// What the SDKs take credentials from.
+const AWS: &[&str] = &[
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_CREDENTIAL_EXPIRATION",
+];
+
 /// A session of AWS STS.
 pub(super) static STS: LeaseSpec = LeaseSpec {
     name: "aws-sts",
@@ -59,7 +78,7 @@ pub(super) static STS: LeaseSpec = LeaseSpec {
             "allowed_accounts",
             "AWS accounts in which the session may be; one in another account is not handed out.",
         ),
-        path(
+        hidden_file(
             "saml_assertion_file",
             "Use the base64 SAML assertion in this file as the master.",
         ),
@@ -67,7 +86,7 @@ pub(super) static STS: LeaseSpec = LeaseSpec {
             "saml_provider_arn",
             "SAML provider of the assertion, in IAM.",
         ),
-        path(
+        hidden_file(
             "web_identity_token_file",
             "Use the OIDC token in this file as the master.",
         ),
@@ -80,6 +99,7 @@ pub(super) static STS: LeaseSpec = LeaseSpec {
             "Audience asked of the CI's token service (default `sts.amazonaws.com`).",
         ),
     ],
+    variables: AWS,
 };
 
 /// A role's session through IAM Identity Center.
@@ -116,6 +136,7 @@ pub(super) static SSO: LeaseSpec = LeaseSpec {
         text("oidc_endpoint", "Another SSO OIDC endpoint URL."),
         text("portal_endpoint", "Another SSO portal endpoint URL."),
     ],
+    variables: AWS,
 };
 
 /// A role's session for an X.509 certificate.
@@ -127,12 +148,12 @@ pub(super) static ROLES_ANYWHERE: LeaseSpec = LeaseSpec {
         required("trust_anchor_arn", "Trust anchor."),
         required("profile_arn", "Roles Anywhere profile."),
         required("role_arn", "Role to assume."),
-        path("certificate_file", "PEM file of the certificate."),
-        path(
+        shown_file("certificate_file", "PEM file of the certificate."),
+        shown_file(
             "certificate_chain_file",
             "PEM file of the certificates between it and the trust anchor.",
         ),
-        path(
+        hidden_file(
             "private_key_file",
             "PEM file of its key: PKCS #8, PKCS #1 or SEC 1.",
         ),
@@ -149,5 +170,9 @@ pub(super) static ROLES_ANYWHERE: LeaseSpec = LeaseSpec {
             "Name of the session, if the profile accepts one.",
         ),
         text("endpoint", "Another Roles Anywhere endpoint URL."),
+    ],
+    variables: &[
+        "FNOX_ROLES_ANYWHERE_CERTIFICATE",
+        "FNOX_ROLES_ANYWHERE_PRIVATE_KEY",
     ],
 };

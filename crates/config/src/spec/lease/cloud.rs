@@ -2,7 +2,7 @@
 
 use super::{
     ENV_VAR, Field, IDENTITY_TOKEN_FILE, IDENTITY_TOKEN_VARIABLE, Kind, LeaseSpec, choice, flag,
-    list, map, path, required, text,
+    hidden_file, list, map, required, shown_file, text,
 };
 
 /// A token of a Google service account.
@@ -30,7 +30,7 @@ pub(super) static GCP_IAM: LeaseSpec = LeaseSpec {
             "Service accounts between the master and the one to impersonate, in their order.",
         ),
         ENV_VAR,
-        path(
+        hidden_file(
             "credentials_file",
             "File of the master: a service account's key, a user's application default credentials, or an `external_account` configuration.",
         ),
@@ -61,6 +61,15 @@ pub(super) static GCP_IAM: LeaseSpec = LeaseSpec {
             "Domain of a sovereign cloud (default `googleapis.com`).",
         ),
     ],
+    variables: &[
+        "GCP_SERVICE_ACCOUNT_KEY",
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        "GOOGLE_CREDENTIALS",
+        "GOOGLE_CLOUD_KEYFILE_JSON",
+        "GCLOUD_KEYFILE_JSON",
+        "GOOGLE_GHA_CREDS_PATH",
+        "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE",
+    ],
 };
 
 /// An access token of Microsoft Entra.
@@ -87,7 +96,7 @@ pub(super) static AZURE_TOKEN: LeaseSpec = LeaseSpec {
         ),
         text("tenant_id", "Tenant (default: AZURE_TENANT_ID)."),
         text("client_id", "Application (default: AZURE_CLIENT_ID)."),
-        path(
+        hidden_file(
             "certificate_file",
             "PEM file with the application's certificate and key (default: AZURE_CLIENT_CERTIFICATE_PATH).",
         ),
@@ -114,6 +123,18 @@ pub(super) static AZURE_TOKEN: LeaseSpec = LeaseSpec {
             "authority_host",
             "Another login endpoint URL, in the place of `cloud`.",
         ),
+    ],
+    variables: &[
+        "AZURE_CLIENT_SECRET",
+        "AZURE_CLIENT_CERTIFICATE_PATH",
+        "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+        "AZURE_FEDERATED_TOKEN_FILE",
+        "AZURE_USERNAME",
+        "AZURE_PASSWORD",
+        "IDENTITY_ENDPOINT",
+        "IDENTITY_HEADER",
+        "MSI_ENDPOINT",
+        "MSI_SECRET",
     ],
 };
 
@@ -144,7 +165,7 @@ pub(super) static VAULT: LeaseSpec = LeaseSpec {
             "parameters",
             "More parameters of the request: of the query for `get`, else of the body.",
         ),
-        path(
+        shown_file(
             "ca_file",
             "PEM file of the certificates that are trusted (default: VAULT_CACERT).",
         ),
@@ -175,7 +196,7 @@ pub(super) static VAULT: LeaseSpec = LeaseSpec {
             "password_variable",
             "Variable or secret with the password of `userpass` (default `VAULT_PASSWORD`).",
         ),
-        path(
+        hidden_file(
             "token_file",
             "Token file of `token-file`, or service account token of `kubernetes`.",
         ),
@@ -193,6 +214,14 @@ pub(super) static VAULT: LeaseSpec = LeaseSpec {
             "child_token",
             "Ask for the lease with a child of the token that was given, so that revoking the child ends it, also after a crash.",
         ),
+    ],
+    variables: &[
+        "FNOX_VAULT_TOKEN",
+        "VAULT_TOKEN",
+        "BAO_TOKEN",
+        "VAULT_ROLE_ID",
+        "VAULT_SECRET_ID",
+        "VAULT_PASSWORD",
     ],
 };
 
@@ -222,6 +251,14 @@ pub(super) static CLOUDFLARE: LeaseSpec = LeaseSpec {
         ),
         ENV_VAR,
         text("api_base", "Another API URL."),
+    ],
+    variables: &[
+        "CLOUDFLARE_API_TOKEN",
+        "CF_API_TOKEN",
+        "CLOUDFLARE_API_KEY",
+        "CF_API_KEY",
+        "CLOUDFLARE_API_USER_SERVICE_KEY",
+        "CF_API_USER_SERVICE_KEY",
     ],
 };
 
@@ -256,4 +293,5 @@ pub(super) static OAUTH2_CLIENT_CREDENTIALS: LeaseSpec = LeaseSpec {
         map("params", "More form parameters."),
         text("revocation_url", "Revocation endpoint."),
     ],
+    variables: &["OAUTH2_CLIENT_SECRET", "OAUTH2_REFRESH_TOKEN"],
 };

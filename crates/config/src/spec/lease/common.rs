@@ -1,6 +1,6 @@
 //! The keys that all types of lease share, and the tables in them.
 
-use super::super::{Field, Kind, Section};
+use super::super::{Field, Kind, Section, Sight};
 
 /// Keys of every lease.
 pub static LEASE_COMMON: Section = Section {
@@ -96,12 +96,12 @@ pub static LEASE_FILE: Section = Section {
         ),
         Field::optional(
             "template",
-            Kind::Path,
+            Kind::Path(Sight::Shown),
             "File whose `{{ VARIABLE }}` are filled in.",
         ),
         Field::optional(
             "path",
-            Kind::Path,
+            Kind::Path(Sight::Hidden),
             "The file, which must not exist or be one that fnox wrote (default: one in a private folder).",
         ),
         Field::optional(

@@ -1,6 +1,8 @@
 //! Leases of code forges.
 
-use super::{ENV_VAR, Field, Kind, LeaseSpec, choice, flag, list, map, path, required, text};
+use super::{
+    ENV_VAR, Field, Kind, LeaseSpec, choice, flag, hidden_file, list, map, required, text,
+};
 
 /// An installation token of a GitHub App.
 pub(super) static GITHUB_APP: LeaseSpec = LeaseSpec {
@@ -13,7 +15,7 @@ pub(super) static GITHUB_APP: LeaseSpec = LeaseSpec {
             "account",
             "User or organisation in which the app is installed; or `installation_id`.",
         ),
-        path("private_key_file", "PEM file of the app's key."),
+        hidden_file("private_key_file", "PEM file of the app's key."),
         text(
             "private_key_variable",
             "Variable or secret with the PEM key (default `FNOX_GITHUB_APP_PRIVATE_KEY`).",
@@ -31,6 +33,7 @@ pub(super) static GITHUB_APP: LeaseSpec = LeaseSpec {
             "Another API URL (default `https://api.github.com`; `https://HOST/api/v3` of an Enterprise Server).",
         ),
     ],
+    variables: &["FNOX_GITHUB_APP_PRIVATE_KEY", "GH_TOKEN", "GITHUB_TOKEN"],
 };
 
 /// A token of a person, by the device flow.
@@ -59,6 +62,7 @@ pub(super) static GITHUB_OAUTH: LeaseSpec = LeaseSpec {
             "Another API URL, with which a kept token is checked (default `https://api.github.com`).",
         ),
     ],
+    variables: &["GH_TOKEN", "GITHUB_TOKEN"],
 };
 
 /// A project or group access token.
@@ -83,5 +87,12 @@ pub(super) static GITLAB: LeaseSpec = LeaseSpec {
             "Access level of the token (default `developer`).",
         ),
         ENV_VAR,
+    ],
+    variables: &[
+        "GITLAB_TOKEN",
+        "GITLAB_ACCESS_TOKEN",
+        "GITLAB_PRIVATE_TOKEN",
+        "GITLAB_OAUTH_TOKEN",
+        "GITLAB_PERSONAL_ACCESS_TOKEN",
     ],
 };

@@ -1,6 +1,9 @@
 //! Leases of clusters, networks, databases and hosts, and of commands.
 
-use super::{ENV_VAR, Field, Kind, LeaseSpec, choice, count, flag, list, path, required, text};
+use super::{
+    ENV_VAR, Field, Kind, LeaseSpec, choice, count, flag, hidden_file, list, required, shown_file,
+    text,
+};
 
 /// A service account's token by `TokenRequest`.
 pub(super) static KUBERNETES: LeaseSpec = LeaseSpec {
@@ -20,16 +23,17 @@ pub(super) static KUBERNETES: LeaseSpec = LeaseSpec {
             "context",
             "Context of the kubeconfig (default: its current-context).",
         ),
-        path(
+        hidden_file(
             "kubeconfig",
             "The kubeconfig file (default: KUBECONFIG, `~/.kube/config`, or the pod's own account).",
         ),
-        path(
+        hidden_file(
             "service_account_folder",
             "Folder of the pod's own account (default `/var/run/secrets/kubernetes.io/serviceaccount`).",
         ),
         ENV_VAR,
     ],
+    variables: &["KUBECONFIG"],
 };
 
 /// An authentication key for a device.
@@ -50,6 +54,13 @@ pub(super) static TAILSCALE: LeaseSpec = LeaseSpec {
             "Whether the device needs no approval (default true).",
         ),
         ENV_VAR,
+    ],
+    variables: &[
+        "TAILSCALE_API_KEY",
+        "TAILSCALE_OAUTH_CLIENT_ID",
+        "TAILSCALE_OAUTH_CLIENT_SECRET",
+        "TS_AUTHKEY",
+        "TS_AUTH_KEY",
     ],
 };
 
@@ -77,7 +88,7 @@ pub(super) static DATABASE: LeaseSpec = LeaseSpec {
             "password_variable",
             "Variable or secret with that user's password (default `FNOX_DATABASE_PASSWORD`).",
         ),
-        path("ca_file", "PEM file of the certificates that are trusted."),
+        shown_file("ca_file", "PEM file of the certificates that are trusted."),
         choice(
             "tls",
             &["require", "disable"],
@@ -117,6 +128,14 @@ pub(super) static DATABASE: LeaseSpec = LeaseSpec {
             "Variable that holds both as a URL (default `DATABASE_URL`; empty: none).",
         ),
     ],
+    variables: &[
+        "FNOX_DATABASE_PASSWORD",
+        "PGPASSWORD",
+        "PGPASSFILE",
+        "PGSERVICE",
+        "PGUSER",
+        "MYSQL_PWD",
+    ],
 };
 
 /// An SSH certificate, in an agent of the program.
@@ -124,7 +143,7 @@ pub(super) static SSH: LeaseSpec = LeaseSpec {
     name: "ssh",
     label: "SSH certificate",
     fields: &[
-        path(
+        hidden_file(
             "ca_key_file",
             "OpenSSH private key of the certificate authority, without passphrase.",
         ),
@@ -151,6 +170,7 @@ pub(super) static SSH: LeaseSpec = LeaseSpec {
             "Addresses and networks from which it may be used.",
         ),
     ],
+    variables: &["FNOX_SSH_CA_KEY", "SSH_AUTH_SOCK", "SSH_AGENT_PID"],
 };
 
 /// What a command prints.
@@ -180,4 +200,5 @@ pub(super) static COMMAND: LeaseSpec = LeaseSpec {
             "The variables that the command prints, where they should be known beforehand.",
         ),
     ],
+    variables: &[],
 };

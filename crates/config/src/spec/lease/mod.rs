@@ -6,7 +6,7 @@ mod common;
 mod forge;
 mod machine;
 
-use super::{Field, Kind};
+use super::{Field, Kind, Sight};
 
 pub use common::{LEASE_COMMON, LEASE_FILE, MINT};
 
@@ -19,6 +19,9 @@ pub struct LeaseSpec {
     pub label: &'static str,
     /// Its own keys.
     pub fields: &'static [Field],
+    /// Variables that its masters are in unless a key names others, and variables that lead programs to a long-lived
+    /// credential of the same kind.
+    pub variables: &'static [&'static str],
 }
 
 impl LeaseSpec {
@@ -51,8 +54,12 @@ const fn flag(name: &'static str, doc: &'static str) -> Field {
     Field::optional(name, Kind::Flag, doc)
 }
 
-const fn path(name: &'static str, doc: &'static str) -> Field {
-    Field::optional(name, Kind::Path, doc)
+const fn hidden_file(name: &'static str, doc: &'static str) -> Field {
+    Field::optional(name, Kind::Path(Sight::Hidden), doc)
+}
+
+const fn shown_file(name: &'static str, doc: &'static str) -> Field {
+    Field::optional(name, Kind::Path(Sight::Shown), doc)
 }
 
 const fn count(name: &'static str, doc: &'static str) -> Field {
@@ -69,7 +76,7 @@ const fn choice(name: &'static str, words: &'static [&'static str], doc: &'stati
 
 const ENV_VAR: Field = text("env_var", "Variable that holds the token.");
 
-const IDENTITY_TOKEN_FILE: Field = path(
+const IDENTITY_TOKEN_FILE: Field = hidden_file(
     "identity_token_file",
     "File with the OIDC token that is exchanged, read anew each time (default: the CI's own token).",
 );

@@ -1,6 +1,6 @@
 //! The keys of `vault`, which has many ways to log in.
 
-use super::{Capability, ProviderSpec, path, reference};
+use super::{Capability, ProviderSpec, hidden_file, reference, shown_file};
 use crate::spec::{Field, Kind};
 
 /// KV engines of HashiCorp Vault and OpenBao.
@@ -38,16 +38,16 @@ pub(super) const VAULT: ProviderSpec = ProviderSpec {
             "password",
             "Password of `userpass` (default: VAULT_PASSWORD).",
         ),
-        path(
+        hidden_file(
             "token_file",
             "File with a token (default: `~/.vault-token`), or with the service account token of `kubernetes`.",
         ),
-        path("identity_token_file", "File with the OIDC token of `jwt`."),
+        hidden_file("identity_token_file", "File with the OIDC token of `jwt`."),
         reference(
             "identity_token_audience",
             "Audience asked of the CI's token service for `jwt` (default: `vault`).",
         ),
-        path(
+        shown_file(
             "ca_file",
             "Certificates in PEM that are trusted besides the machine's own (default: VAULT_CACERT).",
         ),

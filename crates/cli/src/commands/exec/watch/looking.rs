@@ -210,7 +210,7 @@ impl<'a> Looker<'a> {
         let mut out = BTreeSet::new();
         let home = self.app.folders.home();
         for provider in config.providers.values().filter(|one| of(one.spec.name)) {
-            let is_path = |kind| matches!(kind, Kind::Path | Kind::ReferencePath);
+            let is_path = |kind| matches!(kind, Kind::Path(_) | Kind::ReferencePath(_));
             let fields = provider
                 .spec
                 .fields
