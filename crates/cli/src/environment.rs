@@ -10,6 +10,8 @@ pub struct Variable {
     pub doc: &'static str,
     /// Whether fnox sets it for programs that it starts.
     pub set_by_fnox: bool,
+    /// Whether it opens something, or says where that is: a program of `agent run` or `mcp` never gets it.
+    pub opens: bool,
 }
 
 const fn read(name: &'static str, doc: &'static str) -> Variable {
@@ -17,6 +19,16 @@ const fn read(name: &'static str, doc: &'static str) -> Variable {
         name,
         doc,
         set_by_fnox: false,
+        opens: false,
+    }
+}
+
+const fn opens(name: &'static str, doc: &'static str) -> Variable {
+    Variable {
+        name,
+        doc,
+        set_by_fnox: false,
+        opens: true,
     }
 }
 
@@ -25,6 +37,7 @@ const fn set(name: &'static str, doc: &'static str) -> Variable {
         name,
         doc,
         set_by_fnox: true,
+        opens: false,
     }
 }
 
@@ -151,8 +164,8 @@ pub const VARIABLES: &[Variable] = &[
         EXEC_REDACT,
         "Replace secret values in the output of programs that `fnox exec` runs, where it is not a terminal.",
     ),
-    read(AGE_KEY, "An age identity. Never reaches the program."),
-    read(
+    opens(AGE_KEY, "An age identity. Never reaches the program."),
+    opens(
         AGE_KEY_FILE,
         "A file of age identities. Never reaches the program.",
     ),
@@ -160,23 +173,23 @@ pub const VARIABLES: &[Variable] = &[
         SERVER_URL,
         "URL of the team server; beats `server_url` of the global file.",
     ),
-    read(
+    opens(
         SERVER_TOKEN_FILE,
         "A file that holds a bearer token for the team server, such as the bootstrap administrator's; beats `FNOX_SERVER_TOKEN`, `fnox login` and the CI's own token. Never reaches the program.",
     ),
-    read(
+    opens(
         SERVER_TOKEN,
         "A bearer token for the team server; a file is better. Never reaches the program.",
     ),
-    read(
+    opens(
         OIDC_TOKEN_FILE,
         "A file that holds an OIDC token for the team server, for a CI whose token fnox does not find by itself; read anew each time. Never reaches the program.",
     ),
-    read(
+    opens(
         OIDC_TOKEN,
         "The token itself; a file is better. Never reaches the program.",
     ),
-    read(
+    opens(
         "FNOX_ID_TOKEN",
         "An OIDC token for the team server, as GitLab's `id_tokens` sets it. Never reaches the program.",
     ),
@@ -184,7 +197,7 @@ pub const VARIABLES: &[Variable] = &[
         SERVER_CA_FILE,
         "A file of certificates (PEM) to trust besides those of the machine, when fnox speaks with the team server.",
     ),
-    read(
+    opens(
         WRITER_KEY_FILE,
         "The writer key that signs values for the team server. Default: `age/writer.key` in the config folder. Never reaches the program.",
     ),
@@ -208,7 +221,7 @@ pub const VARIABLES: &[Variable] = &[
         DAEMON,
         "`1`, `true`, `yes`, `y` or `on`: keep values in the daemon between runs; anything else: do not. Beats `[daemon] enabled`; `--no-daemon` beats both.",
     ),
-    read(
+    opens(
         DAEMON_SOCKET_DIR,
         "Folder of the daemon's socket; must be absolute, and open to nobody else. Default: `$XDG_RUNTIME_DIR/fnox`, or `run` of the state folder.",
     ),
@@ -216,7 +229,7 @@ pub const VARIABLES: &[Variable] = &[
         AUDIT,
         "Whether uses of secrets are recorded: `on` or `off`. Beats `[audit] enabled` of a project, not of the global file.",
     ),
-    read(
+    opens(
         AUDIT_PATH,
         "The file of these records, unless the global file turns them on; by default `audit.log` of the state folder.",
     ),
@@ -234,9 +247,9 @@ pub const VARIABLES: &[Variable] = &[
         "XDG_RUNTIME_DIR",
         "Where the files of `as_file` secrets are put, in `fnox/`.",
     ),
-    read(
+    opens(
         "FNOX_OP_SERVICE_ACCOUNT_TOKEN",
-        "1Password service-account token; beats `OP_SERVICE_ACCOUNT_TOKEN`. Neither reaches the program.",
+        "1Password service-account token; beats `OP_SERVICE_ACCOUNT_TOKEN`. Neither reaches a program of `agent run` or `mcp`, nor one of `exec` that gets a secret of the provider.",
     ),
     read(
         "FNOX_PASSWORD_STORE_DIR",
@@ -246,43 +259,45 @@ pub const VARIABLES: &[Variable] = &[
         "FNOX_PASSWORD_STORE_GPG_OPTS",
         "Options for gpg; beats `PASSWORD_STORE_GPG_OPTS`.",
     ),
-    read(
+    opens(
         VAULT_SOCKET,
         "Where the agents' vault is: a socket's path, `tcp:ADDRESS:PORT`, `vsock:CID:PORT` or `host-socket:PATH:PORT`; for `vault serve`, the administrators' socket. What `vault exec` starts gets the agents' socket here, if `vault.toml` names one.",
     ),
-    read(
+    opens(
         VAULT_TOKEN,
         "A token for the vault. Never reaches programs that fnox starts; a file is better.",
     ),
-    read(
+    opens(
         VAULT_TOKEN_FILE,
-        "A file that holds a token for the vault; beats `FNOX_VAULT_TOKEN`. Never reaches the program of `vault exec`.",
+        "A file that holds a token for the vault; beats `FNOX_VAULT_TOKEN`. Never reaches a program of `vault exec`, `agent run` or `mcp`.",
     ),
-    read(
+    opens(
         VAULT_AGENT,
         "In whose name `vault lease request`, `vault exec` and `vault credential-fill` ask, if no agent's token tells.",
     ),
-    read(
+    opens(
         VAULT_CONFIG,
         "The vault's own configuration. Default: `vault.toml` in the config folder.",
     ),
-    read(VAULT_STORE, "Beats `store` of `vault.toml`."),
-    read(VAULT_KEY, "Beats `key` of `vault.toml`."),
-    read(VAULT_POLICY, "Beats `policy` of `vault.toml`."),
-    read(VAULT_AGENT_SOCKET, "Beats `agent_socket` of `vault.toml`."),
-    read(
+    opens(VAULT_STORE, "Beats `store` of `vault.toml`."),
+    opens(VAULT_KEY, "Beats `key` of `vault.toml`."),
+    opens(VAULT_POLICY, "Beats `policy` of `vault.toml`."),
+    opens(VAULT_AGENT_SOCKET, "Beats `agent_socket` of `vault.toml`."),
+    opens(
         SERVER_CONFIG,
         "The team server's own configuration. Default: `server.toml` in the config folder.",
     ),
-    read(
+    opens(
         SERVER_DATABASE,
         "Beats `database` of `server.toml`: a file, or a URL of PostgreSQL, which may have a password in it.",
     ),
     set(SHELL, "The shell that `fnox activate` was evaluated in."),
-    set(
-        SHELL_SESSION,
-        "What an activated shell got from fnox and what was there before, sealed with a key of the state folder. Never reaches programs that fnox starts.",
-    ),
+    Variable {
+        name: SHELL_SESSION,
+        set_by_fnox: true,
+        opens: true,
+        doc: "What an activated shell got from fnox and what was there before, sealed with a key of the state folder. Never reaches programs that fnox starts.",
+    },
     set(
         "FNOX_LEASE_DURATION",
         "For the commands of a `command` lease: wanted lifetime in seconds.",
@@ -300,6 +315,17 @@ pub const VARIABLES: &[Variable] = &[
 #[cfg(test)]
 mod tests {
     use super::VARIABLES;
+
+    #[test]
+    fn what_sounds_like_a_credential_opens_something() {
+        for variable in VARIABLES {
+            let words: Vec<&str> = variable.name.split('_').collect();
+            let sounds = ["TOKEN", "KEY", "SOCKET", "SESSION"]
+                .iter()
+                .any(|word| words.contains(word));
+            assert!(!sounds || variable.opens, "{}", variable.name);
+        }
+    }
 
     #[test]
     fn each_variable_stands_once() {

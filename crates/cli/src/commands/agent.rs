@@ -38,7 +38,7 @@ fn run_program(app: &App, args: &AgentRunArgs) -> Result<ExitStatus, CliError> {
     let proxy = rules::read(&config, app.folders.home())?;
     let agent = AgentId::parse(&args.agent).map_err(|error| CliError::usage(error.to_string()))?;
     let sandbox = sandbox::is_wanted(&config, args.sandbox, args.no_sandbox)
-        .then(|| Sandbox::new(&config, &app.folders, &app.env, &app.cwd))
+        .then(|| Sandbox::new(app, &config))
         .transpose()?;
     let resolver = app.reading_resolver(&config)?;
     let masters = Masters::new(app, &config, &resolver);

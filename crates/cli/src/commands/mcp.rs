@@ -8,27 +8,24 @@ use std::sync::{Arc, Mutex};
 use fnox_config::Config;
 use fnox_core::{AgentId, ExitStatus};
 use fnox_leases::Manager;
-use fnox_providers::resolve::Resolver;
 use rmcp::ServiceExt as _;
 use rmcp::service::ServerInitializeError;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::App;
 use crate::args::mcp::McpArgs;
-use crate::commands::agent::preparation::withheld;
 use crate::commands::agent::session::{Session, Terms};
 use crate::commands::masters::Masters;
-use crate::commands::vault::exec::VAULT_VARIABLES;
 use crate::error::CliError;
 use crate::exec::plan::EnvironmentPlan;
 use crate::exec::redact::Redaction;
 use crate::gateway::approvals::office::Asker;
+use crate::gateway::out_of_reach::withheld;
 use crate::gateway::rules::{self, Proxy};
 use crate::gateway::sandbox::{self, Sandbox};
 use crate::mcp::server::{Parts, Server};
 use crate::mcp::settings::{Settings, ToolName};
 use crate::mcp::{Desk, Launcher, Listed, channel};
-use crate::vault::settings::VaultFile;
 
 pub(crate) fn run(app: &App, args: &McpArgs) -> Result<ExitStatus, CliError> {
     // Whoever is at the terminal, if there is one, talks to the agent and not to fnox.
@@ -40,7 +37,7 @@ pub(crate) fn run(app: &App, args: &McpArgs) -> Result<ExitStatus, CliError> {
     let proxy = proxy(app, &config, &settings, is_sandboxed)?;
     let is_sandboxed = is_sandboxed && settings.tools.contains(&ToolName::Exec);
     let sandbox = is_sandboxed
-        .then(|| Sandbox::new(&config, &app.folders, &app.env, &app.cwd))
+        .then(|| Sandbox::new(app, &config))
         .transpose()?;
     let resolver = app.reading_resolver(&config)?;
     let masters = Masters::new(app, &config, &resolver);
@@ -66,7 +63,7 @@ pub(crate) fn run(app: &App, args: &McpArgs) -> Result<ExitStatus, CliError> {
         }
         _ => None,
     };
-    let plan = plan(app, &config, &manager, &resolver, session.as_ref())?;
+    let plan = plan(app, &config, &manager, session.as_ref())?;
     let before = match (&sandbox, session.as_ref().and_then(Session::way)) {
         (Some(sandbox), Some(way)) => sandbox.command_line(way, &[]),
         _ => Vec::<OsString>::new(),
@@ -121,20 +118,15 @@ fn plan(
     app: &App,
     config: &Config,
     manager: &Manager<'_>,
-    resolver: &Resolver<'_>,
     session: Option<&Session>,
 ) -> Result<EnvironmentPlan, CliError> {
-    let mut plan = match session {
+    let plan = match session {
         Some(session) => session.plan(),
         None => EnvironmentPlan {
-            remove: withheld(app, config, manager, resolver)?,
+            remove: withheld(app, config, manager)?,
             ..EnvironmentPlan::default()
         },
     };
-    plan.remove.extend(VAULT_VARIABLES.map(str::to_owned));
-    if let Ok(file) = VaultFile::read(app, None) {
-        plan.remove.extend(file.key_variables(app));
-    }
     plan.check()?;
     Ok(plan)
 }

@@ -11,6 +11,7 @@ pub(crate) mod granting;
 pub(crate) mod metrics;
 pub(crate) mod metrics_file;
 pub(crate) mod observer;
+pub(crate) mod out_of_reach;
 pub(crate) mod rules;
 pub(crate) mod sandbox;
 pub(crate) mod serve;

@@ -5,52 +5,21 @@
 //! but a bridge to the gateway's socket. It is made or the program does not run. Inside, the bridge gives up more of what
 //! it could ask of the kernel (`confinement`) before it starts the program.
 
+mod view;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use fnox_config::{Config, FileKind, Folders, fields::resolve_path};
+use fnox_config::discover::place;
+use fnox_config::fields::resolve_path;
+use fnox_config::{Config, FileKind};
 use fnox_core::{Env, ExitStatus};
 
+use self::view::{Ground, View};
+use crate::app::App;
 use crate::error::CliError;
-
-/// Where programs keep credentials, below the home folder.
-const SECRET_PLACES: [&str; 34] = [
-    ".ssh",
-    ".gnupg",
-    ".aws",
-    ".azure",
-    ".kube",
-    ".docker",
-    ".oci",
-    ".config/gcloud",
-    ".config/gh",
-    ".config/glab-cli",
-    ".config/hub",
-    ".config/op",
-    ".config/fnox",
-    ".config/sops",
-    ".config/age",
-    ".config/doctl",
-    ".config/rclone",
-    ".config/containers",
-    ".local/state/fnox",
-    ".local/share/fnox",
-    ".local/share/keyrings",
-    ".password-store",
-    ".age",
-    ".netrc",
-    ".git-credentials",
-    ".config/git/credentials",
-    ".pypirc",
-    ".npmrc",
-    ".vault-token",
-    ".terraform.d/credentials.tfrc.json",
-    ".cargo/credentials.toml",
-    ".cargo/credentials",
-    ".pgpass",
-    ".my.cnf",
-];
+use crate::gateway::out_of_reach::{self, without_links};
 
 /// Folders that every sandbox has empty ones of.
 const EMPTY: [&str; 4] = ["/tmp", "/var/tmp", "/run", "/dev/shm"];
@@ -61,7 +30,7 @@ pub(crate) struct Sandbox {
     project: PathBuf,
     working_folder: PathBuf,
     read_only: Vec<PathBuf>,
-    hidden: Vec<PathBuf>,
+    view: View,
     writable: Vec<PathBuf>,
     readable: Vec<PathBuf>,
     program: PathBuf,
@@ -82,23 +51,17 @@ impl Sandbox {
     /// The sandbox for a project, and whether one can be made here at all.
     ///
     /// # Errors
-    /// If none can; nothing secret was read yet.
-    pub(crate) fn new(
-        config: &Config,
-        folders: &Folders,
-        env: &Env,
-        working_folder: &Path,
-    ) -> Result<Self, CliError> {
-        let home = folders.home();
+    /// If none can, or something in it could not be hidden; nothing secret was read yet.
+    pub(crate) fn new(app: &App, config: &Config) -> Result<Self, CliError> {
+        let home = app.folders.home();
         let project = config
             .files
             .iter()
             .rev()
             .find(|file| !matches!(file.kind, FileKind::Global))
-            .and_then(|file| file.path.parent())
-            .unwrap_or(working_folder)
-            .to_owned();
-        if Some(project.as_path()) == home || project == Path::new("/") {
+            .map_or(app.cwd.as_path(), |file| place(&file.path));
+        let project = without_links(project);
+        if Some(&project) == home.map(without_links).as_ref() || project == Path::new("/") {
             return Err(refused(
                 "the project would be the whole home folder or system",
                 "move fnox.toml into a folder of its own: the sandbox lets the program write there",
@@ -110,37 +73,35 @@ impl Sandbox {
             let paths = texts.iter().map(|text| resolve_path(text, &project, home));
             paths.collect()
         };
-        let mut hidden: Vec<PathBuf> = Vec::new();
-        let mut read_only = Vec::new();
-        for file in &config.files {
-            match file.kind {
-                FileKind::Global | FileKind::Local => hidden.push(file.path.clone()),
-                _ => read_only.push(file.path.clone()),
-            }
-        }
-        if let Some(home) = home {
-            hidden.extend(SECRET_PLACES.map(|place| home.join(place)));
-        }
-        hidden.extend([folders.config.clone(), folders.state.clone()]);
-        hidden.extend(list("sandbox_deny_read"));
-        hidden.extend(of_approvals(config, home));
+        probe(&app.env)?;
+        let writable = list("sandbox_allow_write");
+        let writable = writable.iter().map(|path| writable_path(path, home));
+        let writable = writable.collect::<Result<Vec<_>, _>>()?;
+        let found = out_of_reach::collect(app, config, &list("sandbox_deny_read"))?;
+        let ground = Ground {
+            project: &project,
+            writable: &writable,
+            read_only: &found.read_only,
+            empty: &EMPTY,
+            printer: app.printer,
+        };
+        let view = View::of(&found.hidden, ground)?;
+        let mut read_only = found.read_only;
         // Some systems have their programs in `/run`.
-        let path = env.var_os("PATH").unwrap_or_default();
+        let path = app.env.var_os("PATH").unwrap_or_default();
         read_only.extend(
             std::env::split_paths(&path)
                 .filter(|folder| EMPTY.iter().any(|empty| folder.starts_with(empty))),
         );
-        let sandbox = Self {
-            working_folder: working_folder.to_owned(),
+        Ok(Self {
+            working_folder: app.cwd.clone(),
             read_only,
-            hidden,
-            writable: list("sandbox_allow_write"),
+            view,
+            writable,
             readable: list("sandbox_allow_read"),
             program: std::env::current_exe().map_err(CliError::Output)?,
             project,
-        };
-        probe(env)?;
-        Ok(sandbox)
+        })
     }
 
     /// The command line that runs `command` in it.
@@ -154,16 +115,16 @@ impl Sandbox {
         for folder in EMPTY {
             line.words(&["--tmpfs", folder]);
         }
+        self.view.before(&mut line);
         line.bind("--bind", &self.project);
         for path in &self.writable {
-            line.bind("--bind-try", path);
+            line.bind("--bind", path);
         }
+        self.view.pin(&mut line);
         for path in &self.read_only {
             line.bind("--ro-bind-try", path);
         }
-        for path in &self.hidden {
-            line.hide(path);
-        }
+        self.view.after(&mut line);
         for path in &self.readable {
             line.bind("--ro-bind-try", path);
         }
@@ -183,20 +144,30 @@ impl Sandbox {
     }
 }
 
-/// By what a run's questions are asked at a vault: with the token a program could ask in the gateway's name, and at the socket it
-/// could be the person who answers.
-fn of_approvals(config: &Config, home: Option<&Path>) -> Vec<PathBuf> {
-    let Some(proxy) = config.settings.sections.get("proxy") else {
-        return Vec::new();
-    };
-    let keys = ["approval_token_file", "approval_vault"];
-    let mut paths: Vec<PathBuf> = keys
-        .into_iter()
-        .filter_map(|key| proxy.path(key, home))
-        .collect();
-    let socket = proxy.text("approval_vault").unwrap_or_default();
-    paths.extend(socket.strip_prefix("unix:").map(PathBuf::from));
-    paths
+/// A folder that the program may write to, which is made if it is not there: otherwise the program would find nothing that it
+/// could write to, and nobody would know why.
+fn writable_path(path: &Path, home: Option<&Path>) -> Result<PathBuf, CliError> {
+    let shown = path.display();
+    let real = without_links(path);
+    if home.is_some_and(|home| without_links(home).starts_with(&real)) || real == Path::new("/") {
+        return Err(refused(
+            &format!(
+                "`sandbox_allow_write` names `{shown}`, which is the whole home folder or system"
+            ),
+            "name the folders in it that the program needs",
+        ));
+    }
+    if !path.exists() {
+        view::make_folder(path).map_err(|error| {
+            refused(
+                &format!(
+                    "`{shown}` of `sandbox_allow_write` is not there and cannot be made: {error}"
+                ),
+                "make it, or take it out of `[proxy]`",
+            )
+        })?;
+    }
+    Ok(without_links(path))
 }
 
 /// Makes one for `true`.
@@ -255,20 +226,6 @@ impl Line {
     fn bind(&mut self, flag: &str, path: &Path) {
         self.path(flag, path);
         self.0.push(path.into());
-    }
-
-    /// An empty folder in the place of a folder, an empty file in the place of a file. Behind a link it hides what the
-    /// link leads to.
-    fn hide(&mut self, path: &Path) {
-        let Ok(real) = path.canonicalize() else {
-            return;
-        };
-        if real.is_dir() {
-            self.path("--tmpfs", &real);
-        } else {
-            self.path("--ro-bind", Path::new("/dev/null"));
-            self.0.push(real.into());
-        }
     }
 }
 

@@ -18,6 +18,7 @@ mod agent_leases;
 #[cfg(test)]
 mod agent_memory;
 #[cfg(test)]
+mod agent_reach;
 mod agent_run;
 #[cfg(test)]
 mod agent_sandbox;

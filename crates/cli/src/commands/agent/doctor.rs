@@ -30,7 +30,8 @@ use crate::error::CliError;
 use crate::exec::captured::{self, End, Limits};
 use crate::exec::plan::EnvironmentPlan;
 use crate::gateway::documents::{ToolReport, Trial};
-use crate::gateway::environment::{self, AMBIENT};
+use crate::gateway::environment;
+use crate::gateway::out_of_reach::AMBIENT;
 use crate::gateway::tools::{TOOLS, Tool};
 use crate::output::Table;
 

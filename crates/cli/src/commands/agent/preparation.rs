@@ -10,11 +10,8 @@ use fnox_leases::Manager;
 use fnox_providers::resolve::Resolver;
 
 use crate::app::{App, block_on};
-use crate::commands::exec::OWN_KEYS;
 use crate::error::CliError;
-use crate::gateway::environment::AMBIENT;
 use crate::gateway::rules::{Proxy, ProxyRule};
-use crate::team::withheld;
 
 /// What the program holds.
 pub(super) struct Prepared {
@@ -174,22 +171,4 @@ pub(crate) fn shape_of(lease: &LeaseConfig) -> Shape {
         "vault" => Shape::token("hvs.", 90),
         _ => Shape::token("", 40),
     }
-}
-
-/// What the program may not inherit: every secret of the project, whatever opens one, and what leads to other credentials.
-pub(crate) fn withheld(
-    app: &App,
-    config: &Config,
-    manager: &Manager<'_>,
-    resolver: &Resolver<'_>,
-) -> Result<BTreeSet<String>, CliError> {
-    let mut out: BTreeSet<String> = OWN_KEYS.map(str::to_owned).into();
-    out.extend(AMBIENT.map(str::to_owned));
-    out.extend(withheld::names(&app.env, config));
-    out.extend(resolver.opened_with());
-    out.extend(config.secrets.keys().map(ToString::to_string));
-    for lease in config.leases.values() {
-        out.extend(manager.withheld(lease)?);
-    }
-    Ok(out)
 }

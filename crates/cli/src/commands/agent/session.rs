@@ -32,6 +32,7 @@ use crate::gateway::granting::{self, Granting};
 use crate::gateway::metrics::Counting;
 use crate::gateway::metrics_file::MetricsFile;
 use crate::gateway::observer::Teller;
+use crate::gateway::out_of_reach;
 use crate::gateway::rules::Proxy;
 use crate::gateway::sandbox::Way;
 use crate::gateway::values::{Secrets, Values};
@@ -199,7 +200,7 @@ impl Session {
         let (authority, bundle) = (&files.authority, &files.bundle);
         let mut set = environment::variables(port, in_url.expose_secret(), authority, bundle);
         set.extend(prepared.variables);
-        let remove = preparation::withheld(app, config, manager, &resolver)?;
+        let remove = out_of_reach::withheld(app, config, manager)?;
         Ok(Self {
             gateway,
             desk,
