@@ -13,6 +13,7 @@ pub(crate) mod files;
 pub(crate) mod guard;
 pub(crate) mod hardening;
 pub(crate) mod orders;
+pub(crate) mod orphans;
 pub mod plan;
 pub(crate) mod processes;
 #[cfg_attr(windows, path = "exec/pump/windows.rs")]

@@ -15,6 +15,7 @@ use crate::args::agent::{AgentArgs, AgentCommand, AgentRunArgs};
 use crate::commands::masters::Masters;
 use crate::error::CliError;
 use crate::exec::orders::SharedOrders;
+use crate::exec::orphans::Orphans;
 use crate::exec::{self, Invocation};
 use crate::gateway::approvals::office::Asker;
 use crate::gateway::metrics_file::MetricsFile;
@@ -61,6 +62,7 @@ fn run_program(app: &App, args: &AgentRunArgs) -> Result<ExitStatus, CliError> {
         (Some(sandbox), Some(way)) => sandbox.command_line(way, &args.command),
         _ => args.command.clone(),
     };
+    let _orphans = Orphans::take_over();
     session.during(app, &manager, || {
         exec::run(Invocation {
             folders: &app.folders,

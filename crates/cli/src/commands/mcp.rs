@@ -17,6 +17,7 @@ use crate::args::mcp::McpArgs;
 use crate::commands::agent::session::{Session, Terms};
 use crate::commands::masters::Masters;
 use crate::error::CliError;
+use crate::exec::orphans::Orphans;
 use crate::exec::plan::EnvironmentPlan;
 use crate::exec::redact::Redaction;
 use crate::gateway::approvals::office::Asker;
@@ -92,6 +93,7 @@ pub(crate) fn run(app: &App, args: &McpArgs) -> Result<ExitStatus, CliError> {
         listed,
         redaction,
     }));
+    let _orphans = Orphans::take_over();
     match session {
         Some(session) => session.during(app, &manager, || serve(server)),
         None => serve(server),

@@ -15,6 +15,7 @@ use std::process::{Child, Stdio};
 use fnox_core::ExitStatus;
 
 pub(super) use self::system::exit_status;
+use super::orphans;
 use crate::error::CliError;
 
 pub(crate) type Environment = BTreeMap<OsString, OsString>;
@@ -49,6 +50,7 @@ impl<'a> Program<'a> {
             .stdout(stdout)
             .stderr(stderr)
             .spawn()
+            .inspect(|child| orphans::is_waited_for(child.id()))
             .map_err(|error| self.explain(&path, &error))
     }
 

@@ -19,6 +19,7 @@ use fnox_core::ExitStatus;
 use fnox_leases::delivery::file::remove_left_behind;
 
 use super::files::{LOCK, RUNS, is_private_folder};
+use super::orphans;
 
 const SUBCOMMAND: &str = "__guard";
 
@@ -40,6 +41,7 @@ impl Guard {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
+        orphans::is_waited_for(child.id());
         let pipe = child.stdin.take();
         Ok(Self { child, pipe })
     }

@@ -131,6 +131,29 @@ fn a_program_cannot_allow_itself() {
     assert!(project.upstream.received().is_empty());
 }
 
+/// Its parent is gone by then, so only who took it over tells where it comes from.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_orphan_of_a_program_cannot_allow_it_either() {
+    let project = Project::asking("3s");
+    let fnox = env!("CARGO_BIN_EXE_fnox");
+    project.sandbox.write(
+        "orphan",
+        "until [ \"$(sed -n 's/^PPid:[^0-9]*//p' /proc/$$/status)\" != \"$1\" ]; do :; done\n\
+         $FNOX agent approve $2 > said 2>&1\ntouch over\n",
+    );
+    let script = "id=; curl -sS -o answer -H \"Authorization: Bearer $TOKEN\" $URL/a & \
+         until [ -n \"$id\" ]; do id=$($FNOX agent pending --json | sed -n 's/.*\"id\": *\"\\([0-9a-f]*\\)\".*/\\1/p'); done; \
+         sh -c 'setsid sh orphan $$ '$id' & exit 0'; until [ -e over ]; do sleep 0.1; done; cat said; wait; cat answer";
+    let run = project.agent(script).env("FNOX", fnox).finish().succeeds();
+    assert!(
+        run.stdout.contains("cannot answer for a person"),
+        "{}",
+        run.stdout
+    );
+    assert!(project.upstream.received().is_empty());
+}
+
 #[test]
 fn in_a_sandbox_there_is_no_way_to_the_answers() {
     let project = Project::asking("1s");

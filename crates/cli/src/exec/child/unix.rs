@@ -13,6 +13,7 @@ use rustix::io::Errno;
 
 use super::{Program, not_runnable};
 use crate::error::CliError;
+use crate::exec::orphans;
 
 impl Program<'_> {
     /// Starts the program in a process group of its own, without stdin, for somebody who reads what it prints.
@@ -24,6 +25,11 @@ impl Program<'_> {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
+            .inspect(|child| {
+                if let Some(id) = child.id() {
+                    orphans::is_waited_for(id);
+                }
+            })
             .map_err(|error| self.explain(&path, &error))
     }
 
