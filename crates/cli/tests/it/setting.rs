@@ -30,7 +30,7 @@ fn of_several_providers_one_must_be_named() {
 
 #[test]
 fn a_value_that_stood_in_clear_does_not_stay_as_its_own_default() {
-    let sandbox = fnox_testkit_without_provider();
+    let sandbox = without_provider();
     set(&sandbox, &["TOKEN"], "the-value-in-clear");
     assert!(sandbox.read("fnox.toml").contains("the-value-in-clear"));
     let recipient = ok(&sandbox, &["age", "keygen"]);
@@ -52,7 +52,7 @@ fn a_value_that_stood_in_clear_does_not_stay_as_its_own_default() {
     assert!(sandbox.read("fnox.toml").contains("fallback"));
 }
 
-fn fnox_testkit_without_provider() -> Sandbox {
+fn without_provider() -> Sandbox {
     let sandbox = crate::support::sandbox();
     sandbox.write("fnox.toml", "");
     sandbox
@@ -121,7 +121,7 @@ fn remove_says_where_a_secret_stands_and_what_stays() {
     ok(&sandbox, &["set", "A", "x"]);
     let below = sandbox.project().join("below");
     std::fs::create_dir(&below).unwrap();
-    let run = sandbox.run(["remove", "A"]).current_dir(&below).finish();
+    let run = sandbox.run(["remove", "A"]).within(&below).finish();
     let run = run.exits_with(2);
     let place = sandbox.project().join("fnox.toml");
     assert!(run.stderr.contains(place.to_str().unwrap()), "{run}");
