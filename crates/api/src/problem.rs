@@ -1,5 +1,7 @@
 //! What goes wrong, as problem documents (RFC 9457).
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -47,7 +49,7 @@ codes! {
     /// 401
     Unauthenticated = "unauthenticated", 401, "The request needs a bearer token.";
     /// 401
-    TokenInvalid = "token_invalid", 401, "The bearer token is not one of this server, or it has ended.";
+    TokenInvalid = "token_invalid", 401, "The bearer token is not valid here.";
     /// 401
     OidcInvalid = "oidc_invalid", 401, "The OIDC token was not accepted.";
     /// 401
@@ -85,7 +87,7 @@ codes! {
     /// 413
     TooLarge = "too_large", 413, "The request is too large.";
     /// 415
-    UnsupportedMediaType = "unsupported_media_type", 415, "The body has to be `application/json`.";
+    UnsupportedMediaType = "unsupported_media_type", 415, "The body is of a type that is not read here.";
     /// 429
     TooManyPending = "too_many_pending", 429, "Too many approvals of this requester are pending.";
     /// 429
@@ -95,11 +97,11 @@ codes! {
     /// 500
     Internal = "internal", 500, "The server failed.";
     /// 503
-    Frozen = "frozen", 503, "An administrator has frozen the server: nothing is released.";
+    Frozen = "frozen", 503, "An administrator has frozen the server.";
     /// 503
     StoreUnavailable = "store_unavailable", 503, "The server's database does not answer.";
     /// 503
-    IssuerUnavailable = "issuer_unavailable", 503, "The issuer's keys cannot be fetched.";
+    IssuerUnavailable = "issuer_unavailable", 503, "The issuer does not work with this server at the moment.";
     /// 504
     Timeout = "timeout", 504, "The server did not finish in time.";
 }
@@ -142,6 +144,9 @@ pub struct Problem {
     /// Names this request in the server's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+    /// When the same request makes sense again: `Retry-After` of the answer, which has no member for it.
+    #[serde(skip)]
+    pub retry_after: Option<Duration>,
 }
 
 impl Problem {
@@ -159,6 +164,7 @@ impl Problem {
             key: None,
             next_version: None,
             request_id: None,
+            retry_after: None,
         }
     }
 
@@ -190,11 +196,42 @@ impl Problem {
         self
     }
 
+    /// Says when the same request makes sense again.
+    #[must_use]
+    pub fn after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
     /// Names the number that the next version gets.
     #[must_use]
     pub fn with_next_version(mut self, next: u64) -> Self {
         self.next_version = Some(next);
         self
+    }
+
+    /// What went wrong, and more about it: the title and the detail as one text.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let title = self.title.strip_suffix('.').unwrap_or(&self.title);
+        let mut letters = title.chars();
+        let first = letters.next();
+        // A word in capitals stays one.
+        let is_word = letters
+            .clone()
+            .next()
+            .is_none_or(|next| !next.is_uppercase());
+        let mut text = match first {
+            Some(first) if is_word => first.to_lowercase().chain(letters).collect(),
+            _ => title.to_owned(),
+        };
+        if let Some(detail) = &self.detail {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(detail);
+        }
+        text
     }
 
     /// The code, if this version knows it.
@@ -207,6 +244,21 @@ impl Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_message_has_the_title_and_the_detail() {
+        let mut problem = Problem::new(ProblemCode::CodeWrong);
+        assert_eq!(problem.message(), "the match code is wrong");
+        problem = problem.with_detail("look at the log");
+        assert_eq!(
+            problem.message(),
+            "the match code is wrong: look at the log"
+        );
+        problem.title = "OIDC is off.".to_owned();
+        assert_eq!(problem.message(), "OIDC is off: look at the log");
+        problem.title.clear();
+        assert_eq!(problem.message(), "look at the log");
+    }
 
     #[test]
     fn each_code_has_its_own_word() {

@@ -117,9 +117,9 @@ impl ClientError {
                 Code::OidcInvalid => Some(
                     "compare the token's issuer and audience with `[[issuer]]` of the server's `server.toml`",
                 ),
-                Code::TokenReplayed => Some(
-                    "each token opens one session: let the CI issue another, or declare one for each call of fnox",
-                ),
+                Code::TokenReplayed => {
+                    Some("let the CI issue another, or declare one for each call of fnox")
+                }
                 Code::PolicyDenied => Some(
                     "whoever runs the server finds out why: `fnox serve policy test --claims FILE`",
                 ),
@@ -131,7 +131,6 @@ impl ClientError {
                     "if it was not you, tell whoever runs the server: somebody else has the grant",
                 ),
                 Code::VersionMismatch => Some("read the secret again before you store it"),
-                Code::Frozen => Some("whoever runs the server ends this: `fnox serve unfreeze`"),
                 _ => None,
             },
             Self::Address { .. } | Self::NotAServer { .. } => {
@@ -147,9 +146,9 @@ impl ClientError {
 }
 
 fn said(problem: &Problem) -> String {
-    let text = problem.detail.as_deref().unwrap_or(&problem.title);
     // What a server says goes to a terminal.
-    let mut shown: String = text
+    let mut shown: String = problem
+        .message()
         .chars()
         .take(1000)
         .map(|c| if c.is_control() { ' ' } else { c })
@@ -268,6 +267,6 @@ mod tests {
             .with_detail("no\u{1b}[2J\nyes")
             .at_claim("ref");
         let text = ClientError::Problem(Box::new(problem)).to_string();
-        assert_eq!(text, "no [2J yes (claim ref)");
+        assert_eq!(text, "the policy does not allow it: no [2J yes (claim ref)");
     }
 }

@@ -11,23 +11,28 @@ pub(crate) struct Chosen<'a> {
     pub database: &'a str,
     pub signing_key: &'a str,
     pub policy: &'a str,
-    /// A topic that nobody can guess.
-    pub topic: &'a str,
+    /// A topic that nobody can guess, if people are told by ntfy.
+    pub topic: Option<&'a str>,
 }
 
 /// Every key with what it means, those that matter set: GitHub may log in, and ntfy tells.
 pub(crate) fn server_toml(chosen: &Chosen<'_>) -> String {
-    let set = [
+    let mut set = vec![
         (SERVER.heading, "public_url", chosen.public_url),
         (SERVER.heading, "listen", chosen.listen),
         (SERVER.heading, "database", chosen.database),
         (SERVER.heading, "signing_key", chosen.signing_key),
         (SERVER.heading, "policy", chosen.policy),
         (ISSUER.heading, "name", "github"),
-        (NTFY.heading, "url", "https://ntfy.sh"),
-        (NTFY.heading, "topic", chosen.topic),
-    ]
-    .map(|(heading, key, value)| (heading, key, value.to_owned()));
+    ];
+    if let Some(topic) = chosen.topic {
+        set.push((NTFY.heading, "url", "https://ntfy.sh"));
+        set.push((NTFY.heading, "topic", topic));
+    }
+    let set: Vec<_> = set
+        .into_iter()
+        .map(|(heading, key, value)| (heading, key, value.to_owned()))
+        .collect();
     document(
         "# Settings of `fnox serve`. Flags beat them.\n# Reference: docs/reference/server-config.md\n",
         &SECTIONS,
@@ -68,7 +73,7 @@ mod tests {
         database: "a\"b\\c.db",
         signing_key: "server.key",
         policy: "policy.toml",
-        topic: "fnox-0123456789ABCDEFGHIJKL",
+        topic: Some("fnox-0123456789ABCDEFGHIJKL"),
     };
 
     #[test]
@@ -80,13 +85,25 @@ mod tests {
         assert_eq!(fields.text("database"), Some(CHOSEN.database));
         assert_eq!(fields.tables("issuer")[0].text("name"), Some("github"));
         let ntfy = fields.table("notify").unwrap().table("ntfy").unwrap();
-        assert_eq!(ntfy.text("topic"), Some(CHOSEN.topic));
+        assert_eq!(ntfy.text("topic"), CHOSEN.topic);
         assert!(fields.table("login").is_none());
         for field in SECTIONS.iter().flat_map(|section| section.fields) {
             let is_there = text.contains(&format!("{} =", field.name));
             let is_table = text.contains(&format!("{}]", field.name)) || field.name == "notify";
             assert!(is_there || is_table, "{} is not there", field.name);
         }
+    }
+
+    #[test]
+    fn without_a_topic_nothing_is_sent_anywhere() {
+        let text = server_toml(&Chosen {
+            topic: None,
+            ..CHOSEN
+        });
+        let fields =
+            fnox_config::standalone::read(Path::new("/server.toml"), text.clone(), &SERVER);
+        assert!(fields.unwrap().table("notify").is_none(), "{text}");
+        assert!(text.contains("# [notify.ntfy]"), "{text}");
     }
 
     #[test]

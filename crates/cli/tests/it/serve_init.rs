@@ -59,14 +59,30 @@ fn the_token_is_the_only_thing_on_stdout() {
 #[test]
 fn no_two_servers_have_the_same_topic_or_key() {
     let (one, other) = (Home::new(), Home::new());
-    let topic = |home: &Home| {
-        let text = std::fs::read_to_string(home.file("server.toml")).unwrap();
+    let topic = |home: &Home, folder: &str, url: &str| {
+        let made = ["serve", "init", "--dir", folder, "--public-url", url];
+        let run = home.sandbox.run(made).finish().succeeds();
+        let file = home.sandbox.project().join(folder).join("server.toml");
+        let text = std::fs::read_to_string(file).unwrap();
         let line = text.lines().find(|line| line.starts_with("topic = "));
-        line.unwrap().to_owned()
+        (line.map(str::to_owned), run.stderr)
     };
-    assert_ne!(topic(&one), topic(&other));
+    let public = "https://fnox.example.com";
+    let (topics, told) = topic(&one, "public", public);
+    let topics = [topics.unwrap(), topic(&other, "public", public).0.unwrap()];
+    assert_ne!(topics[0], topics[1]);
     // 128 bits need 22 letters and digits.
-    assert!(topic(&one).len() >= "topic = \"\"".len() + 22);
+    assert!(topics[0].len() >= "topic = \"\"".len() + 22);
+    assert!(told.contains("https://ntfy.sh"), "{told}");
+    // What no phone can reach is told to nobody elsewhere.
+    for (folder, url) in [
+        ("by-address", "http://127.0.0.1:8443"),
+        ("by-name", "http://localhost:8443"),
+    ] {
+        let (none, told) = topic(&one, folder, url);
+        assert_eq!(none, None);
+        assert!(told.contains("Nobody is told"), "{told}");
+    }
     assert_ne!(contents(&one)["server.key"], contents(&other)["server.key"]);
 }
 

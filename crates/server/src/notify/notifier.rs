@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use fnox_core::Clock;
 use rand::Rng as _;
+use tokio::sync::watch;
 
 use super::channel::Channel;
 use super::email::Email;
@@ -34,6 +35,16 @@ struct Line {
     channel: Arc<dyn Channel>,
     position: u8,
     queue: Arc<Queue>,
+    state: Arc<watch::Sender<State>>,
+}
+
+/// How a channel does.
+#[derive(Debug, Clone, Copy, Default)]
+struct State {
+    /// Requests that were not tried yet.
+    untried: usize,
+    /// Whether the last attempt failed.
+    is_failing: bool,
 }
 
 impl Notifier {
@@ -75,8 +86,10 @@ impl Notifier {
                 alike => format!("{} {}", channel.name(), alike + 1),
             };
             let queue = Arc::new(Queue::new());
+            let state = Arc::new(watch::Sender::new(State::default()));
             let worker = Worker {
                 name: name.clone(),
+                state: Arc::clone(&state),
                 channel: Arc::clone(&channel),
                 position,
                 queue: Finishing(Arc::clone(&queue)),
@@ -88,6 +101,7 @@ impl Notifier {
                 channel,
                 position,
                 queue,
+                state,
             });
         }
         Ok(Self {
@@ -95,10 +109,23 @@ impl Notifier {
         })
     }
 
-    /// The channels' names, in their order: what whoever asks may know about who was asked.
-    #[must_use]
-    pub fn names(&self) -> Vec<String> {
-        self.lines.0.iter().map(|line| line.name.clone()).collect()
+    /// The names of the channels that get through, in their order: what whoever asks may know about who was asked.
+    ///
+    /// Waits a moment for what was sent just now. What is still on its way then counts, and what failed does not, though it
+    /// is tried again.
+    pub async fn reached(&self) -> Vec<String> {
+        let until = tokio::time::Instant::now() + FIRST_ATTEMPT;
+        let mut names = Vec::new();
+        for line in &self.lines.0 {
+            let mut state = line.state.subscribe();
+            let tried = state.wait_for(|state| state.untried == 0);
+            // The sender lives as long as the line.
+            drop(tokio::time::timeout_at(until, tried).await);
+            if !state.borrow().is_failing {
+                names.push(line.name.clone());
+            }
+        }
+        names
     }
 
     /// Where the channels lead, for the operator.
@@ -110,9 +137,15 @@ impl Notifier {
 
     /// Puts a notice on every queue and returns at once.
     pub fn send(&self, notice: Notice) {
+        let is_request = matches!(notice, Notice::Asked { .. });
         let notice = Arc::new(notice);
         for line in &self.lines.0 {
+            // Before the worker can have it.
+            line.state
+                .send_modify(|state| state.untried += usize::from(is_request));
             if !line.queue.push(&notice) {
+                line.state
+                    .send_modify(|state| state.untried -= usize::from(is_request));
                 count(&line.name, "dropped");
                 tracing::error!(
                     channel = line.name,
@@ -188,6 +221,7 @@ struct Worker {
     channel: Arc<dyn Channel>,
     position: u8,
     queue: Finishing,
+    state: Arc<watch::Sender<State>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -205,9 +239,12 @@ impl Worker {
         loop {
             if self.left(notice).is_some_and(|left| left.is_zero()) {
                 tracing::warn!(channel = self.name, "a request ended before it was sent");
+                self.tried(notice, attempt, None);
                 return "expired";
             }
-            let Err(error) = self.channel.send(notice, self.position).await else {
+            let sent = self.channel.send(notice, self.position).await;
+            self.tried(notice, attempt, Some(sent.is_ok()));
+            let Err(error) = sent else {
                 return "sent";
             };
             attempt += 1;
@@ -219,6 +256,17 @@ impl Worker {
             tracing::warn!(channel = self.name, %error, attempt, ?pause, "will try again");
             self.queue.0.pause(pause).await;
         }
+    }
+
+    /// Notes how an attempt went, if there was one.
+    fn tried(&self, notice: &Notice, before: u32, went_well: Option<bool>) {
+        let is_first = before == 0 && matches!(notice, Notice::Asked { .. });
+        self.state.send_modify(|state| {
+            state.untried = state.untried.saturating_sub(usize::from(is_first));
+            if let Some(well) = went_well {
+                state.is_failing = !well;
+            }
+        });
     }
 
     /// How long a request still stands; `None` for what does not end.
@@ -263,6 +311,8 @@ fn count(channel: &str, outcome: &'static str) {
         .increment(1);
 }
 
+/// How long whoever asks waits for the first attempts.
+const FIRST_ATTEMPT: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 const LONGEST_AFTER: Duration = Duration::from_mins(10);

@@ -136,8 +136,8 @@ impl OidcError {
                 ))
             }
             Self::Unavailable { .. } => Problem::new(ProblemCode::IssuerUnavailable).with_detail(
-                "the issuer's keys cannot be had at the moment, so no token of it can be checked: try again in a minute; \
-                 the server's log says why",
+                "its keys cannot be had, so no token of it can be checked; try again in a minute, the server's log says \
+                 why",
             ),
         }
     }
@@ -204,15 +204,15 @@ impl CodeFlowError {
                 is_our_fault: false,
                 ..
             } => Problem::new(ProblemCode::OidcInvalid).with_detail(
-                "the identity provider does not take this login any more: each one works once and for a short time",
+                "the identity provider does not take this login any more, each works once and for a short time",
             ),
             Self::Refused { .. } => Problem::new(ProblemCode::IssuerUnavailable).with_detail(
-                "the identity provider does not accept this server: an administrator finds the reason in the server's \
-                 log, and corrects `[login]`",
+                "it does not accept this server; an administrator finds the reason in the server's log, and corrects \
+                 `[login]`",
             ),
             Self::Unavailable { .. } => Problem::new(ProblemCode::IssuerUnavailable).with_detail(
-                "the identity provider does not answer as it should: try again in a minute; an administrator finds the \
-                 reason in the server's log",
+                "it does not answer as it should; try again in a minute, an administrator finds the reason in the \
+                 server's log",
             ),
         }
     }

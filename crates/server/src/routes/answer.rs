@@ -38,19 +38,25 @@ pub(super) fn render(mut problem: Problem, request_id: &str, response: &mut Resp
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/problem+json"),
     );
-    match problem.status {
-        401 => {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        429 => {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
-        }
-        503 => {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
-        }
-        _ => {}
+    if problem.status == 401 {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Some(wait) = wait(&problem) {
+        headers.insert(header::RETRY_AFTER, wait.into());
     }
     *response.body_mut() = serde_json::to_vec(&problem).unwrap_or_default().into();
+}
+
+/// The seconds after which a request makes sense again. A part of one counts as a whole: whoever comes early is refused
+/// anew.
+fn wait(problem: &Problem) -> Option<u64> {
+    let known = problem.retry_after;
+    let known = known.map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
+    match problem.status {
+        429 => known.or(Some(30)).map(|seconds| seconds.max(1)),
+        503 => known.or(Some(5)),
+        _ => None,
+    }
 }
 
 /// What a handler answers.

@@ -175,7 +175,7 @@ async fn caller(parts: &Parts, app: &App, kinds: &[TokenKind]) -> Result<Caller,
     let text = bearer(&parts.headers)?;
     let unknown = || {
         Problem::new(ProblemCode::TokenInvalid)
-            .with_detail("log in again: with `fnox login`, or with a new token of your CI")
+            .with_detail("it is not one of this server, or it has ended")
     };
     let token = kinds
         .iter()
@@ -197,9 +197,7 @@ pub(super) async fn known(
     let Some(session) = app.service.stored(found)? else {
         return Ok(None);
     };
-    if !app.limits.may_ask(&session.subject.principal()) {
-        return Err(Problem::new(ProblemCode::RateLimited));
-    }
+    app.limits.may_ask(&session.subject.principal())?;
     let socket = parts.extensions.get::<PeerAddress>().copied();
     Ok(Some(Caller {
         session,

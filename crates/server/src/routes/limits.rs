@@ -1,8 +1,11 @@
 //! How often somebody may ask.
 
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
+use fnox_api::{Problem, ProblemCode};
+use governor::clock::Clock as _;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use crate::settings::LimitSettings;
@@ -27,7 +30,10 @@ impl Limits {
 
     /// Whether one more request of an address may be refused as it should be. After too many it only hears that there
     /// were too many; who has a good token is not harmed by a neighbour who has none.
-    pub(super) fn may_fail(&self, address: IpAddr) -> bool {
+    ///
+    /// # Errors
+    /// [`ProblemCode::RateLimited`]
+    pub(super) fn may_fail(&self, address: IpAddr) -> Result<(), Problem> {
         self.tidy();
         // One network of IPv6 is one household.
         let key = match address {
@@ -37,12 +43,15 @@ impl Limits {
                 IpAddr::V6(bits.into())
             }
         };
-        self.failures.check_key(&key).is_ok()
+        check(&self.failures, &key)
     }
 
     /// Whether a principal may ask once more.
-    pub(super) fn may_ask(&self, principal: &str) -> bool {
-        self.principals.check_key(&principal.to_owned()).is_ok()
+    ///
+    /// # Errors
+    /// [`ProblemCode::RateLimited`]
+    pub(super) fn may_ask(&self, principal: &str) -> Result<(), Problem> {
+        check(&self.principals, &principal.to_owned())
     }
 
     /// Forgets addresses that have been quiet, before there are too many of them.
@@ -54,6 +63,15 @@ impl Limits {
             self.principals.retain_recent();
         }
     }
+}
+
+fn check<K: Clone + Eq + Hash>(
+    limiter: &DefaultKeyedRateLimiter<K>,
+    key: &K,
+) -> Result<(), Problem> {
+    limiter.check_key(key).map_err(|refused| {
+        Problem::new(ProblemCode::RateLimited).after(refused.wait_time_from(limiter.clock().now()))
+    })
 }
 
 const REMEMBERED: usize = 10_000;

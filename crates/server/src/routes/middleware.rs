@@ -44,12 +44,11 @@ pub(super) async fn around(State(app): State<App>, request: Request, next: Next)
     let mut response = tokio::time::timeout(limit, work)
         .await
         .unwrap_or_else(|_| Refused::of(ProblemCode::Timeout).into_response());
-    if response.status() == StatusCode::UNAUTHORIZED && !app.limits.may_fail(address) {
-        response = Refused(
-            Problem::new(ProblemCode::RateLimited)
-                .with_detail("too many requests from this address were refused"),
-        )
-        .into_response();
+    if response.status() == StatusCode::UNAUTHORIZED
+        && let Err(problem) = app.limits.may_fail(address)
+    {
+        let problem = problem.with_detail("too many of this address were refused");
+        response = Refused(problem).into_response();
     }
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         span.in_scope(|| {

@@ -149,8 +149,8 @@ async fn begin(State(app): State<App>, Peer(address): Peer, uri: Uri) -> Respons
     // Whatever else stands there leads to the list.
     let next = query.unwrap_or_default().next.and_then(|next| local(&next));
     // Nobody has to be known for this, and the provider may be asked something.
-    if !app.limits.may_fail(address) {
-        return failed(&Problem::new(ProblemCode::RateLimited), None);
+    if let Err(problem) = app.limits.may_fail(address) {
+        return failed(&problem, None);
     }
     match app.service.begin_web_login(next).await {
         Ok(begun) => {
@@ -194,12 +194,13 @@ async fn finish(
         error: query.error,
         issuer: query.iss,
     };
-    let outcome = if app.limits.may_fail(address) {
-        app.service
-            .finish_web_login(&pending, returned, address)
-            .await
-    } else {
-        Err(Problem::new(ProblemCode::RateLimited))
+    let outcome = match app.limits.may_fail(address) {
+        Ok(()) => {
+            app.service
+                .finish_web_login(&pending, returned, address)
+                .await
+        }
+        Err(problem) => Err(problem),
     };
     // Each login comes back once, however it ends.
     let spent = Cookie::Login.clear(&app);

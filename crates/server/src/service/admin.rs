@@ -93,7 +93,7 @@ impl Service {
         let settings = self.settings();
         let login = settings.login.as_ref().ok_or_else(|| {
             Problem::new(ProblemCode::NotFound).with_detail(
-                "people cannot log in here: the server's configuration has no `[login]`",
+                "people cannot log in here, since the server's configuration has no `[login]`",
             )
         })?;
         let issuer = settings

@@ -83,7 +83,7 @@ impl Service {
         let assessed = self.assess(caller, &ask).await?;
         let (record, is_new) = self.store_request(caller, &ask, assessed).await?;
         let asked = match record.status {
-            ApprovalStatus::Pending => self.notifier().names(),
+            ApprovalStatus::Pending => self.notifier().reached().await,
             _ => Vec::new(),
         };
         let created = ApprovalCreated {
@@ -172,7 +172,7 @@ impl Service {
             self.deny(caller, ask, key, &why).await?;
             return Err(Problem::new(ProblemCode::RecipientMissing)
                 .with_detail(format!(
-                    "{why}, the key of whoever asks; `fnox secret rekey {key}` adds it"
+                    "`{key}` lacks {wanted}; `fnox secret rekey {key}` adds it"
                 ))
                 .at_key(key));
         }

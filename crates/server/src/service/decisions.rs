@@ -197,7 +197,7 @@ impl Service {
                 ),
                 approval: Some(Box::new(after.view(now))),
             });
-            problem = problem.with_detail("it was wrong twice: the request is denied");
+            problem = problem.with_detail("for the second time, so the request is denied");
         } else {
             problem = problem.with_detail(
                 "look at the log of whoever asks; a second wrong code denies the request",
@@ -248,7 +248,7 @@ pub(crate) fn may_decide(caller: &Caller, record: &ApprovalRecord) -> Result<(),
         // The session that asks lies where agents run.
         if record.session == caller.session.id {
             return Err(Problem::new(ProblemCode::SelfApproval).with_detail(
-                "the login that asked cannot answer; decide on the server's page, with a login of its own",
+                "this login is the one that asked; decide on the server's page, with a login of its own",
             ));
         }
     }

@@ -69,10 +69,7 @@ impl Service {
         let assessed = self.assess(caller, &ask).await?;
         if let Some(item) = assessed.items.iter().find(|item| item.needs_approval) {
             return Err(Problem::new(ProblemCode::ApprovalNeeded)
-                .with_detail(format!(
-                    "a person has to be asked for `{}`: `POST /v1/approvals` does",
-                    item.key
-                ))
+                .with_detail(format!("it is `{}`; `POST /v1/approvals` asks", item.key))
                 .at_key(&item.key));
         }
         let (record, _) = self.store_request(caller, &ask, assessed).await?;

@@ -184,7 +184,7 @@ impl Service {
                 tracing::error!(%error, "the database failed");
             }
         }
-        result.map_err(problem::of_store)
+        result.map_err(|error| problem::of_store(error, self.now()))
     }
 
     /// Whether decisions and fetches would work. Asks the database at most every few seconds, and always while

@@ -66,7 +66,7 @@ impl Service {
             code: self.code_of(&record)?,
             expires_at: record.expires_at,
             status: record.status,
-            asked: self.notifier().names(),
+            asked: self.notifier().reached().await,
         };
         Ok((created, asked.is_new))
     }

@@ -136,7 +136,7 @@ impl Service {
             .and_then(|login| Some((login, self.verifier().provider(&login.issuer)?)))
             .ok_or_else(|| {
                 Problem::new(ProblemCode::NotFound).with_detail(
-                    "people cannot log in here: the server's configuration has no `[login]`",
+                    "people cannot log in here, since the server's configuration has no `[login]`",
                 )
             })
     }

@@ -130,6 +130,8 @@ pub enum Refusal {
     TooOften {
         /// How many may be.
         limit: u32,
+        /// When the next one may be.
+        until: Timestamp,
     },
     /// It is not in the state that the change needs.
     #[error("the approval is {}", .0.as_str())]

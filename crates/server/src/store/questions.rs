@@ -92,13 +92,24 @@ pub(super) async fn too_often(
         .created_at
         .checked_sub(within)
         .unwrap_or(Timestamp::UNIX_EPOCH);
-    let count = transaction
-        .number(
-            "SELECT count(*) FROM approvals WHERE principal = $1 AND created_at > $2 AND question IS NOT NULL",
-            &[asked.requester.principal.as_str().into(), since.into()],
+    // The oldest of as many as may be: when it is old enough, there is room for one more.
+    let oldest = transaction
+        .first(
+            "SELECT created_at FROM approvals WHERE principal = $1 AND created_at > $2 AND question IS NOT NULL
+             ORDER BY created_at DESC LIMIT 1 OFFSET $3",
+            &[
+                asked.requester.principal.as_str().into(),
+                since.into(),
+                i64::from(limit.saturating_sub(1)).into(),
+            ],
         )
         .await?;
-    Ok((count >= i64::from(limit)).then_some(Refusal::TooOften { limit }))
+    oldest
+        .map(|row| {
+            let until = row.time(0)?.checked_add(within).unwrap_or(asked.created_at);
+            Ok(Refusal::TooOften { limit, until })
+        })
+        .transpose()
 }
 
 /// Says in an entry what is asked.

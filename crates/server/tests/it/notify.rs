@@ -145,6 +145,23 @@ async fn the_use_of_a_credential_arrives_as_what_it_is() {
 }
 
 #[tokio::test]
+async fn a_channel_that_does_not_get_through_reaches_nobody() {
+    let (ntfy, gone) = (Ntfy::start(), Ntfy::start());
+    let closed = NtfySettings {
+        url: "http://127.0.0.1:1".to_owned(),
+        ..settings(&gone)
+    };
+    let notifier = notifier(&[closed, settings(&ntfy)]);
+    assert_eq!(
+        notifier.reached().await,
+        ["ntfy", "ntfy 2"],
+        "nothing was sent yet"
+    );
+    notifier.send(asked(access()));
+    assert_eq!(notifier.reached().await, ["ntfy 2"]);
+}
+
+#[tokio::test]
 async fn one_tap_puts_both_links_into_bodies_and_nothing_into_caches() {
     let ntfy = Ntfy::start();
     let (notice, keys) = asked_with_keys();
@@ -153,8 +170,8 @@ async fn one_tap_puts_both_links_into_bodies_and_nothing_into_caches() {
         ..settings(&ntfy)
     };
     let notifier = notifier(&[settings(&ntfy), one_tap]);
-    assert_eq!(notifier.names(), ["ntfy", "ntfy 2"]);
     notifier.send(notice);
+    assert_eq!(notifier.reached().await, ["ntfy", "ntfy 2"]);
     let messages = [ntfy.next_message().await, ntfy.next_message().await];
     let message = messages.iter().find(|it| it.actions.len() == 3).unwrap();
     assert_eq!((message.cache, message.firebase), (false, false));

@@ -170,7 +170,8 @@ async fn the_second_wrong_code_denies() {
         .await
         .must_fail("approval_decided");
     let asked_again = world.ask(&job, &["NPM_TOKEN"]).await;
-    asked_again.must_be(429).must_fail("quiet_time");
+    let quiet = asked_again.must_be(429).must_fail("quiet_time");
+    assert_eq!(quiet.headers["retry-after"], "300");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fnox_core::{Clock as _, SecretString, TokenKind};
+use fnox_core::{Clock as _, Host, SecretString, TokenKind};
 use fnox_server::ServerKeys;
 use fnox_server::policy::Policy;
 use zeroize::Zeroizing;
@@ -94,7 +94,10 @@ fn config(
         DatabasePlace::Sqlite(path) => path.display().to_string(),
         DatabasePlace::Postgres(url) => url.expose_secret().to_owned(),
     };
-    let topic = fnox_server::notify::random_topic()
+    // No phone reaches an address of this machine alone, so nothing about such a server need leave it.
+    let topic = (!is_of_this_machine(&usual.public_url))
+        .then(fnox_server::notify::random_topic)
+        .transpose()
         .map_err(|error| ServerFailure::start(StartProblem::Settings, error.to_string()))?;
     Ok(template::server_toml(&Chosen {
         public_url: &usual.public_url,
@@ -102,8 +105,17 @@ fn config(
         database: &database,
         signing_key: "server.key",
         policy: policy_name(&usual.policy),
-        topic: &topic,
+        topic: topic.as_deref(),
     }))
+}
+
+/// Whether an address leads to the machine that it is used on.
+fn is_of_this_machine(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or_default();
+    Host::parse(authority).is_ok_and(|host| {
+        host.ip().is_some_and(|ip| ip.is_loopback()) || host.name() == "localhost"
+    })
 }
 
 /// `policy.toml`, unless that is the policy of something else, as of a vault in the same folder.
@@ -192,6 +204,14 @@ fn tell(app: &App, report: &ServerInitialised, places: &Places) -> Result<(), Cl
             app.printer
                 .note(&format!("There is {name} already: {place}"));
         }
+    }
+    if report.created.contains(&"config") {
+        app.printer.note(if is_of_this_machine(&places.public_url) {
+            "\nNobody is told of requests yet: `[notify]` in the configuration says who is. `fnox approve` lists them."
+        } else {
+            "\nRequests are sent to https://ntfy.sh, to a topic that only the configuration has: subscribe to it, or say in \
+             `[notify]` where they go instead."
+        });
     }
     let Some(token) = &report.bootstrap_token else {
         app.printer.note(

@@ -320,7 +320,8 @@ async fn too_many_in_a_short_time_are_refused(place: &dyn Place) {
         cancel.await.unwrap();
     }
     let refused = world.ask(at(3)).await;
-    assert_eq!(refused, Err(Refusal::TooOften { limit: 3 }));
+    let until = moment(0) + Duration::from_mins(10);
+    assert_eq!(refused, Err(Refusal::TooOften { limit: 3, until }));
     world.ask(at(601)).await.unwrap();
 }
 
