@@ -244,6 +244,9 @@ impl HostPattern {
             text: shown(text),
             reason,
         };
+        if text.contains("://") {
+            return Err(fail(Reason::Address));
+        }
         let Some(rest) = text.strip_prefix("*.") else {
             return if text.contains('*') {
                 Err(fail(Reason::Wildcard))
@@ -369,6 +372,9 @@ pub enum Reason {
     /// `1.2.3`, `0x7f.1`
     #[error("write IPv4 addresses as four decimal numbers")]
     ShortAddress,
+    /// `https://example.com/path`
+    #[error("it is an address; leave out scheme and path")]
+    Address,
     /// Anything else that is not a host name.
     #[error("it is neither a host name nor an IP address; leave out scheme and path")]
     NotAHost,
@@ -376,6 +382,9 @@ pub enum Reason {
 
 /// Splits a port off. A bare IPv6 address has colons but no port.
 fn split_port(text: &str) -> Result<(&str, Option<u16>), Reason> {
+    if text.contains("://") {
+        return Err(Reason::Address);
+    }
     let (name, port) = if text.starts_with('[') {
         let end = text.find(']').ok_or(Reason::Brackets)? + 1;
         match text[end..].strip_prefix(':') {
@@ -393,6 +402,8 @@ fn split_port(text: &str) -> Result<(&str, Option<u16>), Reason> {
     let is_canonical = port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0');
     match port.parse::<u16>() {
         Ok(number) if is_canonical => Ok((name, Some(number))),
+        // What is before a path may be a port.
+        _ if port.contains('/') => Err(Reason::NotAHost),
         _ => Err(Reason::Port),
     }
 }

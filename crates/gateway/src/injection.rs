@@ -324,6 +324,7 @@ fn moved(rule: &Rule) -> Refusal {
         ),
     )
     .by_rule(&rule.name)
+    .with_remedy("Send it once, as it is, in that place.")
 }
 
 fn ambiguous(rule: &Rule, problem: &str) -> Refusal {

@@ -57,7 +57,7 @@ impl Policy {
     /// rule that comes nearest.
     pub fn decide(&self, request: &CanonicalRequest) -> Result<Permit<'_>, Refusal> {
         let host = request.host();
-        self.admits(host)?;
+        // First: what a rule for this port would let out is not let out without TLS either.
         if request.scheme() == Scheme::Http && !is_this_machine(host) {
             return Err(Refusal::new(
                 Reason::NotAllowed,
@@ -67,6 +67,7 @@ impl Policy {
             )
             .with_remedy("Use `https`."));
         }
+        self.admits(host)?;
         let mut rules = Vec::new();
         let mut nearest: Option<(Miss, &Rule)> = None;
         for rule in self.rules.iter().filter(|rule| rule.hosts.matches(host)) {

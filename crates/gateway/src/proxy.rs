@@ -55,6 +55,7 @@ use crate::placeholder::PlaceholderBook;
 use crate::policy::Policy;
 use crate::reflection::ScanPolicy;
 use crate::refusal::Refusal;
+use crate::rule::CredentialRef;
 
 /// Pause after an error of `accept`, such as "too many open files".
 const PAUSE: Duration = Duration::from_millis(50);
@@ -66,6 +67,12 @@ pub trait Observer: Send + Sync + fmt::Debug {
 
     /// A connection ended before there was a request: a client that does not believe in the authority, or no TLS.
     fn broken(&self, host: &Host, problem: &str);
+
+    /// A value goes out that is not looked for in answers, because it is shorter than
+    /// [`SHORTEST_VALUE`](crate::reflection::SHORTEST_VALUE). Told each time.
+    fn too_short(&self, credential: &CredentialRef) {
+        let _ = credential;
+    }
 }
 
 /// What became of one request. None of it is secret.
@@ -145,7 +152,7 @@ impl Gateway {
     pub fn new(options: Options) -> io::Result<Self> {
         let policy = options.policy.with_captured();
         let files = policy.rules.iter();
-        let files = files.filter_map(|rule| rule.ca_file.clone());
+        let files = files.filter_map(|rule| Some((rule.name.as_str(), rule.ca_file.clone()?)));
         let upstreams = Upstreams::new(options.dialer, options.trust, files)?;
         Ok(Self {
             shared: Arc::new(Shared {

@@ -3,6 +3,7 @@
 mod reason;
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -23,6 +24,8 @@ pub struct Refusal {
     pub lease: Option<String>,
     /// What to do about it.
     pub remedy: Option<String>,
+    /// When the same request makes sense again.
+    pub retry_after: Option<Duration>,
 }
 
 /// The JSON form of a [`Refusal`].
@@ -48,6 +51,7 @@ impl Refusal {
             rule: None,
             lease: None,
             remedy: None,
+            retry_after: None,
         }
     }
 
@@ -69,6 +73,13 @@ impl Refusal {
     #[must_use]
     pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// Says when the same request makes sense again.
+    #[must_use]
+    pub fn after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
         self
     }
 

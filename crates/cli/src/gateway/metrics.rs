@@ -13,6 +13,7 @@ use axum::routing::get;
 use fnox_config::Fields;
 use fnox_core::Host;
 use fnox_gateway::proxy::{Exchange, Observer};
+use fnox_gateway::rule::CredentialRef;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 
@@ -133,5 +134,9 @@ impl Observer for Counting {
     fn broken(&self, host: &Host, problem: &str) {
         metrics::counter!("fnox_gateway_broken_connections_total").increment(1);
         self.0.broken(host, problem);
+    }
+
+    fn too_short(&self, credential: &CredentialRef) {
+        self.0.too_short(credential);
     }
 }

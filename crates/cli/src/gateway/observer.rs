@@ -1,11 +1,14 @@
 //! What the person is told of the gateway's work.
 
+use std::collections::HashSet;
 use std::io::IsTerminal as _;
 use std::sync::{Mutex, PoisonError};
 
 use fnox_core::Host;
 use fnox_gateway::Reason;
 use fnox_gateway::proxy::{Exchange, Observer};
+use fnox_gateway::reflection::SHORTEST_VALUE;
+use fnox_gateway::rule::CredentialRef;
 use indexmap::IndexMap;
 
 use crate::output::Printer;
@@ -19,6 +22,8 @@ pub(crate) struct Teller {
     printer: Printer,
     /// Whether anything is told at all.
     is_on: bool,
+    /// The credentials of which it was told that they are too short to be looked for.
+    short: Mutex<HashSet<String>>,
     /// What is told when the program has ended, and how often it was to be told.
     held: Option<Mutex<IndexMap<String, usize>>>,
 }
@@ -29,6 +34,7 @@ impl Teller {
         Self {
             printer,
             is_on,
+            short: Mutex::default(),
             held: None,
         }
     }
@@ -106,6 +112,19 @@ impl Observer for Teller {
     fn broken(&self, host: &Host, problem: &str) {
         if self.is_on {
             self.warn(format!("{host}: {problem}"));
+        }
+    }
+
+    /// Told even if nothing else is: it is about the credential, and not about what a program does.
+    fn too_short(&self, credential: &CredentialRef) {
+        let mut short = self.short.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = short.insert(credential.to_string());
+        drop(short);
+        if is_new {
+            self.warn(format!(
+                "`{credential}` has fewer than {SHORTEST_VALUE} bytes, too few to be looked for in answers: an answer \
+                 that repeats it shows it to the program"
+            ));
         }
     }
 }

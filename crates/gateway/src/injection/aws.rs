@@ -33,8 +33,8 @@ use fnox_core::Clock;
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
 
-pub(super) use self::claim::is_credential_parameter;
 use self::claim::{Claim, Location, PRESIGNED};
+pub(super) use self::claim::{is_credential_parameter, is_version_2, not_version_4};
 pub use self::keys::AwsKeys;
 pub use self::scope::{AwsScope, InvalidAwsScope};
 use super::{Injected, Injection, Planned, moved, unfit};

@@ -72,7 +72,13 @@ pub fn plan<'p>(
     for occurrence in occurrences {
         let next = swap(request, permit, agent, &occurrence)?;
         if planned.iter().any(|it| it.placeholder == next.placeholder) {
-            return Err(refused(&occurrence, "is there more than once"));
+            let rule = next.rule;
+            return Err(refused(&occurrence, "is there more than once")
+                .by_rule(&rule.name)
+                .with_remedy(format!(
+                    "Send it once. Its place is {}.",
+                    rule.injection.describe()
+                )));
         }
         planned.push(next);
     }
@@ -112,7 +118,9 @@ pub fn check_none_left(
 ) -> Result<(), Refusal> {
     match placeholders.find(request)?.first() {
         None => Ok(()),
-        Some(occurrence) => Err(refused(occurrence, "would leave as it is")),
+        Some(occurrence) => {
+            Err(refused(occurrence, "would leave as it is").with_remedy(ONCE_AND_IN_ITS_PLACE))
+        }
     }
 }
 
@@ -124,7 +132,9 @@ pub fn check_trailers(trailers: &HeaderMap, placeholders: &Placeholders) -> Resu
     request::check_trailers(trailers)?;
     match placeholders.find_in_fields(trailers)?.first() {
         None => Ok(()),
-        Some(occurrence) => Err(refused(occurrence, "is after the body")),
+        Some(occurrence) => {
+            Err(refused(occurrence, "is after the body").with_remedy(ONCE_AND_IN_ITS_PLACE))
+        }
     }
 }
 
@@ -142,10 +152,8 @@ fn swap<'p>(
         return Err(Refusal::new(
             Reason::Placeholder,
             format!("there is a placeholder {place} that belongs to another agent"),
-        ));
-    }
-    if !occurrence.is_exact {
-        return Err(refused(occurrence, "is not written as it was given out"));
+        )
+        .with_remedy("Use the placeholder that is in the environment of this agent."));
     }
     let mut rules = permit
         .rules()
@@ -155,8 +163,15 @@ fn swap<'p>(
         .peekable();
     let Some(nearest) = rules.peek().copied() else {
         let problem = format!("is not for this request to `{}`", request.host());
-        return Err(refused(occurrence, &problem));
+        return Err(refused(occurrence, &problem).with_remedy(
+            "Leave it out, or send it to the destination of its rule. To have it here, somebody must add a rule.",
+        ));
     };
+    if !occurrence.is_exact {
+        return Err(refused(occurrence, "is not written as it was given out")
+            .by_rule(&nearest.name)
+            .with_remedy("Send it letter by letter, with the same small and capital letters."));
+    }
     match rules.find(|rule| rule.injection.admits(request, place)) {
         Some(rule) => {
             if rule.injection.is_signature() {
@@ -167,6 +182,9 @@ fn swap<'p>(
                 placeholder: Some(Arc::clone(placeholder)),
                 place: Some(place.clone()),
             })
+        }
+        None if nearest.injection.is_signature() && aws::is_version_2(request) => {
+            Err(aws::not_version_4().by_rule(&nearest.name))
         }
         None => Err(refused(occurrence, "is in the wrong place")
             .by_rule(&nearest.name)
@@ -186,3 +204,5 @@ fn refused(occurrence: &Occurrence, problem: &str) -> Refusal {
         ),
     )
 }
+
+const ONCE_AND_IN_ITS_PLACE: &str = "Send it once, as it is, in the place that its rule names.";

@@ -41,7 +41,9 @@ impl BodyWatch {
             .extend_from_slice(&piece[..piece.len().min(overlap)]);
         if self.automaton.is_match(&self.tail) || self.automaton.is_match(piece) {
             let message = "there is a placeholder in the body, where no rule puts a credential";
-            return Err(Refusal::new(Reason::Placeholder, message));
+            return Err(Refusal::new(Reason::Placeholder, message).with_remedy(
+                "Leave it out of the body, or send it in the place that its rule names.",
+            ));
         }
         if piece.len() >= overlap {
             self.tail.clear();

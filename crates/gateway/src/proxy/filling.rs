@@ -17,7 +17,7 @@ use crate::body::{Body, BrokenOff, full, incoming, limited, read_whole, watched}
 use crate::injection::{self, Planned, aws, hmac, jwt};
 use crate::placeholder::Placeholders;
 use crate::policy::Permit;
-use crate::reflection::accept_scannable;
+use crate::reflection::{SHORTEST_VALUE, accept_scannable};
 use crate::refusal::Refusal;
 use crate::request::CanonicalRequest;
 use crate::rule::{CredentialRef, Rule};
@@ -217,7 +217,7 @@ async fn sign(
         let rule = planned.rule();
         let lent = client.credentials.value(rule, request.host()).await?;
         note_lease(used, lent.lease.as_deref());
-        note(client, planned, &lent.value);
+        note(shared, client, planned, &lent.value);
         let (body, now) = (body.unwrap_or_default(), shared.authority.clock().now());
         hmac::sign(request, rule, signing, &lent.value, body, now)?;
         return Ok(lent.ended);
@@ -228,7 +228,7 @@ async fn sign(
         .await?;
     note_lease(used, lent.lease.as_deref());
     let keys = lent.value;
-    note(client, planned, &keys.access_key_id);
+    note(shared, client, planned, &keys.access_key_id);
     let credential = &planned.rule().credential;
     let secrets = [Some(&keys.secret_access_key), keys.session_token.as_ref()];
     for secret in secrets.into_iter().flatten() {
@@ -262,7 +262,7 @@ async fn lend(
         ends.extend(lent.ended);
         lent.value
     };
-    note(client, planned, &value);
+    note(shared, client, planned, &value);
     Ok(value)
 }
 
@@ -273,9 +273,12 @@ fn note_lease(used: &mut Used, lease: Option<&str>) {
 }
 
 /// Before it leaves, so that it is known when it comes back.
-fn note(client: &Client, planned: &Planned<'_>, value: &SecretString) {
+fn note(shared: &Shared, client: &Client, planned: &Planned<'_>, value: &SecretString) {
     let placeholder = planned.placeholder().map_or("[redacted]", |it| it.text());
     let credential = &planned.rule().credential;
+    if value.expose_secret().len() < SHORTEST_VALUE {
+        shared.observer.too_short(credential);
+    }
     client.carried.note(credential, value, placeholder);
 }
 

@@ -39,17 +39,23 @@ pub(super) struct ClientIdentity {
 }
 
 impl Upstreams {
+    /// `files` are the rules' own, with the rules' names.
+    ///
     /// # Errors
-    /// If a file cannot be read; the error names it.
-    pub(super) fn new(
+    /// If a file cannot be read; the error names it and its rule.
+    pub(super) fn new<'r>(
         dialer: Dialer,
         trust: Trust,
-        files: impl Iterator<Item = PathBuf>,
+        files: impl Iterator<Item = (&'r str, PathBuf)>,
     ) -> io::Result<Self> {
         let mut anonymous = HashMap::new();
-        for file in files {
+        for (rule, file) in files {
             let trust = trust.with_file(&file).map_err(|error| {
-                io::Error::new(error.kind(), format!("{}: {error}", file.display()))
+                let message = format!(
+                    "the `ca_file` {} of the rule `{rule}` cannot be used: {error}",
+                    file.display()
+                );
+                io::Error::new(error.kind(), message)
             })?;
             let upstream = Upstream::new(&dialer, &trust, None).map_err(io::Error::other)?;
             anonymous.insert(Some(file), (trust, upstream));

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use fnox_core::Rate;
+use governor::clock::Clock as _;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
+use super::refused::whole_seconds;
 use crate::policy::Policy;
 use crate::refusal::{Reason, Refusal};
 use crate::rule::Rule;
@@ -61,7 +64,10 @@ impl Uses {
         // Last, because it cannot be given back.
         for rule in rules {
             if let (Some(rate), Some(limiter)) = (rule.rate, self.rates.get(&rule.name)) {
-                limiter.check().map_err(|_| too_fast(rule, rate))?;
+                limiter.check().map_err(|refused| {
+                    let wait = refused.wait_time_from(limiter.clock().now());
+                    too_fast(rule, rate, wait)
+                })?;
             }
         }
         Ok(taken)
@@ -75,10 +81,12 @@ fn used_up(rule: &Rule, limit: u32) -> Refusal {
         .with_remedy("Somebody must start the gateway again, or raise `max_uses`.")
 }
 
-fn too_fast(rule: &Rule, rate: Rate) -> Refusal {
+fn too_fast(rule: &Rule, rate: Rate, wait: Duration) -> Refusal {
+    let seconds = whole_seconds(wait);
     Refusal::new(Reason::Exhausted, format!("{rate} is exceeded"))
         .by_rule(&rule.name)
-        .with_remedy("Wait, and send it again.")
+        .with_remedy(format!("Wait {seconds} s, and send it again."))
+        .after(wait)
 }
 
 /// The rate as governor wants it.

@@ -15,7 +15,8 @@ pub(super) fn check(method: &Method) -> Result<(), Refusal> {
         Method::TRACE => Err(Refusal::new(
             Reason::NotAllowed,
             "TRACE is not forwarded: its answer would show the credentials of the request",
-        )),
+        )
+        .with_remedy("No rule allows it. Look at the request where you send it.")),
         Method::CONNECT => Err(Refusal::new(
             Reason::NotAllowed,
             "CONNECT is not forwarded within a connection",
@@ -29,7 +30,8 @@ pub(super) fn check(method: &Method) -> Result<(), Refusal> {
             Err(Refusal::new(
                 Reason::Ambiguous,
                 "the method is not in capital letters, which servers read in different ways",
-            ))
+            )
+            .with_remedy("Write it in capital letters."))
         }
         _ => Ok(()),
     }

@@ -16,6 +16,7 @@ use tokio::time::sleep;
 
 use crate::proxy::{Exchange, Observer};
 use crate::refusal::Reason;
+use crate::rule::CredentialRef;
 
 /// How many requests wait for the vault. More are only counted.
 const WAITING: usize = 16 * 1024;
@@ -145,6 +146,10 @@ impl Observer for Recorder {
 
     fn broken(&self, host: &Host, problem: &str) {
         self.next.broken(host, problem);
+    }
+
+    fn too_short(&self, credential: &CredentialRef) {
+        self.next.too_short(credential);
     }
 }
 

@@ -79,6 +79,20 @@ pub(in super::super) fn is_credential_parameter(parameter: &Parameter) -> bool {
     parameter.is_named(CREDENTIAL)
 }
 
+/// Whether it is a presigned URL of Signature Version 2.
+pub(in super::super) fn is_version_2(request: &CanonicalRequest) -> bool {
+    let mut parameters = request.query().parameters();
+    parameters.any(|parameter| parameter.is_named("AWSAccessKeyId"))
+}
+
+/// Clients of AWS still presign with the old version where a region knows it, unless they are told not to.
+pub(in super::super) fn not_version_4() -> Refusal {
+    refused("is not of Signature Version 4").with_remedy(
+        "Have the client sign with Version 4: `aws configure set default.s3.signature_version s3v4`, or \
+         `Config(signature_version=\"s3v4\")` in boto3.",
+    )
+}
+
 impl Claim {
     /// Reads the only signature of a request.
     pub(super) fn parse(request: &CanonicalRequest) -> Result<Self, Refusal> {
@@ -198,7 +212,7 @@ fn in_header(text: &str) -> Result<(String, String), Refusal> {
     let rest = text
         .strip_prefix(ALGORITHM)
         .filter(|rest| rest.starts_with(' '))
-        .ok_or_else(|| refused("is not of Signature Version 4"))?;
+        .ok_or_else(not_version_4)?;
     let mut fields = rest.split(',').map(|field| field.trim().split_once('='));
     let mut next = |name: &str| match fields.next() {
         Some(Some((own, value))) if own == name => Ok(value.to_owned()),
@@ -228,7 +242,7 @@ fn in_query(request: &CanonicalRequest) -> Result<(String, String, Location), Re
         }
     };
     if parameter("X-Amz-Algorithm")? != ALGORITHM {
-        return Err(refused("is not of Signature Version 4"));
+        return Err(not_version_4());
     }
     parameter("X-Amz-Signature")?;
     let time = time(&parameter("X-Amz-Date")?).ok_or_else(|| refused("has no time"))?;
