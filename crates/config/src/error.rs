@@ -174,6 +174,15 @@ impl ConfigError {
         }
     }
 
+    /// The same, at the place where the name is written, unless one is known.
+    #[must_use]
+    pub fn at(mut self, place: &Location) -> Self {
+        if let Self::UnknownName { location, .. } = &mut self {
+            location.get_or_insert_with(|| place.clone());
+        }
+        self
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn help(&self) -> Option<String> {

@@ -291,15 +291,19 @@ fn credential(
     config: &Config,
     fields: &Fields,
 ) -> Result<(CredentialRef, Option<SecretName>), ConfigError> {
+    let place = |key: &str| fields.location_of(key);
     match (fields.text("secret"), fields.text("lease")) {
         (Some(secret), None) => {
-            let secret = config.secret(secret)?;
+            let secret = config.secret(secret);
+            let secret = secret.map_err(|error| error.at(place("secret")))?;
             let name = VaultName::parse(secret.name.as_str())
                 .map_err(|error| fields.invalid("secret", error.to_string()))?;
             Ok((CredentialRef::Secret(name), Some(secret.name.clone())))
         }
         (None, Some(lease)) => {
-            let name: LeaseName = config.lease(lease)?.name.clone();
+            let lease = config.lease(lease);
+            let lease = lease.map_err(|error| error.at(place("lease")))?;
+            let name: LeaseName = lease.name.clone();
             let variable = match fields.text("credential") {
                 None => None,
                 Some(text) => Some(

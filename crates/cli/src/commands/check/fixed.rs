@@ -19,6 +19,12 @@ pub(super) fn examine(app: &App, config: &Config, findings: &mut Findings) -> Ve
     for lease in config.leases.values() {
         examine_lease(app, lease, findings);
     }
+    #[cfg(unix)]
+    if config.settings.sections.contains_key("proxy")
+        && let Err(error) = crate::gateway::rules::read(config, app.folders.home())
+    {
+        findings.fault(&error);
+    }
     let resolver = app.resolver(config);
     let mut cycles = BTreeSet::new();
     let mut sound = Vec::new();

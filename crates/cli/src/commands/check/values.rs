@@ -8,6 +8,9 @@ use super::Findings;
 use crate::app::{App, block_on};
 use crate::error::CliError;
 
+/// The shortest value that a gateway looks for in answers.
+const SHORTEST_LOOKED_FOR: usize = 8;
+
 /// Resolves the secrets that must have a value, or all, and says which have none.
 pub(super) fn examine(
     app: &App,
@@ -36,6 +39,7 @@ pub(super) fn examine(
     }
     let names: Vec<SecretName> = wanted.iter().map(|secret| secret.name.clone()).collect();
     let resolution = block_on(resolve(app, config, names, findings))?;
+    too_short(config, &resolution, findings);
     for secret in wanted {
         if !resolution.missing.contains(&secret.name) {
             continue;
@@ -64,6 +68,28 @@ pub(super) fn examine(
         findings.warn(notice.message.clone(), None, location);
     }
     Ok(())
+}
+
+/// The secrets of `[[proxy.rules]]` whose values are too short to be looked for in answers.
+fn too_short(config: &Config, resolution: &Resolution, findings: &mut Findings) {
+    let proxy = config.settings.sections.get("proxy");
+    let rules = proxy.map_or(&[][..], |proxy| proxy.tables("rules"));
+    for rule in rules {
+        let Some(name) = rule.text("secret") else {
+            continue;
+        };
+        let value = resolution.values.get(name);
+        if value.is_some_and(|value| value.expose_secret().len() < SHORTEST_LOOKED_FOR) {
+            findings.warn(
+                format!(
+                    "the secret `{name}` has fewer than {SHORTEST_LOOKED_FOR} bytes: the gateway does not look for it in answers, \
+                     so one that repeats it shows it to the program"
+                ),
+                Some("use a longer one".to_owned()),
+                Some(rule.location_of("secret")),
+            );
+        }
+    }
 }
 
 /// Resolves as if everything might be missing, so that one failure does not hide the others. What stops
