@@ -32,10 +32,10 @@ impl WireError {
 
 /// JSON that is not what was expected. Tells where, and never what stood there: serde's own messages quote
 /// values, and those may be secrets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} at byte {column}")]
 pub struct Malformed {
-    what: &'static str,
+    what: String,
     column: usize,
 }
 
@@ -43,21 +43,48 @@ impl Malformed {
     /// Reads JSON that must be an object. serde's derived types would take an array as well, with the values in
     /// the order of the fields, and a misplaced value would then be taken for another.
     pub(crate) fn read_object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Self> {
-        let value = serde_json::from_slice(json)?;
+        let value = serde_json::from_slice(json).map_err(|error| Self::of(&error, json))?;
         let first = json.iter().find(|byte| !byte.is_ascii_whitespace());
         if first == Some(&b'{') {
             Ok(value)
         } else {
             Err(Self {
-                what: "JSON that is not an object",
+                what: "JSON that is not an object".to_owned(),
                 column: 1,
             })
         }
     }
 }
 
-impl From<serde_json::Error> for Malformed {
-    fn from(error: serde_json::Error) -> Self {
+impl Malformed {
+    /// What is wrong with an object, with the name of the key.
+    fn of(error: &serde_json::Error, json: &[u8]) -> Self {
+        let offset = offset(error, json);
+        let mut malformed = Self::from_error(error);
+        malformed.column = offset;
+        if error.is_data() {
+            let message = error.to_string();
+            malformed.what = if let Some(key) = named(&message, "missing field `") {
+                format!("`{key}` is missing from an object that ends")
+            } else if let Some(key) = named(&message, "duplicate field `") {
+                format!("`{key}` is there twice,")
+            } else if message.starts_with("unknown field `") {
+                // The key itself may be a value in the wrong place. What is known is not.
+                let known = message.rsplit_once("`, expected ").map(|(_, known)| known);
+                let known = known
+                    .and_then(|known| known.split_once(" at line "))
+                    .map_or("nothing", |(known, _)| known);
+                format!("a key that does not belong there (known is {known})")
+            } else if let Some(key) = outermost_key(&json[..offset.min(json.len())]) {
+                format!("`{key}` has a value that does not belong there,")
+            } else {
+                malformed.what
+            };
+        }
+        malformed
+    }
+
+    fn from_error(error: &serde_json::Error) -> Self {
         use serde_json::error::Category;
         let what = match error.classify() {
             Category::Io | Category::Syntax => "not JSON",
@@ -65,9 +92,68 @@ impl From<serde_json::Error> for Malformed {
             Category::Data => "a key or value that does not belong there, or one that is missing,",
         };
         Self {
-            what,
+            what: what.to_owned(),
             column: error.column(),
         }
+    }
+}
+
+/// Where in all of the text an error is.
+fn offset(error: &serde_json::Error, json: &[u8]) -> usize {
+    let lines = json.split_inclusive(|byte| *byte == b'\n');
+    let before: usize = lines
+        .take(error.line().saturating_sub(1))
+        .map(<[u8]>::len)
+        .sum();
+    before + error.column()
+}
+
+/// The name of a field that a message of serde's begins with: it comes from the type that is read, and not from the text.
+fn named<'m>(message: &'m str, beginning: &str) -> Option<&'m str> {
+    let (name, _) = message.strip_prefix(beginning)?.split_once('`')?;
+    Some(name)
+}
+
+/// The last key of the outermost object that `json`, the beginning of a text, has a value for. Whoever read that value knew
+/// the key.
+fn outermost_key(json: &[u8]) -> Option<&str> {
+    let (mut depth, mut at, mut text, mut key) = (0_usize, 0, None, None);
+    while let Some(byte) = json.get(at) {
+        match byte {
+            b'"' => {
+                let length = string_length(&json[at + 1..])?;
+                text = Some(&json[at + 1..at + 1 + length]);
+                at += length + 1;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b':' if depth == 1 => key = text,
+            _ => {}
+        }
+        at += 1;
+    }
+    let key = std::str::from_utf8(key?).ok()?;
+    let is_plain = key
+        .bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    is_plain.then_some(key)
+}
+
+/// How long a string is whose opening quote is passed. One that is cut off has no end.
+fn string_length(json: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        match json.get(at)? {
+            b'"' => return Some(at),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+}
+
+impl From<serde_json::Error> for Malformed {
+    fn from(error: serde_json::Error) -> Self {
+        Self::from_error(&error)
     }
 }
 
@@ -158,4 +244,51 @@ codes! {
     Conflict = "conflict",
     /// The vault is ending.
     ShuttingDown = "shutting_down",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Read {
+        #[serde(rename = "host")]
+        _host: String,
+        #[serde(default, rename = "ttl")]
+        _ttl: Option<u64>,
+        #[serde(default, rename = "tags")]
+        _tags: Vec<u64>,
+    }
+
+    fn wrong(json: &str) -> String {
+        Malformed::read_object::<Read>(json.as_bytes())
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn the_key_is_named_and_its_value_is_not() {
+        assert_eq!(
+            wrong(r#"{"host":"a:\"b\"","ttl":"hunter2"}"#),
+            "`ttl` has a value that does not belong there, at byte 31"
+        );
+        assert_eq!(
+            wrong("{\n\"host\": \"a\",\n\"tags\": [1, {\"x\": 2}]}"),
+            "`tags` has a value that does not belong there, at byte 30"
+        );
+        assert_eq!(
+            wrong(r#"{"ttl":1}"#),
+            "`host` is missing from an object that ends at byte 9"
+        );
+        assert_eq!(
+            wrong(r#"{"host":"a","host":"b"}"#),
+            "`host` is there twice, at byte 18"
+        );
+        assert_eq!(
+            wrong(r#"{"host":"a","hunter2`, expected x":1}"#),
+            "a key that does not belong there (known is one of `host`, `ttl`, `tags`) at byte 35"
+        );
+        assert_eq!(wrong("{"), "incomplete JSON at byte 1");
+    }
 }

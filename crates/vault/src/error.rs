@@ -130,8 +130,13 @@ pub enum VaultError {
     #[error("the stored value could not be opened")]
     Opening,
     /// The key source or the ring.
-    #[error("{0}")]
-    Keys(String),
+    #[error("{problem}")]
+    Keys {
+        /// What is wrong.
+        problem: String,
+        /// What to do, where the source knows it.
+        remedy: Option<String>,
+    },
     /// The audit log could not be written.
     #[error("the audit log cannot be written, so nothing is answered: {0}")]
     Audit(String),
@@ -156,6 +161,14 @@ pub enum VaultError {
 }
 
 impl VaultError {
+    /// Something is wrong with the keys, and nobody knows what to do.
+    pub(crate) fn keys(problem: impl Into<String>) -> Self {
+        Self::Keys {
+            problem: problem.into(),
+            remedy: None,
+        }
+    }
+
     /// The code on the wire.
     #[must_use]
     pub fn code(&self) -> Code {
@@ -184,7 +197,7 @@ impl VaultError {
             Self::Policy(_) => Code::InvalidPolicy,
             Self::Sealing => Code::EncryptionFailed,
             Self::Opening => Code::DecryptionFailed,
-            Self::Keys(_) => Code::KeySourceUnavailable,
+            Self::Keys { .. } => Code::KeySourceUnavailable,
             Self::Audit(_) => Code::AuditUnavailable,
             Self::Store(_) => Code::Storage,
             Self::Unsupported(_) => Code::NotSupported,

@@ -61,8 +61,27 @@ pub(crate) async fn stores(
     Ok(open)
 }
 
+/// What to do where there is no vault.
+const SET_UP: &str = "set a vault up: fnox vault init";
+
+/// Whether nothing is there. What is there and cannot be looked at is for whoever opens it to tell.
+fn is_missing(path: &Path) -> bool {
+    path.symlink_metadata()
+        .is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+}
+
 /// All four stores in one SQLite file.
 pub(crate) fn one_file(path: &Path, create: bool) -> Result<OpenStores, CliError> {
+    if !create && is_missing(path) {
+        return Err(VaultFailure::Start {
+            message: format!("there is no store in {}", path.display()),
+            reason: StartProblem::Store,
+            help: Some(format!(
+                "{SET_UP}, or `store` must name that of a vault that is there"
+            )),
+        }
+        .into());
+    }
     let options = SqliteOptions {
         create,
         ..SqliteOptions::default()
@@ -119,6 +138,16 @@ pub(crate) fn parts(
 /// Reads the policy, and tells what is odd about it.
 pub(crate) fn policy(app: &App, settings: &Settings) -> Result<Policy, CliError> {
     let origin = settings.policy.display().to_string();
+    if is_missing(&settings.policy) {
+        return Err(VaultFailure::Start {
+            message: format!("there is no policy in {origin}"),
+            reason: StartProblem::Settings,
+            help: Some(format!(
+                "{SET_UP}, or `policy` must name the file of a vault that is there"
+            )),
+        }
+        .into());
+    }
     let text = fnox_config::trust::read(&settings.policy)?;
     match Policy::load(&text, &origin) {
         Ok(loaded) => {
@@ -150,7 +179,7 @@ pub(crate) async fn open(parts: EngineParts) -> Result<Engine, CliError> {
                 parts.stores.secrets.describe()
             ),
             reason: StartProblem::Settings,
-            help: Some("set it up: fnox vault init".to_owned()),
+            help: Some(SET_UP.to_owned()),
         }
         .into());
     }
@@ -194,16 +223,17 @@ fn key_failed(error: KeySourceError) -> CliError {
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(crate) fn engine_failed(error: VaultError) -> CliError {
     let (reason, help) = match &error {
-        VaultError::Keys(_) => (
-            StartProblem::Key,
-            Some("`key` must name the key with which the vault was made"),
-        ),
+        VaultError::Keys { remedy, .. } => {
+            let usual = "`key` must name the key with which the vault was made";
+            let help = remedy.clone().unwrap_or_else(|| usual.to_owned());
+            (StartProblem::Key, Some(help))
+        }
         _ => (StartProblem::Store, None),
     };
     VaultFailure::Start {
         message: error.to_string(),
         reason,
-        help: help.map(str::to_owned),
+        help,
     }
     .into()
 }

@@ -48,7 +48,8 @@ async fn emergencies_are_for_administrators_and_for_whoever_has_the_database() {
     let error = crate::support::fails(&home.sandbox, 4, &nobody);
     assert!(error.contains("team::not_logged_in"), "{error}");
     let error = home.fails(6, &["freeze"]);
-    assert!(error.contains("stop the server"), "{error}");
+    assert!(error.contains("leave `--config` out"), "{error}");
+    assert!(error.contains("FNOX_SERVER_TOKEN_FILE"), "{error}");
     server.end();
 
     assert_eq!(home.json(&["freeze"])["frozen"], true);

@@ -13,6 +13,7 @@ fn without_a_vault_the_help_says_how_to_start_one() {
     assert!(error.contains("vault::unreachable"), "{error}");
     let error = fails(&sandbox, 3, &["vault", "serve"]);
     assert!(error.contains("policy.toml"), "{error}");
+    assert!(error.contains("fnox vault init"), "{error}");
     fails(&sandbox, 2, &["vault", "status", "--socket", "http://x"]);
     fails(
         &sandbox,
@@ -77,11 +78,16 @@ fn a_vault_starts_with_its_own_key_and_store_only() {
     );
     assert!(error.contains("foreign.db"), "{error}");
     assert_eq!(sandbox.read("foreign.db"), "this is no database at all");
-    fails(
+    let error = fails(
         &sandbox,
         6,
         &["vault", "serve", "--store", "sqlite:gone.db"],
     );
+    assert!(error.contains("fnox vault init"), "{error}");
+    let key = sandbox.write_private("open.key", "00".repeat(32) + "\n");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let error = fails(&sandbox, 4, &["vault", "serve", "--key", "file:open.key"]);
+    assert!(error.contains("chmod 600"), "{error}");
     let long = format!("/tmp/{}", "x".repeat(200));
     let error = fails(&sandbox, 6, &["vault", "serve", "--socket", &long]);
     assert!(error.contains("vault::socket"), "{error}");
@@ -151,6 +157,11 @@ fn requests_that_make_no_sense_are_refused_by_name() {
     vault.fails(1, &["token", "create", "--agent", "a", "--peer", "root"]);
     vault.fails(2, &["audit", "query", "--since", "yesterday"]);
     vault.fails(2, &["audit", "query", "--outcome", "fine"]);
+    let error = vault.fails(2, &["audit", "query", "--event", "leas_granted"]);
+    assert!(error.contains("did you mean `lease_granted`?"), "{error}");
+    let error = vault.fails(2, &["audit", "query", "--event", "nosuch"]);
+    assert!(error.contains("access_denied, "), "{error}");
+    vault.fails(2, &["audit", "tail", "--event", "nosuch"]);
     vault.fails(
         1,
         &["token", "revoke", "01890000-0000-7000-8000-000000000000"],

@@ -214,6 +214,52 @@ impl Call for AuditQuery {
     type Result = AuditPage;
 }
 
+/// The events of a vault's audit log, in the order of the alphabet.
+pub const AUDIT_EVENTS: &[&str] = &[
+    "access_denied",
+    "approval_asked",
+    "approval_decided",
+    "approval_denied",
+    "approval_taken_back",
+    "audit_read",
+    "audit_verified",
+    "authenticated",
+    "authentication_failed",
+    "backup_written",
+    "credential_issued",
+    "credential_renewed",
+    "credential_withdrawn",
+    "gateway_request",
+    "key_rewrapped",
+    "key_rotated",
+    "lease_denied",
+    "lease_expired",
+    "lease_granted",
+    "lease_renewed",
+    "lease_revoked",
+    "lease_shortened",
+    "master_read",
+    "method_denied",
+    "policy_changed",
+    "renewal_denied",
+    "revocation_denied",
+    "secret_accessed",
+    "secret_deleted",
+    "secret_described",
+    "secret_rotated",
+    "secret_stored",
+    "secrets_listed",
+    "secrets_pruned",
+    "session_closed",
+    "session_opened",
+    "store_restored",
+    "token_created",
+    "token_revoked",
+    "tokens_listed",
+    "use_refunded",
+    "vault_created",
+];
+
 /// A page of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditPage {

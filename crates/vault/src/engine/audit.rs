@@ -6,7 +6,7 @@
 use fnox_core::audit::{
     Checkpoint, Entry, InvalidCheckpoint, Outcome, PublicCheckpointKey, Verifier,
 };
-use fnox_vault_wire::methods::{AuditPage, AuditQuery, AuditVerified, Checkpointed};
+use fnox_vault_wire::methods::{AUDIT_EVENTS, AuditPage, AuditQuery, AuditVerified, Checkpointed};
 
 use super::Engine;
 use crate::error::VaultError;
@@ -309,6 +309,11 @@ impl Engine {
 
 /// The same for log shippers: one event each, with the record's own words as fields.
 pub(super) fn trace(entry: &Entry) {
+    debug_assert!(
+        AUDIT_EVENTS.contains(&entry.event.as_str()),
+        "nobody could look for `{}`",
+        entry.event
+    );
     tracing::info!(
         target: "fnox_vault::audit",
         event = entry.event,
@@ -330,7 +335,7 @@ fn is_fault(error: &VaultError) -> bool {
         error,
         VaultError::Sealing
             | VaultError::Opening
-            | VaultError::Keys(_)
+            | VaultError::Keys { .. }
             | VaultError::Audit(_)
             | VaultError::Store(_)
             | VaultError::Unsupported(_)

@@ -105,7 +105,7 @@ impl Engine {
     /// Writes a copy of the store. `copy` does it and answers with its size.
     ///
     /// # Errors
-    /// `Store`, `Audit`.
+    /// `Invalid` if something is at the path already; `Store`, `Audit`.
     pub async fn backup(
         &self,
         identity: &Identity,
@@ -114,8 +114,16 @@ impl Engine {
     ) -> Result<u64, VaultError> {
         let mut entry = entry("backup_written", identity);
         entry.reason = Some(path.display().to_string());
-        self.on_record(entry, async { copy.await.map_err(VaultError::from) })
-            .await
+        let work = async {
+            if path.symlink_metadata().is_ok() {
+                return Err(VaultError::Invalid(format!(
+                    "there is a file in {} already, and a backup goes into a new one: name another path",
+                    path.display()
+                )));
+            }
+            copy.await.map_err(VaultError::from)
+        };
+        self.on_record(entry, work).await
     }
 
     /// The clock that nobody can set.
@@ -138,7 +146,11 @@ impl From<KeyRingError> for VaultError {
             KeyRingError::Sealing => Self::Sealing,
             KeyRingError::CannotRotate { .. } => Self::Unsupported(error.to_string()),
             KeyRingError::Moved => Self::Conflict("the key ring".to_owned()),
-            other => Self::Keys(other.to_string()),
+            KeyRingError::Source(error) => Self::Keys {
+                problem: error.to_string(),
+                remedy: error.remedy,
+            },
+            other => Self::keys(other.to_string()),
         }
     }
 }

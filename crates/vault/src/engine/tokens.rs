@@ -259,7 +259,7 @@ pub(super) fn random_token(prefix: &str) -> Result<(SecretString, [u8; 32]), Vau
     let mut bytes = Zeroizing::new([0u8; 32]);
     rand::rngs::OsRng
         .try_fill_bytes(bytes.as_mut())
-        .map_err(|_| VaultError::Keys("the operating system gave no random bytes".to_owned()))?;
+        .map_err(|_| VaultError::keys("the operating system gave no random bytes"))?;
     let body =
         Zeroizing::new(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes.as_slice()));
     let mut token = String::with_capacity(prefix.len() + body.len());

@@ -80,7 +80,16 @@ async fn direct(app: &App, args: &EmergencyArgs) -> Result<Option<Store>, CliErr
         return Ok(None);
     }
     let (_, places) = places(app, &args.file)?;
-    assemble::store(&places).await.map(Some)
+    let store = assemble::store(&places).await;
+    store.map(Some).map_err(|error| match error {
+        CliError::Server(failure) if failure.is_locked() => {
+            CliError::Server(failure.with_help(
+                "ask the server that has it open: leave `--config` out, with an administrator's token in \
+                 FNOX_SERVER_TOKEN_FILE",
+            ))
+        }
+        other => other,
+    })
 }
 
 async fn connect(app: &App, args: &EmergencyArgs) -> Result<Server, CliError> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use fnox_core::Clock as _;
 use fnox_core::audit::{Outcome, Record};
 use fnox_vault_wire::Client;
-use fnox_vault_wire::methods::{AuditCheckpoint, AuditPage, AuditQuery, AuditVerify};
+use fnox_vault_wire::methods::{AUDIT_EVENTS, AuditCheckpoint, AuditPage, AuditQuery, AuditVerify};
 
 use crate::app::{App, block_on};
 use crate::args::vault::{AuditCommand, AuditFilter, AuditGroup};
@@ -68,6 +68,11 @@ fn query(app: &App, filter: &AuditFilter) -> Result<AuditQuery, CliError> {
             ))
         })?),
     };
+    if let Some(event) = &filter.event
+        && !AUDIT_EVENTS.contains(&event.as_str())
+    {
+        return Err(no_event(event));
+    }
     Ok(AuditQuery {
         agent: filter.agent.clone(),
         secret: filter.secret.clone(),
@@ -82,6 +87,19 @@ fn query(app: &App, filter: &AuditFilter) -> Result<AuditQuery, CliError> {
         until: time(&filter.until, "--until")?,
         ..AuditQuery::default()
     })
+}
+
+/// A word that no record has would find nothing, which looks like an answer.
+fn no_event(word: &str) -> CliError {
+    let nearest = fnox_config::suggest::nearest(word, AUDIT_EVENTS.iter().copied());
+    let known = AUDIT_EVENTS.join(", ");
+    CliError::Usage {
+        message: format!("--event: there is no event `{}`", word.escape_debug()),
+        help: Some(match nearest {
+            Some(name) => format!("did you mean `{name}`?"),
+            None => format!("the events are {known}"),
+        }),
+    }
 }
 
 /// Hands every record that fits over, oldest first.
