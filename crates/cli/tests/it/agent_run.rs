@@ -196,7 +196,7 @@ fn rules_are_shown() {
     let text = support::ok(&project.sandbox, &["proxy", "rules"]);
     assert!(text.contains("egress: strict\naudit: true\n"), "{text}");
     assert!(
-        text.contains("TOKEN -> https://localhost") && text.contains("methods=GET,POST"),
+        text.contains("TOKEN -> localhost") && text.contains("methods=GET,POST"),
         "{text}"
     );
     let json = support::json(&support::ok(

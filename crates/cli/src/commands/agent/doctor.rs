@@ -50,6 +50,18 @@ const CONNECTIONS: usize = 64;
 
 pub(super) fn run(app: &App, args: &AgentDoctorArgs) -> Result<(), CliError> {
     let wanted = wanted(app, &args.tools)?;
+    if wanted.is_empty() {
+        let known: Vec<&str> = TOOLS.iter().map(|tool| tool.name).collect();
+        app.printer.say(&format!(
+            "None of the programs that can be tried is on PATH: {}",
+            known.join(", ")
+        ));
+        return if args.json {
+            app.printer.json(&Vec::<ToolReport>::new())
+        } else {
+            Ok(())
+        };
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -1,21 +1,27 @@
 //! `fnox agent rules`
 
+use fnox_config::Config;
 use fnox_gateway::policy::{Egress, Policy};
-use fnox_gateway::rule::{Mode, Rule};
+use fnox_gateway::rule::{CredentialRef, Mode, Rule};
+use fnox_leases::Manager;
 
 use crate::app::App;
 use crate::args::agent::AgentRulesArgs;
+use crate::commands::masters::Masters;
 use crate::error::CliError;
 use crate::gateway::documents::{RuleDocument, RulesDocument};
-use crate::gateway::rules::{self, Proxy};
+use crate::gateway::rules::{self, Proxy, ProxyRule};
 
 pub(super) fn run(app: &App, args: &AgentRulesArgs) -> Result<(), CliError> {
     let config = app.load()?;
     let proxy = rules::read(&config, app.folders.home())?;
+    let resolver = app.reading_resolver(&config)?;
+    let masters = Masters::new(app, &config, &resolver);
+    let manager = masters.manager();
+    let document = document(&proxy, |rule, own| variable(&config, &manager, rule, own));
     if args.json {
-        return app.printer.json(&document(&proxy));
+        return app.printer.json(&document);
     }
-    let document = document(&proxy);
     app.printer.line(&format!("egress: {}", document.egress))?;
     app.printer.line(&format!("audit: {}", document.audit))?;
     for (name, list) in [
@@ -32,7 +38,40 @@ pub(super) fn run(app: &App, args: &AgentRulesArgs) -> Result<(), CliError> {
     Ok(())
 }
 
-fn document(proxy: &Proxy) -> RulesDocument {
+/// The variable that has a rule's placeholder.
+fn variable(
+    config: &Config,
+    manager: &Manager<'_>,
+    rule: &Rule,
+    own: &ProxyRule,
+) -> Option<String> {
+    if own.variable.is_some() {
+        return own.variable.clone();
+    }
+    match &rule.credential {
+        CredentialRef::Secret(_) => own.secret.as_ref().map(ToString::to_string),
+        CredentialRef::Lease { .. } if rule.injection.is_signature() => {
+            Some("AWS_ACCESS_KEY_ID".to_owned())
+        }
+        CredentialRef::Lease {
+            variable: Some(name),
+            ..
+        } => Some(name.to_string()),
+        CredentialRef::Lease { name, .. } => {
+            let produced = manager.produced(config.lease(name.as_str()).ok()?).ok()?;
+            match produced.as_slice() {
+                [one] => Some(one.clone()),
+                _ => None,
+            }
+        }
+        CredentialRef::Captured { .. } => None,
+    }
+}
+
+fn document(
+    proxy: &Proxy,
+    variable: impl Fn(&Rule, &ProxyRule) -> Option<String>,
+) -> RulesDocument {
     let Policy { egress, rules, .. } = &proxy.policy;
     RulesDocument {
         egress: match egress {
@@ -45,11 +84,7 @@ fn document(proxy: &Proxy) -> RulesDocument {
         rules: rules
             .iter()
             .zip(&proxy.rules)
-            .map(|(rule, own)| {
-                let env = own.variable.clone();
-                let env = env.or_else(|| own.secret.as_ref().map(ToString::to_string));
-                one(rule, env)
-            })
+            .map(|(rule, own)| one(rule, variable(rule, own)))
             .collect(),
     }
 }
@@ -74,14 +109,15 @@ fn one(rule: &Rule, env: Option<String>) -> RuleDocument {
     }
 }
 
-/// `GITHUB_TOKEN -> https://api.github.com methods=GET paths=/repos/** in=… env=GITHUB_TOKEN`
+/// `GITHUB_TOKEN -> api.github.com methods=GET paths=/repos/** in=… env=GITHUB_TOKEN`. No scheme: a rule for this machine
+/// may be used without TLS too.
 fn line(rule: &RuleDocument) -> String {
     let list = |items: &[String]| match items {
         [] => "all".to_owned(),
         items => items.join(","),
     };
     let mut words = vec![
-        format!("{} -> https://{}", rule.credential, rule.host),
+        format!("{} -> {}", rule.credential, rule.host),
         format!("methods={}", list(&rule.methods)),
         format!("paths={}", list(&rule.paths)),
         format!("in={}", rule.place),
