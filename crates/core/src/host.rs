@@ -244,9 +244,6 @@ impl HostPattern {
             text: shown(text),
             reason,
         };
-        if text.contains("://") {
-            return Err(fail(Reason::Address));
-        }
         let Some(rest) = text.strip_prefix("*.") else {
             return if text.contains('*') {
                 Err(fail(Reason::Wildcard))

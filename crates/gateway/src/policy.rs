@@ -50,15 +50,10 @@ impl Policy {
         if is_known { Ok(()) } else { Err(no_rule(host)) }
     }
 
-    /// Whether `request` may leave, and with what.
-    ///
-    /// # Errors
-    /// [`Reason::NoRule`] if nothing reaches its host; [`Reason::NotAllowed`] or [`Reason::TooLarge`] with the
-    /// rule that comes nearest.
-    pub fn decide(&self, request: &CanonicalRequest) -> Result<Permit<'_>, Refusal> {
-        let host = request.host();
-        // First: what a rule for this port would let out is not let out without TLS either.
-        if request.scheme() == Scheme::Http && !is_this_machine(host) {
+    /// The same, once it is known whether TLS is spoken. What a rule for a port would let out is not let out without TLS
+    /// either, so that comes first.
+    pub(crate) fn admits_by(&self, scheme: Scheme, host: &Host) -> Result<(), Refusal> {
+        if scheme == Scheme::Http && !is_this_machine(host) {
             return Err(Refusal::new(
                 Reason::NotAllowed,
                 format!(
@@ -67,7 +62,17 @@ impl Policy {
             )
             .with_remedy("Use `https`."));
         }
-        self.admits(host)?;
+        self.admits(host)
+    }
+
+    /// Whether `request` may leave, and with what.
+    ///
+    /// # Errors
+    /// [`Reason::NoRule`] if nothing reaches its host; [`Reason::NotAllowed`] or [`Reason::TooLarge`] with the
+    /// rule that comes nearest.
+    pub fn decide(&self, request: &CanonicalRequest) -> Result<Permit<'_>, Refusal> {
+        let host = request.host();
+        self.admits_by(request.scheme(), host)?;
         let mut rules = Vec::new();
         let mut nearest: Option<(Miss, &Rule)> = None;
         for rule in self.rules.iter().filter(|rule| rule.hosts.matches(host)) {

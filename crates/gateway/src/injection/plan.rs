@@ -184,7 +184,11 @@ fn swap<'p>(
             })
         }
         None if nearest.injection.is_signature() && aws::is_version_2(request) => {
-            Err(aws::not_version_4().by_rule(&nearest.name))
+            let refusal = Refusal {
+                reason: Reason::Placeholder,
+                ..aws::not_version_4()
+            };
+            Err(refusal.by_rule(&nearest.name))
         }
         None => Err(refused(occurrence, "is in the wrong place")
             .by_rule(&nearest.name)

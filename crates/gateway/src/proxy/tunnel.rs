@@ -210,7 +210,10 @@ impl Served {
         let (shared, client) = (Arc::clone(&self.shared), Arc::clone(&self.client));
         let bound = Arc::clone(&self.bound);
         // Each request anew: rules come and go while a tunnel is open.
-        let admitted = || shared.policy.current().admits(bound.host());
+        let admitted = || {
+            let policy = shared.policy.current();
+            policy.admits_by(bound.scheme(), bound.host())
+        };
         let refusal = self.misdirected.clone().or_else(|| admitted().err());
         // In a place of its own: HTTP/2 makes a task of it, and it is large and would be moved again and again.
         Box::pin(async move {

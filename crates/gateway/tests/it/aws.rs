@@ -327,6 +327,18 @@ fn a_rule_can_say_which_service_and_region() {
 }
 
 #[test]
+fn a_url_of_the_old_version_is_called_that() {
+    let query = format!("AWSAccessKeyId={PLACEHOLDER}&Signature=x&Expires=1");
+    let client = request("GET", S3_HOST, &format!("/a?{query}"), &[]);
+    let refusal = pass(client, &short_lived()).unwrap_err();
+    assert!(
+        refusal.message.contains("not of Signature Version 4"),
+        "{refusal}"
+    );
+    assert!(refusal.remedy.unwrap().contains("s3v4"));
+}
+
+#[test]
 fn a_signature_by_other_keys_is_not_touched() {
     let other = signed_for("20260722/us-east-1/s3", "host").replace(PLACEHOLDER, "AKIAOTHER");
     let fields = [("authorization", other.as_str()), ("x-amz-date", "x")];

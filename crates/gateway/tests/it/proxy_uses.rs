@@ -123,6 +123,18 @@ async fn a_refused_request_costs_nothing() {
     assert_eq!(ask(&proxy, "/").await, 429);
 }
 
+#[tokio::test]
+async fn who_is_too_fast_hears_how_long_to_wait() {
+    let rate = Some(fnox_core::Rate::parse("1/h").unwrap());
+    let proxy = Setup::with(|rule| rule.rate = rate).start().await;
+    assert_eq!(ask(&proxy, "/").await, 200);
+    let head = proxy.head("GET /", &[]);
+    let refused = proxy.inside().await.ask(head).await;
+    assert_eq!(refused.status, 429);
+    let seconds: u64 = refused.field("retry-after").unwrap().parse().unwrap();
+    assert!((1..=3600).contains(&seconds), "{seconds}");
+}
+
 /// Waits until the upstream has so many requests.
 async fn arrived(proxy: &Proxy, requests: usize) {
     within(async {
