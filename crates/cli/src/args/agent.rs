@@ -40,7 +40,7 @@ pub(crate) enum AgentCommand {
 
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  fnox agent run --sandbox -- claude\n  fnox agent run --agent reviewer -- ./review.sh\n\n`[[proxy.rules]]` in fnox.toml says which secret or lease goes to which host. The program gets placeholders in\ntheir variables and a proxy that puts the real values into its requests."
+    after_help = "Examples:\n  fnox agent run --sandbox -- claude\n  fnox agent run --agent reviewer -- ./review.sh\n\n`[[proxy.rules]]` in fnox.toml says which secret or lease goes to which host. The program gets placeholders in their variables and a proxy that puts the real values into its requests."
 )]
 pub(crate) struct AgentRunArgs {
     /// The agent's name, for the log
@@ -90,7 +90,7 @@ pub(crate) struct AgentPendingArgs {
 
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "A yes is for the very request: its method, host, path, query and body. A request that has\ngiven up waiting may come again within ten minutes.\n\nThe use of a credential, which an agent asks for by `fnox mcp`, is no single request: a yes lets the agent send as\nmany as it likes to that host, with those methods, until the time is over."
+    after_help = "A yes is for the very request: its method, host, path, query and body. A request that has given up waiting may come again within ten minutes.\n\nThe use of a credential, which an agent asks for by `fnox mcp`, is no single request: a yes lets the agent send as many as it likes to that host, with those methods, until the time is over."
 )]
 pub(crate) struct AgentApproveArgs {
     #[command(flatten)]

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Other programs call these. They never ask anything, reuse a credential while it is good, and mint once\nhowever many of them run. `fnox credential install` writes the configuration of the other program."
+    after_help = "Other programs call these. They never ask anything, reuse a credential while it is good, and mint once however many of them run. `fnox credential install` writes the configuration of the other program."
 )]
 pub(crate) struct CredentialArgs {
     /// Folder whose configuration counts, as if fnox had been started there

@@ -18,7 +18,7 @@ pub(crate) enum GatewayCommand {
 
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "A client names itself by its vault token, as the password of the proxy: http://agent:TOKEN@127.0.0.1:3128\nThe whole of it, with a vault: docs/guide/gateway.md"
+    after_help = "A client names itself by its vault token, as the password of the proxy:\n  http://agent:TOKEN@127.0.0.1:3128\n\nThe whole of it, with a vault: docs/guide/gateway.md"
 )]
 pub(crate) struct GatewayServeArgs {
     /// Its settings; default: gateway.toml in fnox's configuration folder

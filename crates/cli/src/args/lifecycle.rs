@@ -16,7 +16,7 @@ pub(crate) enum LifecycleCommand {
 
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  fnox lifecycle offboard alice\n  fnox lifecycle offboard alice@example.com --apply\n\nThe plan comes from all profiles of fnox.toml: `[people.NAME]` says which recipients and accounts are whose. --apply\ntakes recipients out, encrypts values anew and withdraws this machine's leases; the rest stays on the list."
+    after_help = "Examples:\n  fnox lifecycle offboard alice\n  fnox lifecycle offboard alice@example.com --apply\n\nThe plan comes from all profiles of fnox.toml: `[people.NAME]` says which recipients and accounts are whose. --apply takes recipients out, encrypts values anew and withdraws this machine's leases; the rest stays on the list."
 )]
 pub(crate) struct OffboardArgs {
     /// A name of `[people]`, an email address, an account or a recipient

@@ -4,7 +4,7 @@ use clap::Args;
 
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Example, for an agent that reads `.mcp.json`:\n  { \"mcpServers\": { \"fnox\": { \"command\": \"fnox\", \"args\": [\"mcp\"] } } }\n\nTools: `exec` runs a program behind the gateway, `list_credentials` tells which credential goes where,\n`request_access` asks for more. `get_secret`, which gives values away, is there only if `[mcp]` in fnox.toml names it.\nMessages are on stdout, everything for people on stderr. docs/guide/mcp.md"
+    after_help = "Example, for an agent that reads `.mcp.json`:\n  { \"mcpServers\": { \"fnox\": { \"command\": \"fnox\", \"args\": [\"mcp\"] } } }\n\nTools: `exec` runs a program behind the gateway, `list_credentials` tells which credential goes where, `request_access` asks for more. `get_secret`, which gives values away, is there only if `[mcp]` in fnox.toml names it.\nMessages are on stdout, everything for people on stderr. docs/guide/mcp.md"
 )]
 pub(crate) struct McpArgs {
     /// The agent's name, for the log and the vault

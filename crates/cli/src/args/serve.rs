@@ -22,7 +22,7 @@ pub(crate) use self::issuer::{IssuerCommand, IssuerGroup, IssuerTokenArgs};
 #[derive(Debug, Clone, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Flags beat server.toml: docs/reference/server-config.md. Set a server up with `fnox serve init`.\n\nSIGHUP reads policy and certificate again, which also happens by itself when they change; SIGTERM and SIGINT let\nrequests finish and end the server."
+    after_help = "Flags beat server.toml: docs/reference/server-config.md. Set a server up with `fnox serve init`.\n\nSIGHUP reads policy and certificate again, which also happens by itself when they change; SIGTERM and SIGINT let requests finish and end the server."
 )]
 pub(crate) struct ServeArgs {
     #[command(flatten)]

@@ -30,6 +30,40 @@ fn collect(command: &clap::Command, path: &mut Vec<String>, out: &mut Vec<Vec<St
     }
 }
 
+/// A line end in the middle of a paragraph leaves half a line where the terminal is narrower than whoever wrote it thought.
+#[test]
+fn no_paragraph_has_a_line_end_of_its_own() {
+    for width in [80, 100] {
+        let mut command = fnox_cli::command().term_width(width);
+        command.build();
+        let mut early = Vec::new();
+        ends_early(&mut command, width, &mut early);
+        assert!(early.is_empty(), "at {width}: {early:#?}");
+    }
+}
+
+/// The lines of prose after which the next one's first word had room. A line may end where a sentence does.
+fn ends_early(command: &mut clap::Command, width: usize, out: &mut Vec<String>) {
+    let name = command.get_bin_name().unwrap_or_default().to_owned();
+    for text in [command.render_help(), command.render_long_help()].map(|text| text.to_string()) {
+        let lines: Vec<&str> = text.lines().collect();
+        for pair in lines.windows(2) {
+            let [line, next] = pair else { continue };
+            let is_prose = |line: &str| !line.is_empty() && !line.starts_with(' ');
+            if !is_prose(line) || !is_prose(next) || line.ends_with(['.', ':']) {
+                continue;
+            }
+            let word = next.split(' ').next().unwrap_or_default();
+            if line.chars().count() + 1 + word.chars().count() <= width {
+                out.push(format!("{name}: {line}"));
+            }
+        }
+    }
+    for subcommand in command.get_subcommands_mut() {
+        ends_early(subcommand, width, out);
+    }
+}
+
 #[test]
 fn completion_scripts_need_nothing_and_complete_names() {
     let sandbox = sandbox();

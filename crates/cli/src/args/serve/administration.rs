@@ -59,7 +59,7 @@ pub(crate) struct PolicyTestArgs {
 
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Asks the running server as an administrator: FNOX_SERVER_TOKEN_FILE, or the session of `fnox login`. With --config\nthe database is changed directly, which needs no token: SQLite only while no server runs."
+    after_help = "Asks the running server as an administrator: FNOX_SERVER_TOKEN_FILE, or the session of `fnox login`. With --config the database is changed directly, which needs no token: SQLite only while no server runs."
 )]
 pub(crate) struct EmergencyArgs {
     #[command(flatten)]
@@ -85,7 +85,7 @@ pub(crate) struct BackupArgs {
 
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "No server may run on the database. All sessions, approvals and grants of the copy end, and tokens of CI systems\nfrom before are refused.\n\nPostgreSQL: restore with its own tools, then run `fnox serve restored`."
+    after_help = "No server may run on the database. All sessions, approvals and grants of the copy end, and tokens of CI systems from before are refused.\n\nPostgreSQL: restore with its own tools, then run `fnox serve restored`."
 )]
 pub(crate) struct RestoreArgs {
     /// A file that `serve backup` wrote
@@ -100,7 +100,7 @@ pub(crate) struct RestoreArgs {
 
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Needed after pg_restore(1), or whenever the database was put back to an older state: all its sessions, approvals and\ngrants end, and tokens of CI systems from before are refused, also by servers that run. For SQLite `restore` does it."
+    after_help = "Needed after pg_restore(1), or whenever the database was put back to an older state: all its sessions, approvals and grants end, and tokens of CI systems from before are refused, also by servers that run. For SQLite `restore` does it."
 )]
 pub(crate) struct RestoredArgs {
     #[command(flatten)]
@@ -142,7 +142,7 @@ pub(crate) enum TokenRole {
 #[derive(Debug, Clone, Args)]
 #[command(
     subcommand_negates_reqs = true,
-    after_help = "Works on the database of --config. Where a running server has it open, or with --server, that server is asked\nin the name of an administrator: FNOX_SERVER_TOKEN_FILE, or the session of `fnox login`. The token is printed once, on\nstdout.\n\nExamples:\n  fnox serve token --role scim --ttl 90d\n  fnox serve token --role gateway --name builders > server.token\n  fnox serve token list\n  fnox serve token revoke 019a2f4e-…"
+    after_help = "Works on the database of --config. Where a running server has it open, or with --server, that server is asked in the name of an administrator: FNOX_SERVER_TOKEN_FILE, or the session of `fnox login`. The token is printed once, on stdout.\n\nExamples:\n  fnox serve token --role scim --ttl 90d\n  fnox serve token --role gateway --name builders > server.token\n  fnox serve token list\n  fnox serve token revoke 019a2f4e-…"
 )]
 pub(crate) struct TokenArgs {
     #[command(subcommand)]

@@ -117,7 +117,7 @@ pub(crate) struct LeaseRevokeArgs {
 
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  fnox vault exec --secret github-token@api.github.com=GH_TOKEN -- gh pr list\n  fnox vault exec --secret db-password@db.internal:5432=fd:3 -- ./migrate --password-fd 3\n  fnox vault exec --secret deploy@amazonaws.com=env: -- aws s3 ls\n\nWithout =VAR the variable is the secret's name in capitals, with `_` for every other character. =env: gives all variables of a\ncredential that a mint makes, under their own names. The leases are\nrenewed while the program runs, where the policy lets them, and given back when it ends."
+    after_help = "Examples:\n  fnox vault exec --secret github-token@api.github.com=GH_TOKEN -- gh pr list\n  fnox vault exec --secret db-password@db.internal:5432=fd:3 -- ./migrate --password-fd 3\n  fnox vault exec --secret deploy@amazonaws.com=env: -- aws s3 ls\n\nWithout =VAR the variable is the secret's name in capitals, with `_` for every other character. =env: gives all variables of a credential that a mint makes, under their own names. The leases are renewed while the program runs, where the policy lets them, and given back when it ends."
 )]
 pub(crate) struct VaultExecArgs {
     #[command(flatten)]
@@ -159,7 +159,7 @@ pub(crate) enum GitOperation {
 
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "In ~/.gitconfig:\n  [credential \"https://github.com\"]\n      helper = \"!fnox vault credential-fill --secret github-token\"\n\nThe lease is for the host that git names; the policy decides. It runs to its own end, since git uses what it got after\nthe helper has ended, and answers git's next questions too until half of it is over."
+    after_help = "In ~/.gitconfig:\n  [credential \"https://github.com\"]\n      helper = \"!fnox vault credential-fill --secret github-token\"\n\nThe lease is for the host that git names; the policy decides. It runs to its own end, since git uses what it got after the helper has ended, and answers git's next questions too until half of it is over."
 )]
 #[command(group = clap::ArgGroup::new("source").required(true))]
 pub(crate) struct CredentialArgs {

@@ -7,7 +7,7 @@ use crate::args::agent::YesArgs;
 
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "A yes is for the very request: its agent, rule, method, host, path, query and body. On a terminal the\nrequest is shown first, and you are asked.\n\nA question waits for ten minutes at the most, at the vault that the gateway asks; of vaults on one PostgreSQL, at all of them."
+    after_help = "A yes is for the very request: its agent, rule, method, host, path, query and body. On a terminal the request is shown first, and you are asked.\n\nA question waits for ten minutes at the most, at the vault that the gateway asks; of vaults on one PostgreSQL, at all of them."
 )]
 pub(crate) struct ApprovalYesArgs {
     #[command(flatten)]

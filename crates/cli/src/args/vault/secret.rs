@@ -50,7 +50,7 @@ pub(crate) enum SecretCommand {
 
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "The value is taken from --file, from a pipe (without a final line end), or asked for: an argument would be\nvisible to other users."
+    after_help = "The value is taken from --file, from a pipe (without a final line end), or asked for: an argument would be visible to other users."
 )]
 pub(crate) struct SecretSetArgs {
     /// Its name, at most 128 bytes

@@ -12,7 +12,7 @@ use super::ClientArgs;
 
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Asks nothing and overwrites nothing.\n\nStores: sqlite:PATH, postgres://USER@HOST/DATABASE, aws-sm:PREFIX\nKeys:   file:PATH, env:VARIABLE, keychain:SERVICE/ACCOUNT, kms:KEY_ID"
+    after_help = "Asks nothing and overwrites nothing.\n\n  Stores: sqlite:PATH, postgres://USER@HOST/DATABASE, aws-sm:PREFIX\n  Keys:   file:PATH, env:VARIABLE, keychain:SERVICE/ACCOUNT, kms:KEY_ID"
 )]
 pub(crate) struct VaultInitArgs {
     /// Where vault.toml is written; policy.toml goes beside it [env: `FNOX_VAULT_CONFIG`]
@@ -34,7 +34,7 @@ pub(crate) struct VaultInitArgs {
 
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Flags beat FNOX_VAULT_*, which beat vault.toml: docs/reference/vault-config.md\n\nSIGHUP reads the policy again; SIGTERM and SIGINT end the vault. Sockets that systemd passes are used in the\nplace of those of vault.toml: the one named `agent` is the agents'."
+    after_help = "Flags beat FNOX_VAULT_*, which beat vault.toml: docs/reference/vault-config.md\n\nSIGHUP reads the policy again; SIGTERM and SIGINT end the vault. Sockets that systemd passes are used in the place of those of vault.toml: the one named `agent` is the agents'."
 )]
 pub(crate) struct VaultServeArgs {
     /// vault.toml [env: `FNOX_VAULT_CONFIG`]
@@ -86,7 +86,7 @@ pub(crate) struct BackupArgs {
 
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Leases of the copy are withdrawn and its tokens revoked: a restore never revives what was used up or withdrawn\nafter the copy was made. The store that was there is replaced."
+    after_help = "Leases of the copy are withdrawn and its tokens revoked: a restore never revives what was used up or withdrawn after the copy was made. The store that was there is replaced."
 )]
 pub(crate) struct RestoreArgs {
     /// A file that `vault backup` wrote
