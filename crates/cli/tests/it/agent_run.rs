@@ -289,3 +289,15 @@ fn a_file_of_numbers_that_cannot_be_written_ends_the_run_before_it_begins() {
     assert!(run.stderr.contains("numbers.prom"), "{run}");
     assert!(!project.sandbox.project().join("ran").exists());
 }
+
+#[test]
+fn a_value_that_is_too_short_to_be_looked_for_is_told_once() {
+    let project = Project::new("");
+    let text = project.sandbox.read("fnox.toml").replace(VALUE, "hunter2");
+    project.sandbox.write("fnox.toml", text);
+    let script =
+        "for i in 1 2; do curl -fsS -o /dev/null -H \"Authorization: Bearer $TOKEN\" $URL/a; done";
+    let run = project.agent(script).finish().succeeds();
+    assert_eq!(run.stderr.matches("fewer than 8 bytes").count(), 1, "{run}");
+    assert!(!run.stderr.contains("hunter2"), "{run}");
+}

@@ -19,6 +19,31 @@ fn a_healthy_configuration_is_called_healthy() {
 }
 
 #[test]
+#[cfg(unix)]
+fn rules_of_the_gateway_are_looked_at() {
+    let sandbox = sandbox();
+    let rule = |secret: &str| {
+        format!(
+            "[secrets]\nPIN = {{ default = \"1234567\" }}\n\n[[proxy.rules]]\nsecret = \"{secret}\"\ndomain = \"a.example\"\n"
+        )
+    };
+    sandbox.write("fnox.toml", rule("PIN"));
+    let run = sandbox
+        .run(["check", "--all", "--json"])
+        .finish()
+        .succeeds();
+    let warning = &json(&run.stdout)["warnings"][0];
+    let text = warning["message"].as_str().unwrap();
+    assert!(text.contains("`PIN` has fewer than 8 bytes"), "{run}");
+    assert_eq!(warning["line"], 5);
+    sandbox.write("fnox.toml", rule("PINE"));
+    let run = sandbox.run(["check", "--json"]).finish().exits_with(1);
+    assert_eq!(json(&run.stdout)["errors"][0]["line"], 5, "{run}");
+    let error = fails(&sandbox, 3, &["agent", "rules"]);
+    assert!(error.contains("fnox.toml:5"), "{error}");
+}
+
+#[test]
 fn all_that_is_wrong_is_told_at_once() {
     let sandbox = sandbox();
     let text = r#"
