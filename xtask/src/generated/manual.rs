@@ -71,9 +71,6 @@ fn section(text: &mut String, command: &Command, path: &str, is_root: bool) {
         .get_arguments()
         .filter(|argument| !argument.is_hide_set())
     {
-        if argument.is_global_set() && !is_root {
-            continue;
-        }
         let mut forms = Vec::new();
         forms.extend(argument.get_short().map(|short| format!("`-{short}`")));
         forms.extend(argument.get_long().map(|long| format!("`--{long}`")));
@@ -89,10 +86,13 @@ fn section(text: &mut String, command: &Command, path: &str, is_root: bool) {
             let value = argument.get_value_names().map(|names| names.join(" "));
             forms.extend(value.map(|value| format!("`{value}`")));
         }
-        let help = argument
+        let mut help = argument
             .get_help()
             .map(ToString::to_string)
             .unwrap_or_default();
+        if argument.is_global_set() && !is_root {
+            help.push_str(" (of its subcommands too)");
+        }
         let _ = writeln!(rows, "| {} | {} |", forms.join(" "), super::cell(&help));
     }
     if !rows.is_empty() {
