@@ -9,6 +9,7 @@
 pub mod accounts;
 pub mod backend;
 pub mod ci_token;
+pub mod command_template;
 pub mod dotenv;
 pub mod dotenvx;
 mod entry;

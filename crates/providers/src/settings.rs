@@ -53,6 +53,10 @@ impl Settings {
         R: Fn(&str) -> Result<String, String>,
     {
         let fill_in = |key: &'static str, value: &TextOrSecret| match value {
+            // Its backend fills it in, with values of its own.
+            TextOrSecret::Text(text) if key == "credential_command" => {
+                Ok(SecretString::from(text.as_str()))
+            }
             TextOrSecret::Text(text) => render(text)
                 .map(SecretString::from)
                 .map_err(|reason| ProviderError::misconfigured(reason).at_key(key)),

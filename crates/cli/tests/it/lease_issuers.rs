@@ -445,7 +445,7 @@ fn vault_with(keys: &str, clock: Arc<dyn Clock>) -> Subject {
     let vault = start(Vault::new(), clock);
     let lease = format!(
         "type = 'vault'\naddress = '{}'\nsecret_path = 'database/creds/app'\n{keys}\n\
-         env_map = {{ DB_USER = 'username', DB_PASSWORD = 'password' }}",
+         env_map = {{ username = 'DB_USER', password = 'DB_PASSWORD' }}",
         vault.url()
     );
     Subject::of(&vault, &lease, |service| service.leases().len())

@@ -16,7 +16,7 @@ use jiff::SignedDuration;
 use crate::matrix::{self, Subject};
 use crate::support::{Project, minted};
 
-const DATABASE: &str = "secret_path = 'database/creds/app'\nenv_map = { DB_USER = 'username', DB_PASSWORD = 'password' }";
+const DATABASE: &str = "secret_path = 'database/creds/app'\nenv_map = { username = 'DB_USER', password = 'DB_PASSWORD' }";
 
 const APPROLE: &str = "auth = 'approle'";
 
@@ -127,7 +127,8 @@ async fn values_are_found_in_both_versions_of_kv_and_are_read_anew_after_the_dur
         ("kv/app", "kv-one-password", "kv-one-url"),
         ("secret/data/app", "kv-two-password", "kv-two-url"),
     ] {
-        let more = format!("secret_path = '{path}'\nenv_map = {{ P = 'password', U = 'db.url' }}");
+        let more =
+            format!("secret_path = '{path}'\nenv_map = {{ password = 'P', 'db.url' = 'U' }}");
         let project = given(&vault, &more);
         let held = minted(project.exec("x").await.unwrap());
         assert_eq!((value(&held, "P"), value(&held, "U")), (password, url));
@@ -139,7 +140,7 @@ async fn values_are_found_in_both_versions_of_kv_and_are_read_anew_after_the_dur
         assert!(matches!(done.outcome, RevocationOutcome::Revoked));
         assert_eq!(vault.requests().len(), 0);
     }
-    let more = "secret_path = 'kv/short'\nenv_map = { P = 'password' }";
+    let more = "secret_path = 'kv/short'\nenv_map = { password = 'P' }";
     let held = minted(given(&vault, more).exec("x").await.unwrap());
     let minute = held.created_at + SignedDuration::from_secs(60);
     assert!(held.credential.expires_at.unwrap() <= minute);
@@ -151,7 +152,7 @@ async fn the_parameters_go_into_the_body_and_the_engines_own_end_counts() {
     let vault = Issuer::start(Vault::new());
     for method in ["post", "put"] {
         let more = format!(
-            "method = '{method}'\nsecret_path = 'aws/sts/deploy'\nenv_map = {{ AWS_SECRET_ACCESS_KEY = 'secret_key' }}\n\
+            "method = '{method}'\nsecret_path = 'aws/sts/deploy'\nenv_map = {{ secret_key = 'AWS_SECRET_ACCESS_KEY' }}\n\
              parameters = {{ role_session_name = 'ada' }}"
         );
         let held = minted(given(&vault, &more).exec("x").await.unwrap());
@@ -166,7 +167,7 @@ async fn the_parameters_go_into_the_body_and_the_engines_own_end_counts() {
         );
         vault.forget_requests();
     }
-    let more = "method = 'post'\nsecret_path = 'pki/issue/web'\nenv_map = { KEY = 'private_key' }\n\
+    let more = "method = 'post'\nsecret_path = 'pki/issue/web'\nenv_map = { private_key = 'KEY' }\n\
                 parameters = { common_name = 'a.example.com', ttl = '2h' }";
     let held = minted(given(&vault, more).exec("x").await.unwrap());
     // Ten minutes by the clock of Vault, which is not ours.
@@ -181,7 +182,7 @@ async fn the_parameters_go_into_the_body_and_the_engines_own_end_counts() {
 #[tokio::test]
 async fn a_name_that_is_not_in_the_answer_lists_those_that_are_and_withdraws_the_lease() {
     let vault = Issuer::start(Vault::new());
-    let more = "secret_path = 'database/creds/app'\nenv_map = { P = 'pass' }";
+    let more = "secret_path = 'database/creds/app'\nenv_map = { pass = 'P' }";
     for project in [given(&vault, more), logging_in(&vault, more)] {
         let error = project.exec("x").await.unwrap_err();
         assert_eq!(error.exit_status(), ExitStatus::Configuration);
@@ -233,7 +234,7 @@ async fn refusals_say_which_policy_is_missing() {
     assert_eq!(error.exit_status(), ExitStatus::AuthenticationNeeded);
     assert!(!format!("{error:?}").contains("wrong-token"));
     for path in ["kv/none", "nowhere/at/all"] {
-        let more = format!("secret_path = '{path}'\nenv_map = {{ A = 'a' }}");
+        let more = format!("secret_path = '{path}'\nenv_map = {{ a = 'A' }}");
         let error = given(&vault, &more).exec("x").await.unwrap_err();
         assert_eq!(error.exit_status(), ExitStatus::Configuration);
         assert!(error.help().unwrap().contains("secret/data"), "{error}");
@@ -243,7 +244,7 @@ async fn refusals_say_which_policy_is_missing() {
             let fault = (status, "Vault is sealed".to_owned());
             vault.faults.insert("kv/app".to_owned(), fault);
         });
-        let more = "secret_path = 'kv/app'\nenv_map = { A = 'password' }";
+        let more = "secret_path = 'kv/app'\nenv_map = { password = 'A' }";
         let error = given(&vault, more).exec("x").await.unwrap_err();
         assert_eq!(error.exit_status(), ExitStatus::Unavailable, "{status}");
         assert!(error.to_string().contains("sealed"), "{error}");
@@ -254,20 +255,28 @@ async fn refusals_say_which_policy_is_missing() {
 #[tokio::test]
 async fn what_could_lead_elsewhere_is_told_without_a_call() {
     let vault = Issuer::start(Vault::new());
-    let one = "env_map = { A = 'a' }";
+    let one = "env_map = { a = 'A' }";
     for (more, wanted) in [
         (
-            "secret_path = 'kv/../sys/seal'\nenv_map = { A = 'a' }",
+            "secret_path = 'kv/../sys/seal'\nenv_map = { a = 'A' }",
             "must be a path",
         ),
         (
-            "secret_path = 'kv/a?b'\nenv_map = { A = 'a' }",
+            "secret_path = 'kv/a?b'\nenv_map = { a = 'A' }",
             "must be a path",
         ),
         ("secret_path = 'kv/a'\nenv_map = {}", "names no variable"),
         (
-            "secret_path = 'kv/a'\nenv_map = { 'a b' = 'a' }",
-            "no variable",
+            "secret_path = 'kv/a'\nenv_map = { a = 'a b' }",
+            "no name of a variable",
+        ),
+        (
+            "secret_path = 'kv/a'\nenv_map = { a = 'X', b = 'X' }",
+            "makes X of `a` and of `b`",
+        ),
+        (
+            "secret_path = 'kv/a'\nenv_map = { AWS_KEY = 'access_key', AWS_SECRET = 'secret-key' }",
+            "`\"access_key\" = \"AWS_KEY\"`",
         ),
         (
             &format!("secret_path = 'kv/a'\n{one}\nauth = 'kubernetes'"),

@@ -36,10 +36,13 @@ impl Resolver<'_> {
         if let Some(opened) = self.opened.lock().await.get(provider.name.as_str()) {
             return Ok(Arc::clone(opened));
         }
-        let unusable = |error| ResolveError::ProviderUnusable {
+        let unusable = |error: ProviderError| ResolveError::ProviderUnusable {
             provider: provider.name.to_string(),
+            location: match error.key {
+                Some(key) => provider.fields.location_of(key).clone(),
+                None => provider.fields.location().clone(),
+            },
             error,
-            location: provider.fields.location().clone(),
         };
         if self.options.offline && !provider.spec.is_local() {
             return Err(unusable(offline(provider)));

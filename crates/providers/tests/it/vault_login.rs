@@ -134,6 +134,22 @@ async fn a_command_prints_the_token_and_nothing_else() {
         read(&*world.open(&good), "app/password").await.unwrap(),
         "kv-one-password"
     );
+    let filled = command(&format!(
+        "test {{{{ address }}}} = \"$VAULT_ADDR\" && test {{{{ path }}}} = kv && test -z \"{{{{ namespace }}}}\" && echo {}",
+        Vault::GIVEN
+    ));
+    assert_eq!(
+        read(&*world.open(&filled), "app/password").await.unwrap(),
+        "kv-one-password"
+    );
+    for bad in ["echo {{ pth }}", "echo {{ path"] {
+        let error = world.try_open(&command(bad)).unwrap_err();
+        assert_eq!(
+            (error.kind, error.key),
+            (ErrorKind::Misconfigured, Some("credential_command")),
+            "{bad}"
+        );
+    }
     for bad in ["exit 3", "true", "echo two words"] {
         let error = world.open(&command(bad)).check().await.unwrap_err();
         assert_eq!(

@@ -147,14 +147,17 @@ pub(super) static VAULT: LeaseSpec = LeaseSpec {
         Field::required(
             "env_map",
             Kind::TextMap,
-            "Which key of the answer becomes which variable.",
+            "Keys of the answer, each with the variable that it becomes.",
         ),
         text(
             "address",
             "URL of the server (default: VAULT_ADDR or BAO_ADDR).",
         ),
         text("token", "Token."),
-        text("credential_command", "Command that prints a token."),
+        text(
+            "credential_command",
+            "Command that prints a token; `{{ address }}`, `{{ secret_path }}` and `{{ namespace }}` are filled in.",
+        ),
         text("namespace", "Namespace."),
         choice(
             "method",

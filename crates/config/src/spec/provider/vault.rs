@@ -16,7 +16,7 @@ pub(super) const VAULT: ProviderSpec = ProviderSpec {
         Field::optional(
             "credential_command",
             Kind::Text,
-            "Command that prints a token.",
+            "Command that prints a token; `{{ address }}`, `{{ path }}` and `{{ namespace }}` are filled in.",
         ),
         Field::optional(
             "auth",

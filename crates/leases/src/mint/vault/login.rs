@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use fnox_core::{Env, SecretString};
+use fnox_providers::command_template;
 use fnox_providers::process::{Program, complaint};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -240,11 +241,22 @@ async fn run(
     command: &str,
     context: &MintContext,
 ) -> Result<SecretString, MintError> {
-    let mut additions = vec![(
-        "VAULT_ADDR".to_owned(),
-        SecretString::new(settings.address(&context.env)?.to_string()),
-    )];
-    if let Some(namespace) = settings.namespace(&context.env) {
+    let address = settings.address(&context.env)?.to_string();
+    let namespace = settings.namespace(&context.env);
+    let values = [
+        ("address", address.as_str()),
+        ("secret_path", settings.path.as_str()),
+        ("namespace", namespace.unwrap_or_default()),
+    ];
+    let command = command_template::render(command, &values).map_err(|reason| {
+        MintError::misconfigured(
+            "credential_command",
+            format!("`credential_command` {reason}"),
+        )
+        .with_remedy("the command has VAULT_ADDR and VAULT_NAMESPACE in its environment too")
+    })?;
+    let mut additions = vec![("VAULT_ADDR".to_owned(), SecretString::new(address))];
+    if let Some(namespace) = namespace {
         additions.push(("VAULT_NAMESPACE".to_owned(), SecretString::from(namespace)));
     }
     let env = context.env.with_overlay(additions);

@@ -57,6 +57,7 @@ pub(super) enum Auth {
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) path: String,
+    /// Each variable with the key of the answer that it gets.
     pub(super) variables: IndexMap<String, String>,
     pub(super) method: Method,
     pub(super) parameters: IndexMap<String, String>,
@@ -76,14 +77,7 @@ pub(super) struct Settings {
 impl Settings {
     pub(super) fn read(fields: &Fields, home: Option<&Path>) -> Result<Self, ConfigError> {
         let path = path_of(fields, "secret_path")?.unwrap_or_default();
-        let variables = fields.map("env_map").cloned().unwrap_or_default();
-        if variables.is_empty() {
-            return Err(fields.invalid("env_map", "names no variable"));
-        }
-        if let Some(name) = variables.keys().find(|name| !is_variable_name(name)) {
-            let reason = format!("names `{}`, which is no variable", name.escape_debug());
-            return Err(fields.invalid("env_map", reason));
-        }
+        let variables = variables_of(fields)?;
         let text = |key: &str| fields.text(key).map(str::to_owned);
         for key in [
             "secret_id_variable",
@@ -219,6 +213,45 @@ fn auth_of(fields: &Fields, home: Option<&Path>) -> Result<Auth, ConfigError> {
         },
         _ => Auth::Token,
     })
+}
+
+/// The variables of `env_map`, whose keys are those of the answer.
+fn variables_of(fields: &Fields) -> Result<IndexMap<String, String>, ConfigError> {
+    let Some(map) = fields.map("env_map").filter(|map| !map.is_empty()) else {
+        return Err(fields.invalid("env_map", "names no variable"));
+    };
+    let is_loud =
+        |name: &str| is_variable_name(name) && !name.contains(|c: char| c.is_ascii_lowercase());
+    if map.keys().all(|key| is_loud(key)) && !map.values().any(|name| is_loud(name)) {
+        let (key, name) = map.first().map_or(("", ""), |(key, name)| (key, name));
+        return Err(fields.invalid(
+            "env_map",
+            format!(
+                "is the wrong way round: the answer's key comes first and the variable second, as in `\"{}\" = \"{key}\"`",
+                name.escape_debug()
+            ),
+        ));
+    }
+    let mut variables = IndexMap::new();
+    for (key, name) in map {
+        if !is_variable_name(name) {
+            let reason = format!(
+                "makes `{}` of `{}`, which is no name of a variable",
+                name.escape_debug(),
+                key.escape_debug()
+            );
+            return Err(fields.invalid("env_map", reason));
+        }
+        if let Some(other) = variables.insert(name.clone(), key.clone()) {
+            let reason = format!(
+                "makes {name} of `{}` and of `{}`",
+                other.escape_debug(),
+                key.escape_debug()
+            );
+            return Err(fields.invalid("env_map", reason));
+        }
+    }
+    Ok(variables)
 }
 
 /// A path below `/v1/`: what could lead elsewhere is refused.

@@ -141,6 +141,16 @@ async fn a_command_gets_address_and_namespace_and_must_print_a_token() {
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o700)).unwrap();
     let keys = format!("{DATABASE}\ncredential_command = '{}'", script.display());
     minted(with(&vault, &keys, &[]).exec("x").await.unwrap());
+    let filled = format!(
+        "test {{{{ address }}}} = \"$VAULT_ADDR\" && test {{{{ secret_path }}}} = database/creds/app && echo {}",
+        Vault::GIVEN
+    );
+    let keys = format!("{DATABASE}\ncredential_command = '{filled}'");
+    minted(with(&vault, &keys, &[]).exec("x").await.unwrap());
+    let hostile = "secret_path = 'kv/a;id'\nenv_map = { a = 'A' }\ncredential_command = 'echo {{ secret_path }}'";
+    let error = with(&vault, hostile, &[]).exec("x").await.unwrap_err();
+    assert_eq!(error.exit_status(), ExitStatus::Configuration);
+    assert!(error.to_string().contains("`secret_path`"), "{error}");
     for (command, wanted) in [
         ("echo no token at all", "did not print a token"),
         ("true", "did not print a token"),

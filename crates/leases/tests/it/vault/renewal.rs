@@ -135,7 +135,7 @@ async fn a_given_token_that_ends_sooner_is_the_end_of_the_lease() {
 
 #[tokio::test]
 async fn what_has_no_renewable_lease_is_replaced() {
-    let more = "secret_path = 'kv/app'\nenv_map = { A = 'password' }";
+    let more = "secret_path = 'kv/app'\nenv_map = { password = 'A' }";
     let (vault, project) = on_one_clock(Vault::new(), |vault| given(vault, more));
     let held = minted(project.exec("x").await.unwrap());
     project.clock.advance(SignedDuration::from_mins(50));

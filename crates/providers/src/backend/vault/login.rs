@@ -21,7 +21,7 @@ use crate::process::{Program, complaint};
 use crate::provider::Context;
 use crate::settings::Settings;
 use crate::wiped::Wiped;
-use crate::{jwt, token_file};
+use crate::{command_template, jwt, token_file};
 
 const TOKENS: [&str; 3] = ["FNOX_VAULT_TOKEN", "VAULT_TOKEN", "BAO_TOKEN"];
 
@@ -80,7 +80,12 @@ struct Issued {
 }
 
 impl Login {
-    pub(super) fn new(settings: &Settings, context: &Context) -> Result<Self, ProviderError> {
+    /// `values` are those that a `credential_command` may name.
+    pub(super) fn new(
+        settings: &Settings,
+        context: &Context,
+        values: &[(&str, &str)],
+    ) -> Result<Self, ProviderError> {
         let name = settings.fields().text("auth").unwrap_or("token");
         let mount = settings
             .text("auth_mount")
@@ -93,7 +98,7 @@ impl Login {
             );
         }
         Ok(Self {
-            auth: auth(name, settings, context)?,
+            auth: auth(name, settings, context, values)?,
             mount: mount.to_owned(),
             env: context.env.clone(),
             time_limit: context.time_limit,
@@ -243,7 +248,12 @@ impl Drop for Secret {
     }
 }
 
-fn auth(name: &str, settings: &Settings, context: &Context) -> Result<Auth, ProviderError> {
+fn auth(
+    name: &str,
+    settings: &Settings,
+    context: &Context,
+    values: &[(&str, &str)],
+) -> Result<Auth, ProviderError> {
     let env = &context.env;
     let needed = |key: &'static str, variable: Option<&str>| {
         let names: Vec<&str> = variable.into_iter().collect();
@@ -281,7 +291,7 @@ fn auth(name: &str, settings: &Settings, context: &Context) -> Result<Auth, Prov
             username: user(settings.required("username")?)?,
             password: needed("password", Some("VAULT_PASSWORD"))?,
         },
-        _ => given(settings, context)?,
+        _ => given(settings, context, values)?,
     })
 }
 
@@ -297,12 +307,24 @@ fn user(name: &str) -> Result<String, ProviderError> {
 }
 
 /// The token that somebody else got: of the key, the environment, a command, or `vault login`.
-fn given(settings: &Settings, context: &Context) -> Result<Auth, ProviderError> {
+fn given(
+    settings: &Settings,
+    context: &Context,
+    values: &[(&str, &str)],
+) -> Result<Auth, ProviderError> {
     if let Some(token) = rest::credential(settings, "token", &context.env, &TOKENS) {
         return Ok(Auth::Given(token));
     }
     if let Some(command) = settings.fields().text("credential_command") {
-        return Ok(Auth::Command(command.to_owned()));
+        return command_template::render(command, values)
+            .map(Auth::Command)
+            .map_err(|reason| {
+                ProviderError::misconfigured(format!("`credential_command` {reason}"))
+                    .at_key("credential_command")
+                    .with_remedy(
+                        "the command has VAULT_ADDR and VAULT_NAMESPACE in its environment too",
+                    )
+            });
     }
     let of_login = context.folders.home().map(|home| home.join(".vault-token"));
     let file = settings

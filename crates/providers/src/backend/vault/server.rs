@@ -78,12 +78,18 @@ impl Server {
         let namespace = chosen("namespace", &NAMESPACES)
             .map(|text| text.trim_matches('/').to_owned())
             .filter(|text| !text.is_empty());
+        let values = [
+            ("address", address.as_str()),
+            ("path", path),
+            ("namespace", namespace.as_deref().unwrap_or_default()),
+        ];
+        let login = Login::new(settings, context, &values)?;
         Ok(Self {
             service: rest::service("Vault", context, ca_file.as_deref())?,
-            address,
             path: path.to_owned(),
+            address,
             namespace,
-            login: Login::new(settings, context)?,
+            login,
             token: OnceCell::new(),
         })
     }
