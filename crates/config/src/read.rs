@@ -235,8 +235,10 @@ impl Reader {
         let text = item
             .as_str()
             .ok_or_else(|| self.wrong_type(field.name, place, "a string", item))?;
-        if words.contains(&text) {
-            return Ok(Value::Text(TextOrSecret::Text(text.to_owned())));
+        // Other tools write `managed_identity`.
+        let meant = text.replace('_', "-");
+        if let Some(word) = words.iter().find(|word| **word == text || **word == meant) {
+            return Ok(Value::Text(TextOrSecret::Text((*word).to_owned())));
         }
         let meant =
             nearest(text, words.iter().copied()).map(|word| format!("; did you mean `{word}`?"));

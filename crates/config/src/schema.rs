@@ -161,7 +161,17 @@ fn property(field: &Field) -> Value {
             },
         }),
         Kind::Json => json!({ "type": "object" }),
-        Kind::Choice(words) => json!({ "enum": words }),
+        Kind::Choice(words) => {
+            // Words are read with either hyphen.
+            let others = words.iter().map(|word| word.replace('-', "_"));
+            let others = others.filter(|word| !words.contains(&word.as_str()));
+            let words: Vec<String> = words
+                .iter()
+                .map(ToString::to_string)
+                .chain(others)
+                .collect();
+            json!({ "enum": words })
+        }
         Kind::EnvMode => json!({ "enum": [true, false, "exec"] }),
         Kind::Table(section) => section_object(section),
         Kind::Tables(section) => json!({ "type": "array", "items": section_object(section) }),

@@ -117,7 +117,18 @@ const AWS: [Field; 4] = [
 const GOOGLE_ENDPOINT: Field = reference("endpoint", "Another endpoint URL.");
 
 const AZURE: [Field; 2] = [
-    reference("auth", "How to log in."),
+    Field::optional(
+        "auth",
+        Kind::Choice(&[
+            "auto",
+            "client-secret",
+            "certificate",
+            "federated",
+            "managed-identity",
+            "azure-cli",
+        ]),
+        "How to log in (default `auto`: what is there first).",
+    ),
     reference("managed_identity_client_id", "Which managed identity."),
 ];
 
@@ -209,7 +220,7 @@ pub static PROVIDERS: &[ProviderSpec] = &[
         label: "Keychain",
         capability: StoresRemotely,
         fields: &[
-            required("service", "Service name of the entries."),
+            reference("service", "Service name of the entries (default `fnox`)."),
             reference("prefix", "Put before each entry's name."),
         ],
         auth_command: None,

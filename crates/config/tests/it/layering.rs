@@ -426,9 +426,9 @@ const BAD_FILES: &[(&str, &str, &str)] = &[
         "needs the key `type`",
     ),
     (
-        "[providers.x]\ntype = \"keychain\"\n",
+        "[providers.x]\ntype = \"azure-sm\"\n",
         "config::missing_key",
-        "needs the key `service`",
+        "needs the key `vault_url`",
     ),
     (
         "[leases.x]\ntype = \"aws-sts\"\nregion = \"r\"\nrole_arn = \"a\"\nrol = 1\n",

@@ -14,10 +14,10 @@ use crate::settings::Settings;
 /// Opens a provider of this type. The bus is not contacted yet.
 ///
 /// # Errors
-/// `Misconfigured` if `service` is empty.
+/// None today.
 pub fn open(settings: &Settings, context: &Context) -> Result<Box<dyn Provider>, ProviderError> {
     Ok(Box::new(KeychainEntries {
-        service: settings.required("service")?.to_owned(),
+        service: settings.text("service").unwrap_or("fnox").to_owned(),
         prefix: settings.text("prefix").unwrap_or_default().to_owned(),
         keychain: Keychain::new(
             &context.env,
