@@ -49,7 +49,7 @@ impl App {
     pub(crate) fn new(global: &GlobalArgs, env: Env) -> Result<Self, CliError> {
         let printer = Printer::new(
             global.quiet,
-            global.no_color || env.var("NO_COLOR").is_some(),
+            global.no_color || crate::output::colours_unwanted(&env),
         );
         let cwd = std::env::current_dir().map_err(|source| CliError::File {
             action: "find",

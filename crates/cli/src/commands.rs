@@ -65,14 +65,14 @@ use crate::app::App;
 use crate::args::{Cli, Command};
 use crate::error::CliError;
 use crate::log;
-use crate::output::{Printer, report};
+use crate::output::{Printer, colours_unwanted, report};
 
 /// Runs the command and prints its error, if it has one.
 pub(crate) fn run(cli: Cli, env: Env) -> ExitStatus {
     log::init(&cli, &env);
     let printer = Printer::new(
         cli.global.quiet,
-        cli.global.no_color || env.var("NO_COLOR").is_some(),
+        cli.global.no_color || colours_unwanted(&env),
     );
     let app = App::new(&cli.global, env).map(|app| app.running(cli.command.word()));
     match app.and_then(|app| dispatch(&app, cli.command)) {

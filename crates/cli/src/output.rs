@@ -3,11 +3,12 @@
 pub(crate) mod asked;
 mod diagnostic;
 pub mod documents;
+mod excerpt;
 mod table;
 
 use std::io::{IsTerminal as _, Write as _};
 
-use fnox_core::Length;
+use fnox_core::{Env, Length};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -15,6 +16,24 @@ use crate::error::CliError;
 
 pub(crate) use self::diagnostic::{plain, report};
 pub(crate) use self::table::Table;
+
+/// How wide the terminal is; `None` where there is none, or one that does not tell.
+pub(crate) fn terminal_width() -> Option<usize> {
+    #[cfg(unix)]
+    let columns = rustix::termios::tcgetwinsize(std::io::stderr())
+        .ok()
+        .map(|size| usize::from(size.ws_col));
+    #[cfg(not(unix))]
+    let columns = ratatui::crossterm::terminal::size()
+        .ok()
+        .map(|(columns, _)| usize::from(columns));
+    columns.filter(|columns| *columns > 0)
+}
+
+/// Whether the environment says that the terminal is to have no colours, or cannot show them.
+pub(crate) fn colours_unwanted(env: &Env) -> bool {
+    env.var("NO_COLOR").is_some() || env.var("TERM") == Some("dumb")
+}
 
 /// Where and how to print.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +48,7 @@ pub(crate) struct Printer {
     reason = "all output goes through the printer, also what needs no setting of it"
 )]
 impl Printer {
-    /// `no_colour`: by flag or `NO_COLOR`. Colours are only for terminals.
+    /// `no_colour`: by flag or [`colours_unwanted`]. Colours are only for terminals.
     pub(crate) fn new(quiet: bool, no_colour: bool) -> Self {
         Self {
             quiet,
@@ -122,5 +141,18 @@ impl Printer {
         } else {
             writeln!(stderr, "{mark}{message}")
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_that_can_show_no_colours_gets_none() {
+        let env = |name: &'static str, value: &'static str| Env::from_iter([(name, value)]);
+        assert!(colours_unwanted(&env("TERM", "dumb")));
+        assert!(colours_unwanted(&env("NO_COLOR", "1")));
+        assert!(!colours_unwanted(&env("TERM", "xterm-256color")));
     }
 }

@@ -1,16 +1,16 @@
 //! Errors as a person reads them: what failed, where it stands underlined, what to do, the code.
 
 use std::fmt;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::ops::Range;
 
 use miette::{
     Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode,
 };
-use regex::Regex;
 
 use crate::error::CliError;
-use crate::output::Printer;
+use crate::output::excerpt::masked;
+use crate::output::{Printer, terminal_width};
 
 /// Prints an error to stderr.
 pub(crate) fn report(error: &CliError, printer: Printer) {
@@ -19,7 +19,11 @@ pub(crate) fn report(error: &CliError, printer: Printer) {
     } else {
         GraphicalTheme::unicode_nocolor()
     };
-    let handler = GraphicalReportHandler::new_themed(theme);
+    let mut handler = GraphicalReportHandler::new_themed(theme);
+    // A terminal breaks lines that are too long within words; a file does not.
+    if std::io::stderr().is_terminal() {
+        handler = handler.with_width(terminal_width().unwrap_or(80).clamp(40, 100));
+    }
     let text = rendered(error, handler);
     let _ = writeln!(std::io::stderr().lock(), "{}", text.trim_end());
 }
@@ -110,146 +114,5 @@ impl Diagnostic for Shown<'_> {
         self.source.as_ref()?;
         let label = LabeledSpan::new_with_span(Some("here".to_owned()), self.span.clone());
         Some(Box::new(std::iter::once(label)))
-    }
-}
-
-/// Texts of these keys are shown: they name things and hold no secrets.
-const SHOWN_KEYS: [&str; 30] = [
-    "address",
-    "api_base",
-    "database",
-    "default_provider",
-    "description",
-    "domain",
-    "duration",
-    "egress",
-    "endpoint",
-    "env",
-    "file",
-    "format",
-    "if_missing",
-    "inherits",
-    "json_path",
-    "key_file",
-    "name",
-    "path",
-    "prefix",
-    "profile",
-    "project",
-    "provider",
-    "ref",
-    "region",
-    "role_arn",
-    "secret",
-    "service",
-    "type",
-    "url",
-    "vault",
-];
-
-/// A configuration's text without what may be secret, and where `span` is in it.
-///
-/// The excerpt around an error must not show a plain value that happens to stand on the same line. Long
-/// values (ciphertexts) become short, so that the line can be read.
-fn masked(text: &str, span: &Range<usize>) -> (String, Range<usize>) {
-    const ASSIGNMENT: &str = r#"(?s)([A-Za-z0-9_.-]+)["']?\s*=\s*("""(?:.*?)(?:"""|\z)|'''(?:.*?)(?:'''|\z)|"(?:[^"\\\n]|\\.)*"?|'[^'\n]*'?)"#;
-    let Ok(pattern) = Regex::new(ASSIGNMENT) else {
-        return (String::new(), 0..0);
-    };
-    let mut out = String::with_capacity(text.len());
-    let mut shift = Shift {
-        span: span.clone(),
-        start: span.start,
-        end: span.end,
-    };
-    let mut copied = 0;
-    for captures in pattern.captures_iter(text) {
-        let (Some(key), Some(value)) = (captures.get(1), captures.get(2)) else {
-            continue;
-        };
-        let last_part = key.as_str().rsplit('.').next().unwrap_or_default();
-        // The error itself says what is wrong with the value that it points at. A URL may hold a password.
-        let is_url_of_somebody = value.as_str().contains("://") && value.as_str().contains('@');
-        let is_shown = value.range() == *span || SHOWN_KEYS.contains(&last_part);
-        if is_shown && !is_url_of_somebody {
-            continue;
-        }
-        out.push_str(&text[copied..value.start()]);
-        let stars = stars(value.as_str());
-        shift.replaced(&value.range(), stars.len());
-        out.push_str(&stars);
-        copied = value.end();
-    }
-    out.push_str(&text[copied..]);
-    let start = shift.start.min(out.len());
-    (out, start..shift.end.max(start))
-}
-
-/// Follows a place through replacements, which come in the order of the text.
-struct Shift {
-    span: Range<usize>,
-    start: usize,
-    end: usize,
-}
-
-impl Shift {
-    fn replaced(&mut self, range: &Range<usize>, length: usize) {
-        if range.end <= self.span.start {
-            self.start = self.start + length - range.len();
-        }
-        if range.end <= self.span.end {
-            self.end = self.end + length - range.len();
-        }
-    }
-}
-
-/// `"********"` for a text of one line; one `*` a line for several, so that line numbers stay.
-fn stars(literal: &str) -> String {
-    let lines = literal.matches('\n').count();
-    if lines == 0 {
-        "\"********\"".to_owned()
-    } else {
-        format!("\"\"\"{}\"\"\"", "*\n".repeat(lines))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shown(text: &str, part: &str) -> (String, String) {
-        let start = text.find(part).unwrap();
-        let (out, span) = masked(text, &(start..start + part.len()));
-        let under = out[span].to_owned();
-        (out, under)
-    }
-
-    #[test]
-    fn values_are_masked_and_the_place_stays_the_place() {
-        let text = "A = { value = \"hunter2\", defualt = 'häßlich' }\nB = \"hunter3\"\n";
-        let (out, under) = shown(text, "defualt");
-        assert_eq!(under, "defualt");
-        assert!(!out.contains("hunter") && !out.contains("lich"), "{out}");
-    }
-
-    #[test]
-    fn lines_stay_lines_and_names_stay_readable() {
-        let text =
-            "C = { value = \"\"\"\nhunter3\n\"\"\", provider = \"op\" }\nD = { valeu = 1 }\n";
-        let (out, under) = shown(text, "valeu");
-        assert_eq!(
-            (out.lines().count(), under.as_str()),
-            (text.lines().count(), "valeu")
-        );
-        assert!(
-            out.contains("provider = \"op\"") && !out.contains("hunter"),
-            "{out}"
-        );
-    }
-
-    #[test]
-    fn a_value_without_its_closing_quote_is_masked_too() {
-        let (out, _) = masked("A = { value = \"hunter2 }\n", &(0..0));
-        assert!(!out.contains("hunter2"), "{out}");
     }
 }

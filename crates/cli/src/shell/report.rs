@@ -7,7 +7,7 @@ use fnox_core::Env;
 
 use super::change::Outcome;
 use crate::environment;
-use crate::output::Printer;
+use crate::output::{self, Printer};
 use crate::terminal::harmless;
 
 /// How much is said.
@@ -137,19 +137,7 @@ fn width(env: &Env) -> Option<usize> {
         .var("COLUMNS")
         .and_then(|columns| columns.parse().ok())
         .filter(|columns| *columns > 0);
-    terminal_width().filter(|columns| *columns > 0).or(told)
-}
-
-#[cfg(unix)]
-fn terminal_width() -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok()?;
-    Some(usize::from(size.ws_col))
-}
-
-#[cfg(not(unix))]
-fn terminal_width() -> Option<usize> {
-    let (columns, _) = ratatui::crossterm::terminal::size().ok()?;
-    Some(usize::from(columns))
+    output::terminal_width().or(told)
 }
 
 fn cut(line: &str, width: usize) -> String {
