@@ -98,6 +98,58 @@ type = "tailscale"
 }
 
 #[test]
+fn what_fails_only_when_it_is_used_is_told_before() {
+    for (text, line, wanted) in [
+        (
+            "[providers]\nage = { type = \"age\", recipients = [\"garbage\"] }\n",
+            2,
+            "`recipients`",
+        ),
+        (
+            "[secrets]\nA = { default = \"x\", push = [\"nope\"] }\n",
+            2,
+            "no target `nope`",
+        ),
+        (
+            "[leases.node]\ntype = \"kubernetes\"\nservice_account = \"ci\"\nduration = \"5m\"\n",
+            4,
+            "10m",
+        ),
+        (
+            "[[proxy.rules]]\nsecret = \"A\"\ndomain = \"a.example\"\n",
+            2,
+            "`A`",
+        ),
+        (
+            "[providers]\na = { type = \"azure-sm\", vault_url = \"https://v.example\", auth = \"wrong\" }\n",
+            2,
+            "managed-identity",
+        ),
+    ] {
+        let sandbox = sandbox();
+        sandbox.write("fnox.toml", text);
+        let run = sandbox.run(["check"]).finish();
+        assert!(run.stderr.contains(wanted), "{text}: {run}");
+        assert!(
+            run.stderr.contains(&format!("fnox.toml:{line}")),
+            "{text}: {run}"
+        );
+        assert_ne!(run.code, Some(0), "{text}: {run}");
+    }
+}
+
+#[test]
+fn words_are_read_with_either_hyphen() {
+    let sandbox = sandbox();
+    sandbox.write(
+        "fnox.toml",
+        "[leases.az]\ntype = \"azure-token\"\nscope = \"https://a.example/.default\"\nauth = \"managed_identity\"\n\
+         [providers]\nkeys = { type = \"keychain\" }\n",
+    );
+    ok(&sandbox, &["check"]);
+}
+
+#[test]
 fn secrets_that_may_be_missing_are_resolved_only_with_all() {
     let sandbox = sandbox();
     sandbox.write_program(

@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 
 use fnox_config::{Config, LeaseConfig, ProviderConfig, SecretConfig, suggest};
 use fnox_core::SecretName;
+use fnox_core::age::Recipient;
+use fnox_leases::LeaseError;
 use fnox_providers::Registry;
 use fnox_providers::resolve::{ResolveError, Resolver};
 
 use super::Findings;
 use crate::app::App;
 use crate::error::CliError;
+use crate::push;
 
 /// Examines everything and returns the secrets that can be resolved as far as the configuration goes.
 pub(super) fn examine(app: &App, config: &Config, findings: &mut Findings) -> Vec<SecretName> {
@@ -53,6 +56,14 @@ fn examine_provider(
             Some(provider.fields.location()),
         );
     }
+    if provider.spec.name == "age" {
+        for text in provider.fields.list("recipients") {
+            if let Err(error) = Recipient::parse(text) {
+                let reason = format!("of the provider `{name}` has a wrong one: {error}");
+                findings.fault(&provider.fields.invalid("recipients", reason).into());
+            }
+        }
+    }
     for (key, secret) in provider.fields.secrets() {
         if !config.secrets.contains_key(secret) && app.env.var(secret.as_str()).is_none() {
             let names = config.secrets.keys().map(SecretName::as_str);
@@ -76,9 +87,22 @@ fn examine_provider(
 fn examine_lease(app: &App, lease: &LeaseConfig, findings: &mut Findings) {
     let name = &lease.name;
     let place = Some(lease.fields.location());
-    if let Err(error) = fnox_leases::Registry.open(lease, app.folders.home()) {
-        findings.fault(&error.into());
-        return;
+    let mint = match fnox_leases::Registry.open(lease, app.folders.home()) {
+        Ok(mint) => mint,
+        Err(error) => return findings.fault(&error.into()),
+    };
+    let limits = mint.limits();
+    if let Some(requested) = lease.duration
+        && (requested < limits.minimum || requested > limits.maximum)
+    {
+        let error = LeaseError::DurationOutOfRange {
+            lease: name.clone(),
+            requested,
+            minimum: limits.minimum,
+            maximum: limits.maximum,
+        };
+        let place = Some(lease.fields.location_of("duration"));
+        findings.error(error.to_string(), error.help(), place);
     }
     if lease.spec.name == "command" && !lease.fields.contains("consumes") {
         findings.warn(
@@ -117,6 +141,16 @@ fn examine_secret(
         return false;
     }
     examine_chain(config, secret, findings);
+    for target in &secret.push {
+        if !config.settings.targets.contains_key(target) {
+            let error = push::unknown(config, target);
+            findings.error(
+                format!("`push` of the secret `{name}`: {error}"),
+                error.help(),
+                Some(secret.location_of("push")),
+            );
+        }
+    }
     let provider = config
         .provider_of(secret)
         .and_then(|name| config.providers.get(&name));

@@ -144,10 +144,15 @@ fn without_source(app: &App, config: &Config, secret: &SecretConfig) -> Option<S
         || secret.default.is_some()
         || on_server
         || app.env.var(secret.name.as_str()).is_some();
-    (!has_source).then(|| {
-        format!(
+    let named = config.provider_of(secret);
+    (!has_source).then(|| match named {
+        Some(provider) => format!(
+            "the secret `{name}` has no value yet: `fnox set {name}` gives one to the provider `{provider}`",
+            name = secret.name
+        ),
+        None => format!(
             "the secret `{}` has no source: no provider, no default, and the variable is not set",
             secret.name
-        )
+        ),
     })
 }
