@@ -133,10 +133,11 @@ impl Program<'_> {
             "`{}` did not answer within {seconds} s and was ended",
             self.name
         );
-        Err(ProviderError::unavailable(message).with_remedy(format!(
-            "run `{}` by hand to see what it waits for",
-            self.name
-        )))
+        let by_hand = match self.name {
+            "sh" => "run the command by hand to see what it waits for".to_owned(),
+            name => format!("run `{name}` by hand to see what it waits for"),
+        };
+        Err(ProviderError::unavailable(message).with_remedy(by_hand))
     }
 
     async fn converse(&self, child: &mut Child, group: &Group) -> Result<Output, ProviderError> {

@@ -84,10 +84,17 @@ fn described(status: &Status) -> String {
         status.pid,
         status.fnox_version,
         status.values,
-        Lifetime::from_secs(status.idle_timeout_seconds),
+        whole(status.idle_timeout_seconds),
         word(status.memory_locked),
         word(status.watches_session),
     )
+}
+
+/// `8h`, not `8h0m`.
+fn whole(seconds: u64) -> String {
+    let text = Lifetime::from_secs(seconds).to_string();
+    let short = text.strip_suffix("h0m").map(|hours| format!("{hours}h"));
+    short.unwrap_or(text)
 }
 
 fn stop(app: &App, place: &Place) -> Result<(), CliError> {

@@ -108,6 +108,9 @@ fn kind(config: &Config, secret: &SecretConfig) -> (&'static str, String) {
         (None, Some(provider), None) if Some(&provider) == config.server() => {
             ("provider", format!("provider ({provider})"))
         }
+        (None, Some(provider), None) if !secret.providers.is_empty() => {
+            ("provider", format!("provider ({provider}), no value yet"))
+        }
         (None, _, None) => ("env var", "env var".to_owned()),
     };
     if secret.as_file {

@@ -120,7 +120,8 @@ pub(crate) fn run(app: &App, args: &SyncArgs) -> Result<(), CliError> {
     Ok(())
 }
 
-const NOTHING: &str = "There is nothing to copy: every value is kept in the configuration already.";
+const NOTHING: &str =
+    "There is nothing to copy: no secret has its value in a provider elsewhere that `sync` copies.";
 
 /// What would be done.
 fn plan(

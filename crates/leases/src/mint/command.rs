@@ -275,8 +275,15 @@ impl Command {
             time_limit: self.time_limit,
             install_hint: "install a POSIX shell",
         };
+        let key = if command == self.create {
+            "create_command"
+        } else {
+            "revoke_command"
+        };
         program.run().await.map_err(|error| MintError {
-            remedy: error.remedy,
+            remedy: error
+                .remedy
+                .map(|remedy| remedy.replace("the command", &format!("`{key}`"))),
             ..MintError::unavailable(format!(
                 "the command failed: {}",
                 error.message.replace("`sh`", "it")

@@ -119,6 +119,8 @@ impl Source {
 
     /// What would be committed, whatever the working tree holds.
     fn each_staged(&self, give: &mut impl FnMut(&Path, &[u8])) -> Result<(), CliError> {
+        // Outside a repository `git diff` compares files, and knows no `--cached`.
+        git(&self.root, &["rev-parse", "--git-dir"])?;
         let list = git(
             &self.root,
             &[

@@ -41,11 +41,21 @@ pub(super) fn find(settings: &Settings, context: &Context) -> Result<Found, Prov
     if path.is_dir() {
         path.push(MAIN);
     }
+    if !path.exists() {
+        let reason = format!("there is no plugin at `{}`", path.display());
+        return Err(wrong(
+            reason,
+            "put it there, or correct `plugin` of the provider",
+        ));
+    }
     let source = Trust::new(&context.folders, declaring)
         .read_checked(&path)
         .map_err(|error| {
-            let remedy = error.help().unwrap_or_default();
-            wrong(format!("the plugin cannot be read: {error}"), &remedy)
+            let remedy = error.help();
+            let remedy = remedy
+                .as_deref()
+                .unwrap_or("is it a file that you may read?");
+            wrong(format!("the plugin cannot be read: {error}"), remedy)
         })?;
     let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
     if let Some(tree) = tree {
