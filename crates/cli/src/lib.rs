@@ -84,6 +84,7 @@ fn parse(arguments: &[std::ffi::OsString]) -> Result<args::Cli, clap::Error> {
     if let Some(cli) = args::frequent::parse(arguments) {
         return Ok(cli);
     }
+    let arguments = asking_for_help(arguments);
     let mut command = args::Cli::command();
     let outcome = command
         .try_get_matches_from_mut(arguments)
@@ -93,6 +94,18 @@ fn parse(arguments: &[std::ffi::OsString]) -> Result<args::Cli, clap::Error> {
     // or to wait.
     std::mem::forget(command);
     outcome
+}
+
+/// `fnox help COMMAND…` as `fnox COMMAND… --help`.
+fn asking_for_help(arguments: &[std::ffi::OsString]) -> Vec<std::ffi::OsString> {
+    match arguments {
+        [program, help, names @ ..] if help == "help" => std::iter::once(program)
+            .chain(names)
+            .cloned()
+            .chain(["--help".into()])
+            .collect(),
+        _ => arguments.to_vec(),
+    }
 }
 
 /// The definition of the command line, for generated pages.

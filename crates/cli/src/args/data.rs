@@ -218,6 +218,9 @@ pub(crate) struct ScanArgs {
     /// Print a JSON document
     #[arg(long)]
     pub json: bool,
+    /// `json` is `--json`
+    #[arg(long, hide = true, value_parser = ["human", "json"], conflicts_with_all = ["json", "install_hook"])]
+    pub format: Option<String>,
 }
 
 #[derive(Debug, Clone, Args)]

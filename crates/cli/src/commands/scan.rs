@@ -54,7 +54,7 @@ pub(crate) fn run(app: &App, args: &ScanArgs) -> Result<(), CliError> {
 }
 
 fn tell(app: &App, args: &ScanArgs, report: &ScanReport) -> Result<(), CliError> {
-    if args.json {
+    if args.json || args.format.as_deref() == Some("json") {
         app.printer.json(report)?;
     } else {
         for finding in &report.findings {

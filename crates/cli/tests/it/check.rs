@@ -150,6 +150,18 @@ fn words_are_read_with_either_hyphen() {
 }
 
 #[test]
+fn help_is_a_command_too() {
+    let sandbox = sandbox();
+    for (command, option) in [
+        (&["help"][..], &["--help"][..]),
+        (&["help", "exec"], &["exec", "--help"]),
+        (&["help", "lease", "create"], &["lease", "create", "--help"]),
+    ] {
+        assert_eq!(ok(&sandbox, command), ok(&sandbox, option), "{command:?}");
+    }
+}
+
+#[test]
 fn secrets_that_may_be_missing_are_resolved_only_with_all() {
     let sandbox = sandbox();
     sandbox.write_program(

@@ -139,3 +139,21 @@ fn the_name_of_a_file_writes_nothing_to_the_terminal() {
     assert!(!run.stdout.contains('\u{1b}'), "{run}");
     assert_eq!(run.stdout.lines().count(), 1, "{run}");
 }
+
+#[test]
+fn the_established_flag_for_the_document_is_known() {
+    let sandbox = sandbox();
+    sandbox.write("fine.txt", "nothing\n");
+    let document = ok(&sandbox, &["scan", "--json"]);
+    assert_eq!(ok(&sandbox, &["scan", "--format", "json"]), document);
+    assert_eq!(
+        ok(&sandbox, &["scan", "--format", "human"]),
+        ok(&sandbox, &["scan"])
+    );
+}
+
+#[test]
+fn what_is_staged_outside_a_repository_is_told_as_that() {
+    let error = fails(&sandbox(), 1, &["scan", "--staged"]);
+    assert!(error.contains("not a git repository"), "{error}");
+}
