@@ -104,7 +104,7 @@ mod tests {
     /// Whether a span of a library, a span of ours, and a warning of ours are wanted.
     fn wanted_of(command: &[&str], variables: &[(&str, &str)]) -> [bool; 3] {
         let cli = Cli::try_parse_from(command).unwrap();
-        let env = Env::from_iter(variables.iter().copied());
+        let env: Env = variables.iter().copied().collect();
         tracing::subscriber::with_default(subscriber(&cli, &env), || {
             let library = tracing::error_span!(target: "h2::codec", "frame");
             let own = tracing::info_span!(target: "fnox_gateway::proxy", "exchange");

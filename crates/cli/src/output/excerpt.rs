@@ -91,15 +91,15 @@ pub(super) fn masked(text: &str, span: &Range<usize>) -> (String, Range<usize>) 
         start = start.or_else(|| place(span.start, copied..range.start, out.len()));
         end = end.or_else(|| place(span.end, copied..range.start, out.len()));
         out.push_str(kept);
-        let stars = stars(&text[range.clone()]);
+        let mask = stars(&text[range.clone()]);
         // Something of what is covered is meant: the first line of the cover is underlined.
         if range.contains(&span.start) && start.is_none() {
             start = Some(out.len());
         }
         if span.end > range.start && span.end <= range.end && end.is_none() {
-            end = Some(out.len() + stars.find('\n').unwrap_or(stars.len()));
+            end = Some(out.len() + mask.find('\n').unwrap_or(mask.len()));
         }
-        out.push_str(&stars);
+        out.push_str(&mask);
         copied = range.end;
     }
     start = start.or_else(|| place(span.start, copied..text.len(), out.len()));
@@ -155,9 +155,10 @@ impl Cover<'_> {
     fn pair(&mut self, at: usize, parents: &[String], is_inline: bool) -> usize {
         let line_end = self.end_of_line(at);
         let line = &self.text[at..line_end];
-        let stop = match is_inline {
-            true => line.find([',', '}', '=']).unwrap_or(line.len()),
-            false => line.find('=').unwrap_or(line.len()),
+        let stop = if is_inline {
+            line.find([',', '}', '=']).unwrap_or(line.len())
+        } else {
+            line.find('=').unwrap_or(line.len())
         };
         // The last lines of a text without its quotes end like this: `…ab==`.
         let is_pair =
@@ -188,12 +189,11 @@ impl Cover<'_> {
         loop {
             at = self.after_blanks(at);
             at = match self.byte(at) {
-                None => return at,
+                // A header: the table was never closed.
+                None | Some(b'[') => return at,
                 Some(b'}') => break,
                 Some(b'\n' | b',') => at + 1,
                 Some(b'#') => self.comment(at),
-                // A header: the table was never closed.
-                Some(b'[') => return at,
                 Some(_) => self.pair(at, path, true),
             };
             if self.is_broken {
@@ -273,9 +273,10 @@ impl Cover<'_> {
             Some(b'[') => self.list_end(at),
             _ => {
                 let line = &self.text[at..self.end_of_line(at)];
-                let stop = match is_inline {
-                    true => line.find([',', '}']).unwrap_or(line.len()),
-                    false => line.len(),
+                let stop = if is_inline {
+                    line.find([',', '}']).unwrap_or(line.len())
+                } else {
+                    line.len()
                 };
                 at + line[..stop].trim_end().len()
             }

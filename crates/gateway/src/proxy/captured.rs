@@ -116,7 +116,7 @@ impl<'a> Catch<'a> {
     }
 
     /// The client gets the answer.
-    pub(super) fn is_handed_out(mut self) {
+    pub(super) fn hand_out(mut self) {
         self.new.clear();
     }
 }

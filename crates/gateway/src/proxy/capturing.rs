@@ -111,7 +111,7 @@ impl<'p> Capturing<'p> {
             let credentials = &client.credentials;
             credentials.captured(self.rule, &self.host, &taken).await?;
         }
-        catch.is_handed_out();
+        catch.hand_out();
         reflection::of_scrubbed(&mut head.headers, true);
         let length = HeaderValue::from(left.len());
         head.headers.insert(CONTENT_LENGTH, length);

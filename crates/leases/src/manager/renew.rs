@@ -26,10 +26,10 @@ impl Manager<'_> {
         let lease = self.options.config.lease(held.lease.as_str())?;
         let plan = self.plan(lease, &request)?;
         let is_shared = request.sharing == Sharing::Everybody;
-        let _guard = if !is_shared {
-            self.share_lock(lease).await?
-        } else {
+        let _guard = if is_shared {
             self.lock(lease).await?
+        } else {
+            self.share_lock(lease).await?
         };
         let opened = self.ledger.open().await?;
         let other = self.cached(&plan, &opened).filter(|_| is_shared);

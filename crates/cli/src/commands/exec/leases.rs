@@ -68,9 +68,10 @@ impl Chosen<'_> {
     pub(super) fn request(&self, require: bool) -> Acquire {
         Acquire {
             require,
-            sharing: match self.revokes {
-                true => Sharing::ThisRun,
-                false => Sharing::Everybody,
+            sharing: if self.revokes {
+                Sharing::ThisRun
+            } else {
+                Sharing::Everybody
             },
             ..Acquire::for_exec(self.name())
         }
