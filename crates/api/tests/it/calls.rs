@@ -360,7 +360,10 @@ async fn a_problem_document_becomes_its_code_and_exit_status() {
     assert_eq!(error.code(), Some(ProblemCode::PolicyDenied));
     assert_eq!(error.exit_status(), ExitStatus::Denied);
     assert_eq!(error.problem().unwrap().key.as_deref(), Some("NPM_TOKEN"));
-    assert_eq!(error.to_string(), "`ref` is refs/heads/x");
+    assert_eq!(
+        error.to_string(),
+        "the policy does not allow it: `ref` is refs/heads/x"
+    );
 }
 
 pub(crate) fn problem_text(problem: &Problem) -> String {

@@ -169,7 +169,7 @@ fn an_issuer_that_never_answers_is_given_up_within_the_limit() {
     // It may have issued all the same: that stays on record.
     assert_eq!(world.listed()[0]["status"], "pending");
     ok(&world.sandbox, &["lease", "cleanup"]);
-    assert_eq!(world.listed()[0]["status"], "revoked");
+    assert_eq!(world.listed()[0]["status"], "forgotten");
 }
 
 #[test]
