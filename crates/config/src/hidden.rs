@@ -134,7 +134,7 @@ mod tests {
         );
         found.extend(paths(
             FileKind::Global,
-            "[age]\nidentities_file = 'ids'\n[files.'app.env']\nprovider = 'a'\nvalue = 'x'\n",
+            "[age]\nidentities_file = 'ids'\n[files.'~/app.env']\nprovider = 'a'\nvalue = 'x'\n",
         ));
         for wanted in [
             "identity.txt",
@@ -147,7 +147,7 @@ mod tests {
             "prod.txt",
             "gateway.token",
             "headers",
-            "app.env",
+            "~/app.env",
         ] {
             assert!(
                 found.iter().any(|path| path == wanted),

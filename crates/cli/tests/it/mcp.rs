@@ -475,10 +475,7 @@ fn a_person_is_told_what_to_add() {
         .sandbox
         .write("fnox.toml", format!("{text}\n{lines}\n"));
     let rules = support::ok(&project.sandbox, &["agent", "rules"]);
-    assert!(
-        rules.contains("TOKEN -> https://api.github.com:8443"),
-        "{rules}"
-    );
+    assert!(rules.contains("TOKEN -> api.github.com:8443"), "{rules}");
 }
 
 #[test]

@@ -28,6 +28,9 @@ keys = ["NPM_*"]
 require_approval = true
 "#;
 
+/// A topic that nobody guesses.
+const TOPIC: &str = "fnox-q7Zt3vLw9XcRk2Bn8YdFs5Hm";
+
 #[test]
 fn the_smallest_files_are_enough() {
     let home = Home::new();
@@ -145,9 +148,10 @@ fn two_issuers_that_nobody_can_tell_apart_are_refused() {
 fn a_secret_that_everybody_can_read_is_refused() {
     let home = Home::new();
     let token = home.sandbox.write_private("token", "tk_hunter2");
-    home.serve(&["--ntfy-token-file", "token"]).end();
+    let flags = ["--ntfy-topic", TOPIC, "--ntfy-token-file", "token"];
+    home.serve(&flags).end();
     std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o644)).unwrap();
-    let by_flag = home.fails(4, &["--ntfy-token-file", "token"]);
+    let by_flag = home.fails(4, &flags);
     home.configure("metrics_token_file = \"../token\"\n");
     for error in [by_flag, home.fails(4, &[])] {
         for part in ["token", "chmod 600"] {
@@ -211,7 +215,7 @@ fn a_guessable_topic_on_a_public_server_is_refused() {
     let home = Home::new();
     let error = home.fails(3, &["--ntfy-topic", "deployments"]);
     assert!(error.contains("can be guessed"), "{error}");
-    let error = home.fails(3, &["--ntfy-url", "ftp://x"]);
+    let error = home.fails(3, &["--ntfy-topic", TOPIC, "--ntfy-url", "ftp://x"]);
     assert!(error.contains("address"), "{error}");
 }
 

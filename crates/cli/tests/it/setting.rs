@@ -125,6 +125,6 @@ fn remove_says_where_a_secret_stands_and_what_stays() {
     let run = run.exits_with(2);
     let place = sandbox.project().join("fnox.toml");
     assert!(run.stderr.contains(place.to_str().unwrap()), "{run}");
-    let error = fails(&sandbox, 2, &["remove", "NOPE"]);
+    let error = fails(&sandbox, 3, &["remove", "NOPE"]);
     assert!(error.contains("NOPE"), "{error}");
 }

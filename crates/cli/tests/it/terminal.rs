@@ -229,15 +229,15 @@ fn it_is_asked_about_secrets_and_about_whole_files_apart() {
 #[test]
 fn what_a_provider_needs_is_asked_for() {
     let sandbox = sandbox();
-    let mut session = Session::start(&sandbox, "provider add kc keychain");
-    session.answer("service: Service name", "fnox-test\r");
+    let mut session = Session::start(&sandbox, "provider add kp keepass");
+    session.answer("database: The database file", "shop.kdbx\r");
     session.ends_with(0);
     assert_eq!(
         sandbox.read("fnox.toml"),
-        "[providers]\nkc = { type = \"keychain\", service = \"fnox-test\" }\n"
+        "[providers]\nkp = { type = \"keepass\", database = \"shop.kdbx\" }\n"
     );
-    let mut session = Session::start(&sandbox, "provider add other keychain");
-    session.answer("service: Service name", "\r");
+    let mut session = Session::start(&sandbox, "provider add other keepass");
+    session.answer("database: The database file", "\r");
     session.ends_with(2);
 }
 
