@@ -375,8 +375,8 @@ fn a_plugin_is_a_file_that_the_configuration_names() {
     }
     for (name, reason) in [
         ("absent", "there is no plugin `absent`"),
-        ("./absent", "cannot be read"),
-        ("absent.lua", "cannot be read"),
+        ("./absent", "there is no plugin at `"),
+        ("absent.lua", "there is no plugin at `"),
         ("a b", "cannot be `a b`"),
         ("", "must not be empty"),
     ] {
