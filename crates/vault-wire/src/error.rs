@@ -271,7 +271,7 @@ mod tests {
     fn the_key_is_named_and_its_value_is_not() {
         assert_eq!(
             wrong(r#"{"host":"a:\"b\"","ttl":"hunter2"}"#),
-            "`ttl` has a value that does not belong there, at byte 31"
+            "`ttl` has a value that does not belong there, at byte 33"
         );
         assert_eq!(
             wrong("{\n\"host\": \"a\",\n\"tags\": [1, {\"x\": 2}]}"),

@@ -157,10 +157,12 @@ fn a_command_is_asked_to_withdraw_what_it_made_under_the_id_on_record() {
 #[test]
 fn what_a_killed_run_had_for_itself_is_withdrawn_and_what_a_living_one_has_is_not() {
     let sandbox = sandbox();
+    let answer = "{\"credentials\":{\"TOKEN\":\"t0ken-value\"}}";
+    sandbox.write("answer.json", answer);
     sandbox.write(
         "fnox.toml",
         "[leases.x]\ntype = 'command'\nconsumes = []\n\
-         create_command = '''echo '{\"credentials\":{\"TOKEN\":\"t0ken-value\"}}' '''\n\
+         create_command = 'cat answer.json'\n\
          revoke_command = 'echo \"$FNOX_LEASE_ID\" >> revoked'\n",
     );
     let started = sandbox.project().join("started");
