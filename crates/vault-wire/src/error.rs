@@ -269,26 +269,24 @@ mod tests {
 
     #[test]
     fn the_key_is_named_and_its_value_is_not() {
+        let told = [
+            r#"{"host":"a:\"b\"","ttl":"hunter2"}"#,
+            "{\n\"host\": \"a\",\n\"tags\": [1, {\"x\": 2}]}",
+            r#"{"ttl":1}"#,
+            r#"{"host":"a","host":"b"}"#,
+            r#"{"host":"a","hunter2`, expected x":1}"#,
+            "{",
+        ];
         assert_eq!(
-            wrong(r#"{"host":"a:\"b\"","ttl":"hunter2"}"#),
-            "`ttl` has a value that does not belong there, at byte 33"
+            told.map(wrong),
+            [
+                "`ttl` has a value that does not belong there, at byte 33",
+                "`tags` has a value that does not belong there, at byte 27",
+                "`host` is missing from an object that ends at byte 9",
+                "`host` is there twice, at byte 18",
+                "a key that does not belong there (known is one of `host`, `ttl`, `tags`) at byte 34",
+                "incomplete JSON at byte 1",
+            ]
         );
-        assert_eq!(
-            wrong("{\n\"host\": \"a\",\n\"tags\": [1, {\"x\": 2}]}"),
-            "`tags` has a value that does not belong there, at byte 30"
-        );
-        assert_eq!(
-            wrong(r#"{"ttl":1}"#),
-            "`host` is missing from an object that ends at byte 9"
-        );
-        assert_eq!(
-            wrong(r#"{"host":"a","host":"b"}"#),
-            "`host` is there twice, at byte 18"
-        );
-        assert_eq!(
-            wrong(r#"{"host":"a","hunter2`, expected x":1}"#),
-            "a key that does not belong there (known is one of `host`, `ttl`, `tags`) at byte 35"
-        );
-        assert_eq!(wrong("{"), "incomplete JSON at byte 1");
     }
 }
