@@ -3,7 +3,7 @@
 //! The sandbox's helper puts it on itself before it starts the program, so everything in the sandbox has it. Two layers,
 //! each where the kernel has it: Landlock lets nothing be written outside of the project and of what is the sandbox's own,
 //! should a mount be other than it was meant; a filter of system calls refuses those that look into other processes, load
-//! code into the kernel, or lead to its less tried parts.
+//! code into the kernel, or lead to its less tried parts, and sockets that no network namespace holds.
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
@@ -77,6 +77,15 @@ const REFUSED: [libc::c_long; 39] = [
 /// What types into a terminal that others share (`TIOCSTI`, `TIOCLINUX`).
 const TYPING: [u64; 2] = [0x5412, 0x541c];
 
+/// The families of sockets that programs need. Of the others, `AF_VSOCK` leads to the virtual machine's host and to listeners of
+/// this one, whatever the network namespace: it belongs to none (vsock(7)).
+const FAMILIES: [libc::c_int; 4] = [
+    libc::AF_UNIX,
+    libc::AF_INET,
+    libc::AF_INET6,
+    libc::AF_NETLINK,
+];
+
 /// The bit of the x32 ABI, by which the same calls have other numbers.
 #[cfg(target_arch = "x86_64")]
 const X32: i64 = 0x4000_0000;
@@ -91,11 +100,16 @@ pub(crate) fn confine(writable: &[PathBuf]) -> Result<Vec<&'static str>, String>
     if written == RulesetStatus::NotEnforced {
         missing.push("Landlock");
     }
-    let filter = filter().map_err(|error| format!("seccomp: {error}"))?;
-    match seccompiler::apply_filter(&filter) {
-        Ok(()) => {}
-        Err(seccompiler::Error::Seccomp(error)) if is_absent(&error) => missing.push("seccomp"),
-        Err(error) => return Err(format!("seccomp: {error}")),
+    for filter in [of_calls(), of_sockets()] {
+        let filter = filter.map_err(|error| format!("seccomp: {error}"))?;
+        match seccompiler::apply_filter(&filter) {
+            Ok(()) => {}
+            Err(seccompiler::Error::Seccomp(error)) if is_absent(&error) => {
+                missing.push("seccomp");
+                break;
+            }
+            Err(error) => return Err(format!("seccomp: {error}")),
+        }
     }
     Ok(missing)
 }
@@ -125,7 +139,7 @@ fn restrict_writing(writable: &[PathBuf]) -> Result<RulesetStatus, RulesetError>
     Ok(ruleset.restrict_self()?.ruleset)
 }
 
-fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
+fn of_calls() -> Result<BpfProgram, seccompiler::BackendError> {
     let typing = |request: u64| {
         // The kernel looks at 32 bits of it.
         let is_it = SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, request)?;
@@ -140,13 +154,37 @@ fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
         for call in [libc::SYS_iopl, libc::SYS_ioperm, libc::SYS_kexec_file_load] {
             rules.insert(call, Vec::new());
         }
+    }
+    refusing(rules, libc::EPERM)
+}
+
+/// A filter of its own, since the answer is what a kernel without the family gives: programs know it.
+fn of_sockets() -> Result<BpfProgram, seccompiler::BackendError> {
+    let others = FAMILIES.map(|family| {
+        let family = family.unsigned_abs().into();
+        SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, family)
+    });
+    let others: Vec<_> = others.into_iter().collect::<Result<_, _>>()?;
+    let rule = vec![SeccompRule::new(others)?];
+    let calls = [libc::SYS_socket, libc::SYS_socketpair];
+    let rules = calls.map(|call| (call, rule.clone()));
+    refusing(rules.into(), libc::EAFNOSUPPORT)
+}
+
+/// The program that answers these calls with this error and lets all others be.
+fn refusing(
+    mut rules: BTreeMap<i64, Vec<SeccompRule>>,
+    error: libc::c_int,
+) -> Result<BpfProgram, seccompiler::BackendError> {
+    #[cfg(target_arch = "x86_64")]
+    {
         let same: Vec<_> = rules
             .iter()
             .map(|(call, rule)| (call | X32, rule.clone()))
             .collect();
         rules.extend(same);
     }
-    let refused = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+    let refused = SeccompAction::Errno(error.unsigned_abs());
     let machine: TargetArch = std::env::consts::ARCH.try_into()?;
     SeccompFilter::new(rules, SeccompAction::Allow, refused, machine)?.try_into()
 }
@@ -156,7 +194,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_filter_can_be_made() {
-        assert!(filter().unwrap().len() > REFUSED.len());
+    fn the_filters_can_be_made() {
+        assert!(of_calls().unwrap().len() > REFUSED.len());
+        assert!(of_sockets().unwrap().len() > FAMILIES.len());
     }
 }

@@ -110,7 +110,7 @@ fn calls_that_no_program_in_a_sandbox_needs_are_refused() {
     let project = Project::new("");
     project.sandbox.write(
         "calls.py",
-        "import ctypes, errno, fcntl, os\n\
+        "import ctypes, errno, fcntl, os, socket\n\
          libc = ctypes.CDLL(None, use_errno=True)\n\
          calls = dict(ptrace=101, process_vm_readv=310, process_vm_writev=311, pidfd_getfd=438, keyctl=250, add_key=248,\n\
          \x20   request_key=249, bpf=321, perf_event_open=298, userfaultfd=323, io_uring_setup=425, mount=165, umount2=166,\n\
@@ -119,6 +119,10 @@ fn calls_that_no_program_in_a_sandbox_needs_are_refused() {
          \x20   ctypes.set_errno(0)\n\
          \x20   answer = libc.syscall(ctypes.c_long(number), *[ctypes.c_long(0)] * 6)\n\
          \x20   assert (answer, ctypes.get_errno()) == (-1, errno.EPERM), (name, answer, ctypes.get_errno())\n\
+         for family in (17, 38, 40):\n\
+         \x20   try: socket.socket(family, socket.SOCK_STREAM if family == 40 else socket.SOCK_RAW)\n\
+         \x20   except OSError as error: assert error.errno == errno.EAFNOSUPPORT, (family, error)\n\
+         \x20   else: raise SystemExit(f'a socket of family {family}')\n\
          near, far = os.openpty()\n\
          for request in (0x5412, 0x541c):\n\
          \x20   try: fcntl.ioctl(far, request, b'x')\n\

@@ -317,6 +317,33 @@ fn a_token_that_is_no_gateways_asks_nobody_and_nothing_passes() {
 }
 
 #[test]
+fn a_vault_that_does_not_answer_is_told_of_once() {
+    let proxy =
+        "approve_at = [\"vault\"]\napproval_wait = \"3s\"\napproval_token_file = \"gateway.token\"";
+    let Project { sandbox, upstream } = Project::with(proxy, "approve = \"ask\"");
+    let vault = Vault::serving_in(sandbox, "", &[]);
+    let token = vault.sandbox.project().join("gateway.token");
+    let token = token.to_str().unwrap();
+    let create = ["token", "create", "--agent", "laptop", "--role", "gateway"];
+    vault.ok(&[&create[..], &["--output", token]].concat());
+    let script = "curl -sS -H \"Authorization: Bearer $TOKEN\" \"$URL/a\"";
+    // The vault that the variable names is not the one that runs.
+    let run = vault
+        .sandbox
+        .run(["agent", "run", "--", "sh", "-euc", script])
+        .env("URL", upstream.url(""))
+        .env("FNOX_VAULT_SOCKET", vault.sandbox.root().join("other.sock"));
+    let run = run.finish().succeeds();
+    assert!(run.stdout.contains("nobody has yet"), "{run}");
+    let told = run.stderr.matches("cannot be asked at the vault yet");
+    assert_eq!(told.count(), 1, "{run}");
+    assert!(run.stderr.contains("other.sock"), "{run}");
+    assert!(upstream.received().is_empty());
+    let log = vault.ok(&["audit", "export"]);
+    assert!(!log.contains("approval_asked"), "{log}");
+}
+
+#[test]
 fn in_a_sandbox_there_is_neither_the_token_nor_the_vault() {
     let proxy =
         "approve_at = [\"vault\"]\napproval_wait = \"1s\"\napproval_token_file = \"gateway.token\"";

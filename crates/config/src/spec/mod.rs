@@ -11,7 +11,9 @@ mod sections;
 mod target;
 mod telemetry;
 
-pub use lease::{LEASE_COMMON, LEASE_FILE, LEASES, LeaseSpec, MINT};
+pub use lease::{
+    AWS_MASTERS, AZURE_MASTERS, GCP_MASTERS, LEASE_COMMON, LEASE_FILE, LEASES, LeaseSpec, MINT,
+};
 pub use provider::{Capability, PROVIDERS, ProviderSpec};
 pub use proxy::{PROXY, PROXY_JWT, PROXY_RULE, PROXY_TELEMETRY};
 pub use sections::{

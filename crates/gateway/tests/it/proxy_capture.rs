@@ -166,6 +166,7 @@ async fn what_cannot_be_recorded_is_neither_handed_out_nor_used() {
     );
     record.set_full(true);
     let before = proxy.received().len();
+    let known = proxy.placeholders.current().iter().count();
     let answer = proxy.resource(OTHER, &token).await;
     assert_eq!(answer.refusal(), Some("gateway::credential"), "{answer:?}");
     assert_eq!(proxy.received().len(), before, "it did not leave");
@@ -175,6 +176,8 @@ async fn what_cannot_be_recorded_is_neither_handed_out_nor_used() {
     assert_eq!(proxy.received().len(), before + 1);
     assert!(!answer.body.contains("access_token"), "{answer:?}");
     proxy.assert_no_token(&[&answer]);
+    let left = proxy.placeholders.current().iter().count();
+    assert_eq!(left, known, "nothing stands for what nobody was given");
     // It goes on where it was.
     record.set_full(false);
     assert_eq!(proxy.resource(OTHER, &token).await.status, 200);

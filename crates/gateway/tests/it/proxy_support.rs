@@ -17,7 +17,7 @@ use fnox_gateway::approval::Nobody;
 use fnox_gateway::authority::Authority;
 use fnox_gateway::destination::{AddressPolicy, Dialer, Resolver};
 use fnox_gateway::injection::aws::AwsKeys;
-use fnox_gateway::placeholder::{Placeholders, Shape};
+use fnox_gateway::placeholder::{PlaceholderBook, Placeholders, Shape};
 use fnox_gateway::policy::Policy;
 use fnox_gateway::proxy::{
     Client, ClientPassword, Credentials, Ended, Ender, Exchange, Gateway, Lent, Observer,
@@ -132,6 +132,7 @@ impl Setup {
             None,
             &mut rand::rng(),
         );
+        let placeholders = PlaceholderBook::from(placeholders);
         let seen = Arc::new(Seen::default());
         let (ender, lasts) = Ender::new();
         let credentials = Fixed {
@@ -146,7 +147,7 @@ impl Setup {
                 ..Policy::default()
             },
             clients: Arc::new(OneClient::new(client, self.password)),
-            placeholders: placeholders.into(),
+            placeholders: placeholders.clone(),
             authority: Authority::new(self.clock).unwrap(),
             dialer,
             trust,
@@ -166,6 +167,7 @@ impl Setup {
             gateway,
             authority,
             placeholder: placeholder.text().to_owned(),
+            placeholders,
             upstream: self.upstream,
             seen,
             ender,
@@ -192,6 +194,8 @@ pub(crate) struct Proxy {
     pub(crate) authority: String,
     /// What stands for [`VALUE`].
     pub(crate) placeholder: String,
+    /// All that it knows.
+    pub(crate) placeholders: PlaceholderBook,
     pub(crate) upstream: Upstream,
     seen: Arc<Seen>,
     ender: Ender,

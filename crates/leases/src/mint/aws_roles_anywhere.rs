@@ -16,10 +16,11 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use fnox_config::LeaseConfig;
+use fnox_config::spec::AWS_MASTERS;
 use fnox_core::{Credential, Env, Lifetime};
 
 use self::settings::{Origin, Settings};
-use super::aws_sts::{PRODUCES, WITHHELD};
+use super::aws_sts::PRODUCES;
 use super::{
     Consumes, CreateRequest, Limits, Mint, MintContext, MintError, PlannedCall, Prerequisite,
     RevocationKind,
@@ -86,7 +87,8 @@ impl Mint for RolesAnywhere {
 
     fn withholds(&self, _: &dyn Fn(&str) -> bool) -> Vec<String> {
         let own = self.variables().into_iter();
-        own.chain(WITHHELD.map(str::to_owned)).collect()
+        own.chain(AWS_MASTERS.iter().copied().map(str::to_owned))
+            .collect()
     }
 
     fn revocation(&self) -> RevocationKind {

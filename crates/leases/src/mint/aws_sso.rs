@@ -25,12 +25,13 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use fnox_config::LeaseConfig;
+use fnox_config::spec::AWS_MASTERS;
 use fnox_core::{Credential, Env, Lifetime};
 
 use self::cache::{Cache, Token};
 use self::login::Session;
 use self::settings::{Portal, Settings};
-use super::aws_sts::{PRODUCES, WITHHELD};
+use super::aws_sts::PRODUCES;
 use super::{
     Consumes, CreateRequest, Limits, Mint, MintContext, MintError, MintErrorKind, PlannedCall,
     Prerequisite, RevocationKind,
@@ -95,7 +96,7 @@ impl Mint for AwsSso {
     }
 
     fn withholds(&self, _: &dyn Fn(&str) -> bool) -> Vec<String> {
-        WITHHELD.map(str::to_owned).to_vec()
+        AWS_MASTERS.iter().copied().map(str::to_owned).collect()
     }
 
     fn revocation(&self) -> RevocationKind {

@@ -25,6 +25,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use fnox_config::LeaseConfig;
+use fnox_config::spec::AWS_MASTERS;
 use fnox_core::{Credential, Env, LeaseName};
 
 use self::settings::Settings;
@@ -41,24 +42,6 @@ pub(super) const PRODUCES: [&str; 3] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
-];
-
-/// What can be, or lead to, the long-lived credentials; a program with a session must not have it.
-pub(super) const WITHHELD: [&str; 14] = [
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_SECURITY_TOKEN",
-    "AWS_PROFILE",
-    "AWS_DEFAULT_PROFILE",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_ROLE_ARN",
-    "AWS_ROLE_SESSION_NAME",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-    "AWS_CREDENTIAL_EXPIRATION",
 ];
 
 /// What else decides whose session it is and who issues it.
@@ -110,7 +93,7 @@ impl Mint for AwsSts {
         if self.settings.via.is_some() || self.settings.saml.is_some() {
             return Consumes::Names(ENDPOINTS.map(str::to_owned).to_vec());
         }
-        let names = WITHHELD
+        let names = AWS_MASTERS
             .iter()
             .chain(&DECISIVE)
             .map(|name| (*name).to_owned());
@@ -134,7 +117,7 @@ impl Mint for AwsSts {
     }
 
     fn withholds(&self, present: &dyn Fn(&str) -> bool) -> Vec<String> {
-        let mut names: Vec<String> = WITHHELD.map(str::to_owned).to_vec();
+        let mut names: Vec<String> = AWS_MASTERS.iter().copied().map(str::to_owned).collect();
         names.extend(self.settings.token_variable.clone());
         if Source::named(&self.settings, present) == Some(Source::GitHubActions) {
             names.extend(source::GITHUB_ACTIONS.map(str::to_owned));

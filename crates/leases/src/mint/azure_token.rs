@@ -25,6 +25,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use fnox_config::LeaseConfig;
+use fnox_config::spec::AZURE_MASTERS;
 use fnox_core::{Credential, Lifetime, SecretString};
 use fnox_providers::{AccessToken, AzureCloud, AzureLogin};
 use jiff::Timestamp;
@@ -41,20 +42,6 @@ use crate::issuer;
 const SECRET: &str = "AZURE_CLIENT_SECRET";
 const CERTIFICATE_PATH: &str = "AZURE_CLIENT_CERTIFICATE_PATH";
 const FEDERATED_TOKEN_FILE: &str = "AZURE_FEDERATED_TOKEN_FILE";
-
-/// What can be, or lead to, the masters.
-const WITHHELD: [&str; 10] = [
-    SECRET,
-    CERTIFICATE_PATH,
-    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
-    FEDERATED_TOKEN_FILE,
-    "AZURE_USERNAME",
-    "AZURE_PASSWORD",
-    "IDENTITY_ENDPOINT",
-    "IDENTITY_HEADER",
-    "MSI_ENDPOINT",
-    "MSI_SECRET",
-];
 
 const MISSING: &str = "Azure credentials not found. Run 'az login' or set \
                        AZURE_CLIENT_ID/AZURE_CLIENT_SECRET/AZURE_TENANT_ID.";
@@ -123,7 +110,7 @@ impl Mint for AzureToken {
     }
 
     fn withholds(&self, present: &dyn Fn(&str) -> bool) -> Vec<String> {
-        let mut names: Vec<String> = WITHHELD.map(str::to_owned).to_vec();
+        let mut names: Vec<String> = AZURE_MASTERS.iter().copied().map(str::to_owned).collect();
         if Source::may_be_federated(&self.settings, present) {
             names.extend(self.settings.identity.variables());
         }

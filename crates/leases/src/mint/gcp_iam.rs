@@ -26,6 +26,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use fnox_config::LeaseConfig;
+use fnox_config::spec::GCP_MASTERS;
 use fnox_core::{Credential, Lifetime};
 use fnox_providers::{AccessToken, GoogleAccess};
 
@@ -45,16 +46,8 @@ const CLOUD_PLATFORM: &str = "https://www.googleapis.com/auth/cloud-platform";
 /// A service account's key as JSON.
 const KEY: &str = "GCP_SERVICE_ACCOUNT_KEY";
 
-/// What can be, or lead to, the masters. Terraform and GitHub Actions know the same files by names of their own.
-const WITHHELD: [&str; 7] = [
-    KEY,
-    "GOOGLE_APPLICATION_CREDENTIALS",
-    "GOOGLE_CREDENTIALS",
-    "GOOGLE_CLOUD_KEYFILE_JSON",
-    "GCLOUD_KEYFILE_JSON",
-    "GOOGLE_GHA_CREDS_PATH",
-    "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE",
-];
+/// The name of a file with one, or with another kind of credential.
+const APPLICATION_CREDENTIALS: &str = "GOOGLE_APPLICATION_CREDENTIALS";
 
 /// What else decides whose token it is.
 const DECISIVE: [&str; 3] = ["CLOUDSDK_CONFIG", "GCE_METADATA_HOST", "NO_GCE_CHECK"];
@@ -97,8 +90,8 @@ impl Mint for GcpIam {
     }
 
     fn consumes(&self) -> Consumes {
-        let names = WITHHELD[..2].iter().chain(&DECISIVE);
-        let mut names: Vec<String> = names.map(|name| (*name).to_owned()).collect();
+        let names = [KEY, APPLICATION_CREDENTIALS].into_iter().chain(DECISIVE);
+        let mut names: Vec<String> = names.map(str::to_owned).collect();
         if let Some(federation) = &self.settings.federation {
             names.extend(federation.token.variables());
         }
@@ -106,7 +99,7 @@ impl Mint for GcpIam {
     }
 
     fn withholds(&self, present: &dyn Fn(&str) -> bool) -> Vec<String> {
-        let mut names: Vec<String> = WITHHELD.map(str::to_owned).to_vec();
+        let mut names: Vec<String> = GCP_MASTERS.iter().copied().map(str::to_owned).collect();
         match &self.settings.federation {
             Some(federation) => names.extend(federation.token.variables()),
             // The file that the action `google-github-actions/auth` writes asks the job's token service.

@@ -31,7 +31,7 @@ use crate::exec::captured::{self, End, Limits};
 use crate::exec::plan::EnvironmentPlan;
 use crate::gateway::documents::{ToolReport, Trial};
 use crate::gateway::environment;
-use crate::gateway::out_of_reach::AMBIENT;
+use crate::gateway::out_of_reach;
 use crate::gateway::tools::{TOOLS, Tool};
 use crate::output::Table;
 
@@ -177,7 +177,10 @@ impl Surgery {
         Ok(Self {
             witness,
             environment: EnvironmentPlan {
-                remove: AMBIENT.map(str::to_owned).into(),
+                remove: out_of_reach::known()
+                    .into_iter()
+                    .map(str::to_owned)
+                    .collect(),
                 set,
                 ..EnvironmentPlan::default()
             },

@@ -59,6 +59,17 @@ impl Place {
             Self::Server => "answer the team server's message".to_owned(),
         }
     }
+
+    /// The same for the person themselves, as a line.
+    fn told(self, id: &str) -> String {
+        match self {
+            Self::Terminal => {
+                format!("In another terminal: fnox agent approve {id}, or fnox agent deny {id}")
+            }
+            Self::Vault => "At the vault: fnox vault approvals lists it".to_owned(),
+            Self::Server => "By the team server: its message has the link".to_owned(),
+        }
+    }
 }
 
 /// What is known of the places that are not this machine.

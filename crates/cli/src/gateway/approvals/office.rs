@@ -241,13 +241,7 @@ fn is_a_person(peer: &Peer, asker: Asker) -> bool {
 
 fn tell(printer: Printer, pending: &Pending, places: &[Place]) {
     let id = &pending.id;
-    let ways = places.iter().map(|place| match place {
-        Place::Terminal => {
-            format!("\nIn another terminal: fnox agent approve {id}, or fnox agent deny {id}")
-        }
-        Place::Vault => "\nAt the vault: fnox vault approvals lists it".to_owned(),
-        Place::Server => "\nBy the team server: its message has the link".to_owned(),
-    });
+    let ways = places.iter().map(|place| format!("\n{}", place.told(id)));
     let here: String = ways.collect();
     match &pending.question {
         question @ Question::Request(_) => printer.note(&format!(

@@ -10,4 +10,4 @@ mod places;
 mod variables;
 
 pub(crate) use self::paths::{What, collect, without_links};
-pub(crate) use self::variables::{AMBIENT, withheld};
+pub(crate) use self::variables::{known, withheld};

@@ -14,23 +14,9 @@ use crate::team;
 use crate::vault::settings::VaultFile;
 
 /// Variables that lead to long-lived credentials and belong to no type of provider or lease.
-pub(crate) const AMBIENT: [&str; 79] = [
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_SECURITY_TOKEN",
-    "AWS_PROFILE",
-    "AWS_DEFAULT_PROFILE",
+const AMBIENT: [&str; 46] = [
     "AWS_SHARED_CREDENTIALS_FILE",
     "AWS_CONFIG_FILE",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-    "AZURE_CLIENT_SECRET",
-    "AZURE_CLIENT_CERTIFICATE_PATH",
-    "AZURE_FEDERATED_TOKEN_FILE",
     "AZURE_STORAGE_KEY",
     "AZURE_STORAGE_CONNECTION_STRING",
     "AZURE_STORAGE_SAS_TOKEN",
@@ -38,9 +24,6 @@ pub(crate) const AMBIENT: [&str; 79] = [
     "SYSTEM_ACCESSTOKEN",
     "ARM_CLIENT_SECRET",
     "ARM_ACCESS_KEY",
-    "IDENTITY_ENDPOINT",
-    "IDENTITY_HEADER",
-    "GOOGLE_APPLICATION_CREDENTIALS",
     "GOOGLE_OAUTH_ACCESS_TOKEN",
     "CLOUDSDK_AUTH_ACCESS_TOKEN",
     "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE",
@@ -53,29 +36,18 @@ pub(crate) const AMBIENT: [&str; 79] = [
     "VERCEL_TOKEN",
     "NETLIFY_AUTH_TOKEN",
     "PULUMI_ACCESS_TOKEN",
-    "VAULT_TOKEN",
-    "BAO_TOKEN",
-    "OP_SERVICE_ACCOUNT_TOKEN",
     "OP_CONNECT_TOKEN",
-    "BW_SESSION",
     "BW_CLIENTSECRET",
     "BW_PASSWORD",
-    "BWS_ACCESS_TOKEN",
-    "DOPPLER_TOKEN",
-    "INFISICAL_TOKEN",
     "SOPS_AGE_KEY",
     "SOPS_AGE_KEY_FILE",
     "SOPS_AGE_SSH_PRIVATE_KEY_FILE",
     "SOPS_AGE_KEY_CMD",
-    "GITHUB_TOKEN",
-    "GH_TOKEN",
     "GH_ENTERPRISE_TOKEN",
     "GITHUB_ENTERPRISE_TOKEN",
-    "GITLAB_TOKEN",
     "CI_JOB_TOKEN",
     "CI_JOB_TOKEN_V2",
     "BITBUCKET_TOKEN",
-    "CLOUDFLARE_API_TOKEN",
     "NPM_TOKEN",
     "NODE_AUTH_TOKEN",
     "CARGO_REGISTRY_TOKEN",
@@ -83,11 +55,6 @@ pub(crate) const AMBIENT: [&str; 79] = [
     "UV_PUBLISH_TOKEN",
     "DOCKER_AUTH_CONFIG",
     "REGISTRY_AUTH_FILE",
-    "KUBECONFIG",
-    "PGPASSWORD",
-    "PGPASSFILE",
-    "MYSQL_PWD",
-    "SSH_AUTH_SOCK",
     "SSHPASS",
     "GIT_ASKPASS",
     "SSH_ASKPASS",
@@ -132,13 +99,17 @@ const BEGINNINGS: [&str; 5] = [
 ];
 
 /// What opens a type of provider or lease, or something of fnox, whether the project uses it or not.
-fn known() -> BTreeSet<&'static str> {
+pub(crate) fn known() -> BTreeSet<&'static str> {
     let own = VARIABLES.iter().filter(|variable| variable.opens);
-    let mut out: BTreeSet<&str> = own.map(|variable| variable.name).collect();
-    out.extend(AMBIENT);
-    out.extend(PROVIDERS.iter().flat_map(ProviderSpec::credentials));
-    out.extend(LEASES.iter().flat_map(|spec| spec.variables));
-    out
+    let own = own.map(|variable| variable.name);
+    own.chain(of_types()).chain(AMBIENT).collect()
+}
+
+/// What the types of provider and lease say themselves.
+fn of_types() -> impl Iterator<Item = &'static str> {
+    let providers = PROVIDERS.iter().flat_map(ProviderSpec::credentials);
+    let leases = LEASES.iter().flat_map(|spec| spec.variables);
+    providers.chain(leases.copied())
 }
 
 /// The variables that may lead to a file or folder with credentials.
@@ -200,6 +171,13 @@ fn of_body(body: &Body, manager: &Manager<'_>) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_type_says_itself_is_not_said_twice() {
+        let types: BTreeSet<&str> = of_types().collect();
+        let twice: Vec<_> = AMBIENT.iter().filter(|it| types.contains(**it)).collect();
+        assert!(twice.is_empty(), "{twice:?}");
+    }
 
     #[test]
     fn every_spelling_of_what_opens_a_store_is_known() {

@@ -2,8 +2,8 @@
 
 use super::{LeaseSpec, choice, flag, hidden_file, list, map, required, shown_file, text};
 
-/// What the SDKs take credentials from.
-const AWS: &[&str] = &[
+/// What the SDKs take credentials from: what can be, or lead to, the long-lived ones.
+pub const AWS_MASTERS: &[&str] = &[
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -99,7 +99,7 @@ pub(super) static STS: LeaseSpec = LeaseSpec {
             "Audience asked of the CI's token service (default `sts.amazonaws.com`).",
         ),
     ],
-    variables: AWS,
+    variables: AWS_MASTERS,
 };
 
 /// A role's session through IAM Identity Center.
@@ -136,7 +136,7 @@ pub(super) static SSO: LeaseSpec = LeaseSpec {
         text("oidc_endpoint", "Another SSO OIDC endpoint URL."),
         text("portal_endpoint", "Another SSO portal endpoint URL."),
     ],
-    variables: AWS,
+    variables: AWS_MASTERS,
 };
 
 /// A role's session for an X.509 certificate.

@@ -5,6 +5,31 @@ use super::{
     hidden_file, list, map, required, shown_file, text,
 };
 
+/// What can be, or lead to, the masters of Google Cloud. Terraform and GitHub Actions know the same files by names of their own.
+pub const GCP_MASTERS: &[&str] = &[
+    "GCP_SERVICE_ACCOUNT_KEY",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "GOOGLE_CREDENTIALS",
+    "GOOGLE_CLOUD_KEYFILE_JSON",
+    "GCLOUD_KEYFILE_JSON",
+    "GOOGLE_GHA_CREDS_PATH",
+    "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE",
+];
+
+/// What can be, or lead to, the masters of Microsoft Entra.
+pub const AZURE_MASTERS: &[&str] = &[
+    "AZURE_CLIENT_SECRET",
+    "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_USERNAME",
+    "AZURE_PASSWORD",
+    "IDENTITY_ENDPOINT",
+    "IDENTITY_HEADER",
+    "MSI_ENDPOINT",
+    "MSI_SECRET",
+];
+
 /// A token of a Google service account.
 pub(super) static GCP_IAM: LeaseSpec = LeaseSpec {
     name: "gcp-iam",
@@ -61,15 +86,7 @@ pub(super) static GCP_IAM: LeaseSpec = LeaseSpec {
             "Domain of a sovereign cloud (default `googleapis.com`).",
         ),
     ],
-    variables: &[
-        "GCP_SERVICE_ACCOUNT_KEY",
-        "GOOGLE_APPLICATION_CREDENTIALS",
-        "GOOGLE_CREDENTIALS",
-        "GOOGLE_CLOUD_KEYFILE_JSON",
-        "GCLOUD_KEYFILE_JSON",
-        "GOOGLE_GHA_CREDS_PATH",
-        "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE",
-    ],
+    variables: GCP_MASTERS,
 };
 
 /// An access token of Microsoft Entra.
@@ -124,18 +141,7 @@ pub(super) static AZURE_TOKEN: LeaseSpec = LeaseSpec {
             "Another login endpoint URL, in the place of `cloud`.",
         ),
     ],
-    variables: &[
-        "AZURE_CLIENT_SECRET",
-        "AZURE_CLIENT_CERTIFICATE_PATH",
-        "AZURE_CLIENT_CERTIFICATE_PASSWORD",
-        "AZURE_FEDERATED_TOKEN_FILE",
-        "AZURE_USERNAME",
-        "AZURE_PASSWORD",
-        "IDENTITY_ENDPOINT",
-        "IDENTITY_HEADER",
-        "MSI_ENDPOINT",
-        "MSI_SECRET",
-    ],
+    variables: AZURE_MASTERS,
 };
 
 /// What a path of `HashiCorp` Vault or `OpenBao` issues.

@@ -8,6 +8,8 @@ mod machine;
 
 use super::{Field, Kind, Sight};
 
+pub use aws::AWS_MASTERS;
+pub use cloud::{AZURE_MASTERS, GCP_MASTERS};
 pub use common::{LEASE_COMMON, LEASE_FILE, MINT};
 
 /// A type of lease.

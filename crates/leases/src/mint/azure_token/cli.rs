@@ -4,15 +4,16 @@
 
 use std::ffi::OsString;
 
+use fnox_config::spec::AZURE_MASTERS;
 use fnox_core::SecretString;
 use fnox_providers::process::{Program, complaint};
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::Issued;
 use super::login::{Seconds, without_end};
 use super::refusal;
 use super::settings::Settings;
-use super::{Issued, WITHHELD};
 use crate::mint::{MintContext, MintError, PlannedCall};
 use crate::wiped::Wiped;
 
@@ -28,7 +29,7 @@ struct Answer {
 pub(super) async fn token(settings: &Settings, context: &MintContext) -> Result<Issued, MintError> {
     let env = context
         .env
-        .without(&WITHHELD)
+        .without(AZURE_MASTERS)
         .without(&settings.identity.variables())
         .with_overlay([("AZURE_CORE_NO_COLOR".to_owned(), "true".into())]);
     let program = Program {

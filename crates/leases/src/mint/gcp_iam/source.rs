@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use fnox_core::Env;
 
-use super::KEY;
 use super::settings::Settings;
+use super::{APPLICATION_CREDENTIALS, KEY};
 use crate::mint::MintContext;
 
 /// A master.
@@ -48,8 +48,8 @@ impl Source {
                 Self::Key
             });
         }
-        if let Some(path) = env.var("GOOGLE_APPLICATION_CREDENTIALS") {
-            return Some(file(PathBuf::from(path), "GOOGLE_APPLICATION_CREDENTIALS"));
+        if let Some(path) = env.var(APPLICATION_CREDENTIALS) {
+            return Some(file(PathBuf::from(path), APPLICATION_CREDENTIALS));
         }
         if let Some(path) = of_gcloud(env).filter(|path| path.is_file()) {
             return Some(file(path, "gcloud"));
