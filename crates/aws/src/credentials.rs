@@ -29,7 +29,7 @@ use tokio::sync::Mutex;
 
 use crate::error::{AwsError, AwsErrorKind, chain};
 use crate::options::{AwsOptions, is_region, sts_endpoint};
-use crate::profile_files;
+use crate::{profile_files, profiles};
 
 /// How long before their end credentials are replaced.
 const MARGIN: Duration = Duration::from_mins(5);
@@ -39,6 +39,8 @@ const MARGIN: Duration = Duration::from_mins(5);
 pub(crate) struct Keeper {
     provider: SharedCredentialsProvider,
     profile: Option<String>,
+    /// What the files say against it, for when nothing came of it: the SDK's words for that help nobody.
+    problem: Option<String>,
     role: Option<String>,
     loaded: Mutex<Option<Credentials>>,
 }
@@ -87,6 +89,9 @@ impl Keeper {
         };
         Ok(Self {
             provider,
+            problem: profile
+                .as_deref()
+                .and_then(|name| profiles::problem(env, name)),
             profile,
             role: options.role.as_ref().map(|role| role.arn.clone()),
             loaded: Mutex::default(),
@@ -116,6 +121,10 @@ impl Keeper {
             (None, Some(profile)) => format!("of the AWS profile `{}`", profile.escape_debug()),
             (None, None) => "for AWS".to_owned(),
         };
+        if let Some(problem) = &self.problem {
+            let error = AwsError::new("aws", AwsErrorKind::Credentials, problem);
+            return error.with_remedy("correct the name (`profile` of the provider, or AWS_PROFILE), or make the profile with `aws configure`");
+        }
         let message = format!("the credentials {whose} cannot be loaded: {}", chain(error));
         // The SDK has no kind of its own for a service that cannot be reached.
         let unreachable = ["dispatch failure", "timeout", "timed out"];

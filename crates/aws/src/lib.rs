@@ -22,6 +22,7 @@ pub mod kms;
 mod options;
 pub mod parameter_store;
 pub mod profile_files;
+pub mod profiles;
 pub mod secrets_manager;
 mod sign;
 mod text;

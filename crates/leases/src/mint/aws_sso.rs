@@ -24,6 +24,7 @@ mod settings;
 use std::path::Path;
 
 use async_trait::async_trait;
+use fnox_aws::profile_files;
 use fnox_config::LeaseConfig;
 use fnox_config::spec::AWS_MASTERS;
 use fnox_core::{Credential, Env, Lifetime};
@@ -111,7 +112,14 @@ impl Mint for AwsSso {
     fn explain(&self, context: &MintContext, _: &CreateRequest) -> Vec<PlannedCall> {
         match Portal::of(&self.settings, &context.env) {
             Ok(portal) => login::explain(&self.settings, &portal, context),
-            Err(_) => Vec::new(),
+            Err(error) => vec![PlannedCall {
+                action: "read".to_owned(),
+                target: profile_files::config(&context.env)
+                    .map_or_else(|| "no file".to_owned(), |path| path.display().to_string()),
+                purpose: format!("find the access portal, which fails: {}", error.message),
+                master: "nobody".to_owned(),
+                details: Vec::new(),
+            }],
         }
     }
 

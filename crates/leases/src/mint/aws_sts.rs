@@ -12,7 +12,6 @@ mod base;
 mod call;
 mod errors;
 mod explain;
-pub(super) mod files;
 mod http;
 mod mfa;
 mod mode;
@@ -24,6 +23,7 @@ mod token;
 use std::path::Path;
 
 use async_trait::async_trait;
+use fnox_aws::profiles;
 use fnox_config::LeaseConfig;
 use fnox_config::spec::AWS_MASTERS;
 use fnox_core::{Credential, Env, LeaseName};
@@ -109,9 +109,9 @@ impl Mint for AwsSts {
         match Source::named(settings, &present) {
             Some(Source::Profile) => {
                 let name = source::selected_profile(settings, env).unwrap_or_default();
-                files::profile_facts(env, name)
+                profiles::facts(env, name)
             }
-            None => files::profile_facts(env, "default"),
+            None => profiles::facts(env, "default"),
             Some(_) => Vec::new(),
         }
     }

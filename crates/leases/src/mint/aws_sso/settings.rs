@@ -4,13 +4,13 @@
 //! provider". Keys of the lease win over those of the session, those of the session over those of the profile.
 
 use fnox_aws::profile_files;
+use fnox_aws::profiles::{self, Section};
 use fnox_config::{ConfigError, Fields, LeaseConfig};
 use fnox_core::{Env, LeaseName};
 use reqwest::Url;
 
 use crate::issuer;
 use crate::mint::MintError;
-use crate::mint::aws_sts::files::{self, Section};
 use crate::mint::aws_sts::settings::{is_account, is_region};
 
 /// The scope that a role's credentials take.
@@ -130,7 +130,7 @@ impl Portal {
     /// From the lease's keys and the files that the environment names.
     pub(super) fn of(settings: &Settings, env: &Env) -> Result<Self, MintError> {
         let profile = match &settings.profile {
-            Some(name) => files::profile(env, name)
+            Some(name) => profiles::profile(env, name)
                 .ok_or_else(|| absent("profile", &format!("profile `{name}`"), env))?,
             None => Section::new(),
         };
@@ -139,7 +139,7 @@ impl Portal {
             .clone()
             .or_else(|| profile.get("sso_session").cloned());
         let of_session = match &session {
-            Some(name) => files::sso_session(env, name)
+            Some(name) => profiles::sso_session(env, name)
                 .ok_or_else(|| absent("sso_session", &format!("[sso-session {name}]"), env))?,
             None => Section::new(),
         };

@@ -15,10 +15,8 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::region::Region;
-use fnox_aws::profile_files;
-use fnox_core::Env;
+use fnox_aws::{profile_files, profiles};
 
-use super::files;
 use super::settings::Settings;
 use super::source::{Source, selected_profile};
 use crate::mint::{MintContext, MintError};
@@ -66,25 +64,14 @@ pub(super) async fn load(
     };
     loaded.map_err(|error| match selected_profile(settings, env) {
         // The SDK then says that a provider was not enabled, which helps nobody.
-        Some(profile) if !files::profile_has_credentials(env, profile) => {
-            no_such_profile(env, profile)
-        }
-        profile => explain(&error, profile),
+        Some(profile) => match profiles::problem(env, profile) {
+            Some(problem) => MintError::authentication(problem).with_remedy(
+                "check the name (`profile` of the lease, or AWS_PROFILE), or log in to it",
+            ),
+            None => explain(&error, Some(profile)),
+        },
+        None => explain(&error, None),
     })
-}
-
-fn no_such_profile(env: &Env, profile: &str) -> MintError {
-    let places = [profile_files::config(env), profile_files::credentials(env)];
-    let places: Vec<String> = places
-        .into_iter()
-        .flatten()
-        .map(|path| path.display().to_string())
-        .collect();
-    MintError::authentication(format!(
-        "the AWS profile `{profile}` names no credentials in {}",
-        places.join(" or ")
-    ))
-    .with_remedy("check the name (`profile` of the lease, or AWS_PROFILE), or log in to it")
 }
 
 fn keys(settings: &Settings, context: &MintContext) -> Credentials {

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use fnox_aws::profiles;
 use fnox_core::Env;
 
-use super::files;
 use super::settings::Settings;
 use crate::mint::MintContext;
 
@@ -103,7 +103,7 @@ fn in_surroundings(context: &MintContext, present: &dyn Fn(&str) -> bool) -> boo
     ]
     .into_iter()
     .any(present)
-        || files::profile_has_credentials(&context.env, "default")
+        || profiles::has_credentials(&context.env, "default")
         || is_instance(context, present)
 }
 

@@ -1,4 +1,4 @@
-//! The AWS configuration files, as far as fnox reads them itself.
+//! What the profiles of the AWS configuration files say, as far as fnox reads them itself.
 //!
 //! Many people have a `~/.aws/config` with nothing but a region in it; that is not a prerequisite that is
 //! met. Which sources a profile can name: AWS SDKs and Tools Reference Guide, "Standardized credential
@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use fnox_aws::profile_files;
 use fnox_core::Env;
+
+use crate::profile_files;
 
 /// Keys that lead to credentials.
 const SOURCES: [&str; 8] = [
@@ -33,10 +34,11 @@ const SECRETS: [&str; 3] = [
 const LONGEST_CHAIN: usize = 8;
 
 /// The keys of a section, in lower case, with their values.
-pub(in crate::mint) type Section = BTreeMap<String, String>;
+pub type Section = BTreeMap<String, String>;
 
 /// The keys of a profile from both files; those of the credentials file win. Without what is secret.
-pub(in crate::mint) fn profile(env: &Env, name: &str) -> Option<Section> {
+#[must_use]
+pub fn profile(env: &Env, name: &str) -> Option<Section> {
     let in_config = text(profile_files::config(env)).and_then(|text| {
         section(&text, |title| match words(title) {
             ("profile", own) => own == name,
@@ -54,14 +56,16 @@ pub(in crate::mint) fn profile(env: &Env, name: &str) -> Option<Section> {
 }
 
 /// The keys of an `[sso-session NAME]`.
-pub(in crate::mint) fn sso_session(env: &Env, name: &str) -> Option<Section> {
+#[must_use]
+pub fn sso_session(env: &Env, name: &str) -> Option<Section> {
     section(&text(profile_files::config(env))?, |title| {
         words(title) == ("sso-session", name)
     })
 }
 
 /// Whether one of the two files names a source of credentials for a profile.
-pub(super) fn profile_has_credentials(env: &Env, name: &str) -> bool {
+#[must_use]
+pub fn has_credentials(env: &Env, name: &str) -> bool {
     profile(env, name).is_some_and(|keys| {
         SOURCES
             .iter()
@@ -70,7 +74,8 @@ pub(super) fn profile_has_credentials(env: &Env, name: &str) -> bool {
 }
 
 /// What a profile and those that it leads to say, without what is secret: whose credentials it stands for.
-pub(super) fn profile_facts(env: &Env, name: &str) -> Vec<String> {
+#[must_use]
+pub fn facts(env: &Env, name: &str) -> Vec<String> {
     let mut facts = Vec::new();
     let mut next = Some(name.to_owned());
     for _ in 0..LONGEST_CHAIN {
@@ -86,6 +91,25 @@ pub(super) fn profile_facts(env: &Env, name: &str) -> Vec<String> {
         facts.extend(keys.iter().map(|(key, value)| format!("{key}={value}")));
     }
     facts
+}
+
+/// Why no credentials can come from a profile, if the files say so: it is not there, or names none.
+#[must_use]
+pub fn problem(env: &Env, name: &str) -> Option<String> {
+    if has_credentials(env, name) {
+        return None;
+    }
+    let places = [profile_files::config(env), profile_files::credentials(env)];
+    let places: Vec<String> = places
+        .into_iter()
+        .flatten()
+        .map(|path| path.display().to_string())
+        .collect();
+    let (shown, places) = (name.escape_debug(), places.join(" or "));
+    Some(match profile(env, name) {
+        Some(_) => format!("the AWS profile `{shown}` names no credentials in {places}"),
+        None => format!("there is no AWS profile `{shown}` in {places}"),
+    })
 }
 
 /// The keys of the sections whose title is the wanted one.
@@ -177,21 +201,21 @@ mod tests {
             } else {
                 files("", text)
             };
-            assert_eq!(profile_has_credentials(&env, "default"), wanted, "{text}");
+            assert_eq!(has_credentials(&env, "default"), wanted, "{text}");
         }
     }
 
     #[test]
     fn both_files_are_looked_at_where_the_environment_says() {
         let (_home, env) = files("[default]\nregion=x\n", "");
-        assert!(!profile_has_credentials(&env, "default"));
+        assert!(!has_credentials(&env, "default"));
         let (_home, env) = files("[default]\nregion=x\n", "[default]\naws_access_key_id=A\n");
-        assert!(profile_has_credentials(&env, "default"));
+        assert!(has_credentials(&env, "default"));
         let elsewhere = env.with_overlay([(
             "AWS_SHARED_CREDENTIALS_FILE".to_owned(),
             "/nonexistent".into(),
         )]);
-        assert!(!profile_has_credentials(&elsewhere, "default"));
+        assert!(!has_credentials(&elsewhere, "default"));
     }
 
     #[test]
@@ -215,7 +239,7 @@ mod tests {
             "[profile a]\nrole_arn = r\nsource_profile = b\n[profile b]\nsource_profile = a\n",
             "[b]\naws_access_key_id = AKIA\naws_secret_access_key = hidden\n",
         );
-        let facts = profile_facts(&env, "a");
+        let facts = facts(&env, "a");
         assert!(facts.contains(&"role_arn=r".to_owned()), "{facts:?}");
         assert!(facts.contains(&"aws_access_key_id=AKIA".to_owned()));
         assert!(!facts.iter().any(|fact| fact.contains("hidden")));
