@@ -2,12 +2,16 @@
 //!
 //! Messages and questions may come from elsewhere (a plugin, a file): they cannot control the terminal.
 
+mod hidden;
+
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 
 use fnox_core::SecretString;
 use fnox_core::prompt::{NoPrompt, Prompt};
 use inquire::InquireError;
+
+use self::hidden::Typed;
 
 /// Asks on the terminal. Questions go to stderr, answers come from stdin, which both must be terminals. A question that is
 /// left with Esc counts as not answered. Ctrl-C ends fnox, as it does when nothing is asked: whoever goes on by what
@@ -48,11 +52,14 @@ impl Prompt for TerminalPrompt {
     }
 
     fn secret(&self, question: &str) -> Option<SecretString> {
-        let question = harmless(question);
-        let password = inquire::Password::new(&question)
-            .without_confirmation()
-            .with_display_mode(inquire::PasswordDisplayMode::Hidden);
-        answered(password.prompt()).map(SecretString::new)
+        match hidden::ask(&harmless(question)) {
+            Ok(Typed::Answer(answer)) => Some(answer),
+            Ok(Typed::Interrupt) => {
+                interrupt();
+                None
+            }
+            Ok(Typed::Nothing) | Err(_) => None,
+        }
     }
 
     fn is_interactive(&self) -> bool {
@@ -75,13 +82,13 @@ fn answered<T>(outcome: Result<T, InquireError>) -> Option<T> {
 
 /// What the terminal does for Ctrl-C when nothing is asked. Whoever catches it goes on without an answer.
 #[cfg(unix)]
-fn interrupt() {
+pub(crate) fn interrupt() {
     use rustix::process::{Signal, getpid, kill_process};
     let _ = kill_process(getpid(), Signal::INT);
 }
 
 #[cfg(not(unix))]
-fn interrupt() {
+pub(crate) fn interrupt() {
     // As a shell tells the end by SIGINT.
     std::process::exit(130);
 }

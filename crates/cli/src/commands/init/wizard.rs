@@ -14,6 +14,7 @@ use crate::args::SetArgs;
 use crate::commands::age::{create_identity, usual_file};
 use crate::commands::provider::{ask_required, probe};
 use crate::error::CliError;
+use crate::terminal;
 
 /// The first provider.
 pub(super) struct Answers {
@@ -88,7 +89,8 @@ fn choose_type() -> Result<Option<&'static ProviderSpec>, CliError> {
     match Select::new("Where?", lines).raw_prompt_skippable() {
         Ok(chosen) => Ok(chosen.and_then(|chosen| built.get(chosen.index).copied())),
         Err(inquire::InquireError::OperationInterrupted) => {
-            Err(CliError::usage("interrupted; nothing was written"))
+            terminal::interrupt();
+            Ok(None)
         }
         Err(error) => Err(CliError::Input {
             what: "the answer".to_owned(),
