@@ -14,7 +14,7 @@
 //! - `/wait` an answer after [`Upstream::release`], the request being remembered before;
 //! - `/stall` the body is read after [`Upstream::release`];
 //! - `/unread` 413 at once, the body not being read;
-//! - `/hang-up` the connection or stream ends without an answer;
+//! - `/hang-up` the connection or stream ends without an answer, and the body is not read;
 //! - `/oauth/token`, `/oauth/revoke`, `/oauth/resource` an OAuth server, after [`Upstream::register`];
 //! - a path that [`Upstream::prepare`] names: what that says;
 //! - everything else: what it was asked, as JSON.

@@ -53,7 +53,7 @@ pub(super) async fn answer(
     };
     let path = parts.uri.path().to_owned();
     match path.as_str() {
-        "/unread" => {}
+        "/unread" | "/hang-up" => {}
         "/stall" => {
             state.released().await;
             read(body, &mut received).await;
