@@ -7,6 +7,7 @@
 
 mod list;
 mod place;
+mod rename;
 mod splice;
 
 use std::fs::File;
@@ -20,8 +21,9 @@ use toml_edit::Value;
 
 use crate::error::ConfigError;
 use crate::file::FileConfig;
+use crate::paths::Folders;
 use crate::source::{FileKind, SourceFile};
-use crate::trust;
+use crate::trust::{self, TrustRecord};
 
 /// What happens to one key of an entry.
 #[derive(Debug, Clone)]
@@ -44,6 +46,8 @@ impl Change {
 #[derive(Debug)]
 pub struct Editor {
     path: PathBuf,
+    /// As it was opened.
+    before: String,
     text: String,
     kind: FileKind,
     is_new: bool,
@@ -74,6 +78,7 @@ impl Editor {
         };
         let editor = Self {
             path,
+            before: text.clone(),
             text,
             kind,
             is_new,
@@ -113,6 +118,28 @@ impl Editor {
             None => Ok(false),
             Some(next) => self.replace(next).map(|()| true),
         }
+    }
+
+    /// Gives an entry another name where it stands, with its comments; one that is written in an unusual way goes to the
+    /// end of its table. `false`: there was none.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the result would not be a valid configuration; the text is then as before.
+    pub fn rename(&mut self, table: &[&str], entry: &str, new: &str) -> Result<bool, ConfigError> {
+        let Some(keys) = self.entry(table, entry) else {
+            return Ok(false);
+        };
+        let next = rename::in_place(&self.text, table, entry, new);
+        if let Some(next) = next.map_err(|reason| self.syntax(reason))? {
+            return self.replace(next).map(|()| true);
+        }
+        let changes: Vec<(&str, Change)> = keys
+            .iter()
+            .map(|(key, value)| (key.as_str(), Change::Set(value.clone())))
+            .collect();
+        self.remove(table, entry)?;
+        self.set(table, new, &changes)?;
+        Ok(true)
     }
 
     /// Sets a key of a table itself, for example `default_provider` of the top level (`&[]`).
@@ -230,11 +257,11 @@ impl Editor {
         path
     }
 
-    /// Writes the file.
+    /// Writes the file. One that was [trusted](crate::trust) as it was opened is so as it is now.
     ///
     /// # Errors
     /// [`ConfigError::Io`], or [`ConfigError::TooLarge`] for what would not be read again; the file is then as before.
-    pub fn save(self) -> Result<(), ConfigError> {
+    pub fn save(self, folders: &Folders) -> Result<(), ConfigError> {
         let size = u64::try_from(self.text.len()).unwrap_or(u64::MAX);
         if size > trust::SIZE_LIMIT {
             return Err(ConfigError::TooLarge {
@@ -258,7 +285,9 @@ impl Editor {
                 path: self.path.clone(),
                 source,
             }
-        })
+        })?;
+        // What was allowed as it was is the user's own work now.
+        TrustRecord::follow(folders, &self.path, &self.before, &self.text)
     }
 
     fn replace(&mut self, next: String) -> Result<(), ConfigError> {

@@ -75,12 +75,15 @@ fn written(
 ) -> Result<(), CliError> {
     let mut editor = Editor::open(place.path(), place.kind.clone())?;
     let table = place.table();
+    editor.remove(&table, new.as_str())?;
     let mut changes = Vec::new();
     for (field, value) in editor.entry(&table, key).unwrap_or_default() {
         let change = match (stored, field.as_str()) {
-            // The copy is bound to the old name.
+            // What is beside it is bound to the old name.
+            (_, "sync") if goes_away => Change::Remove,
             (_, "sync") => continue,
             (Some(stored), "value" | "ref") => Change::text(stored),
+            _ if goes_away => continue,
             _ => Change::Set(value),
         };
         changes.push((field, change));
@@ -89,13 +92,14 @@ fn written(
         .iter()
         .map(|(field, change)| (field.as_str(), change.clone()))
         .collect();
-    editor.remove(&table, new.as_str())?;
+    if goes_away {
+        editor.rename(&table, key, new.as_str())?;
+    }
     editor.set(&table, new.as_str(), &changes)?;
     if goes_away {
-        editor.remove(&table, key)?;
         tell_mentions(app, key, editor.text());
     }
-    Ok(editor.save()?)
+    Ok(editor.save(&app.folders)?)
 }
 
 /// Where the secret stands, which must be the file that writing commands write to.

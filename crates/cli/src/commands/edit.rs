@@ -67,7 +67,7 @@ fn one(app: &App, key: &str) -> Result<(), CliError> {
         let changed = [stored.changed(&writer.name)];
         audit::changing(app, Some(&config), audit::Change::Edit, changed, || {
             store(app, &config, &stored, writer, value)?;
-            apart::forget(secret)
+            apart::forget(app, secret)
         })
     })?;
     if !is_changed {
@@ -175,11 +175,14 @@ fn store(
         // There is one for each value, and there was one value.
         block_on(work)??.pop().unwrap_or_default()
     };
-    reencrypt::write(&[Fresh {
-        candidate: candidate.clone(),
-        provider: provider.name.clone(),
-        stored,
-    }])
+    reencrypt::write(
+        &app.folders,
+        &[Fresh {
+            candidate: candidate.clone(),
+            provider: provider.name.clone(),
+            stored,
+        }],
+    )
 }
 
 /// Editors end a file with a line end, whether the value has one or not.

@@ -81,7 +81,13 @@ fn remove(app: &App, name: &str, global: bool) -> Result<(), CliError> {
     }
     let changed = [Changed::provider(name, &path, profile.as_ref())];
     let change = audit::Change::ProviderRemove;
-    audit::changing(app, None, change, changed, || Ok(editor.save()?))?;
+    audit::changing(
+        app,
+        None,
+        change,
+        changed,
+        || Ok(editor.save(&app.folders)?),
+    )?;
     app.printer.done(&format!(
         "Removed the provider {name}{}",
         super::set::suffix(profile.as_ref(), global)

@@ -8,7 +8,7 @@ mod files;
 mod listed;
 mod write;
 
-use fnox_config::{Config, ProviderConfig, SecretConfig};
+use fnox_config::{Config, Folders, ProviderConfig, SecretConfig};
 use fnox_core::{ProfileName, ProviderName, SecretName, SecretString};
 use fnox_providers::ProviderError;
 use fnox_providers::resolve::{Given, Original, Purpose, ResolveError, Resolver};
@@ -104,7 +104,7 @@ pub(crate) fn run(app: &App, args: &ReencryptArgs) -> Result<(), CliError> {
     let (of_secrets, of_files) = (audit::Change::Reencrypt, audit::Change::FileReencrypt);
     audit::changing(app, Some(&config), of_secrets, changed, || {
         audit::changing(app, Some(global), of_files, changed_files, || {
-            write::all(&fresh, &fresh_files)
+            write::all(&app.folders, &fresh, &fresh_files)
         })
     })?;
     if !fresh.is_empty() {
@@ -469,6 +469,6 @@ pub(super) async fn store(
 }
 
 /// Writes new values into the tables that define them.
-pub(crate) fn write(fresh: &[Fresh<'_>]) -> Result<(), CliError> {
-    write::all(fresh, &[])
+pub(crate) fn write(folders: &Folders, fresh: &[Fresh<'_>]) -> Result<(), CliError> {
+    write::all(folders, fresh, &[])
 }

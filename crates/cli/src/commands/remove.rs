@@ -40,7 +40,7 @@ pub(crate) fn run(app: &App, args: &RemoveArgs) -> Result<(), CliError> {
     let left = kept_elsewhere(app, profile.as_ref(), key);
     let changed = Changed::secret(key, None::<&str>, profile.as_ref());
     audit::changing(app, None, audit::Change::Remove, [changed], || {
-        Ok(editor.save()?)
+        Ok(editor.save(&app.folders)?)
     })?;
     app.printer.done(&format!("Removed {key}{suffix}"));
     if let Some(place) = left {

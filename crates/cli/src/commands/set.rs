@@ -1,6 +1,7 @@
 //! `fnox set`
 
 mod generate;
+mod report;
 
 use std::io::{IsTerminal as _, Read as _};
 
@@ -106,6 +107,8 @@ fn set(
         setting.provider.map(|provider| &provider.name),
         setting.profile,
     );
+    let (file, _) = app.file_to_write(args.global, setting.profile);
+    let is_first = !file.exists();
     let stored = audit::changing(app, setting.config, audit::Change::Set, [changed], || {
         let stored = value.as_ref().map(|value| setting.store(value));
         let stored = stored.transpose()?;
@@ -113,12 +116,14 @@ fn set(
         Ok(stored)
     })?;
     app.printer.done(&format!(
-        "Set {}{}{}",
+        "Set {}{}{}{}",
         setting.name,
         suffix(setting.profile, args.global),
+        report::in_new_file(&file, is_first),
         setting.kept_as(stored.as_ref())
     ));
     setting.tell_others(stored.as_ref());
+    setting.tell_who_wins(&file);
     match value.filter(|_| args.generate && args.show) {
         Some(value) => app.printer.line(value.expose_secret()),
         None => Ok(()),
@@ -423,23 +428,10 @@ impl Setting<'_> {
             changes.push(("sync", Change::Remove));
         }
         editor.set(&table, self.name.as_str(), &last_of_each(changes))?;
-        editor.save()?;
+        editor.save(&self.app.folders)?;
         match self.existing {
-            Some(existing) if stored.is_some() => apart::forget(existing),
+            Some(existing) if stored.is_some() => apart::forget(self.app, existing),
             _ => Ok(()),
-        }
-    }
-
-    /// What became of the value, where that may surprise.
-    fn kept_as(&self, stored: Option<&Stored>) -> String {
-        match self.provider {
-            Some(provider) if stored.is_some() && provider.capability == Capability::ReadsOnly => {
-                format!(
-                    ": what was given stands in the file, as the place of the value in {}",
-                    provider.name
-                )
-            }
-            _ => String::new(),
         }
     }
 
@@ -453,61 +445,6 @@ impl Setting<'_> {
         chain
             .and_then(|secret| chain::named(&secret.providers))
             .unwrap_or_else(|| Change::text(provider))
-    }
-
-    /// Tells which providers are not asked any more, because another one than the first was named.
-    fn tell_others(&self, stored: Option<&Stored>) {
-        let (Some(new), Some(secret)) = (
-            stored.and_then(|stored| stored.provider.as_deref()),
-            self.existing,
-        ) else {
-            return;
-        };
-        let is_first = secret.provider().is_some_and(|name| name.as_str() == new);
-        if !is_first && !secret.fallbacks().is_empty() {
-            let before = chain::shown(&secret.providers);
-            self.app.printer.warn(&format!(
-                "`{}` comes from `{new}` alone now; it came from {before}",
-                self.name
-            ));
-        }
-    }
-
-    fn dry_run(&self, value: Option<&SecretString>) -> Result<(), CliError> {
-        let (path, _) = self.app.file_to_write(self.args.global, self.profile);
-        let mut text = format!(
-            "[dry-run] would set {}{} in {}",
-            self.name,
-            suffix(self.profile, self.args.global),
-            path.display()
-        );
-        let mut add = |key: &str, value: &str| text.push_str(&["\n  ", key, ": ", value].concat());
-        if let Some(provider) = self.provider {
-            add("provider", provider.name.as_str());
-        }
-        if let Some(value) = value {
-            match self.provider.map(|provider| provider.capability) {
-                Some(Capability::ReadsOnly) => add(
-                    "value",
-                    &value.expose_secret().chars().take(50).collect::<String>(),
-                ),
-                Some(Capability::StoresRemotely) => add("value", "<stored by the provider>"),
-                Some(Capability::EncryptsInConfig) => add("value", "<encrypted>"),
-                None => add("value", "<plain text>"),
-            }
-        }
-        for (key, value) in [
-            ("description", &self.args.description),
-            ("default", &self.args.default),
-        ] {
-            if let Some(value) = value {
-                add(key, value);
-            }
-        }
-        if let Some(action) = self.app.if_missing {
-            add("if_missing", &action.to_string());
-        }
-        self.app.printer.line(&text)
     }
 }
 

@@ -97,8 +97,8 @@ pub(crate) fn run(app: &App, args: &SyncArgs) -> Result<(), CliError> {
         audit::Change::Sync,
         changed,
         || match &local {
-            Some(local) => local.write(&fresh, &stale, &target, now),
-            None => write::run(&fresh, &target, now),
+            Some(local) => local.write(&app.folders, &fresh, &stale, &target, now),
+            None => write::run(&app.folders, &fresh, &target, now),
         },
     )?;
     let kept = match &local {

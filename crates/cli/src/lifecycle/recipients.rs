@@ -145,7 +145,9 @@ impl Membership {
         }
         let changed = fresh.iter().map(reencrypt::Fresh::changed);
         let change = audit::Change::Reencrypt;
-        audit::changing(app, None, change, changed, || reencrypt::write(&fresh))?;
+        audit::changing(app, None, change, changed, || {
+            reencrypt::write(&app.folders, &fresh)
+        })?;
         self.source.in_file(app).remove(
             app,
             |recipient| person.has(recipient),

@@ -56,6 +56,9 @@ fn a_renamed_secret_keeps_its_value_and_what_names_it_is_told() {
     fails(&sandbox, 3, &["get", "A"]);
     let text = sandbox.read("fnox.toml");
     assert!(text.contains("# kept\nREMOTE"), "{text}");
+    ok(&sandbox, &["rename", "REMOTE", "FAR"]);
+    let moved = text.replace("# kept\nREMOTE", "# kept\nFAR");
+    assert_eq!(sandbox.read("fnox.toml"), moved, "it stays in its place");
     let run = sandbox.run(["mv", "NEW", "LAST"]).finish().succeeds();
     assert!(!run.stderr.contains("still named"), "{run}");
 }

@@ -128,3 +128,51 @@ fn remove_says_where_a_secret_stands_and_what_stays() {
     let error = fails(&sandbox, 3, &["remove", "NOPE"]);
     assert!(error.contains("NOPE"), "{error}");
 }
+
+#[test]
+fn what_is_typed_unseen_can_be_edited_and_pasted() {
+    let sandbox = with_age();
+    for (name, keys, value) in [
+        ("EDITED", "wrong\x15rigth\x7f\x7fht\r", "right\n"),
+        (
+            "PASTED",
+            "\x1b[200~first\rsecond\x1b[201~\r",
+            "first\nsecond\n",
+        ),
+    ] {
+        let mut session = Session::start(&sandbox, &format!("set {name}"));
+        session.answer(&format!("Value of {name}"), keys);
+        let shown = session.ends_with(0);
+        assert!(
+            !shown.contains("right") && !shown.contains("second"),
+            "{shown}"
+        );
+        assert_eq!(ok(&sandbox, &["get", name]), value);
+    }
+}
+
+#[test]
+fn a_new_file_and_another_one_that_wins_are_told_of() {
+    let sandbox = with_age();
+    let project = sandbox.project();
+    let below = project.join("below");
+    std::fs::create_dir(&below).unwrap();
+    let run = sandbox.run(["set", "A", "-p", "age"]).stdin("1");
+    let run = run.within(&below).finish().succeeds();
+    let made = below.join("fnox.toml");
+    let told = format!("Set A in {}, a new file", made.display());
+    assert!(run.stderr.contains(&told), "{run}");
+    sandbox.write("fnox.local.toml", "[secrets]\nB = { default = \"mine\" }\n");
+    let run = sandbox.run(["set", "B", "-p", "age"]).stdin("2").finish();
+    let told = run.succeeds().stderr;
+    assert!(
+        told.contains("fnox.local.toml says of `B` in line 2"),
+        "{told}"
+    );
+    let run = sandbox.run(["set", "C", "-p", "age"]).stdin("3").finish();
+    let told = run.succeeds().stderr;
+    assert!(
+        !told.contains("still get") && !told.contains("a new file"),
+        "{told}"
+    );
+}

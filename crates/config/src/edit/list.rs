@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use toml_edit::{Array, InlineTable, Item, Key, TableLike, Value};
 
-use super::place::{Written, end_of, entry, keys_of, own_keys_of, parse, table_at};
-use super::splice::{end_of_line, render, set_inline, set_line, whole_lines};
+use super::place::{Written, end_of, end_of_line, entry, keys_of, own_keys_of, parse, table_at};
+use super::splice::{render, set_inline, set_line, whole_lines};
 use super::{Change, splice};
 
 /// Which list of which entry.

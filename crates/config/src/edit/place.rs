@@ -213,3 +213,20 @@ fn first_header(item: &Item) -> Option<usize> {
         _ => None,
     }
 }
+
+/// The start of the line of an offset.
+pub(super) fn start_of_line(text: &str, offset: usize) -> usize {
+    text[..offset].rfind('\n').map_or(0, |at| at + 1)
+}
+
+/// The end of the line of an offset, before its line end.
+pub(super) fn end_of_line(text: &str, offset: usize) -> usize {
+    let end = text[offset..]
+        .find('\n')
+        .map_or(text.len(), |at| offset + at);
+    if text[..end].ends_with('\r') {
+        end - 1
+    } else {
+        end
+    }
+}

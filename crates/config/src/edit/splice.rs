@@ -5,7 +5,9 @@ use std::ops::Range;
 use toml_edit::{Key, Value};
 
 use super::Change;
-use super::place::{Container, Written, container, entry, parse, table_at};
+use super::place::{
+    Container, Written, container, end_of_line, entry, parse, start_of_line, table_at,
+};
 
 pub(super) type KeyRanges = (String, Range<usize>, Range<usize>);
 
@@ -224,7 +226,7 @@ pub(super) fn set_line(
     match (keys.last(), header) {
         // `NAME.key = …`: the new line begins like the last one.
         (Some((_, last_key, last_value)), None) => {
-            let start = text[..last_key.start].rfind('\n').map_or(0, |at| at + 1);
+            let start = start_of_line(text, last_key.start);
             let prefix = &text[start..last_key.start];
             out.insert_str(
                 end_of_line(text, last_value.end),
@@ -287,23 +289,11 @@ pub(super) fn render(value: &Value) -> String {
 
 /// The lines that a range touches, with the last one's line end.
 pub(super) fn whole_lines(text: &str, range: &Range<usize>) -> Range<usize> {
-    let start = text[..range.start].rfind('\n').map_or(0, |at| at + 1);
+    let start = start_of_line(text, range.start);
     let end = text[range.end..]
         .find('\n')
         .map_or(text.len(), |at| range.end + at + 1);
     start..end
-}
-
-/// The end of the line of an offset, before its line end.
-pub(super) fn end_of_line(text: &str, offset: usize) -> usize {
-    let end = text[offset..]
-        .find('\n')
-        .map_or(text.len(), |at| offset + at);
-    if text[..end].ends_with('\r') {
-        end - 1
-    } else {
-        end
-    }
 }
 
 fn indentation_of_last_line<'a>(
@@ -318,7 +308,7 @@ fn indentation_of_last_line<'a>(
     let Some((_, key, _)) = last_key else {
         return "";
     };
-    let start = text[..key.start].rfind('\n').map_or(0, |at| at + 1);
+    let start = start_of_line(text, key.start);
     let line = &text[start..key.start];
     let width = line.len() - line.trim_start_matches([' ', '\t']).len();
     &line[..width]
@@ -328,7 +318,7 @@ fn start_of_comment_block(text: &str, header: usize) -> usize {
     let mut start = header;
     while start > 0 {
         let before = &text[..start - 1];
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let line_start = start_of_line(before, before.len());
         if !text[line_start..start].trim_start().starts_with('#') {
             break;
         }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use fnox_system::Rights;
 use serde::{Deserialize, Serialize};
 
-use super::{create_private_folder, io};
+use super::{create_private_folder, digest, io};
 use crate::error::ConfigError;
 use crate::paths::Folders;
 
@@ -67,6 +67,28 @@ impl TrustRecord {
         let outcome = change(&mut record);
         record.write(&folders.state, &path).map_err(failed)?;
         Ok(outcome)
+    }
+
+    /// Allows the new content of a file whose former content was allowed.
+    ///
+    /// # Errors
+    /// [`ConfigError::Io`]
+    pub(crate) fn follow(
+        folders: &Folders,
+        path: &Path,
+        before: &str,
+        after: &str,
+    ) -> Result<(), ConfigError> {
+        let before = digest(before);
+        let is_allowed = |record: &Self| record.files.get(path) == Some(&before);
+        if is_allowed(&Self::load(folders)?) {
+            Self::change(folders, |record| {
+                if is_allowed(record) {
+                    record.files.insert(path.to_owned(), digest(after));
+                }
+            })?;
+        }
+        Ok(())
     }
 
     /// Whether the shell hook may load what stands in a folder.

@@ -1,7 +1,10 @@
 //! Edits touch the edited entry and nothing else.
 
-use fnox_config::FileKind;
+use std::path::Path;
+
 use fnox_config::edit::{Change, Editor};
+use fnox_config::trust::Trust;
+use fnox_config::{FileKind, Folders};
 use proptest::prelude::*;
 
 fn edited(text: &str, edit: impl FnOnce(&mut Editor)) -> String {
@@ -10,8 +13,13 @@ fn edited(text: &str, edit: impl FnOnce(&mut Editor)) -> String {
     std::fs::write(&path, text).unwrap();
     let mut editor = Editor::open(&path, FileKind::Project).unwrap();
     edit(&mut editor);
-    editor.save().unwrap();
+    editor.save(&folders(folder.path())).unwrap();
     std::fs::read_to_string(&path).unwrap()
+}
+
+fn folders(home: &Path) -> Folders {
+    let home = ("HOME", home.to_str().unwrap());
+    Folders::from_env(&[home].into_iter().collect())
 }
 
 const FILE: &str = r#"# A comment at the top
@@ -137,6 +145,64 @@ fn removes_each_way_an_entry_can_be_written() {
 }
 
 #[test]
+fn renames_each_way_an_entry_can_be_written() {
+    for (name, old, new) in [
+        ("B", "B  = { value", "NEW  = { value"),
+        ("A", "'A' = {", "NEW = {"),
+        ("C", "C.value", "NEW.value"),
+        ("D", "[secrets.D]", "[secrets.NEW]"),
+    ] {
+        let out = edited(FILE, |editor| {
+            assert!(editor.rename(&["secrets"], name, "NEW").unwrap());
+        });
+        assert_eq!(out, FILE.replace(old, new), "{name}");
+    }
+    assert_eq!(
+        edited(FILE, |editor| {
+            assert!(!editor.rename(&["secrets"], "Z", "NEW").unwrap());
+        }),
+        FILE
+    );
+}
+
+#[test]
+fn a_name_is_replaced_where_it_is_the_entrys_and_nowhere_else() {
+    let text = "# A is the key of A
+[profiles.A.secrets]
+  A . value = \"A\" # A
+  A.description = \"of A.\"
+A.sync.provider = \"A\"
+A.sync.value = \"A\"
+AA.value = \"A\"
+
+[profiles.B.secrets.A] # headed
+value = \"A\"
+
+[profiles.B.secrets.A.sync]
+provider = \"A\"
+value = \"A\"
+";
+    let out = edited(text, |editor| {
+        assert!(
+            editor
+                .rename(&["profiles", "A", "secrets"], "A", "NEW")
+                .unwrap()
+        );
+        assert!(
+            editor
+                .rename(&["profiles", "B", "secrets"], "A", "NEW")
+                .unwrap()
+        );
+    });
+    let wanted = text
+        .replace("  A . value", "  NEW . value")
+        .replace("  A.desc", "  NEW.desc")
+        .replace("\nA.sync", "\nNEW.sync")
+        .replace("secrets.A", "secrets.NEW");
+    assert_eq!(out, wanted);
+}
+
+#[test]
 fn removing_what_is_not_there_changes_nothing() {
     assert_eq!(
         edited(FILE, |editor| assert!(
@@ -212,10 +278,35 @@ fn file_mode_and_link_survive() {
     editor
         .set(&["secrets"], "A", &[("value", Change::text("a"))])
         .unwrap();
-    editor.save().unwrap();
+    editor.save(&folders(folder.path())).unwrap();
     assert!(link.symlink_metadata().unwrap().is_symlink());
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
     assert!(std::fs::read_to_string(&file).unwrap().contains("A = "));
+}
+
+#[test]
+fn what_was_trusted_stays_so_by_own_edits_and_by_no_others() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fnox.toml");
+    let folders = folders(folder.path());
+    let trust = Trust::new(&folders, folder.path());
+    let set = |name: &str| {
+        let mut editor = Editor::open(&path, FileKind::Project).unwrap();
+        let change = [("value", Change::text("a"))];
+        editor.set(&["secrets"], name, &change).unwrap();
+        editor.save(&folders).unwrap();
+    };
+    std::fs::write(&path, "[secrets]\n").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+    set("A");
+    trust.read_checked(&path).unwrap_err();
+    trust.trust(&path).unwrap();
+    set("B");
+    assert!(trust.read_checked(&path).unwrap().contains("B = "));
+    std::fs::write(&path, "[secrets]\n").unwrap();
+    set("C");
+    trust.read_checked(&path).unwrap_err();
 }
 
 proptest! {

@@ -39,7 +39,7 @@ impl List {
         append(&mut list, recipient.as_str());
         let changed = [Changed::recipient(recipient.as_str(), self.provider())];
         let change = audit::Change::RecipientAdd;
-        audit::changing(app, None, change, changed, || self.save(editor, list))?;
+        audit::changing(app, None, change, changed, || self.save(app, editor, list))?;
         Ok(true)
     }
 
@@ -63,7 +63,7 @@ impl List {
         }
         take_out(&mut list, is_theirs, is_about_them);
         let change = audit::Change::RecipientRemove;
-        audit::changing(app, None, change, changed, || self.save(editor, list))?;
+        audit::changing(app, None, change, changed, || self.save(app, editor, list))?;
         Ok(true)
     }
 
@@ -72,7 +72,7 @@ impl List {
         (!self.table.is_empty()).then_some(self.entry.as_str())
     }
 
-    fn save(&self, mut editor: Editor, list: Array) -> Result<(), CliError> {
+    fn save(&self, app: &App, mut editor: Editor, list: Array) -> Result<(), CliError> {
         let value = Value::Array(list);
         if self.table.is_empty() {
             editor.set_key(&[&self.entry], "recipients", &value)?;
@@ -80,7 +80,7 @@ impl List {
             let table: Vec<&str> = self.table.iter().map(String::as_str).collect();
             editor.set(&table, &self.entry, &[("recipients", Change::Set(value))])?;
         }
-        Ok(editor.save()?)
+        Ok(editor.save(&app.folders)?)
     }
 
     fn present(&self, text: &str) -> Array {

@@ -122,7 +122,7 @@ impl Document {
             changed.push(Changed::default().to(self.path.display()));
         }
         audit::changing(app, None, audit::Change::Edit, changed, || {
-            self.write(spliced(text, edits), &fresh)
+            self.write(app, spliced(text, edits), &fresh)
         })?;
         Ok(fresh.len())
     }
@@ -258,7 +258,7 @@ impl Document {
         ))
     }
 
-    fn write(&self, text: String, fresh: &[Fresh]) -> Result<(), CliError> {
+    fn write(&self, app: &App, text: String, fresh: &[Fresh]) -> Result<(), CliError> {
         let mut editor = Editor::open(&self.path, self.kind.clone())?;
         if editor.text() != self.before {
             return Err(CliError::failed(format!(
@@ -273,7 +273,7 @@ impl Document {
             let table: Vec<&str> = table.iter().map(String::as_str).collect();
             editor.set(&table, name.as_str(), &[("sync", Change::Remove)])?;
         }
-        Ok(editor.save()?)
+        Ok(editor.save(&app.folders)?)
     }
 }
 

@@ -272,7 +272,7 @@ impl Setting<'_> {
         if let Some(stored) = &stored {
             stored.write_source(self.app)?;
         }
-        Ok(editor.save()?)
+        Ok(editor.save(&self.app.folders)?)
     }
 
     fn dry_run(&self, content: Option<&SecretString>) -> Result<(), CliError> {

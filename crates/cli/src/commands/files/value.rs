@@ -64,7 +64,7 @@ pub(in crate::commands) fn remove(
         Some(&config),
         audit::Change::FileRemove,
         changed,
-        || Ok(editor.save()?),
+        || Ok(editor.save(&app.folders)?),
     )?;
     app.printer.done(&format!("Removed {key} (global)"));
     if let Some(source) = entry.fields.text("source") {
@@ -110,7 +110,7 @@ pub(in crate::commands) fn edit(app: &App, path: &Path) -> Result<(), CliError> 
         }
         editor.set(&place.table(), key, &stored.changes())?;
         stored.write_source(app)?;
-        Ok(editor.save()?)
+        Ok(editor.save(&app.folders)?)
     };
     let is_changed = edit::content(app, &title, &before, |content| {
         let changed = [Changed::file(entry.path.display(), Some(&provider.name))];

@@ -129,7 +129,7 @@ pub(super) fn run(app: &App, args: &ImportArgs) -> Result<(), CliError> {
         Changed::secret(&entry.name, entry.provider(), profile)
     });
     audit::changing(app, None, audit::Change::Import, entries, || {
-        Ok(editor.save()?)
+        Ok(editor.save(&app.folders)?)
     })?;
     tell(app, &declarations);
     app.printer

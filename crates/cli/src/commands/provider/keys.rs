@@ -134,7 +134,7 @@ fn add(
             .find(|name| !taken.contains(&name.as_str()))
             .unwrap_or_default(),
     };
-    let place = Place::of(provider)?;
+    let place = Place::of(app, provider)?;
     let new = NewKey {
         name: name.clone(),
         first: FIRST.to_owned(),
@@ -196,7 +196,7 @@ fn remove(
             ),
         });
     }
-    let place = Place::of(provider)?;
+    let place = Place::of(app, provider)?;
     let rotated = if args.rotate {
         Some(rotated(app, config, provider, Some(index))?)
     } else {
@@ -221,7 +221,7 @@ fn remove(
 }
 
 fn rotate(app: &App, config: &Config, provider: &ProviderConfig) -> Result<(), CliError> {
-    let place = Place::of(provider)?;
+    let place = Place::of(app, provider)?;
     let rotated = rotated(app, config, provider, None)?;
     changing(app, config, provider, None, || {
         place.change(Some(&rotated), None)
@@ -291,12 +291,13 @@ fn failed(provider: &ProviderConfig, action: &'static str, error: ProviderError)
 
 /// Where the provider stands, in the file as it was read.
 struct Place<'a> {
+    app: &'a App,
     provider: &'a ProviderConfig,
     definition: Definition,
 }
 
 impl<'a> Place<'a> {
-    fn of(provider: &'a ProviderConfig) -> Result<Self, CliError> {
+    fn of(app: &'a App, provider: &'a ProviderConfig) -> Result<Self, CliError> {
         let location = provider.fields.location();
         let definition = Definition::find(location, Section::Providers, provider.name.as_str());
         let definition = definition.ok_or_else(|| {
@@ -306,6 +307,7 @@ impl<'a> Place<'a> {
             ))
         })?;
         Ok(Self {
+            app,
             provider,
             definition,
         })
@@ -342,7 +344,7 @@ impl<'a> Place<'a> {
                 .collect();
             editor.push_table(&table, name, "keys", &pairs)?;
         }
-        Ok(editor.save()?)
+        Ok(editor.save(&self.app.folders)?)
     }
 
     fn change(
@@ -368,7 +370,7 @@ impl<'a> Place<'a> {
         if let Some(index) = without {
             self.there(editor.remove_table(&table, name, "keys", index)?)?;
         }
-        Ok(editor.save()?)
+        Ok(editor.save(&self.app.folders)?)
     }
 
     fn there(&self, is_there: bool) -> Result<(), ConfigError> {

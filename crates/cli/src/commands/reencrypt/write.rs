@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use fnox_config::Folders;
 use fnox_config::edit::{Change, Editor};
 use indexmap::IndexMap;
 
@@ -18,7 +19,11 @@ struct Edits<'a> {
 }
 
 /// Tries every edit, then makes them.
-pub(super) fn all(fresh: &[Fresh<'_>], fresh_files: &[FreshFile<'_>]) -> Result<(), CliError> {
+pub(super) fn all(
+    folders: &Folders,
+    fresh: &[Fresh<'_>],
+    fresh_files: &[FreshFile<'_>],
+) -> Result<(), CliError> {
     let mut all: IndexMap<&Path, Edits<'_>> = IndexMap::new();
     for it in fresh {
         let path = it.candidate.place.path();
@@ -37,7 +42,7 @@ pub(super) fn all(fresh: &[Fresh<'_>], fresh_files: &[FreshFile<'_>]) -> Result<
         for it in &edits.files {
             it.write_source()?;
         }
-        editor.save()?;
+        editor.save(folders)?;
     }
     Ok(())
 }

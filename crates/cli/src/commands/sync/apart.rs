@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use fnox_config::edit::{Change, Editor};
 use fnox_config::file::FileConfig;
-use fnox_config::{Config, FileKind, SecretConfig, SourceFile, discover};
+use fnox_config::{Config, FileKind, Folders, SecretConfig, SourceFile, discover};
 use fnox_core::{ProviderName, SecretName};
 use jiff::Timestamp;
 use toml_edit::Value;
@@ -102,6 +102,7 @@ impl LocalFile {
     /// Writes the copies, and takes out those that are stale.
     pub(super) fn write(
         &self,
+        folders: &Folders,
         fresh: &[Fresh<'_>],
         stale: &[Stale],
         target: &ProviderName,
@@ -150,7 +151,7 @@ impl LocalFile {
             changes.push(("sync", Change::Set(Value::InlineTable(copy))));
             editor.set(&table, secret.name.as_str(), &changes)?;
         }
-        Ok(editor.save()?)
+        Ok(editor.save(folders)?)
     }
 }
 
@@ -179,7 +180,7 @@ fn is_copy_only(entry: &[(String, Value)]) -> bool {
 }
 
 /// Drops the copy of a secret that stands apart from it, after its value has changed where it is kept.
-pub(in crate::commands) fn forget(secret: &SecretConfig) -> Result<(), CliError> {
+pub(in crate::commands) fn forget(app: &App, secret: &SecretConfig) -> Result<(), CliError> {
     let Some(location) = secret.sync.as_ref().and_then(|copy| copy.apart.as_ref()) else {
         return Ok(());
     };
@@ -190,7 +191,7 @@ pub(in crate::commands) fn forget(secret: &SecretConfig) -> Result<(), CliError>
     let path: &Path = place.path();
     let mut editor = Editor::open(path, place.kind.clone())?;
     if editor.remove(&place.table(), name)? {
-        editor.save()?;
+        editor.save(&app.folders)?;
     }
     Ok(())
 }

@@ -2,8 +2,8 @@
 //!
 //! They stand in the global file, and only its providers are asked or encrypt them, whatever project the command runs in.
 
-use fnox_config::Config;
 use fnox_config::edit::{Change, Editor};
+use fnox_config::{Config, Folders};
 use fnox_core::ProviderName;
 use fnox_providers::resolve::{Original, Purpose};
 use jiff::Timestamp;
@@ -132,7 +132,7 @@ impl<'c> Files<'c> {
             .map(|entry| Changed::file(entry.path.display(), Some(target)));
         let change = audit::Change::FileSync;
         audit::changing(app, Some(self.config), change, changed, || {
-            write(target, &read, &stored, now)
+            write(&app.folders, target, &read, &stored, now)
         })?;
         Ok(read.len())
     }
@@ -140,6 +140,7 @@ impl<'c> Files<'c> {
 
 /// The copies, each into the file that has the entry: the global one, or one that it imports.
 fn write(
+    folders: &Folders,
     target: &ProviderName,
     entries: &[&Entry<'_>],
     stored: &[String],
@@ -156,7 +157,7 @@ fn write(
         }
         let copy = Value::InlineTable(copy(target, stored, now));
         editor.set(&place.table(), entry.key, &[("sync", Change::Set(copy))])?;
-        editor.save()?;
+        editor.save(folders)?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use fnox_config::Folders;
 use fnox_config::edit::{Change, Editor};
 use fnox_core::ProviderName;
 use indexmap::IndexMap;
@@ -13,6 +14,7 @@ use crate::error::CliError;
 
 /// Tries every edit, then makes them.
 pub(super) fn run(
+    folders: &Folders,
     fresh: &[Fresh<'_>],
     target: &ProviderName,
     now: Timestamp,
@@ -27,7 +29,7 @@ pub(super) fn run(
         edited(path, edits, target, now)?;
     }
     for (path, edits) in &files {
-        edited(path, edits, target, now)?.save()?;
+        edited(path, edits, target, now)?.save(folders)?;
     }
     Ok(())
 }
