@@ -103,6 +103,24 @@ fn an_identity_that_others_may_read_is_warned_of() {
 }
 
 #[test]
+fn a_key_that_the_configuration_names_is_to_be_private_too() {
+    let sandbox = with_age();
+    let text = sandbox.read("fnox.toml").replace(
+        "type = \"age\"",
+        "type = \"age\", key_file = \"project.txt\"",
+    );
+    sandbox.write("fnox.toml", text);
+    let path = sandbox.project().join("project.txt");
+    std::fs::copy(sandbox.config_folder().join("age.txt"), &path).unwrap();
+    let examined = || sandbox.run(["doctor"]).finish().succeeds().stdout;
+    let remedy = format!("chmod go= {}", path.display());
+    assert!(!examined().contains(&remedy));
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let said = examined();
+    assert_eq!(said.matches(&remedy).count(), 1, "{said}");
+}
+
+#[test]
 fn a_clock_that_was_set_back_is_noticed() {
     let sandbox = with_age();
     let tomorrow = std::time::Duration::from_hours(24);

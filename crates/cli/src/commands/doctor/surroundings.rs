@@ -1,8 +1,10 @@
 //! Folders, file modes and the clock.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use fnox_config::Config;
+use fnox_config::spec::{Field, Kind, Sight};
+use fnox_config::{Config, Fields};
 use fnox_core::Clock as _;
 use fnox_system::Protection;
 use jiff::{SignedDuration, Timestamp};
@@ -17,9 +19,12 @@ const FIRST_SECOND: i64 = 1_767_225_600;
 /// How far in the future a file may have been written before the clock is in doubt.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 
+/// What the names of keys for a file say whose content is enough to be somebody.
+const KEYS: [&str; 4] = ["key", "token", "credentials", "assertion"];
+
 pub(super) fn examine(app: &App, config: Option<&Config>, found: &mut Examinations) {
     folders(app, found);
-    modes(app, found);
+    modes(app, config, found);
     clock(app, config, found);
 }
 
@@ -71,7 +76,7 @@ fn writable(path: &Path) -> std::io::Result<()> {
 }
 
 /// Files that nobody else should read, as far as they exist.
-fn modes(app: &App, found: &mut Examinations) {
+fn modes(app: &App, config: Option<&Config>, found: &mut Examinations) {
     let leases = app.folders.state.join("leases");
     let mut private: Vec<PathBuf> = vec![
         super::super::age::usual_file(app),
@@ -91,9 +96,14 @@ fn modes(app: &App, found: &mut Examinations) {
                 }),
         );
     }
+    private.extend(config.into_iter().flat_map(|config| keys(app, config)));
+    // One may be named twice.
+    let private: BTreeSet<PathBuf> = private
+        .into_iter()
+        .map(|path| path.canonicalize().unwrap_or(path))
+        .collect();
     let mut all_private = true;
     for path in private {
-        let path = path.canonicalize().unwrap_or(path);
         let Ok(protection) = Protection::of_path(&path) else {
             continue;
         };
@@ -120,6 +130,28 @@ fn modes(app: &App, found: &mut Examinations) {
             "what is private is for this user only",
         );
     }
+}
+
+/// The files with keys and tokens that providers and leases name.
+fn keys(app: &App, config: &Config) -> Vec<PathBuf> {
+    let of = |fields: &Fields, known: &'static [Field]| -> Vec<PathBuf> {
+        let hidden = known.iter().filter(|field| {
+            matches!(
+                field.kind,
+                Kind::Path(Sight::Hidden) | Kind::ReferencePath(Sight::Hidden)
+            )
+        });
+        hidden
+            .filter(|field| KEYS.iter().any(|word| field.name.contains(word)))
+            .filter_map(|field| fields.path(field.name, app.folders.home()))
+            .collect()
+    };
+    let providers = config.providers.values();
+    let leases = config.leases.values();
+    providers
+        .flat_map(|provider| of(&provider.fields, provider.spec.fields))
+        .chain(leases.flat_map(|lease| of(&lease.fields, lease.spec.fields)))
+        .collect()
 }
 
 /// Expiry is judged by this machine's clock.
