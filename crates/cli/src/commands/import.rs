@@ -21,7 +21,7 @@ use regex::Regex;
 pub(super) use self::input::read_pairs;
 use super::export::plural;
 use crate::app::{App, block_on};
-use crate::args::ImportArgs;
+use crate::args::{ImportArgs, ImportFormat};
 use crate::audit::{self, Changed};
 use crate::commands::difference::Difference;
 use crate::error::CliError;
@@ -46,9 +46,7 @@ pub(crate) fn run(app: &App, args: &ImportArgs) -> Result<(), CliError> {
         return declared::run(app, args);
     }
     let Some(provider) = &args.provider else {
-        return Err(CliError::usage(
-            "the provider that encrypts the values is missing: `--provider NAME`",
-        ));
+        return Err(no_provider());
     };
     let (config, profile) = app.load_for_writing()?;
     let provider = encrypting_provider(&config, provider)?;
@@ -57,6 +55,9 @@ pub(crate) fn run(app: &App, args: &ImportArgs) -> Result<(), CliError> {
     if values.is_empty() && !args.json {
         app.printer.note("There is nothing to import.");
         return Ok(());
+    }
+    if args.format == ImportFormat::Env {
+        tell_references(app, &values);
     }
     let (path, kind) = app.file_to_write(args.global, profile.as_ref());
     let what = format!(
@@ -92,7 +93,13 @@ pub(crate) fn run(app: &App, args: &ImportArgs) -> Result<(), CliError> {
         .map(|name| Changed::secret(name, Some(&provider.name), profile.as_ref()));
     audit::changing(app, Some(&config), audit::Change::Import, changed, || {
         let stored = encrypt(app, &config, provider, &values)?;
-        write(&config, provider, profile.as_ref(), (&path, kind), &stored)
+        write(
+            app,
+            &config,
+            (provider, profile.as_ref()),
+            (&path, kind),
+            &stored,
+        )
     })?;
     let global = if args.global { " (global)" } else { "" };
     app.printer.done(&format!(
@@ -100,6 +107,16 @@ pub(crate) fn run(app: &App, args: &ImportArgs) -> Result<(), CliError> {
         provider.name
     ));
     Ok(())
+}
+
+fn no_provider() -> CliError {
+    CliError::Usage {
+        message: "the provider that encrypts the values is missing: `--provider NAME`".to_owned(),
+        help: Some(
+            "`fnox provider list` shows the names; `fnox provider add age age` makes one"
+                .to_owned(),
+        ),
+    }
 }
 
 fn encrypting_provider<'a>(config: &'a Config, name: &str) -> Result<&'a ProviderConfig, CliError> {
@@ -115,6 +132,27 @@ fn encrypting_provider<'a>(config: &'a Config, name: &str) -> Result<&'a Provide
         ),
         help: Some("name a provider that does, such as one of type `age`".to_owned()),
     })
+}
+
+/// Tells of values that a shell or another reader of such files would put together from other variables: fnox does not, since
+/// a secret may well have a `$` in it.
+fn tell_references(app: &App, values: &Values) {
+    let refers = |value: &SecretString| {
+        let mut parts = value.expose_secret().split('$').skip(1);
+        parts.any(|part| {
+            let end = part.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            part.starts_with('{') || values.contains_key(&part[..end.unwrap_or(part.len())])
+        })
+    };
+    let found = values.iter().filter(|(_, value)| refers(value));
+    let names: Vec<String> = found.map(|(name, _)| format!("`{name}`")).collect();
+    if !names.is_empty() {
+        app.printer.warn(&format!(
+            "{} name other variables with `$`, and are stored as they are written: a value of fnox refers to nothing. Where a \
+             secret is put together from others, give it `default = \"…${{NAME}}…\"` instead",
+            names.join(", ")
+        ));
+    }
 }
 
 /// Filter, prefix, and names that can be environment variables. A name that comes twice has its last value.
@@ -225,9 +263,9 @@ fn encrypt(
 }
 
 fn write(
+    app: &App,
     config: &Config,
-    provider: &ProviderConfig,
-    profile: Option<&ProfileName>,
+    (provider, profile): (&ProviderConfig, Option<&ProfileName>),
     (path, kind): (&Path, FileKind),
     stored: &[(SecretName, String)],
 ) -> Result<(), CliError> {
@@ -252,5 +290,5 @@ fn write(
         }
         editor.set(&table, name.as_str(), &changes)?;
     }
-    Ok(editor.save()?)
+    Ok(editor.save(&app.folders)?)
 }

@@ -197,6 +197,23 @@ fn a_bad_input_changes_nothing_and_is_named() {
 }
 
 #[test]
+fn references_in_a_dotenv_file_are_told_of_and_kept() {
+    let sandbox = with_age();
+    let input = "HOST=h\nURL=https://${HOST}/\nPATHS=$HOST/x\nPRICE=5$\nWORD=pa$sword\n";
+    sandbox.write("in.env", input);
+    let run = sandbox.run(["import", "-i", "in.env", "-p", "age", "-f"]);
+    let told = run.finish().succeeds().stderr;
+    assert!(
+        told.contains("`URL`, `PATHS` name other variables"),
+        "{told}"
+    );
+    assert_eq!(ok(&sandbox, &["get", "URL"]), "https://${HOST}/\n");
+    let run = sandbox.run(["import", "json", "-p", "age", "-f"]);
+    let told = run.stdin(r#"{"A":"${B}"}"#).finish().succeeds().stderr;
+    assert!(!told.contains("name other variables"), "{told}");
+}
+
+#[test]
 fn only_providers_that_encrypt_can_be_imported_with() {
     let sandbox = sandbox();
     sandbox.write("values.env", "A=1\n");
