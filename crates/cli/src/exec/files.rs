@@ -8,6 +8,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use fnox_config::Folders;
 use fnox_core::SecretString;
@@ -18,6 +19,8 @@ use super::guard::Guard;
 
 /// Folder of the runs' folders.
 pub(super) const RUNS: &str = "exec";
+/// Folder of the files that stay.
+const FILES: &str = "files";
 /// Held by the run that a folder belongs to.
 pub(super) const LOCK: &str = ".lock";
 
@@ -78,14 +81,19 @@ impl Drop for PrivateFolder {
     }
 }
 
+/// How long a file stays that no end of a program removes.
+const STAYS: Duration = Duration::from_hours(24);
+
 /// Writes a private file that stays after this process, for `get` and `export`, which have no end of
-/// their own to remove it at. Its folder is below the run-time folder, which a log-out empties.
+/// their own to remove it at. Its folder is below the run-time folder, which a log-out empties where there is one; what is
+/// older than a day goes when the next file is written.
 pub(crate) fn write_persistent(
     folders: &Folders,
     name: &str,
     value: &SecretString,
 ) -> io::Result<PathBuf> {
-    let base = private_base(folders, "files")?;
+    let base = private_base(folders, FILES)?;
+    sweep_persistent(folders);
     let prefix = format!("{name}-");
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix).rand_bytes(16);
@@ -93,6 +101,19 @@ pub(crate) fn write_persistent(
     let path = folder.join(name);
     create_private_file(&path)?.write_all(value.expose_secret().as_bytes())?;
     Ok(path)
+}
+
+fn sweep_persistent(folders: &Folders) {
+    let bases = roots(folders).map(|root| root.join(FILES));
+    let entries = bases.iter().flat_map(fs::read_dir).flatten().flatten();
+    for path in entries.map(|entry| entry.path()) {
+        let written = path.metadata().and_then(|folder| folder.modified());
+        let is_old =
+            written.is_ok_and(|written| written.elapsed().is_ok_and(|elapsed| elapsed >= STAYS));
+        if is_old && is_private_folder(&path) {
+            let _ = fs::remove_dir_all(&path);
+        }
+    }
 }
 
 /// Removes folders of runs that are dead. Costs one look if there is none.
@@ -218,6 +239,20 @@ mod tests {
         fs::set_permissions(&stale, fs::Permissions::from_mode(0o700)).unwrap();
         sweep(&folders);
         assert!(!stale.exists());
+    }
+
+    #[test]
+    fn what_stays_goes_after_a_day() {
+        let root = tempfile::tempdir().unwrap();
+        let folders = folders(root.path());
+        let old = write_persistent(&folders, "KEY", &"old".into()).unwrap();
+        let young = write_persistent(&folders, "KEY", &"young".into()).unwrap();
+        let yesterday = std::time::SystemTime::now() - STAYS;
+        let folder = File::open(old.parent().unwrap()).unwrap();
+        folder.set_modified(yesterday).unwrap();
+        write_persistent(&folders, "KEY", &"new".into()).unwrap();
+        assert!(!old.exists());
+        assert_eq!(fs::read_to_string(&young).unwrap(), "young");
     }
 
     #[test]
