@@ -112,9 +112,20 @@ pub(crate) struct ProviderAddArgs {
     /// A key of its configuration; repeat for several, or for several values of a list
     #[arg(short, long, value_name = "KEY=VALUE")]
     pub field: Vec<String>,
+    /// What `--field vault=VAULT` says, as the established CLI has it for Proton Pass
+    #[arg(long, value_name = "VAULT", hide = true)]
+    pub vault: Option<String>,
     /// Write to the global file
     #[arg(short, long)]
     pub global: bool,
+}
+
+impl ProviderAddArgs {
+    /// The keys that are given, each as `KEY=VALUE`.
+    pub(crate) fn fields(&self) -> Vec<String> {
+        let vault = self.vault.iter().map(|vault| format!("vault={vault}"));
+        self.field.iter().cloned().chain(vault).collect()
+    }
 }
 
 #[derive(Debug, Clone, Args)]

@@ -293,3 +293,21 @@ fn keys_are_changed_only_with_a_key_at_hand_and_nothing_is_written_otherwise() {
     }
     assert_eq!(sandbox.read("fnox.toml"), text);
 }
+
+#[test]
+fn a_vault_can_be_named_as_the_established_cli_has_it() {
+    let sandbox = sandbox();
+    let add = ["provider", "add", "pp", "proton-pass", "--vault", "Work"];
+    ok(&sandbox, &add);
+    let text = sandbox.read("fnox.toml");
+    assert!(
+        text.contains("type = \"proton-pass\", vault = \"Work\""),
+        "{text}"
+    );
+    let error = fails(
+        &sandbox,
+        2,
+        &["provider", "add", "a", "age", "--vault", "x"],
+    );
+    assert!(error.contains("vault"), "{error}");
+}

@@ -79,7 +79,13 @@ pub(super) fn run(app: &App, args: &ProviderAddArgs) -> Result<(), CliError> {
     editor.set(&table, name.as_str(), &entry)?;
     let changed = [Changed::provider(&name, &path, profile.as_ref())];
     let change = audit::Change::ProviderAdd;
-    audit::changing(app, None, change, changed, || Ok(editor.save()?))?;
+    audit::changing(
+        app,
+        None,
+        change,
+        changed,
+        || Ok(editor.save(&app.folders)?),
+    )?;
     let suffix = crate::commands::set::suffix(profile.as_ref(), args.global);
     app.printer.done(&format!(
         "Added the provider {name} ({}){suffix} to {}",
@@ -112,12 +118,12 @@ fn wanted(app: &App, args: &ProviderAddArgs, file: &Path) -> Result<Wanted, CliE
         let spec = spec.ok_or_else(|| CliError::usage("a provider needs a type"))?;
         return Ok(Wanted {
             spec,
-            keys: parse(spec, &args.field)?,
+            keys: parse(spec, &args.fields())?,
             plugin: None,
         });
     };
     let plugin = plugin::named(app, text, spec, file)?;
-    let given = parse(plugin.spec, &args.field)?;
+    let given = parse(plugin.spec, &args.fields())?;
     if given.contains_key(plugin.key) {
         let key = plugin.key;
         return Err(CliError::usage(format!(
