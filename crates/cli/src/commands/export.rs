@@ -96,7 +96,8 @@ fn resolve(
             .get(name)
             .is_some_and(|secret| secret.as_file);
         let value = if as_file {
-            let path = files::write_persistent(&app.folders, name.as_str(), &value)?;
+            let path =
+                files::write_persistent(&app.folders, app.clock.now(), name.as_str(), &value)?;
             SecretString::from(path.to_string_lossy().as_ref())
         } else {
             value

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use fnox_config::Config;
-use fnox_core::{SecretBytes, SecretString};
+use fnox_core::{Clock as _, SecretBytes, SecretString};
 use fnox_providers::resolve::{Options, Resolver};
 
 use crate::app::{App, block_on};
@@ -30,7 +30,7 @@ pub(crate) fn run(app: &App, args: &GetArgs) -> Result<(), CliError> {
     };
     let as_file = config.secrets.get(key).is_some_and(|secret| secret.as_file);
     if as_file {
-        let path = exec::files::write_persistent(&app.folders, key, &value)?;
+        let path = exec::files::write_persistent(&app.folders, app.clock.now(), key, &value)?;
         return app.printer.line(&path.display().to_string());
     }
     if args.json {

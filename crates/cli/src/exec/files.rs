@@ -8,12 +8,12 @@
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use fnox_config::Folders;
 use fnox_core::SecretString;
 use fnox_leases::delivery::file::remove_left_behind;
 use fnox_system::{Protection, create_private_file};
+use jiff::{SignedDuration, Timestamp};
 
 use super::guard::Guard;
 
@@ -82,18 +82,19 @@ impl Drop for PrivateFolder {
 }
 
 /// How long a file stays that no end of a program removes.
-const STAYS: Duration = Duration::from_hours(24);
+const STAYS: SignedDuration = SignedDuration::from_hours(24);
 
 /// Writes a private file that stays after this process, for `get` and `export`, which have no end of
 /// their own to remove it at. Its folder is below the run-time folder, which a log-out empties where there is one; what is
 /// older than a day goes when the next file is written.
 pub(crate) fn write_persistent(
     folders: &Folders,
+    now: Timestamp,
     name: &str,
     value: &SecretString,
 ) -> io::Result<PathBuf> {
     let base = private_base(folders, FILES)?;
-    sweep_persistent(folders);
+    sweep_persistent(folders, now);
     let prefix = format!("{name}-");
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix).rand_bytes(16);
@@ -103,17 +104,19 @@ pub(crate) fn write_persistent(
     Ok(path)
 }
 
-fn sweep_persistent(folders: &Folders) {
+fn sweep_persistent(folders: &Folders, now: Timestamp) {
     let bases = roots(folders).map(|root| root.join(FILES));
     let entries = bases.iter().flat_map(fs::read_dir).flatten().flatten();
     for path in entries.map(|entry| entry.path()) {
-        let written = path.metadata().and_then(|folder| folder.modified());
-        let is_old =
-            written.is_ok_and(|written| written.elapsed().is_ok_and(|elapsed| elapsed >= STAYS));
+        let is_old = written(&path).is_some_and(|written| now.duration_since(written) >= STAYS);
         if is_old && is_private_folder(&path) {
             let _ = fs::remove_dir_all(&path);
         }
     }
+}
+
+fn written(path: &Path) -> Option<Timestamp> {
+    Timestamp::try_from(path.metadata().ok()?.modified().ok()?).ok()
 }
 
 /// Removes folders of runs that are dead. Costs one look if there is none.
@@ -245,14 +248,16 @@ mod tests {
     fn what_stays_goes_after_a_day() {
         let root = tempfile::tempdir().unwrap();
         let folders = folders(root.path());
-        let old = write_persistent(&folders, "KEY", &"old".into()).unwrap();
-        let young = write_persistent(&folders, "KEY", &"young".into()).unwrap();
-        let yesterday = std::time::SystemTime::now() - STAYS;
-        let folder = File::open(old.parent().unwrap()).unwrap();
-        folder.set_modified(yesterday).unwrap();
-        write_persistent(&folders, "KEY", &"new".into()).unwrap();
-        assert!(!old.exists());
-        assert_eq!(fs::read_to_string(&young).unwrap(), "young");
+        let write = |now, value: &str| {
+            let path = write_persistent(&folders, now, "KEY", &value.into()).unwrap();
+            let at = written(path.parent().unwrap()).unwrap();
+            (path, at)
+        };
+        let (first, at) = write(Timestamp::UNIX_EPOCH, "first");
+        write(at + STAYS - SignedDuration::from_nanos(1), "second");
+        assert_eq!(fs::read_to_string(&first).unwrap(), "first");
+        write(at + STAYS, "third");
+        assert!(!first.exists());
     }
 
     #[test]
