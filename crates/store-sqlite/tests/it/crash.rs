@@ -62,7 +62,8 @@ fn killed(place: &Place, round: u32) -> HashMap<LeaseId, Answered> {
 async fn what_was_answered_survives_a_killed_process() {
     let place = Place::new();
     let mut all: HashMap<LeaseId, Answered> = HashMap::new();
-    for round in 0..rounds() {
+    // Each round reads all that those before it wrote.
+    for round in 0..rounds().min(200) {
         let answered = killed(&place, round);
         assert!(!answered.is_empty(), "round {round} was killed too early");
         all.extend(answered);
