@@ -59,10 +59,10 @@ pub(crate) async fn fails_closed(mut subject: Subject<'_>) {
             "{misbehaviour:?}: {error}"
         );
     }
+    subject.world.time_limit = Duration::from_secs(20);
     let error = subject.error(Misbehaviour::Status(401)).await;
     assert_eq!(error.kind, ErrorKind::AuthenticationNeeded, "{error}");
     assert!(error.remedy.is_some(), "{error}");
-    subject.world.time_limit = Duration::from_secs(20);
     subject.server.misbehave(Some(Misbehaviour::TooMany(1)));
     read(&*subject.open(), subject.reference).await.unwrap();
     assert_eq!(subject.server.complaints(), Vec::<String>::new());
