@@ -71,13 +71,18 @@ impl App {
         } else {
             TerminalPrompt::if_terminal()
         };
+        for name in ["FNOX_IF_MISSING", "FNOX_IF_MISSING_DEFAULT"] {
+            if let Some(word) = env.var(name).filter(|word| !word.is_empty()) {
+                action(&format!("{name}="), word, printer);
+            }
+        }
         let no_defaults = global.no_defaults || env.switch(environment::NO_DEFAULTS) == Some(true);
         Ok(Self {
             folders: Folders::from_env(&env),
             if_missing: global
                 .if_missing
                 .as_deref()
-                .map(|word| action(word, printer)),
+                .map(|word| action("--if-missing ", word, printer)),
             profiles: profiles(global, &env, printer)?,
             names_profile: !global.profile.is_empty() || global.write_profile.is_some(),
             write_profile: global.write_profile.as_deref().map(profile).transpose()?,
@@ -375,11 +380,11 @@ pub(crate) fn block_on<F: Future>(work: F) -> Result<F::Output, CliError> {
     Ok(output)
 }
 
-fn action(word: &str, printer: Printer) -> IfMissing {
+fn action(from: &str, word: &str, printer: Printer) -> IfMissing {
     IfMissing::parse(word).unwrap_or_else(|| {
         let word = word.escape_debug();
         printer.warn(&format!(
-            "`--if-missing {word}` is not known (use error, warn or ignore); taken as warn"
+            "`{from}{word}` is not known (use error, warn or ignore); taken as warn"
         ));
         IfMissing::Warn
     })

@@ -47,6 +47,11 @@ impl Prompt for TerminalPrompt {
         Some(answer.index == 0)
     }
 
+    fn agree(&self, question: &str) -> Option<bool> {
+        let question = harmless(question);
+        answered(inquire::Confirm::new(&question).with_default(true).prompt())
+    }
+
     fn text(&self, question: &str) -> Option<String> {
         answered(inquire::Text::new(&harmless(question)).prompt())
     }

@@ -10,6 +10,11 @@ pub trait Prompt: Send + Sync + std::fmt::Debug {
     /// Asks a yes-or-no question. `yes` and `no` are the labels of the answers.
     fn confirm(&self, question: &str, yes: &str, no: Option<&str>) -> Option<bool>;
 
+    /// Asks a question to which people usually say yes.
+    fn agree(&self, question: &str) -> Option<bool> {
+        self.confirm(question, "yes", Some("no"))
+    }
+
     /// Asks for a text that may be seen.
     fn text(&self, question: &str) -> Option<String>;
 

@@ -5,7 +5,7 @@
 //! - The name ends at the first `=`. Names are not checked here.
 //! - A value in single or double quotes may span lines; after the closing quote only a comment may follow.
 //!   In double quotes `\n \r \t \\ \" \$` and `` \` `` are unescaped. A text that opens with a double quote
-//!   and is not of this form is kept as written.
+//!   and has more behind the closing one is kept as written. One that is never closed is an error.
 //! - Any other value ends at the end of the line or at ` #`, without the blanks around it.
 //!
 //! Nothing is expanded. Errors give the line, never its text.
@@ -45,7 +45,7 @@ pub fn parse(text: &str) -> Result<Vec<(String, SecretString)>, DotenvError> {
         let value_at = start + equals + 1 + blanks;
         let value = match rest.trim_start().chars().next() {
             Some('\'') => single_quoted(&mut reader, line, value_at)?,
-            Some('"') => double_quoted(&mut reader, value_at)
+            Some('"') => double_quoted(&mut reader, line, value_at)?
                 .unwrap_or_else(|| SecretString::from(rest.trim())),
             _ => SecretString::from(unquoted(rest)),
         };
@@ -104,8 +104,12 @@ fn single_quoted(
 }
 
 /// `None`: not a quoted value after all.
-fn double_quoted(reader: &mut Lines<'_>, value_at: usize) -> Option<SecretString> {
-    let body = reader.text.get(value_at + 1..)?;
+fn double_quoted(
+    reader: &mut Lines<'_>,
+    line: usize,
+    value_at: usize,
+) -> Result<Option<SecretString>, DotenvError> {
+    let body = reader.text.get(value_at + 1..).unwrap_or_default();
     let mut value = Zeroizing::new(String::with_capacity(body.len().min(64 * 1024)));
     let mut characters = body.char_indices();
     while let Some((at, character)) = characters.next() {
@@ -113,25 +117,26 @@ fn double_quoted(reader: &mut Lines<'_>, value_at: usize) -> Option<SecretString
             '"' => {
                 let end = value_at + 1 + at + 1;
                 if !only_comment(reader.rest_of_line(end)) {
-                    return None;
+                    return Ok(None);
                 }
                 reader.go_on_after(end);
-                return Some(SecretString::from(value.as_str()));
+                return Ok(Some(SecretString::from(value.as_str())));
             }
-            '\\' => match characters.next()?.1 {
-                'n' => value.push('\n'),
-                'r' => value.push('\r'),
-                't' => value.push('\t'),
-                escaped @ ('\\' | '"' | '$' | '`') => value.push(escaped),
-                other => {
+            '\\' => match characters.next() {
+                Some((_, 'n')) => value.push('\n'),
+                Some((_, 'r')) => value.push('\r'),
+                Some((_, 't')) => value.push('\t'),
+                Some((_, escaped @ ('\\' | '"' | '$' | '`'))) => value.push(escaped),
+                Some((_, other)) => {
                     value.push('\\');
                     value.push(other);
                 }
+                None => {}
             },
             other => value.push(other),
         }
     }
-    None
+    Err(error(line, "its quote is not closed"))
 }
 
 fn only_comment(text: &str) -> bool {
@@ -219,7 +224,6 @@ mod tests {
         assert_eq!(value(r#"A="x\n\t\"\\\$\q""#), "x\n\t\"\\$\\q");
         assert_eq!(value(r#"A="x" y"#), r#""x" y"#);
         assert_eq!(value("A='x' y"), "'x' y");
-        assert_eq!(value("A=\"unclosed"), "\"unclosed");
     }
 
     #[test]
@@ -245,6 +249,9 @@ mod tests {
         let error = parse("A=1\nhunter2\n").unwrap_err();
         assert_eq!(error.to_string(), "line 2: there is no `=` in it");
         assert_eq!(parse("A='x\nB=1").unwrap_err().line, 1);
+        let unclosed = parse("Z=1\nA=\"x\nB=1\n").unwrap_err();
+        assert_eq!(unclosed.to_string(), "line 2: its quote is not closed");
+        assert_eq!(parse("A=\"x\\").unwrap_err().line, 1);
         assert_eq!(
             parse("A='x\ny'\nhunter2").unwrap_err().line,
             3,

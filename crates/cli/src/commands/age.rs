@@ -4,10 +4,12 @@ mod list;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fnox_config::{Config, FileKind, ProviderConfig, trust};
-use fnox_core::Clock as _;
-use fnox_core::age::{self, Recipient};
+use fnox_core::age::{self, Identities, Recipient};
+use fnox_core::prompt::{NoPrompt, Prompt};
+use fnox_core::{Clock as _, SecretString};
 use fnox_system::Rights;
 use zeroize::Zeroizing;
 
@@ -73,6 +75,15 @@ pub(super) fn usual_file(app: &App) -> PathBuf {
     app.folders.config.join("age.txt")
 }
 
+/// The public halves of the identities in a file, as far as they can be told without asking anybody.
+pub(super) fn recipients_of(path: &Path) -> Vec<String> {
+    let nobody: Arc<dyn Prompt> = Arc::new(NoPrompt);
+    let text = std::fs::read_to_string(path).ok().map(SecretString::new);
+    text.and_then(|text| Identities::parse(&text, &nobody).ok())
+        .map(|identities| identities.public_recipients().to_vec())
+        .unwrap_or_default()
+}
+
 /// Writes a new identity in the form of `age-keygen` and returns its recipient. An existing file is never
 /// replaced: values may be encrypted to what is in it.
 pub(super) fn create_identity(app: &App, path: &Path) -> Result<String, CliError> {
@@ -81,8 +92,15 @@ pub(super) fn create_identity(app: &App, path: &Path) -> Result<String, CliError
         path: path.to_owned(),
         source,
     };
-    let hint = ", and an identity is never replaced: choose another file with `-o`";
-    let exists = || exists_already(path, hint);
+    let exists = || {
+        let own = match recipients_of(path).as_slice() {
+            [] => String::new(),
+            recipients => format!("use it, it is {}, or ", recipients.join(" and ")),
+        };
+        let hint =
+            format!(", and an identity is never replaced: {own}choose another file with `-o`");
+        exists_already(path, &hint)
+    };
     if path.symlink_metadata().is_ok() {
         return Err(exists());
     }

@@ -124,9 +124,14 @@ fn definition(app: &App, config: &Config, args: &CopyArgs) -> Result<Definition,
             file.is_ok_and(|file| file == path) && place.profile == profile
         })
         .ok_or_else(|| CliError::Usage {
-            message: format!("the secret `{}` is not defined in {}", args.key, path.display()),
+            message: format!(
+                "the secret `{}` is not defined in {}{}",
+                args.key,
+                path.display(),
+                profile.as_ref().map(|profile| format!(", profile {profile}")).unwrap_or_default()
+            ),
             help: Some(format!(
-                "it stands in {}, line {}: change to that folder, name the file with `-c`, or its profile with `-P`",
+                "it stands in {}, line {}: change to that folder, name the file with `-c`, or its profile with `-P` (none for the base)",
                 secret.location.file.path.display(),
                 secret.location.line()
             )),

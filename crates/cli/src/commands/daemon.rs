@@ -114,6 +114,7 @@ fn clear(app: &App, place: &Place, args: &DaemonClearArgs) -> Result<(), CliErro
         .collect::<Result<Vec<_>, _>>()?;
     let names = (!names.is_empty()).then_some(names);
     match block_on(client::clear(place, names))? {
+        Ok(0) => app.printer.note("The daemon had none of it."),
         Ok(count) => app
             .printer
             .done(&format!("The daemon forgot {count} value{}", plural(count))),

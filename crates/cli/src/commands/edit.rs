@@ -130,7 +130,8 @@ fn edited<T>(
             return Err(error);
         }
         report(&error, app.printer);
-        if app.prompt.confirm("Edit it again?", "yes", Some("no")) != Some(true) {
+        // Esc is no answer: what was written is not dropped by accident.
+        if app.prompt.agree("Edit it again?") == Some(false) {
             return Err(CliError::failed("nothing was written"));
         }
     }

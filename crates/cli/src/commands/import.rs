@@ -83,7 +83,13 @@ pub(crate) fn run(app: &App, args: &ImportArgs) -> Result<(), CliError> {
         ))?;
         return difference.print(app);
     }
-    let names: Vec<String> = values.keys().map(ToString::to_string).collect();
+    let names: Vec<String> = values
+        .keys()
+        .map(|name| match config.secrets.get(name) {
+            Some(secret) if secret.value.is_some() => format!("{name} (replaces its value)"),
+            _ => name.to_string(),
+        })
+        .collect();
     if !args.force && !confirmed(app, &what, &names)? {
         app.printer.note("Import cancelled.");
         return Ok(());

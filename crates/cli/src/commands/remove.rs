@@ -43,11 +43,26 @@ pub(crate) fn run(app: &App, args: &RemoveArgs) -> Result<(), CliError> {
         Ok(editor.save(&app.folders)?)
     })?;
     app.printer.done(&format!("Removed {key}{suffix}"));
+    tell_who_remains(app, profile.as_ref(), key);
     if let Some(place) = left {
         let note = format!("Its value stays in {place}: only the configuration forgot it.");
         app.printer.note(&note);
     }
     Ok(())
+}
+
+/// Another file, or the base of a profile, may define it too.
+fn tell_who_remains(app: &App, profile: Option<&ProfileName>, key: &str) {
+    let Ok(config) = app.for_profile(profile).load() else {
+        return;
+    };
+    if let Some(secret) = config.secrets.get(key) {
+        app.printer.warn(&format!(
+            "programs still get `{key}`: {} defines it in line {}",
+            secret.location.file.path.display(),
+            secret.location.line()
+        ));
+    }
 }
 
 /// Where a value is that `remove` does not touch.

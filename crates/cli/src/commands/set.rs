@@ -183,6 +183,11 @@ fn value(
 ) -> Result<Option<SecretString>, CliError> {
     let only_metadata = only_metadata(app, args);
     let only_reads = provider.filter(|it| it.capability == Capability::ReadsOnly);
+    let is_piped = args.value.is_none() && !args.generate && !std::io::stdin().is_terminal();
+    let is_brought = args.from_file.is_some() || is_piped && !only_metadata;
+    if let Some(provider) = only_reads.filter(|_| is_brought && !args.force) {
+        return Err(would_stand_in_clear(name, provider));
+    }
     let value = if args.generate {
         Some(generate::value(args.generate_type, args.length))
     } else if let Some(path) = &args.from_file {
@@ -230,6 +235,22 @@ fn value(
             value
         }
     }))
+}
+
+/// Pipes and files bring values, and a provider that only reads is told a place.
+fn would_stand_in_clear(name: &SecretName, provider: &ProviderConfig) -> CliError {
+    CliError::Usage {
+        message: format!(
+            "the provider `{}` ({}) only reads: what is given for `{name}` would stand in clear in fnox.toml, as the place of the \
+             value",
+            provider.name, provider.spec.label
+        ),
+        help: Some(
+            "store the value there by its own program, and give its place as the argument; `--force` takes the place from \
+             a pipe or a file"
+                .to_owned(),
+        ),
+    }
 }
 
 /// What a pipe brings, without the end of its only line: `echo x |` means `x`. A text of several lines, such as a key, is

@@ -183,7 +183,12 @@ fn keeping(config: &Config, secret: Option<&SecretConfig>) -> String {
         .or_else(|| config.default_provider())
         .and_then(|name| config.providers.get(name));
     let Some(provider) = provider else {
-        return "as plain text, for there is no provider".to_owned();
+        return if config.providers.is_empty() {
+            "as plain text, for there is no provider".to_owned()
+        } else {
+            "nowhere yet: say to which provider with `fnox set -p`, or with `default_provider`"
+                .to_owned()
+        };
     };
     let name = &provider.name;
     match provider.capability {

@@ -175,6 +175,13 @@ fn secrets_that_may_be_missing_are_resolved_only_with_all() {
         !sandbox.home().join("asked").exists(),
         "nothing requires the secret"
     );
+    // A run would stop: an outage is no missing secret, unless somebody says so.
+    let error = fails(&sandbox, 1, &["check", "--all"]);
+    assert!(
+        error.contains("`A` cannot be resolved") && error.contains("fnox provider test op"),
+        "{error}"
+    );
+    sandbox.write("fnox.toml", format!("if_missing = \"warn\"\n{text}"));
     let run = sandbox.run(["check", "--all"]).finish().succeeds();
     assert!(
         run.stderr.contains("1 warning:") && run.stderr.contains("`A` cannot be resolved"),

@@ -385,17 +385,17 @@ fn profiles_of_aws_vault_become_profiles_with_leases() {
     age = { type = "age", recipients = ["[recipient]"] } # kept too
 
     [profiles.me.leases]
-    aws = { type = "aws-sts", region = "eu-central-1", mfa_serial = "arn:aws:iam::111111111111:mfa/me", mode = "session-token" }
+    aws = { type = "aws-sts", region = "eu-central-1", mfa_serial = "arn:aws:iam::111111111111:mfa/me", mode = "session-token", required = true }
 
     [profiles.deploy.leases]
-    aws = { type = "aws-sts", region = "us-east-1", role_arn = "arn:aws:iam::222222222222:role/deploy", duration = "3600s" }
+    aws = { type = "aws-sts", region = "us-east-1", role_arn = "arn:aws:iam::222222222222:role/deploy", duration = "3600s", required = true }
 
     [profiles.corp.leases]
-    aws = { type = "aws-sso", profile = "corp" }
+    aws = { type = "aws-sso", profile = "corp", required = true }
 
     [profiles.chained.leases]
-    aws = { type = "aws-sts", region = "eu-central-1", role_arn = "arn:aws:iam::444444444444:role/chained", via = "aws-corp" }
-    aws-corp = { type = "aws-sso", profile = "corp" }
+    aws = { type = "aws-sts", region = "eu-central-1", role_arn = "arn:aws:iam::444444444444:role/chained", required = true, via = "aws-corp" }
+    aws-corp = { type = "aws-sso", profile = "corp", required = true }
     "#);
     let explained = ok(
         &sandbox,

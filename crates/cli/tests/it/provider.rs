@@ -311,3 +311,15 @@ fn a_vault_can_be_named_as_the_established_cli_has_it() {
     );
     assert!(error.contains("vault"), "{error}");
 }
+
+#[test]
+fn an_empty_recipient_is_refused_and_keygen_names_the_one_that_there_is() {
+    let (sandbox, recipient) = with_identity();
+    for wrong in ["recipients=", "recipients=age1wrong"] {
+        let error = fails(&sandbox, 2, &["provider", "add", "e", "age", "-f", wrong]);
+        assert!(error.contains("fnox age keygen"), "{error}");
+    }
+    let run = sandbox.run(["age", "keygen"]).finish();
+    assert_ne!(run.code, Some(0));
+    assert!(run.stderr.contains(&recipient), "{run}");
+}

@@ -2,7 +2,7 @@
 
 use fnox_testkit::Sandbox;
 
-use crate::support::{fails, ok, with_age};
+use crate::support::{fails, ok, sandbox, with_age};
 use crate::terminal::Session;
 
 fn set(sandbox: &Sandbox, arguments: &[&str], value: &str) {
@@ -174,5 +174,50 @@ fn a_new_file_and_another_one_that_wins_are_told_of() {
     assert!(
         !told.contains("still get") && !told.contains("a new file"),
         "{told}"
+    );
+}
+
+#[test]
+fn a_value_is_not_taken_for_the_place_of_one() {
+    let sandbox = sandbox();
+    sandbox.write(
+        "fnox.toml",
+        "[providers]\nop = { type = \"1password\", vault = \"v\" }\n",
+    );
+    let before = sandbox.read("fnox.toml");
+    let run = sandbox
+        .run(["set", "A", "-p", "op"])
+        .stdin("hunter2")
+        .finish();
+    let told = run.exits_with(2).stderr;
+    assert!(told.contains("would stand in clear"), "{told}");
+    sandbox.write("value", "hunter2");
+    fails(
+        &sandbox,
+        2,
+        &["set", "A", "-p", "op", "--from-file", "value"],
+    );
+    assert_eq!(sandbox.read("fnox.toml"), before);
+    ok(&sandbox, &["set", "A", "item/field", "-p", "op"]);
+    let run = sandbox
+        .run(["set", "B", "-p", "op", "--force"])
+        .stdin("item/b\n");
+    run.finish().succeeds();
+    let text = sandbox.read("fnox.toml");
+    assert!(
+        text.contains("\"item/field\"") && text.contains("\"item/b\""),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_another_file_defines_too_is_still_there_after_remove() {
+    let sandbox = with_age();
+    set(&sandbox, &["A", "-p", "age"], "1");
+    sandbox.write("fnox.local.toml", "[secrets]\nA = { default = \"mine\" }\n");
+    let run = sandbox.run(["remove", "A"]).finish().succeeds();
+    assert!(
+        run.stderr.contains("fnox.local.toml defines it in line 2"),
+        "{run}"
     );
 }

@@ -167,7 +167,7 @@ fn the_wizard_makes_an_identity_a_provider_and_a_first_secret() {
 fn a_wizard_that_is_declined_leaves_the_commented_file() {
     let sandbox = sandbox();
     let mut session = Session::start(&sandbox, "init");
-    session.answer("Set up a place", "\r");
+    session.answer("Set up a place", "n\r");
     session.ends_with(0);
     assert!(sandbox.read("fnox.toml").contains("# Where secrets live:"));
 }

@@ -1,7 +1,7 @@
 //! From the name of a lease to a credential: a cached one, or a new one, or the reason why there is none.
 
 use fnox_config::LeaseConfig;
-use fnox_core::{Credential, LeaseName, Lifetime, SecretString};
+use fnox_core::{Credential, LeaseName, Lifetime, ProfileName, SecretString};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
@@ -303,8 +303,21 @@ impl Manager<'_> {
             Prerequisite::Missing { message, prompts } => (message, prompts),
         };
         let lease = &plan.lease.name;
-        let hint =
-            format!("Run 'fnox lease create {lease} -i' to set up credentials interactively.");
+        let profiles: Vec<&str> = self
+            .options
+            .config
+            .selected_profiles
+            .iter()
+            .map(ProfileName::as_str)
+            .collect();
+        let profile = if profiles.is_empty() {
+            String::new()
+        } else {
+            format!(" -P {}", profiles.join(","))
+        };
+        let hint = format!(
+            "Run 'fnox lease create {lease} -i{profile}' to set up credentials interactively."
+        );
         let missing = |message: String| LeaseError::PrerequisitesMissing {
             lease: lease.clone(),
             message,

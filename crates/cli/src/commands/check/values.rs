@@ -45,12 +45,21 @@ pub(super) fn examine(
             continue;
         }
         let why = reason(&resolution.notices, &secret.name);
-        let help = Some(format!(
-            "set it with `fnox set {}`, or export it in the environment",
-            secret.name
-        ));
+        let could_be_asked = !resolution.unavailable.contains(&secret.name);
+        let help = Some(
+            match config.provider_of(secret).filter(|_| !could_be_asked) {
+                Some(provider) => format!("`fnox provider test {provider}` says what it needs"),
+                None => format!(
+                    "set it with `fnox set {}`, or export it in the environment",
+                    secret.name
+                ),
+            },
+        );
         let message = format!("the secret `{}` cannot be resolved: {why}", secret.name);
-        if required(secret) {
+        // An outage stops a run unless somebody said that it need not.
+        let stops =
+            !could_be_asked && !Policy::of(secret, config, app.if_missing, &app.env).explicit;
+        if required(secret) || stops {
             findings.error(message, help, Some(&secret.location));
         } else {
             findings.warn(message, help, Some(&secret.location));

@@ -25,7 +25,17 @@ impl Session {
             source,
         };
         let set = |name: &str| app.env.var(name).filter(|text| !text.trim().is_empty());
-        let command = set("EDITOR").or_else(|| set("VISUAL")).unwrap_or(USUAL);
+        let named = set("EDITOR").or_else(|| set("VISUAL"));
+        if named.is_none() && !app.prompt.is_interactive() {
+            return Err(CliError::Usage {
+                message: "there is no terminal for an editor".to_owned(),
+                help: Some(
+                    "run it at a terminal, without `--non-interactive`, or name a program in EDITOR that needs none"
+                        .to_owned(),
+                ),
+            });
+        }
+        let command = named.unwrap_or(USUAL);
         let mut folder = PrivateFolder::guarded(&app.folders).map_err(failed)?;
         Ok(Self {
             path: folder.write(name, text).map_err(failed)?,

@@ -1,5 +1,6 @@
 //! Entries of `[files]`.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use fnox_config::fields::resolve_path;
@@ -124,7 +125,18 @@ fn source(app: &App, fields: &Fields) -> Result<PathBuf, CliError> {
 /// The ciphertext that it holds.
 fn read_source(fields: &Fields, path: &Path) -> Result<String, CliError> {
     let failed = |error| unreadable(path, error);
-    if path.metadata().map_err(failed)?.len() > LARGEST {
+    let metadata = path.metadata();
+    if metadata
+        .as_ref()
+        .is_err_and(|error| error.kind() == ErrorKind::NotFound)
+    {
+        let reason = format!(
+            "names {}, which is not there: `fnox set --file PATH --source FILE` makes it from the file that it is of",
+            path.display()
+        );
+        return Err(fields.invalid("source", reason).into());
+    }
+    if metadata.map_err(failed)?.len() > LARGEST {
         return Err(fields.invalid("source", "is larger than 4 MiB").into());
     }
     let text = std::fs::read_to_string(path).map_err(failed)?;

@@ -105,6 +105,9 @@ fn parse(app: &App, folder: &Path, text: &str, format: ImportFormat) -> Result<P
     let flat = |syntax| {
         flat::parse(text, syntax).map_err(|error| match &error {
             FlatError::NoText { key, .. } if key == "sops" => encrypted(&SOPS),
+            FlatError::NoText { kind: "null", .. } => Unreadable::because(&error).with_help(
+                "leave it out, for example with `jq 'with_entries(select(.value != null))'`",
+            ),
             _ => Unreadable::because(&error),
         })
     };

@@ -1,9 +1,8 @@
 //! The questions of `fnox init`.
 
 use fnox_config::spec::{Capability, PROVIDERS, ProviderSpec};
-use fnox_core::age::Identities;
-use fnox_core::prompt::{NoPrompt, Prompt};
-use fnox_core::{ProjectName, ProviderName, SecretString};
+use fnox_core::prompt::Prompt;
+use fnox_core::{ProjectName, ProviderName};
 use fnox_providers::Registry;
 use indexmap::IndexMap;
 use inquire::Select;
@@ -11,7 +10,7 @@ use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, Value};
 
 use crate::app::{App, block_on};
 use crate::args::SetArgs;
-use crate::commands::age::{create_identity, usual_file};
+use crate::commands::age::{create_identity, recipients_of, usual_file};
 use crate::commands::provider::{ask_required, probe};
 use crate::error::CliError;
 use crate::terminal;
@@ -49,7 +48,7 @@ impl Answers {
 /// `None`: no provider now.
 pub(super) fn ask(app: &App) -> Result<Option<Answers>, CliError> {
     let prompt = app.prompt.as_ref();
-    if prompt.confirm("Set up a place where secrets live?", "yes", Some("no")) != Some(true) {
+    if prompt.agree("Set up a place where secrets live?") != Some(true) {
         return Ok(None);
     }
     let Some(spec) = choose_type()? else {
@@ -139,20 +138,15 @@ fn age_recipients(app: &App) -> Result<Option<Value>, CliError> {
     let path = usual_file(app);
     let shown = path.display();
     let recipients = if path.is_file() {
-        let found = std::fs::read_to_string(&path)
-            .ok()
-            .map(SecretString::new)
-            .and_then(|text| Identities::parse(&text, &(std::sync::Arc::new(NoPrompt) as _)).ok())
-            .map(|identities| identities.public_recipients().to_vec())
-            .unwrap_or_default();
+        let found = recipients_of(&path);
         let question = format!("Encrypt to the identity in {shown}?");
-        if found.is_empty() || app.prompt.confirm(&question, "yes", Some("no")) != Some(true) {
+        if found.is_empty() || app.prompt.agree(&question) != Some(true) {
             return Ok(None);
         }
         found
     } else {
         let question = format!("Make a new age identity in {shown}?");
-        if app.prompt.confirm(&question, "yes", Some("no")) != Some(true) {
+        if app.prompt.agree(&question) != Some(true) {
             return Ok(None);
         }
         vec![create_identity(app, &path)?]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use fnox_config::edit::{Change, Editor};
 use fnox_config::spec::{Field, ProviderSpec};
 use fnox_config::{ConfigError, trust};
+use fnox_core::age::Recipient;
 use fnox_core::{ProviderName, SecretString};
 use fnox_providers::backend::fido2;
 use fnox_providers::{Context, Registry};
@@ -62,6 +63,7 @@ pub(super) fn run(app: &App, args: &ProviderAddArgs) -> Result<(), CliError> {
         }
     }
     match spec.name {
+        "age" => check_recipients(&keys)?,
         "yubikey" => own_challenge(&mut keys)?,
         "fido2" => own_credential(app, &name, &mut keys)?,
         _ => {}
@@ -137,6 +139,22 @@ fn wanted(app: &App, args: &ProviderAddArgs, file: &Path) -> Result<Wanted, CliE
         keys,
         plugin: Some(plugin),
     })
+}
+
+/// An entry of the list that is no recipient, such as what is left of a variable that was empty, would be found out at the
+/// first value.
+fn check_recipients(keys: &Keys) -> Result<(), CliError> {
+    let list = keys.get("recipients").and_then(Value::as_array);
+    for text in list.into_iter().flatten().filter_map(Value::as_str) {
+        Recipient::parse(text).map_err(|error| CliError::Usage {
+            message: error.to_string(),
+            help: Some(
+                "`fnox age keygen` makes an identity and prints its recipient; `fnox doctor` shows those that there are"
+                    .to_owned(),
+            ),
+        })?;
+    }
+    Ok(())
 }
 
 /// What to do next.

@@ -87,7 +87,8 @@ fn check(app: &App, all: &[Listed<'_>], json: bool) -> Result<(), CliError> {
     }
     if found == 0 {
         app.printer.done(&format!(
-            "All {} value{} encrypted as the configuration says",
+            "{}{} value{} encrypted as the configuration says",
+            if all.len() == 1 { "" } else { "All " },
             all.len(),
             are(all.len())
         ));

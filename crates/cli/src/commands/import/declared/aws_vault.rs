@@ -144,7 +144,11 @@ impl Profiles {
             {
                 leases.entries.push((
                     lease,
-                    vec![("type", "aws-sso".into()), ("profile", name.into())],
+                    vec![
+                        ("type", "aws-sso".into()),
+                        ("profile", name.into()),
+                        ("required", true.into()),
+                    ],
                 ));
                 return Ok(leases);
             }
@@ -174,6 +178,8 @@ impl Profiles {
             if !is_role {
                 keys.push(("mode", "session-token".into()));
             }
+            // aws-vault starts nothing without a credential.
+            keys.push(("required", true.into()));
             let source = key("source_profile").filter(|source| is_role && *source != name);
             let has_token = key("web_identity_token_file").is_some();
             match source {
