@@ -11,13 +11,15 @@ mod recorder;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use fnox_core::{AgentId, Clock, SecretString};
 use fnox_vault_wire::methods::{LeaseEvent, Role, Whoami};
-use fnox_vault_wire::{Client as Vault, ClientError, ClientOptions, Code, Connector};
+use fnox_vault_wire::{Client as Vault, ClientError, ClientOptions, Code, Connector, LeaseEvents};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
+use tokio::time::MissedTickBehavior;
 
 use self::leases::{Leases, Live};
 pub use self::recorder::Recorder;
@@ -26,6 +28,10 @@ use crate::policy::Policy;
 use crate::proxy::{Client, Clients, Observer};
 use crate::refusal::{Reason, Refusal};
 use crate::rule::CredentialRef;
+
+/// How often it is looked whether the vault is there, and how long it may take to say so.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+const LONGEST_LOOK: Duration = Duration::from_secs(2);
 
 /// How many agents' connections to the vault are kept.
 const AGENTS: usize = 4096;
@@ -93,14 +99,8 @@ impl VaultClients {
             return Err(VaultClientsError::Role(identity.role));
         }
         let live = Arc::new(Live::default());
-        let mut events = gateway.subscribe().await?;
-        let hearing = Arc::clone(&live);
-        tokio::spawn(async move {
-            while let Some(event) = events.next().await {
-                hear(&hearing, &event);
-            }
-            hearing.doubt_all();
-        });
+        let events = gateway.subscribe().await?;
+        tokio::spawn(listen(gateway.clone(), events, Arc::clone(&live)));
         Ok(Self {
             connector,
             gateway,
@@ -234,6 +234,26 @@ impl fmt::Debug for VaultClients {
             .field("gateway", &self.gateway)
             .finish_non_exhaustive()
     }
+}
+
+/// Hears what ends, and looks whether it could be heard: from a vault that is away, or hangs, no end comes.
+async fn listen(vault: Vault, mut events: LeaseEvents, live: Arc<Live>) {
+    let mut look = tokio::time::interval(BETWEEN_LOOKS);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            event = events.next() => match event {
+                Some(event) => hear(&live, &event),
+                None => break,
+            },
+            _ = look.tick() => {
+                if vault.call_with_limit(&Whoami {}, LONGEST_LOOK).await.is_err() {
+                    live.doubt_all();
+                }
+            }
+        }
+    }
+    live.doubt_all();
 }
 
 fn hear(live: &Live, event: &LeaseEvent) {

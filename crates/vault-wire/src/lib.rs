@@ -15,7 +15,7 @@ pub mod methods;
 pub mod transport;
 pub mod value;
 
-pub use client::{Client, ClientError, ClientOptions};
+pub use client::{Client, ClientError, ClientOptions, LeaseEvents};
 pub use error::{Code, WireError};
 pub use ids::{ApprovalId, LeaseId, SecretId, SessionId, TokenId};
 pub use methods::{Call, Method, Role};

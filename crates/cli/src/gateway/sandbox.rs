@@ -24,6 +24,17 @@ use crate::gateway::out_of_reach::{self, without_links};
 /// Folders that every sandbox has empty ones of.
 const EMPTY: [&str; 4] = ["/tmp", "/var/tmp", "/run", "/dev/shm"];
 
+/// What of `/proc` is no process.
+const OF_THE_MACHINE: [&str; 7] = [
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+    "/proc/irq",
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/acpi",
+    "/proc/scsi",
+];
+
 /// What of the outside the program sees and may change.
 #[derive(Debug)]
 pub(crate) struct Sandbox {
@@ -73,6 +84,7 @@ impl Sandbox {
             let paths = texts.iter().map(|text| resolve_path(text, &project, home));
             paths.collect()
         };
+        keep_descriptors_out()?;
         probe(&app.env)?;
         let writable = list("sandbox_allow_write");
         let writable = writable.iter().map(|path| writable_path(path, home));
@@ -111,7 +123,12 @@ impl Sandbox {
         if !terminal_refuses_input() {
             line.words(&["--new-session"]);
         }
+        // Root in a namespace is not less than root to a file of the system's root, and those of `/proc/sys` act on all.
+        line.words(&["--cap-drop", "ALL"]);
         line.words(&["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]);
+        for place in OF_THE_MACHINE {
+            line.bind("--ro-bind-try", Path::new(place));
+        }
         for folder in EMPTY {
             line.words(&["--tmpfs", folder]);
         }
@@ -142,6 +159,27 @@ impl Sandbox {
         line.0.extend(command.iter().cloned());
         line.0
     }
+}
+
+/// What whoever started fnox had open is not for the program: by a folder's descriptor it would read what is hidden from it.
+fn keep_descriptors_out() -> Result<(), CliError> {
+    #[cfg(unix)]
+    {
+        use std::os::fd::AsFd as _;
+        let (input, output, errors) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+        for stream in [input.as_fd(), output.as_fd(), errors.as_fd()] {
+            let kind = rustix::fs::fstat(stream)
+                .map(|file| rustix::fs::FileType::from_raw_mode(file.st_mode));
+            if kind == Ok(rustix::fs::FileType::Directory) {
+                return Err(refused(
+                    "a standard stream is a folder, by which it could read everything in it",
+                    "start it with `</dev/null`, or with files and pipes",
+                ));
+            }
+        }
+        close_fds::set_fds_cloexec(3, &[]);
+    }
+    Ok(())
 }
 
 /// A folder that the program may write to, which is made if it is not there: otherwise the program would find nothing that it

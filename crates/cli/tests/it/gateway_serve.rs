@@ -127,6 +127,27 @@ fn withdrawing_a_lease_breaks_off_what_is_on_its_way() {
     );
 }
 
+/// From a vault that is away no end of a lease is heard.
+#[test]
+fn what_is_on_its_way_breaks_off_when_the_vault_is_away() {
+    let mut world = World::new("");
+    let header = format!("Authorization: Bearer {}", world.placeholder());
+    // A minute of events.
+    let url = world.upstream.url("/drip/600");
+    let download = world
+        .curl_as(&world.token, &["-sS", "-N", "-H", &header, &url])
+        .start();
+    until("the download", Duration::from_secs(30), || {
+        !world.upstream.received().is_empty()
+    });
+    world.vault.kill();
+    let run = download.finish();
+    assert_ne!(run.code, Some(0), "{}", run.stdout);
+    assert!(!run.stdout.contains("data: 599"));
+    world.vault.start();
+    assert!(world.call(&world.placeholder()).contains(" 200"));
+}
+
 #[test]
 fn an_answer_breaks_off_when_its_leases_time_is_over() {
     let world = World::lending_for("12s", "");

@@ -86,15 +86,15 @@ impl Question {
         }
     }
 
-    /// Whether a no to this is one to the other too. With other words an agent asks for the same.
+    /// Whether a no to this is one to the other too. With other words an agent asks for the same, and with fewer methods for
+    /// a part of it.
     pub(super) fn is_same_wish(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Access(one), Self::Access(other)) => {
-                let reason = one.reason.clone();
-                *one == AccessRequest {
-                    reason,
-                    ..other.clone()
-                }
+                let is_part = |method| one.methods.contains(method);
+                let of =
+                    |it: &AccessRequest| (it.agent.clone(), it.credential.clone(), it.host.clone());
+                of(one) == of(other) && other.methods.iter().all(is_part)
             }
             _ => self == other,
         }

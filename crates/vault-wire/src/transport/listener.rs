@@ -141,7 +141,7 @@ pub enum ListenError {
         address: SocketAddr,
     },
     /// Anything else.
-    #[error("cannot listen on {on}")]
+    #[error("cannot listen on {on}: {source}")]
     Io {
         /// On what.
         on: String,

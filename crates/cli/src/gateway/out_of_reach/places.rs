@@ -87,6 +87,12 @@ const FOLDERS: &[&str] = &[
     ".config/containers",
     ".config/argocd",
     ".config/helm",
+    // Sockets of container engines: whoever reaches one is root of the machine.
+    ".rd",
+    ".colima",
+    ".lima",
+    ".orbstack",
+    ".local/share/containers/podman/machine",
     // Forges.
     ".config/gh",
     ".config/glab-cli",
@@ -127,6 +133,11 @@ const FOLDERS: &[&str] = &[
     ".config/Element",
     ".local/share/TelegramDesktop",
     ".config/github-copilot",
+    ".jfrog",
+    ".config/stripe",
+    ".config/ngrok",
+    ".ngrok2",
+    ".subversion/auth",
     ".config/snowflake",
     ".snowflake",
 ];
@@ -193,6 +204,18 @@ const FILES: &[&str] = &[
     ".travis/config.yml",
     ".config/sentry/token",
     ".sentryclirc",
+    ".dockercfg",
+    ".config/nix/netrc",
+    ".dbt/profiles.yml",
+    ".edgerc",
+    // What was typed, with whatever stood on command lines.
+    ".bash_history",
+    ".zsh_history",
+    ".zhistory",
+    ".local/share/fish/fish_history",
+    ".psql_history",
+    ".mysql_history",
+    ".python_history",
     ".Xauthority",
     ".ICEauthority",
 ];

@@ -14,7 +14,13 @@ use crate::team;
 use crate::vault::settings::VaultFile;
 
 /// Variables that lead to long-lived credentials and belong to no type of provider or lease.
-const AMBIENT: [&str; 46] = [
+const AMBIENT: [&str; 52] = [
+    "DIGITALOCEAN_TOKEN",
+    "HOMEBREW_GITHUB_API_TOKEN",
+    "CIRCLE_TOKEN",
+    "BUILDKITE_AGENT_ACCESS_TOKEN",
+    "DOCKER_HOST",
+    "CONTAINER_HOST",
     "AWS_SHARED_CREDENTIALS_FILE",
     "AWS_CONFIG_FILE",
     "AZURE_STORAGE_KEY",
@@ -131,8 +137,15 @@ pub(crate) fn withheld(
     manager: &Manager<'_>,
 ) -> Result<BTreeSet<String>, CliError> {
     let mut out: BTreeSet<String> = known().into_iter().map(str::to_owned).collect();
-    let names = app.env.iter().filter_map(|(name, _)| name.to_str());
-    out.extend(names.filter(|name| is_of_anybody(name)).map(str::to_owned));
+    let texts = app
+        .env
+        .iter()
+        .filter_map(|(name, value)| Some((name.to_str()?, value.to_str().unwrap_or_default())));
+    out.extend(
+        texts
+            .filter(|(name, value)| is_of_anybody(name) || has_login(value))
+            .map(|(name, _)| name.to_owned()),
+    );
     out.extend(team::withheld::names(&app.env, config));
     if let Ok(file) = VaultFile::read(app, None) {
         out.extend(file.key_variables(app));
@@ -149,9 +162,23 @@ pub(crate) fn withheld(
     Ok(out)
 }
 
+/// Whether a value is a URL with a name and a password in it (RFC 3986, section 3.2.1), as of a registry or a database.
+fn has_login(value: &str) -> bool {
+    let authority = value.split_once("://").map(|(_, rest)| rest);
+    let authority = authority.and_then(|rest| rest.split(['/', '?', '#']).next());
+    let login = authority.and_then(|authority| authority.rsplit_once('@'));
+    login.is_some_and(|(login, _)| {
+        login
+            .split_once(':')
+            .is_some_and(|(_, word)| !word.is_empty())
+    })
+}
+
 fn is_of_anybody(name: &str) -> bool {
-    BEGINNINGS.iter().any(|it| name.starts_with(it))
-        && ["TOKEN", "PASSWORD"].iter().any(|word| name.contains(word))
+    // `op signin` makes one for each account.
+    name.starts_with("OP_SESSION_")
+        || BEGINNINGS.iter().any(|it| name.starts_with(it))
+            && ["TOKEN", "PASSWORD"].iter().any(|word| name.contains(word))
 }
 
 /// The names in a file or a profile of it, also in one that is not active.
@@ -171,6 +198,26 @@ fn of_body(body: &Body, manager: &Manager<'_>) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_with_a_password_is_a_credential_under_any_name() {
+        for value in [
+            "https://user:word@pypi.example/simple",
+            "postgres://app:w@db/x?y=@",
+        ] {
+            assert!(has_login(value), "{value}");
+        }
+        for value in [
+            "https://pypi.example/simple",
+            "https://user@git.example/x:y@z",
+            "user:word@host",
+            "ssh://git@host:22/x",
+            "",
+        ] {
+            assert!(!has_login(value), "{value}");
+        }
+        assert!(is_of_anybody("OP_SESSION_abcd"));
+    }
 
     #[test]
     fn what_a_type_says_itself_is_not_said_twice() {
