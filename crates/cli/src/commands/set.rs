@@ -185,7 +185,7 @@ fn value(
     let only_reads = provider.filter(|it| it.capability == Capability::ReadsOnly);
     let is_piped = args.value.is_none() && !args.generate && !std::io::stdin().is_terminal();
     let is_brought = args.from_file.is_some() || is_piped && !only_metadata;
-    if let Some(provider) = only_reads.filter(|_| is_brought && !args.force) {
+    if let Some(provider) = only_reads.filter(|_| is_brought) {
         return Err(would_stand_in_clear(name, provider));
     }
     let value = if args.generate {
@@ -246,8 +246,7 @@ fn would_stand_in_clear(name: &SecretName, provider: &ProviderConfig) -> CliErro
             provider.name, provider.spec.label
         ),
         help: Some(
-            "store the value there by its own program, and give its place as the argument; `--force` takes the place from \
-             a pipe or a file"
+            "store the value there by its own program, and give its place as the argument"
                 .to_owned(),
         ),
     }
