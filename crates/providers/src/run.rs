@@ -65,6 +65,11 @@ pub trait ApprovalProgress: Send + Sync + Debug {
     /// Nobody has decided yet. Told at least every 30 seconds.
     fn waiting(&self, asked: &Asked, elapsed: Duration);
 
+    /// The server cannot be asked whether somebody has decided: why. Told at each attempt.
+    fn away(&self, asked: &Asked, problem: &str) {
+        let _ = (asked, problem);
+    }
+
     /// Somebody said yes.
     fn approved(&self, id: Uuid) {
         let _ = id;

@@ -59,6 +59,11 @@ fn verify(app: &App, args: &AuditArgs, log: &Log) -> Result<(), CliError> {
     }
     if report.is_intact() {
         let records = report.records;
+        if records == 0 {
+            app.printer.warn(
+                "the log has no record: it was not begun yet, or was removed as a whole, which looks the same",
+            );
+        }
         app.printer
             .done(&format!("The log is as it was written: {records} records"));
         return Ok(());

@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fnox_core::{ExitStatus, Lifetime};
@@ -64,7 +65,7 @@ impl Asking {
                     Wait::UntilDecided
                 },
                 resume,
-                progress: Arc::new(Progress(app.printer)),
+                progress: Arc::new(Progress::new(app.printer)),
                 cancelled: Some(cancelled),
             },
             cancel,
@@ -157,27 +158,51 @@ fn time_limit(text: &str) -> Result<Duration, CliError> {
 
 /// Tells whoever watches the run. The code has to stand in the log, so it is printed with `--quiet` too.
 #[derive(Debug)]
-struct Progress(Printer);
+struct Progress {
+    printer: Printer,
+    /// Whether it was told that the server is away, which it is once until it answers.
+    is_away: AtomicBool,
+}
+
+impl Progress {
+    fn new(printer: Printer) -> Self {
+        Self {
+            printer,
+            is_away: AtomicBool::new(false),
+        }
+    }
+}
 
 impl ApprovalProgress for Progress {
     fn asked(&self, asked: &Asked) {
-        self.0.say(&described(asked));
+        self.printer.say(&described(asked));
     }
 
     fn waiting(&self, asked: &Asked, elapsed: Duration) {
-        self.0.note(&format!(
+        self.is_away.store(false, Ordering::Relaxed);
+        self.printer.note(&format!(
             "Still waiting after {} (match code {})",
             shown(elapsed),
             harmless(&asked.code)
         ));
     }
 
+    fn away(&self, asked: &Asked, problem: &str) {
+        if !self.is_away.swap(true, Ordering::Relaxed) {
+            self.printer.warn(&format!(
+                "the team server cannot be asked whether somebody has decided: {}; it is tried again until the request ends at {}",
+                one_line(problem),
+                asked.expires_at.strftime("%H:%M:%S UTC")
+            ));
+        }
+    }
+
     fn approved(&self, _: Uuid) {
-        self.0.done("Approved");
+        self.printer.done("Approved");
     }
 
     fn pending_left(&self, id: Uuid) {
-        self.0
+        self.printer
             .say(&format!("Go on later with: fnox run --approval {id} -- …"));
     }
 }

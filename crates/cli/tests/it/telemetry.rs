@@ -304,7 +304,8 @@ mod with_the_feature {
         let project = Project::with(&table, "");
         project.prints(&format!(
             "curl -fsS -o /dev/null -H \"Authorization: Bearer $TOKEN\" -H 'X-Other: {CANARY}' $URL/{CANARY}; \
-             curl -sS -o /dev/null --proxy-user fnox:{CANARY} $URL/b || true"
+             https_proxy=$(printf %s \"$https_proxy\" | sed 's#//[^@]*@#//fnox:{CANARY}@#'); \
+             curl -sS -o /dev/null $URL/b || true"
         ));
         let spans = collector.spans();
         assert_eq!(spans.len(), 2, "{spans:?}");

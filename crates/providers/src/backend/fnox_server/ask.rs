@@ -247,8 +247,12 @@ impl TeamServer {
                         return Err(explain::client(&error));
                     }
                     tracing::debug!("asking for {} again: {error}", asked.id);
+                    if let Some(run) = run {
+                        run.progress.away(asked, &error.to_string());
+                    }
                     let pause = rand::rng().random_range(1000..=3000);
                     tokio::time::sleep(Duration::from_millis(pause)).await;
+                    continue;
                 }
                 Err(error) => return Err(explain::client(&error)),
             }
