@@ -275,6 +275,18 @@ async fn without_a_login_the_command_that_logs_in_is_told() {
     let mut world = World::new();
     world.set("AWS_EC2_METADATA_DISABLED", "true");
     let profile = keys("aws-sm", "http://127.0.0.1:1", "profile = \"dev\"");
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config");
+    world.set("AWS_CONFIG_FILE", config.to_str().unwrap());
+    let error = read(world.open(&profile).as_ref(), "a").await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::AuthenticationNeeded, "{error}");
+    assert!(
+        error.to_string().contains("no AWS profile `dev`"),
+        "{error}"
+    );
+    let text = "[profile dev]\nsso_session = corp\nsso_account_id = 111122223333\nsso_role_name = r\n\
+                [sso-session corp]\nsso_region = eu-central-1\nsso_start_url = http://127.0.0.1:1/start\n";
+    std::fs::write(&config, text).unwrap();
     let error = read(world.open(&profile).as_ref(), "a").await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::AuthenticationNeeded, "{error}");
     let remedy = error.remedy.unwrap();
