@@ -33,6 +33,47 @@ fn the_gateway_is_the_only_way_out() {
 }
 
 #[test]
+fn a_socket_of_somebody_else_is_not_there_unless_it_is_named() {
+    for (key, said) in [
+        ("", "gone"),
+        ("sandbox_allow_read = [\"named.sock\"]", "there"),
+    ] {
+        let project = Project::with(key, "");
+        let path = project.sandbox.project().join("named.sock");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        project.sandbox.write(
+            "connect.py",
+            "import socket\n\
+             try: socket.socket(socket.AF_UNIX).connect('named.sock')\n\
+             except OSError: print('gone')\n\
+             else: print('there')\n",
+        );
+        let run = project.sandboxed("python3 connect.py").finish().succeeds();
+        assert_eq!(run.stdout.trim(), said);
+    }
+}
+
+/// What acts on the whole machine; root in a sandbox is the machine's root to a file of root's.
+#[test]
+fn nothing_of_the_machine_is_written_and_what_was_open_is_not_passed_on() {
+    let project = Project::new("");
+    project.sandbox.write("outside/key", "planted-secret");
+    let script = "cat <&9 2>/dev/null && exit 9; \
+                  same=$(cat /proc/sys/vm/swappiness); \
+                  (echo $same > /proc/sys/vm/swappiness) 2>/dev/null && exit 9; \
+                  grep CapEff /proc/self/status | cut -f2";
+    let program = env!("CARGO_BIN_EXE_fnox");
+    let line = "exec 9< outside/key; exec \"$0\" agent run --sandbox -- sh -uc \"$1\"";
+    let run = project
+        .sandbox
+        .run_program("sh", ["-euc", line, program, script])
+        .env("URL", project.upstream.url(""))
+        .finish()
+        .succeeds();
+    assert_eq!(run.stdout.trim(), "0000000000000000");
+}
+
+#[test]
 fn secrets_of_the_home_folder_are_not_there_and_only_the_project_is_written_to() {
     let project = Project::with("sandbox_deny_read = [\"private\"]", "");
     let home = project.sandbox.home();

@@ -7,6 +7,8 @@
 mod mounts;
 mod paths;
 mod places;
+#[cfg(target_os = "linux")]
+mod sockets;
 mod variables;
 
 pub(crate) use self::paths::{What, collect, without_links};

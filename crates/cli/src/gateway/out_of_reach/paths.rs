@@ -71,6 +71,10 @@ pub(crate) fn collect(
         found.service(app, config, &file)?;
     }
     found.of_environment(app);
+    #[cfg(target_os = "linux")]
+    for socket in super::sockets::bound() {
+        found.hide(&socket, What::File);
+    }
     found.other_ways();
     Ok(found)
 }
