@@ -169,11 +169,13 @@ fn resolve(app: &App, config: &Config, wanted: &[SecretName]) -> Result<Resoluti
     block_on(async {
         let interrupted = tokio::signal::ctrl_c();
         tokio::select! {
+            // The first look at it begins to listen: before a provider is asked.
+            biased;
+            _ = interrupted => Err(CliError::failed("interrupted")),
             resolution = resolver.resolve(wanted) => resolution.map_err(CliError::from),
             () = tokio::time::sleep(limit) => {
                 Err(CliError::failed(format!("no answer within {} s", limit.as_secs())))
             }
-            _ = interrupted => Err(CliError::failed("interrupted")),
         }
     })?
 }
