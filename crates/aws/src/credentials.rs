@@ -87,11 +87,12 @@ impl Keeper {
                 SharedCredentialsProvider::new(assume)
             }
         };
+        // Keys in the environment come before a profile that it names.
+        let is_used = options.profile.is_some() || keys(env).is_none();
+        let used = profile.as_deref().filter(|_| is_used);
         Ok(Self {
             provider,
-            problem: profile
-                .as_deref()
-                .and_then(|name| profiles::problem(env, name)),
+            problem: used.and_then(|name| profiles::problem(env, name)),
             profile,
             role: options.role.as_ref().map(|role| role.arn.clone()),
             loaded: Mutex::default(),
