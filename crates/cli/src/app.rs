@@ -71,7 +71,7 @@ impl App {
         } else {
             TerminalPrompt::if_terminal()
         };
-        for name in ["FNOX_IF_MISSING", "FNOX_IF_MISSING_DEFAULT"] {
+        for name in [environment::IF_MISSING, environment::IF_MISSING_DEFAULT] {
             if let Some(word) = env.var(name).filter(|word| !word.is_empty()) {
                 action(&format!("{name}="), word, printer);
             }

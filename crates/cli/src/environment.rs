@@ -45,6 +45,8 @@ const fn set(name: &'static str, doc: &'static str) -> Variable {
 pub const PROFILE: &str = "FNOX_PROFILE";
 /// `--if-missing`
 pub const IF_MISSING: &str = "FNOX_IF_MISSING";
+/// What `if_missing` of fnox.toml would say.
+pub const IF_MISSING_DEFAULT: &str = "FNOX_IF_MISSING_DEFAULT";
 /// Which debug messages are shown.
 pub const LOG: &str = "FNOX_LOG";
 /// `--non-interactive`
@@ -152,7 +154,7 @@ pub const VARIABLES: &[Variable] = &[
         "`error`, `warn` or `ignore`: what to do about a secret without a value; beats the configuration.",
     ),
     read(
-        "FNOX_IF_MISSING_DEFAULT",
+        IF_MISSING_DEFAULT,
         "The same, but the configuration beats it.",
     ),
     read(NON_INTERACTIVE, "Never ask anything."),

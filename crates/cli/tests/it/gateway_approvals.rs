@@ -259,6 +259,14 @@ fn what_nobody_asked_cannot_be_answered() {
     assert_eq!(vault.json(&["approvals"]), Value::Array(Vec::new()));
 }
 
+/// Puts a gateway's token where the project's `approval_token_file` says.
+fn give_token(vault: &Vault) {
+    let token = vault.sandbox.project().join("gateway.token");
+    let token = token.to_str().unwrap();
+    let create = ["token", "create", "--agent", "laptop", "--role", "gateway"];
+    vault.ok(&[&create[..], &["--output", token]].concat());
+}
+
 #[test]
 fn a_gateway_of_one_run_asks_at_the_vault_with_its_token() {
     let proxy = "approve_at = [\"vault\"]\napproval_token_file = \"gateway.token\"";
@@ -275,10 +283,7 @@ fn a_gateway_of_one_run_asks_at_the_vault_with_its_token() {
     let without = run().finish();
     assert_ne!(without.code, Some(0), "{without}");
     assert!(without.stderr.contains("gateway.token"), "{without}");
-    let token = vault.sandbox.project().join("gateway.token");
-    let token = token.to_str().unwrap();
-    let create = ["token", "create", "--agent", "laptop", "--role", "gateway"];
-    vault.ok(&[&create[..], &["--output", token]].concat());
+    give_token(&vault);
     let agent = run().start();
     let question = next(&vault);
     assert_eq!(question["gateway"], "laptop");
@@ -322,10 +327,7 @@ fn a_vault_that_does_not_answer_is_told_of_once() {
         "approve_at = [\"vault\"]\napproval_wait = \"3s\"\napproval_token_file = \"gateway.token\"";
     let Project { sandbox, upstream } = Project::with(proxy, "approve = \"ask\"");
     let vault = Vault::serving_in(sandbox, "", &[]);
-    let token = vault.sandbox.project().join("gateway.token");
-    let token = token.to_str().unwrap();
-    let create = ["token", "create", "--agent", "laptop", "--role", "gateway"];
-    vault.ok(&[&create[..], &["--output", token]].concat());
+    give_token(&vault);
     let script = "curl -sS -H \"Authorization: Bearer $TOKEN\" \"$URL/a\"";
     // The vault that the variable names is not the one that runs.
     let run = vault
@@ -349,10 +351,7 @@ fn in_a_sandbox_there_is_neither_the_token_nor_the_vault() {
         "approve_at = [\"vault\"]\napproval_wait = \"1s\"\napproval_token_file = \"gateway.token\"";
     let Project { sandbox, upstream } = Project::with(proxy, "approve = \"ask\"");
     let vault = Vault::serving_in(sandbox, "", &[]);
-    let token = vault.sandbox.project().join("gateway.token");
-    let token = token.to_str().unwrap();
-    let create = ["token", "create", "--agent", "laptop", "--role", "gateway"];
-    vault.ok(&[&create[..], &["--output", token]].concat());
+    give_token(&vault);
     let script = "curl -sS -H \"Authorization: Bearer $TOKEN\" \"$URL/a\"; cat gateway.token 2>&1 || true; \
                   $FNOX vault approvals 2>&1 || true";
     let arguments = ["agent", "run", "--sandbox", "--", "sh", "-euc", script];

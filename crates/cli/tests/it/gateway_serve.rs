@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fnox_testkit::Running;
 use fnox_testkit::wait::{until, until_some};
 use serde_json::Value;
 
@@ -103,12 +104,9 @@ fn nobody_is_served_without_a_token_of_an_agent() {
     assert!(world.upstream.received().is_empty());
 }
 
-#[test]
-fn withdrawing_a_lease_breaks_off_what_is_on_its_way() {
-    let world = World::new("");
-    let placeholder = world.placeholder();
+/// A minute of events, of which some have come.
+fn downloading(world: &World, placeholder: &str) -> Running {
     let header = format!("Authorization: Bearer {placeholder}");
-    // A minute of events.
     let url = world.upstream.url("/drip/600");
     let download = world
         .curl_as(&world.token, &["-sS", "-N", "-H", &header, &url])
@@ -116,6 +114,14 @@ fn withdrawing_a_lease_breaks_off_what_is_on_its_way() {
     until("the download", Duration::from_secs(30), || {
         !world.upstream.received().is_empty()
     });
+    download
+}
+
+#[test]
+fn withdrawing_a_lease_breaks_off_what_is_on_its_way() {
+    let world = World::new("");
+    let placeholder = world.placeholder();
+    let download = downloading(&world, &placeholder);
     world.vault.ok(&["lease", "revoke", &world.lease()]);
     let run = download.finish();
     assert_ne!(run.code, Some(0), "{}", run.stdout);
@@ -131,15 +137,7 @@ fn withdrawing_a_lease_breaks_off_what_is_on_its_way() {
 #[test]
 fn what_is_on_its_way_breaks_off_when_the_vault_is_away() {
     let mut world = World::new("");
-    let header = format!("Authorization: Bearer {}", world.placeholder());
-    // A minute of events.
-    let url = world.upstream.url("/drip/600");
-    let download = world
-        .curl_as(&world.token, &["-sS", "-N", "-H", &header, &url])
-        .start();
-    until("the download", Duration::from_secs(30), || {
-        !world.upstream.received().is_empty()
-    });
+    let download = downloading(&world, &world.placeholder());
     world.vault.kill();
     let run = download.finish();
     assert_ne!(run.code, Some(0), "{}", run.stdout);
@@ -151,15 +149,7 @@ fn what_is_on_its_way_breaks_off_when_the_vault_is_away() {
 #[test]
 fn an_answer_breaks_off_when_its_leases_time_is_over() {
     let world = World::lending_for("12s", "");
-    let header = format!("Authorization: Bearer {}", world.placeholder());
-    // A minute of events.
-    let url = world.upstream.url("/drip/600");
-    let download = world
-        .curl_as(&world.token, &["-sS", "-N", "-H", &header, &url])
-        .start();
-    until("the lease", Duration::from_secs(30), || {
-        !world.upstream.received().is_empty()
-    });
+    let download = downloading(&world, &world.placeholder());
     let leases = world.vault.json(&["lease", "list"]);
     let end: jiff::Timestamp = leases[0]["expires_at"].as_str().unwrap().parse().unwrap();
     let run = download.finish();
