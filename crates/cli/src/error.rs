@@ -87,6 +87,9 @@ pub(crate) enum CliError {
     /// Checks failed; what exactly has been printed.
     #[error("{message}")]
     Failed { message: String, code: &'static str },
+    /// It is not for this program to do.
+    #[error("{0}")]
+    Denied(&'static str),
     /// Whoever read the output went away.
     #[error("the output was closed")]
     OutputClosed,
@@ -126,6 +129,7 @@ impl CliError {
             Self::NotInjectable { .. } => "secret::not_injectable",
             Self::NotStarted { .. } => "cli::not_started",
             Self::Failed { code, .. } => code,
+            Self::Denied(_) => "cli::denied",
             Self::OutputClosed | Self::Output(_) => "cli::output",
         }
     }
@@ -144,7 +148,11 @@ impl CliError {
             | Self::Input { help, .. }
             | Self::NotInjectable { help, .. }
             | Self::NotStarted { help, .. } => help.clone(),
-            Self::File { .. } | Self::Failed { .. } | Self::OutputClosed | Self::Output(_) => None,
+            Self::File { .. }
+            | Self::Failed { .. }
+            | Self::Denied(_)
+            | Self::OutputClosed
+            | Self::Output(_) => None,
         }
     }
 
@@ -169,6 +177,7 @@ impl CliError {
             Self::Provider { error, .. } | Self::Target { error, .. } => error.kind.exit_status(),
             Self::Usage { .. } => ExitStatus::Usage,
             Self::NotStarted { status, .. } => *status,
+            Self::Denied(_) => ExitStatus::Denied,
             // As a program that SIGPIPE ended: 128 + 13.
             Self::OutputClosed => ExitStatus::Child(141),
             Self::File { .. } | Self::Input { .. } | Self::Failed { .. } | Self::Output(_) => {

@@ -13,7 +13,10 @@ pub(super) fn page() -> String {
          A request that the gateway does not let out, or an answer that it does not let in, is answered with one of these \
          statuses, the code in the header `X-Fnox-Refusal`, and a text that names the rule or lease and what to do. Whoever asks \
          for JSON (`Accept: application/json`) gets `error` (the code), `message`, and where they are known `rule`, `lease` and \
-         `remedy`. The codes are stable.\n"
+         `remedy`. The codes are stable.\n\n\
+         What cannot be read as HTTP at all (a control byte, two lengths, a transfer coding that is not `chunked`) gets a bare \
+         status and the end of its connection: 400, 414 for a request line that is too long, 431 for too many headers. The \
+         metrics count it as `gateway::ambiguous`.\n"
     );
     for reason in Reason::ALL {
         let (meaning, remedy) = reason.explained();

@@ -48,6 +48,12 @@ pub(super) const CODES: &[Code] = &[
         "See what it printed.",
     ),
     (
+        "cli::denied",
+        ExitStatus::Denied,
+        "A program that asks a person tried to answer itself, or something that it started did.",
+        "Answer where the agent does not run: in another terminal.",
+    ),
+    (
         "cli::output",
         ExitStatus::Failure,
         "The output cannot be written.",

@@ -7,6 +7,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use fnox_core::{SecretBytes, SecretString};
+use fnox_system::Protection;
 use fnox_vault_wire::methods::{Call, Role, Whoami};
 use fnox_vault_wire::{Client, ClientOptions, Connector};
 use zeroize::Zeroizing;
@@ -109,6 +110,19 @@ fn token(app: &App, args: &ConnectionArgs) -> Result<Option<SecretString>, CliEr
     Ok(Some(token))
 }
 
+/// Says so if others can open the user's own file. What was handed over open is nobody's place.
+fn warn_of_others(path: &Path, file: &std::fs::File) {
+    let protection = Protection::of(file)
+        .ok()
+        .filter(|protection| protection.is_own() && !path.starts_with("/dev/fd"));
+    if let Some(others) = protection.and_then(|protection| protection.who_else_opens()) {
+        let path = path.display();
+        tracing::warn!(
+            "the token in {path} can be opened by others ({others}). Run: chmod 600 {path}"
+        );
+    }
+}
+
 /// Reads a token's file. One line end after it does not count.
 pub(crate) fn read_token(path: &Path) -> Result<SecretString, CliError> {
     let failed = |reason: String| VaultFailure::Token {
@@ -117,7 +131,10 @@ pub(crate) fn read_token(path: &Path) -> Result<SecretString, CliError> {
     };
     let mut bytes = Zeroizing::new(Vec::new());
     std::fs::File::open(path)
-        .and_then(|file| file.take(TOKEN_LIMIT + 1).read_to_end(&mut bytes))
+        .and_then(|file| {
+            warn_of_others(path, &file);
+            file.take(TOKEN_LIMIT + 1).read_to_end(&mut bytes)
+        })
         .map_err(|error| failed(error.to_string()))?;
     let text = SecretBytes::new(std::mem::take(&mut *bytes))
         .into_string()

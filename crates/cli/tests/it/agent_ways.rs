@@ -211,7 +211,7 @@ fn the_doctor_sees_which_tools_use_the_gateway() {
         assert_eq!(report["trial"], "works", "{report}");
     }
     // One that does not look at the variables, one that does not believe, and one that is not here.
-    sandbox.write_program("wget", "#!/bin/sh\nexit 0\n");
+    sandbox.write_program("wget", "#!/bin/sh\necho 'bad config line 7' >&2; exit 3\n");
     sandbox.write_program("ruby", "#!/bin/sh\nunset SSL_CERT_FILE CURL_CA_BUNDLE; exec curl -sS https://ruby.doctor.fnox.invalid/\n");
     let run = sandbox
         .run(["agent", "doctor", "--json", "wget", "ruby"])
@@ -219,6 +219,8 @@ fn the_doctor_sees_which_tools_use_the_gateway() {
     assert_eq!(run.code, Some(1));
     let reports = support::json(&run.stdout);
     assert_eq!(reports[0]["trial"], "passes_by", "{reports}");
+    let detail = reports[0]["detail"].as_str().unwrap();
+    assert!(detail.ends_with("It said: bad config line 7"), "{detail}");
     assert_eq!(reports[1]["trial"], "distrusts", "{reports}");
     assert!(run.stderr.contains("wget, ruby"), "{}", run.stderr);
     let run = sandbox.run(["agent", "doctor", "lynx"]).finish();

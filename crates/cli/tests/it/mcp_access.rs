@@ -273,7 +273,7 @@ fn neither_the_agent_nor_its_programs_answer_for_the_person() {
     let first = client.ask("tools/call", &arguments);
     let id = asking.next()["id"].as_str().unwrap().to_owned();
     let run = asking.fnox(&["agent", "approve", &id]);
-    assert_ne!(run.code, Some(0), "{run}");
+    assert_eq!(run.code, Some(7), "{run}");
     assert!(run.stderr.contains("cannot answer for a person"), "{run}");
     let script = format!(
         "{} agent approve {id} 2>&1 || true",

@@ -64,11 +64,11 @@ pub(super) fn password_of(headers: &HeaderMap) -> Result<Option<SecretString>, R
         (None, _) => Ok(None),
         (Some(header), None) => match basic_password(header) {
             Some(password) => Ok(Some(password)),
-            None => Err(refused(
+            None => Err(unreadable(
                 "`Proxy-Authorization` is no user name and password (Basic)",
             )),
         },
-        (Some(_), Some(_)) => Err(refused("`Proxy-Authorization` is there twice")),
+        (Some(_), Some(_)) => Err(unreadable("`Proxy-Authorization` is there twice")),
     }
 }
 
@@ -86,6 +86,12 @@ impl fmt::Debug for ClientPassword {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("ClientPassword([redacted])")
     }
+}
+
+/// Whichever gateway it is: who may use it is not looked at yet.
+fn unreadable(message: &str) -> Refusal {
+    Refusal::new(Reason::Unauthenticated, message)
+        .with_remedy("use the URL of the proxy as it was given: http://USER:PASSWORD@HOST:PORT")
 }
 
 fn refused(message: &str) -> Refusal {

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fnox_core::{Host, SecretString};
-use http::{Method, Request, Response};
+use http::header::HOST;
+use http::{HeaderMap, Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -239,6 +240,7 @@ async fn connect(
         let message = format!("CONNECT to `{host}` names no port");
         return Err(Refusal::new(Reason::Ambiguous, message));
     }
+    names_the_same(request.headers(), &host)?;
     // Whether it may be reached is told inside of the tunnel: few clients show what answers CONNECT.
     let shared = Arc::clone(&entrance.shared);
     let upgrade = hyper::upgrade::on(&mut request);
@@ -249,6 +251,25 @@ async fn connect(
         }
     });
     Ok(Response::new(full("")))
+}
+
+/// `Host` beside CONNECT is the same destination (RFC 9112, section 3.2). Some programs leave it or its port out.
+fn names_the_same(headers: &HeaderMap, destination: &Host) -> Result<(), Refusal> {
+    let mut given = headers.get_all(HOST).iter();
+    let named = match (given.next(), given.next()) {
+        (None, _) => return Ok(()),
+        (Some(only), None) => host(only.to_str().unwrap_or_default())?,
+        (Some(_), Some(_)) => {
+            let message = "CONNECT has more than one `Host`";
+            return Err(Refusal::new(Reason::Ambiguous, message));
+        }
+    };
+    let is_same_port = named.port().is_none() || named.port() == destination.port();
+    if is_same_port && named.name() == destination.name() {
+        return Ok(());
+    }
+    let message = format!("CONNECT is to `{destination}` and its `Host` is `{named}`");
+    Err(Refusal::new(Reason::Misdirected, message))
 }
 
 /// The destination of a request in absolute form (RFC 9112, section 3.2.2). Notes who asks as soon as that is known.

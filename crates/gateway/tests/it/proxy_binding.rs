@@ -177,6 +177,34 @@ async fn a_name_below_localhost_that_is_elsewhere_is_refused() {
 }
 
 #[tokio::test]
+async fn another_host_beside_connect_is_refused() {
+    let proxy = Setup::new().start().await;
+    let connect = |fields: &str| format!("CONNECT {AUTHORITY} HTTP/1.1\r\n{fields}\r\n");
+    for (fields, reason) in [
+        ("host: evil.example.net\r\n", "gateway::misdirected"),
+        ("host: api.example.com:8443\r\n", "gateway::misdirected"),
+        ("host: \r\n", "gateway::ambiguous"),
+        (
+            "host: api.example.com\r\nhost: api.example.com\r\n",
+            "gateway::ambiguous",
+        ),
+    ] {
+        let answer = proxy.wire().await.ask(connect(fields)).await;
+        assert_eq!(answer.refusal(), Some(reason), "{fields}: {answer:?}");
+    }
+    for fields in [
+        "",
+        "host: api.example.com\r\n",
+        "host: API.example.com:443\r\n",
+    ] {
+        let mut wire = proxy.wire().await;
+        wire.write(connect(fields)).await.unwrap();
+        let head = wire.read_until("\r\n\r\n").await;
+        assert!(head.starts_with("HTTP/1.1 200"), "{fields}: {head}");
+    }
+}
+
+#[tokio::test]
 async fn http_instead_of_tls_in_a_tunnel_is_refused() {
     let proxy = Setup::new().start().await;
     let mut wire = Wire::new(proxy.tunnel(AUTHORITY).await);

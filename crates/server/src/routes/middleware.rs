@@ -100,8 +100,8 @@ fn announces_more(limit: usize, headers: &HeaderMap) -> bool {
         .is_some_and(|length| usize::try_from(length).map_or(true, |length| length > limit))
 }
 
-/// Refuses query parameters that an operation of the API does not have: whoever misspells `profile` must not be answered
-/// about another one.
+/// Refuses query parameters that an operation of the API does not have, or that are there twice: whoever misspells
+/// `profile` must not be answered about another one.
 fn must_know_parameters(request: &Request, route: &str) -> Result<(), Problem> {
     if request.uri().query().is_none() || !route.starts_with(API) {
         return Ok(());
@@ -116,23 +116,29 @@ fn must_know_parameters(request: &Request, route: &str) -> Result<(), Problem> {
         Ok(given) => given.0,
         Err(_) => return Ok(()),
     };
-    match names.into_iter().find(|(name, _)| !known.contains(name)) {
+    let names: Vec<String> = names.into_iter().map(|(name, _)| name).collect();
+    let refused = |detail: String, name: &str| {
+        let problem = Problem::new(ProblemCode::InvalidRequest);
+        Err(problem.with_detail(detail).at_field(name))
+    };
+    if let Some(name) = names.iter().find(|name| !known.contains(name)) {
+        let shown = name.chars().filter(|c| !c.is_control());
+        let name: String = shown.take(LONGEST_NAME).collect();
+        let has = if known.is_empty() {
+            "no query parameters".to_owned()
+        } else {
+            format!("the query parameters `{}`", known.join("`, `"))
+        };
+        let method = request.method();
+        return refused(
+            format!("`{name}` is unknown: {method} {route} has {has}"),
+            &name,
+        );
+    }
+    let is_repeated = |(index, name): &(usize, &String)| names[..*index].contains(name);
+    match names.iter().enumerate().find(is_repeated) {
         None => Ok(()),
-        Some((name, _)) => {
-            let shown = name.chars().filter(|c| !c.is_control());
-            let name: String = shown.take(LONGEST_NAME).collect();
-            let has = if known.is_empty() {
-                "no query parameters".to_owned()
-            } else {
-                format!("the query parameters `{}`", known.join("`, `"))
-            };
-            Err(Problem::new(ProblemCode::InvalidRequest)
-                .with_detail(format!(
-                    "`{name}` is unknown: {} {route} has {has}",
-                    request.method()
-                ))
-                .at_field(name))
-        }
+        Some((_, name)) => refused(format!("`{name}` is there more than once"), name),
     }
 }
 

@@ -387,7 +387,8 @@ async fn an_unknown_query_parameter_is_refused_on_every_route_of_the_api() {
     assert!(seen > 25, "{seen}");
     let twice = format!("{PATH}?profile=a&profile=b");
     let answer = world.call(&admin, "GET", &twice, None).await;
-    answer.must_be(400).must_fail("invalid_request");
+    let answer = answer.must_be(400).must_fail("invalid_request");
+    assert_eq!(answer.json()["field"], "profile");
     // HEAD is GET, and a misspelt `profile` does not delete what the default one has.
     let misspelt = format!("{PATH}?profle=ci");
     world

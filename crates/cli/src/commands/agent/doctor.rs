@@ -27,13 +27,14 @@ use super::session::TrustFiles;
 use crate::app::App;
 use crate::args::agent::AgentDoctorArgs;
 use crate::error::CliError;
-use crate::exec::captured::{self, End, Limits};
+use crate::exec::captured::{self, Captured, End, Limits};
 use crate::exec::plan::EnvironmentPlan;
 use crate::gateway::documents::{ToolReport, Trial};
 use crate::gateway::environment;
 use crate::gateway::out_of_reach;
 use crate::gateway::tools::{TOOLS, Tool};
 use crate::output::Table;
+use crate::terminal::harmless;
 
 /// How long a tool may take. Some start slowly.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -220,16 +221,7 @@ impl Surgery {
                 Some(tool.remedy),
             ),
             (None, Err(error)) => (Trial::Absent, error.to_string(), None),
-            (None, Ok(ran)) => (
-                Trial::PassesBy,
-                match ran.end {
-                    End::TimedOut => {
-                        "it took too long, and no request of it came through".to_owned()
-                    }
-                    _ => "no request of it came through".to_owned(),
-                },
-                Some(tool.remedy),
-            ),
+            (None, Ok(ran)) => (Trial::PassesBy, passed_by(&ran), Some(tool.remedy)),
         };
         ToolReport {
             tool: tool.name,
@@ -237,6 +229,19 @@ impl Surgery {
             detail,
             remedy,
         }
+    }
+}
+
+/// Why nothing came, in the tool's own last words where it has any: it may not have got as far as to ask.
+fn passed_by(ran: &Captured) -> String {
+    let nothing = match ran.end {
+        End::TimedOut => "it took too long, and no request of it came through",
+        _ => "no request of it came through",
+    };
+    let said = ran.stderr.text.trim_end().lines().next_back();
+    match said.map(str::trim).filter(|line| !line.is_empty()) {
+        Some(line) => format!("{nothing}. It said: {}", harmless(line)),
+        None => nothing.to_owned(),
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn answer(folders: &Folders, id: &str, said: Said) -> Result<String, 
             Some(Reply::Answered(request)) => return Ok(request),
             Some(Reply::Unfit(reason)) => return Err(CliError::usage(reason)),
             Some(Reply::NotAPerson) => {
-                return Err(CliError::failed(
+                return Err(CliError::Denied(
                     "the agent's own programs cannot answer for a person: do it in another terminal",
                 ));
             }
