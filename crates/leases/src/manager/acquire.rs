@@ -303,21 +303,7 @@ impl Manager<'_> {
             Prerequisite::Missing { message, prompts } => (message, prompts),
         };
         let lease = &plan.lease.name;
-        let profiles: Vec<&str> = self
-            .options
-            .config
-            .selected_profiles
-            .iter()
-            .map(ProfileName::as_str)
-            .collect();
-        let profile = if profiles.is_empty() {
-            String::new()
-        } else {
-            format!(" -P {}", profiles.join(","))
-        };
-        let hint = format!(
-            "Run 'fnox lease create {lease} -i{profile}' to set up credentials interactively."
-        );
+        let hint = self.hint(lease, !prompts.is_empty());
         let missing = |message: String| LeaseError::PrerequisitesMissing {
             lease: lease.clone(),
             message,
@@ -350,6 +336,31 @@ impl Manager<'_> {
                 .collect(),
             hint,
         }))
+    }
+
+    /// What a person does about missing prerequisites. What no answer can give, such as a file, nobody is told to be asked for.
+    fn hint(&self, lease: &LeaseName, can_be_asked: bool) -> String {
+        let profiles: Vec<&str> = self
+            .options
+            .config
+            .selected_profiles
+            .iter()
+            .map(ProfileName::as_str)
+            .collect();
+        let profile = if profiles.is_empty() {
+            String::new()
+        } else {
+            format!(" -P {}", profiles.join(","))
+        };
+        if can_be_asked {
+            format!(
+                "Run 'fnox lease create {lease} -i{profile}' to set up credentials interactively."
+            )
+        } else {
+            format!(
+                "Run 'fnox lease create {lease} --explain{profile}' to see where they are looked for."
+            )
+        }
     }
 
     /// Asks for what is missing. `None`: nobody can be asked.

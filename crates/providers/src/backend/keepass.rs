@@ -97,10 +97,6 @@ impl Provider for KeePass {
 
     async fn check(&self) -> Result<(), ProviderError> {
         self.work(|store| {
-            // A database that is not there yet is made by the first value.
-            if !store.database.exists() {
-                return store.keyfile().map(drop);
-            }
             if !store.password.is_known() {
                 return store.file().and_then(|_| store.keyfile()).map(drop);
             }
