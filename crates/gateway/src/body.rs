@@ -58,7 +58,8 @@ impl BrokenOff {
         self.0.get().cloned()
     }
 
-    fn because<T>(&self, refusal: Refusal) -> Poll<Option<Result<T, BodyError>>> {
+    /// Breaks it off.
+    pub(crate) fn because<T>(&self, refusal: Refusal) -> Poll<Option<Result<T, BodyError>>> {
         let _ = self.0.set(refusal.clone());
         Poll::Ready(Some(Err(refusal.into())))
     }

@@ -14,10 +14,11 @@
 //!    with it [`CanonicalRequest::set_body_length`]).
 //! 4. [`sign_anew`] signs. After it, nothing of the request changes any more.
 //!
-//! Chunks that are signed one by one (`STREAMING-AWS4-HMAC-SHA256-…`), Signature Version 4A and the older versions
-//! are refused. Answers are not looked at here: a rule that reaches the services that hand out keys (STS, or
+//! Chunks that are signed one by one (`STREAMING-AWS4-HMAC-SHA256-…`) leave as one body without a signature of its own
+//! ([`chunks`]). Signature Version 4A and the older versions are refused. Answers are not looked at here: a rule that reaches the services that hand out keys (STS, or
 //! `CreateSession` of S3) lets them hand out keys.
 
+pub(crate) mod chunks;
 mod claim;
 mod keys;
 mod scope;
@@ -122,6 +123,7 @@ pub(super) fn check(
     let claim = claim_of(request, rule, placeholder)?;
     let headers = claim.signed_headers(request);
     headers
+        .and_then(|_| chunks::decoded_length(request))
         .map(drop)
         .map_err(|refusal| refusal.by_rule(&rule.name))
 }

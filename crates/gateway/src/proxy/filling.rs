@@ -137,6 +137,14 @@ pub(super) async fn fill(
     if !used.rules.is_empty() || !signatures.is_empty() {
         accept_scannable(request.headers_mut());
     }
+    let is_signed_for_aws = signatures
+        .iter()
+        .any(|one| one.rule().injection.as_hmac().is_none());
+    let in_chunks = if is_signed_for_aws {
+        aws::chunks::without(request)?
+    } else {
+        None
+    };
     // Last: a signature is over everything else.
     let whole = content.as_deref().map(Vec::as_slice);
     let whole = whole.filter(|_| is_signed);
@@ -151,6 +159,10 @@ pub(super) async fn fill(
         (None, None) => full(""),
     };
     let broken_off = BrokenOff::default();
+    let body = match in_chunks {
+        Some(length) => aws::chunks::decoded(body, length, broken_off.clone()),
+        None => body,
+    };
     Ok(Filled {
         taken,
         body: guarded(&placeholders, body, permit, &broken_off),

@@ -419,12 +419,12 @@ fn what_cannot_be_signed_anew_is_refused_before_keys_are_asked_for() {
         (
             "/",
             &digest("STREAMING-AWS4-HMAC-SHA256-PAYLOAD")[..],
-            "is followed by signatures of the chunks of its body, which cannot be made anew",
+            "is over chunks without the length of their data",
         ),
         (
             "/",
-            &digest("STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"),
-            "is followed by signatures of the chunks of its body, which cannot be made anew",
+            &digest("STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD"),
+            "is followed by signatures of the chunks of its body that are not of Signature Version 4",
         ),
         (
             "/",

@@ -19,6 +19,7 @@ mod placeholders;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]
+mod proxy_aws;
 mod proxy_binding;
 #[cfg(test)]
 mod proxy_capture;

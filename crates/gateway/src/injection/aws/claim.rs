@@ -59,6 +59,8 @@ enum Digest {
     Unsigned,
     /// It is after the body, which is in chunks, and not signed.
     InTrailer,
+    /// Each chunk of the body has a signature of its own, which does not leave.
+    InChunks,
 }
 
 /// Where a signature stands.
@@ -135,7 +137,7 @@ impl Claim {
         match (&self.digest, &self.location) {
             (Some(Digest::Sha256(digest)), _) => Some(SignableBody::Precomputed(digest.clone())),
             (Some(Digest::InTrailer), _) => Some(SignableBody::StreamingUnsignedPayloadTrailer),
-            (Some(Digest::Unsigned), _) => Some(SignableBody::UnsignedPayload),
+            (Some(Digest::Unsigned | Digest::InChunks), _) => Some(SignableBody::UnsignedPayload),
             (None, Location::Query { .. }) if self.is_s3() => Some(SignableBody::UnsignedPayload),
             (None, _) => None,
         }
@@ -144,6 +146,11 @@ impl Claim {
     /// Whether the client says the digest of the body, or that there is none.
     pub(super) fn states_digest(&self) -> bool {
         self.digest.is_some()
+    }
+
+    /// Whether each chunk of the body has a signature of its own.
+    pub(super) fn has_signed_chunks(&self) -> bool {
+        self.digest == Some(Digest::InChunks)
     }
 
     /// Whether it is for S3, which does some things in its own way.
@@ -284,14 +291,16 @@ fn digest(request: &CanonicalRequest, location: &Location) -> Result<Option<Dige
     match String::from_utf8(text).as_deref() {
         Ok("UNSIGNED-PAYLOAD") => Ok(Some(Digest::Unsigned)),
         Ok("STREAMING-UNSIGNED-PAYLOAD-TRAILER") => Ok(Some(Digest::InTrailer)),
+        Ok("STREAMING-AWS4-HMAC-SHA256-PAYLOAD" | "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER")
+            if !is_presigned =>
+        {
+            Ok(Some(Digest::InChunks))
+        }
         Ok(text) if is_digest => Ok(Some(Digest::Sha256(text.to_owned()))),
         Ok(text) if text.starts_with("STREAMING-") => Err(refused(
-            "is followed by signatures of the chunks of its body, which cannot be made anew",
+            "is followed by signatures of the chunks of its body that are not of Signature Version 4",
         )
-        .with_remedy(
-            "Turn off chunked encoding, or the signing of payloads, in the client: AWS CLI and boto3 do neither \
-             over `https`.",
-        )),
+        .with_remedy("Turn off chunked encoding, or the signing of payloads, in the client.")),
         _ => Err(refused("has a digest of the body that is none")),
     }
 }
