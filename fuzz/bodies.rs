@@ -24,7 +24,7 @@ use fnox_vault_wire::methods::{
     AccessSecret, AskApproval, AuditCheckpoint, AuditQuery, AuditVerify, AwaitApproval, Backup,
     Call, CloseSession, CreateToken, DecideApproval, DeleteSecret, GetMetadata, Health, KeyRewrap,
     KeyRotate, KeyStatus, ListApprovals, ListLeases, ListSecrets, ListTokens, Method, OpenSession,
-    PolicyExplain, PolicyReload, PruneSecrets, RecordRequests, RenewLease, RequestLease,
+    PolicyExplain, PolicyReload, PruneSecrets, RecordRequests, RenewLease, RequestLease, ReturnUse,
     RevokeAllForAgent, RevokeLease, RevokeLeases, RevokeToken, StoreSecret, Subscribe,
     TakeBackApproval, UpdateSecret, Whoami,
 };
@@ -128,6 +128,7 @@ fn params(method: Method, request: &RequestRef<'_>) {
         CloseSession,
         Subscribe,
         RecordRequests,
+        ReturnUse,
         AskApproval,
         AwaitApproval,
         TakeBackApproval,

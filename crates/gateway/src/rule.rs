@@ -52,8 +52,6 @@ pub struct Rule {
     pub approve: Approve,
     /// Whom to believe about the server besides the system's own authorities: a file of PEM certificates.
     pub ca_file: Option<PathBuf>,
-    /// Whether every request gets a credential of its own.
-    pub per_operation: bool,
     /// What of the answers the client does not get.
     pub capture: Option<Capture>,
     /// Whether it is over, if it was added to a gateway that runs.
@@ -131,7 +129,6 @@ impl Rule {
             rate: None,
             approve: Approve::default(),
             ca_file: None,
-            per_operation: false,
             capture: None,
             ended: None,
         }

@@ -3,7 +3,9 @@
 //! What it lends ends: when its time is over, and when somebody withdraws it by `fnox lease revoke`, of which the ledger
 //! tells. What was withdrawn is not minted again before its time is over.
 
-use std::collections::HashMap;
+mod single;
+
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use self::single::Singles;
 use crate::exec::redact::Redaction;
 
 /// How many requests may queue.
@@ -27,6 +30,10 @@ const QUEUE: usize = 1024;
 
 /// How often the ledger's file is looked at.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// How old a credential is at least that is replaced because a destination did not want it: whoever asks for what is
+/// forbidden must not have one made for each request.
+const REJECTED_AT_LEAST: Duration = Duration::from_mins(1);
 
 /// What is lent: the same for all requests until it is renewed.
 #[derive(Debug)]
@@ -38,8 +45,14 @@ pub(crate) struct Loan {
 
 pub(crate) type Answer = Result<Arc<Loan>, Refusal>;
 
-/// A request for a lease.
-pub(crate) type Asked = (LeaseName, oneshot::Sender<Answer>);
+/// What a request wants.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// A credential of this lease.
+    Loan(LeaseName, oneshot::Sender<Answer>),
+    /// Another one next time: a destination did not accept the credential of this id.
+    Rejected(String),
+}
 
 /// Where requests are answered.
 #[derive(Debug)]
@@ -47,6 +60,11 @@ pub(crate) struct Desk {
     asked: mpsc::Receiver<Asked>,
     clock: Arc<dyn Clock>,
     counters: HashMap<LeaseName, Counter>,
+    /// The leases of which each request gets a credential of its own.
+    per_operation: HashSet<LeaseName>,
+    singles: Singles,
+    /// What was replaced and not withdrawn: something may be on its way with it.
+    replaced: Vec<Arc<Loan>>,
     redaction: Option<Arc<Redaction>>,
     /// When the ledger was last changed, as far as is known.
     ledger: Option<SystemTime>,
@@ -65,6 +83,8 @@ struct LentOut {
     created_at: Timestamp,
     loan: Arc<Loan>,
     ender: Ender,
+    /// A destination did not accept it.
+    is_rejected: bool,
 }
 
 /// A lease that somebody withdrew.
@@ -79,13 +99,19 @@ struct Withdrawn {
 type Ending = Pin<Box<dyn Future<Output = ()>>>;
 
 impl Desk {
-    /// Nobody has asked yet.
-    pub(super) fn new(clock: Arc<dyn Clock>) -> (Self, mpsc::Sender<Asked>) {
+    /// Nobody has asked yet. Of the leases in `per_operation` each request gets a credential of its own.
+    pub(super) fn new(
+        clock: Arc<dyn Clock>,
+        per_operation: HashSet<LeaseName>,
+    ) -> (Self, mpsc::Sender<Asked>) {
         let (asking, asked) = mpsc::channel(QUEUE);
         let desk = Self {
             asked,
             clock,
             counters: HashMap::new(),
+            per_operation,
+            singles: Singles::default(),
+            replaced: Vec::new(),
             redaction: None,
             ledger: None,
         };
@@ -99,33 +125,60 @@ impl Desk {
 
     /// Answers for as long as it is polled. It ends when nobody can ask any more.
     pub(crate) async fn serve(&mut self, manager: &Manager<'_>) {
+        let singles = self.singles.clone();
         let mut minting = FuturesUnordered::new();
+        let mut single = FuturesUnordered::new();
         let mut endings: FuturesUnordered<Ending> = FuturesUnordered::new();
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 asked = self.asked.recv() => {
-                    let Some((name, answer)) = asked else { return };
-                    if let Some(name) = self.wait(name, answer) {
-                        minting.push(mint(manager, name));
+                    match asked {
+                        None => return,
+                        Some(Asked::Rejected(id)) => self.reject(&id),
+                        Some(Asked::Loan(name, answer)) if self.per_operation.contains(&name) => {
+                            let (redaction, clock) = (self.redaction.clone(), Arc::clone(&self.clock));
+                            single.push(singles.lend(manager, (name, answer), redaction, clock));
+                        }
+                        Some(Asked::Loan(name, answer)) => {
+                            minting.extend(self.wait(name, answer).map(|name| mint(manager, name)));
+                        }
                     }
                 }
                 Some((name, outcome)) = minting.next(), if !minting.is_empty() => {
                     endings.extend(self.answer(&name, outcome));
                 }
                 Some(()) = endings.next(), if !endings.is_empty() => {}
+                Some(()) = single.next(), if !single.is_empty() => {}
                 _ = looks.tick() => self.look(manager).await,
             }
         }
     }
 
-    /// What was minted for this run alone.
+    /// What was minted for this run alone, and is not withdrawn.
     pub(crate) fn minted(&self) -> Vec<String> {
+        let now = self.clock.now();
+        let lasts = |loan: &&Arc<Loan>| loan.credential.expires_at.is_none_or(|end| end > now);
         let lent = self.counters.values();
-        lent.filter_map(|counter| counter.lent.as_ref())
-            .map(|lent| lent.loan.credential.id.clone())
+        lent.filter_map(|counter| Some(&counter.lent.as_ref()?.loan))
+            .chain(self.replaced.iter().filter(lasts))
+            .map(|loan| loan.credential.id.clone())
+            .chain(self.singles.ids())
             .collect()
+    }
+
+    /// The next request gets another one, if this is the one that is lent.
+    fn reject(&mut self, id: &str) {
+        let now = self.clock.now();
+        let mut lent = self.counters.values_mut();
+        let lent = lent.find_map(|counter| {
+            let lent = counter.lent.as_mut();
+            lent.filter(|lent| lent.loan.credential.id == id)
+        });
+        if let Some(lent) = lent {
+            lent.reject(now);
+        }
     }
 
     /// Answers at once, or lets somebody wait. Who is the first to wait has it minted.
@@ -148,10 +201,7 @@ impl Desk {
         let mut ending = None;
         let answer = match outcome {
             Ok(held) => {
-                if let Some(redaction) = &self.redaction {
-                    let values = held.credential.variables.iter();
-                    redaction.add(values.map(|(_, value)| value.clone()).collect());
-                }
+                redacted(self.redaction.as_ref(), &held.credential);
                 let (ender, over) = Ender::new();
                 ending = held
                     .credential
@@ -161,11 +211,13 @@ impl Desk {
                     credential: held.credential,
                     ended: over,
                 });
-                counter.lent = Some(LentOut {
+                let before = counter.lent.replace(LentOut {
                     created_at: held.created_at,
                     loan: Arc::clone(&loan),
                     ender,
+                    is_rejected: false,
                 });
+                self.replaced.extend(before.map(|before| before.loan));
                 Ok(loan)
             }
             // What has not ended works still.
@@ -182,7 +234,8 @@ impl Desk {
 
     /// Ends what somebody has withdrawn since the last look.
     async fn look(&mut self, manager: &Manager<'_>) {
-        if self.counters.values().all(|counter| counter.lent.is_none()) {
+        let is_idle = self.counters.values().all(|counter| counter.lent.is_none());
+        if is_idle && self.singles.is_empty() {
             return;
         }
         let changed = std::fs::metadata(manager.ledger().path()).and_then(|file| file.modified());
@@ -195,17 +248,17 @@ impl Desk {
             return;
         };
         self.ledger = changed;
+        let is_withdrawn = |id: &str| {
+            // An issuer that did not take it back changes nothing about what somebody wanted.
+            records.iter().any(|it| {
+                it.lease_id == id
+                    && (it.state == LeaseState::Revoked || it.revocation_failure.is_some())
+            })
+        };
+        self.singles.end(is_withdrawn);
         for (name, counter) in &mut self.counters {
-            let is_withdrawn = counter.lent.as_ref().is_some_and(|lent| {
-                let id = &lent.loan.credential.id;
-                let mut records = records.iter();
-                // An issuer that did not take it back changes nothing about what somebody wanted.
-                records.any(|it| {
-                    it.lease_id == *id
-                        && (it.state == LeaseState::Revoked || it.revocation_failure.is_some())
-                })
-            });
-            if is_withdrawn {
+            let lent = counter.lent.as_ref();
+            if lent.is_some_and(|lent| is_withdrawn(&lent.loan.credential.id)) {
                 counter.withdraw(name);
             }
         }
@@ -213,6 +266,11 @@ impl Desk {
 }
 
 impl LentOut {
+    fn reject(&mut self, now: Timestamp) {
+        let age = Duration::try_from(now.duration_since(self.created_at)).unwrap_or_default();
+        self.is_rejected |= age >= REJECTED_AT_LEAST;
+    }
+
     /// Whether its time goes on: by the wall clock, and by the one that nobody can set back.
     fn lasts(&self, now: Timestamp) -> bool {
         let credential = &self.loan.credential;
@@ -228,7 +286,10 @@ impl Counter {
         if let Some(withdrawn) = &self.withdrawn {
             return Some(Err(withdrawn.refusal.clone()));
         }
-        let lent = self.lent.as_ref().filter(|lent| lent.lasts(now))?;
+        let lent = self.lent.as_ref()?;
+        if lent.is_rejected || !lent.lasts(now) {
+            return None;
+        }
         let expires_at = lent.loan.credential.expires_at;
         is_fresh(lent.created_at, expires_at, now).then(|| Ok(Arc::clone(&lent.loan)))
     }
@@ -242,6 +303,14 @@ impl Counter {
                 until: lent.loan.credential.expires_at,
             });
         }
+    }
+}
+
+/// Before anybody gets it.
+fn redacted(redaction: Option<&Arc<Redaction>>, credential: &Credential) {
+    if let Some(redaction) = redaction {
+        let values = credential.variables.iter();
+        redaction.add(values.map(|(_, value)| value.clone()).collect());
     }
 }
 
@@ -312,6 +381,7 @@ mod tests {
                 ended: over,
             }),
             ender: ender.clone(),
+            is_rejected: false,
         };
         let counter = Counter {
             lent: Some(lent),
@@ -325,6 +395,17 @@ mod tests {
         let (mut counter, _) = counter();
         assert!(matches!(counter.answer_at(at(60)), Some(Ok(_))));
         assert!(counter.answer_at(at(3601)).is_none());
+    }
+
+    #[test]
+    fn what_a_destination_did_not_accept_is_made_anew_but_not_for_each_request() {
+        let (mut counter, _) = counter();
+        counter.lent.as_mut().unwrap().reject(at(59));
+        assert!(matches!(counter.answer_at(at(59)), Some(Ok(_))));
+        counter.lent.as_mut().unwrap().reject(at(60));
+        assert!(counter.answer_at(at(60)).is_none());
+        // It works still where no other one is to be had.
+        assert!(counter.lent.as_ref().unwrap().lasts(at(60)));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A mint's manager works with what `fnox` was started with and lives as long as the run; requests come from the gateway's own
 //! tasks. Between them is a [`Desk`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
@@ -58,9 +58,13 @@ impl From<HashMap<VaultName, SecretString>> for Secrets {
 }
 
 impl Values {
-    /// With these secrets, and a desk for leases.
-    pub(crate) fn new(secrets: Secrets, clock: Arc<dyn Clock>) -> (Self, Desk) {
-        let (desk, asking) = Desk::new(clock);
+    /// With these secrets, and a desk for leases, of some of which each request gets a credential of its own.
+    pub(crate) fn new(
+        secrets: Secrets,
+        clock: Arc<dyn Clock>,
+        per_operation: HashSet<LeaseName>,
+    ) -> (Self, Desk) {
+        let (desk, asking) = Desk::new(clock, per_operation);
         let values = Self {
             secrets,
             desk: asking,
@@ -72,7 +76,8 @@ impl Values {
         let ended =
             || Refusal::new(Reason::Credential, "the run is ending").of_lease(name.as_str());
         let (answer, answered) = oneshot::channel();
-        let asked = self.desk.send((name.clone(), answer)).await;
+        let asked = Asked::Loan(name.clone(), answer);
+        let asked = self.desk.send(asked).await;
         asked.map_err(|_| ended())?;
         answered.await.unwrap_or_else(|_| Err(ended()))
     }
@@ -120,6 +125,11 @@ impl Credentials for Values {
                 })
             }
         }
+    }
+
+    async fn rejected(&self, lease: &str) {
+        // A desk that has too much to do, or is gone, makes no other one.
+        let _ = self.desk.try_send(Asked::Rejected(lease.to_owned()));
     }
 
     async fn aws_keys(&self, rule: &Rule, _: &Host) -> Result<Lent<AwsKeys>, Refusal> {

@@ -101,6 +101,26 @@ fn a_credential_that_is_nearly_over_is_replaced() {
 }
 
 #[test]
+fn each_request_can_have_a_credential_of_its_own() {
+    let world = World::new(3600);
+    let path = world.sandbox.project().join("fnox.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let text = text.replace(
+        "type = \"command\"",
+        "type = \"command\"\nper_operation = true",
+    );
+    world.sandbox.write("fnox.toml", text);
+    // Withdrawn when its answer is through, not only at the end.
+    let withdrawn = "until grep -q revoke calls; do sleep 0.05; done";
+    world.run(&format!("{CALL}; {withdrawn}; {CALL}; {CALL}"));
+    let expected = [1, 2, 3].map(|number| format!("Bearer minted-{number}-from-long-lived-master"));
+    assert_eq!(world.authorizations(), expected);
+    let calls = world.calls();
+    let count = |word: &str| calls.iter().filter(|call| *call == word).count();
+    assert_eq!((count("create"), count("revoke")), (3, 3), "{calls:?}");
+}
+
+#[test]
 fn a_request_without_a_credential_does_not_leave() {
     let world = World::new(3600);
     world.sandbox.write("down", "");

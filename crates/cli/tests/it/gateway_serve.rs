@@ -1,5 +1,6 @@
 //! `fnox gateway serve`: a vault's agents use secrets that nobody hands to them.
 
+use std::io::{BufRead as _, Write as _};
 use std::time::Duration;
 
 use fnox_testkit::Running;
@@ -42,6 +43,40 @@ fn each_request_is_a_use_that_the_vault_counts_and_records() {
         accesses.clone().all(|line| line.contains("coder-1")),
         "{log}"
     );
+}
+
+#[test]
+fn a_use_of_which_nothing_was_sent_comes_back() {
+    let world = World::new("max_uses = 1");
+    let placeholder = world.placeholder();
+    let header = format!("Authorization: Bearer {placeholder}");
+    let url = format!("http://localhost:{}/a", world.vacant);
+    let ask = || world.curl(&["-sS", "-i", "-H", &header, &url]).stdout;
+    for _ in 0..3 {
+        let answer = ask();
+        assert!(answer.contains("gateway::upstream"), "{answer}");
+    }
+    let listener = std::net::TcpListener::bind(("127.0.0.1", world.vacant)).unwrap();
+    let serving = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut reader = std::io::BufReader::new(&stream);
+        let mut line = String::new();
+        while reader.read_line(&mut line).unwrap() > 2 {
+            line.clear();
+        }
+        (&stream)
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            .unwrap();
+    });
+    let answer = ask();
+    assert!(answer.contains(" 200"), "{answer}");
+    serving.join().unwrap();
+    let answer = ask();
+    assert!(answer.contains("has no uses left"), "{answer}");
+    let log = world.vault.ok(&["audit", "export"]);
+    let count = |event: &str| log.lines().filter(|line| line.contains(event)).count();
+    assert_eq!(count("secret_accessed"), 4, "{log}");
+    assert_eq!(count("use_refunded"), 3, "{log}");
 }
 
 #[test]

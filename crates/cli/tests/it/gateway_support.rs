@@ -18,6 +18,8 @@ pub(crate) struct World {
     pub(crate) upstream: Upstream,
     pub(crate) gateway: Option<Running>,
     pub(crate) port: u16,
+    /// A port of localhost that a rule reaches, where nobody is.
+    pub(crate) vacant: u16,
     /// Of `coder-1`.
     pub(crate) token: String,
 }
@@ -49,12 +51,13 @@ impl World {
             "--output",
             gateway_token.to_str().unwrap(),
         ]);
-        let port = support::free_port();
+        let (port, vacant) = (support::free_port(), support::free_port());
         let guest = vault.token_for("coder-guest");
         let text = format!(
             "listen = [\"127.0.0.1:{port}\"]\ntoken_file = \"gateway.token\"\ncertificate_file = \"gateway.pem\"\n\
-             allow_private = [\"127.0.0.1:{up}\"]\n\
+             allow_private = [\"127.0.0.1:{up}\", \"127.0.0.1:{vacant}\"]\n\
              [[rules]]\nsecret = \"api-token\"\ndomain = \"localhost\"\nport = {up}\nca_file = \"{}\"\nenv = \"API_TOKEN\"\n\
+             [[rules]]\nsecret = \"api-token\"\ndomain = \"localhost\"\nport = {vacant}\n\
              [[guests]]\nsocket = \"guest.sock\"\ntoken_file = \"{guest}\"\n",
             authority.display(),
             up = upstream.port()
@@ -67,6 +70,7 @@ impl World {
             upstream,
             gateway: None,
             port,
+            vacant,
             token: String::new(),
         };
         world.start();

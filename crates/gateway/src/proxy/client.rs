@@ -72,6 +72,12 @@ pub trait Credentials: Send + Sync + fmt::Debug {
         Err(Refusal::new(Reason::Credential, message).by_rule(&rule.name))
     }
 
+    /// Nothing left of a request that had a use of this lease, [`Lent::lease`], for each time that this is called.
+    async fn unsent(&self, _lease: &str) {}
+
+    /// A destination did not accept the credential of this lease, [`Lent::lease`]: 401.
+    async fn rejected(&self, _lease: &str) {}
+
     /// `rule` took fresh credentials out of an answer of `host`, one for each of these names of members. The client has
     /// nothing of the answer yet.
     ///

@@ -27,6 +27,11 @@ impl Ender {
         (Self(sender), Ended(receiver))
     }
 
+    /// Waits until nothing is on its way with the right any more, and nobody has it.
+    pub async fn unused(&self) {
+        self.0.closed().await;
+    }
+
     /// It has ended, because of this.
     pub fn end(&self, refusal: Refusal) {
         self.0.send_replace(Some(refusal));

@@ -123,15 +123,26 @@ async fn pass(
         (parts, &mut body, upgrade),
         bound,
         afterwards,
-        (used, trace),
+        (&mut *used, trace),
     );
     let outcome = outcome.await;
-    if outcome.is_err()
-        && let Some(body) = body.unread()
-    {
-        swallow(body, is_held_back).await;
+    if outcome.is_err() {
+        give_back(client, used).await;
+        if let Some(body) = body.unread() {
+            swallow(body, is_held_back).await;
+        }
     }
     outcome
+}
+
+/// Gives back what a request took of which nothing left.
+async fn give_back(client: &Client, used: &mut Used) {
+    if used.may_have_left {
+        return;
+    }
+    for lease in std::mem::take(&mut used.uses) {
+        client.credentials.unsent(&lease).await;
+    }
 }
 
 async fn pass_on(
@@ -168,6 +179,7 @@ async fn pass_on(
     let ends = filled.ends;
     // Before it is sent: a client that goes away meanwhile gets no use back.
     let begun = filled.taken.spend();
+    used.may_have_left = true;
     let since = now();
     let sent = tokio::select! {
         sent = upstream.send(request, is_websocket) => sent,
@@ -176,9 +188,15 @@ async fn pass_on(
     trace.took("answered_us", now().saturating_sub(since));
     if matches!(sent, Err((_, true))) {
         begun.give_back();
+        used.may_have_left = false;
     }
     let broken_off = filled.broken_off;
     let mut response = sent.map_err(|(refusal, _)| broken_off.refusal().unwrap_or(refusal))?;
+    if response.status() == StatusCode::UNAUTHORIZED {
+        for lease in &used.leases {
+            client.credentials.rejected(lease).await;
+        }
+    }
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         if !is_websocket {
             let message = "the destination changes the protocol, and nobody asked it to";

@@ -39,6 +39,10 @@ pub(super) struct Used {
     pub(super) rules: Vec<String>,
     /// The leases by which they were had.
     pub(super) leases: Vec<String>,
+    /// Each use of theirs that it took.
+    pub(super) uses: Vec<String>,
+    /// Whether something of the request may have left.
+    pub(super) may_have_left: bool,
 }
 
 impl Used {
@@ -47,9 +51,10 @@ impl Used {
         note(&mut self.rules, name);
     }
 
-    /// Notes a lease, once.
+    /// Notes a use of a lease.
     pub(super) fn lease(&mut self, name: &str) {
         note(&mut self.leases, name);
+        self.uses.push(name.to_owned());
     }
 }
 

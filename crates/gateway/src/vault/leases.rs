@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fnox_core::{AgentId, Clock, Host, SecretString};
-use fnox_vault_wire::methods::{AccessSecret, LeaseStatus, RequestLease, RevocationReason};
+use fnox_vault_wire::methods::{
+    AccessSecret, LeaseStatus, RequestLease, ReturnUse, RevocationReason,
+};
 use fnox_vault_wire::{Client as Vault, ClientError, Code, LeaseId};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -100,6 +102,19 @@ pub(super) struct Held {
 impl Credentials for Leases {
     async fn value(&self, rule: &Rule, host: &Host) -> Result<Lent, Refusal> {
         self.lend(rule, host).await
+    }
+
+    async fn unsent(&self, lease: &str) {
+        let Ok(lease_id) = lease.parse() else {
+            return;
+        };
+        match self.spending.call(&ReturnUse { lease_id }).await {
+            Ok(_) => self.goes_on(lease_id).await,
+            // As spent as if it had been sent.
+            Err(error) => tracing::warn!(
+                "a use of lease {lease_id} was not sent, and could not be given back: {error}"
+            ),
+        }
     }
 
     /// The vault lends a credential of several variables as a JSON object.
@@ -243,6 +258,20 @@ impl Leases {
             ends: self.end_of(expires_at),
             ended,
             spent,
+        }
+    }
+
+    /// The lease has a use again: whether it can be spent, the vault is asked.
+    async fn goes_on(&self, id: LeaseId) {
+        let slots: Vec<Slot> = {
+            let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            slots.values().cloned().collect()
+        };
+        for slot in slots {
+            let mut seat = slot.lock().await;
+            if let Some(held) = seat.held.as_mut().filter(|held| held.id == id) {
+                held.spent = None;
+            }
         }
     }
 

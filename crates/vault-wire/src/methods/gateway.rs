@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Call, Method};
+use crate::LeaseId;
 
 /// The most requests of one call.
 pub const MOST_RECORDED: usize = 256;
@@ -52,6 +53,19 @@ impl Call for RecordRequests {
     type Result = super::Done;
 }
 
+/// Parameters of `return_use`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReturnUse {
+    /// The lease that was spent, on this connection, for a request of which nothing was sent.
+    pub lease_id: LeaseId,
+}
+
+impl Call for ReturnUse {
+    const METHOD: Method = Method::ReturnUse;
+    type Result = super::Done;
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Role;
@@ -59,10 +73,12 @@ mod tests {
 
     #[test]
     fn only_gateways_say_what_came_of_requests() {
-        let callers = Method::RecordRequests.callers();
-        for role in [Role::Admin, Role::Orchestrator, Role::Agent] {
-            assert!(!callers.include(role), "{role}");
+        for method in [Method::RecordRequests, Method::ReturnUse] {
+            let callers = method.callers();
+            for role in [Role::Admin, Role::Orchestrator, Role::Agent] {
+                assert!(!callers.include(role), "{role}");
+            }
+            assert!(callers.include(Role::Gateway));
         }
-        assert!(callers.include(Role::Gateway));
     }
 }

@@ -178,6 +178,7 @@ methods! {
     CloseSession(CloseSession) = "close_session", Trusted, "Closes a session and withdraws its leases.";
     Subscribe(Subscribe) = "subscribe", Everybody, "Sends events about leases to this connection from now on.";
     RecordRequests(RecordRequests) = "record_requests", Gateway, "Puts on record what a gateway passed on and what it refused.";
+    ReturnUse(ReturnUse) = "return_use", Gateway, "Gives back a use of which nothing left the gateway.";
     AskApproval(AskApproval) = "ask_approval", Gateway, "Leaves a question for people, who say whether this request may pass.";
     AwaitApproval(AwaitApproval) = "await_approval", Gateway, "Waits a while for what was said of a question.";
     TakeBackApproval(TakeBackApproval) = "take_back_approval", Gateway, "Takes a question back.";

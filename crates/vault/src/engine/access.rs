@@ -196,8 +196,26 @@ impl Engine {
     /// # Errors
     /// `Store`: then the use stays spent.
     pub async fn undelivered(&self, identity: &Identity, id: LeaseId) -> Result<(), VaultError> {
+        self.refund(identity, id, "nothing was delivered").await
+    }
+
+    /// Gives a use back of which a gateway says that nothing of its request left. That it spent the use, and gives it back
+    /// but once, is for the caller to know.
+    ///
+    /// # Errors
+    /// `Store`: then the use stays spent.
+    pub async fn unsent(&self, identity: &Identity, id: LeaseId) -> Result<(), VaultError> {
+        self.refund(identity, id, "nothing was sent").await
+    }
+
+    async fn refund(
+        &self,
+        identity: &Identity,
+        id: LeaseId,
+        reason: &str,
+    ) -> Result<(), VaultError> {
         let mut entry = self.entry_of("use_refunded", identity, id);
-        entry.reason = Some("nothing was delivered".to_owned());
+        entry.reason = Some(reason.to_owned());
         let change = Change::Refund { id };
         self.shared
             .stores

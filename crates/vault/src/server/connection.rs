@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 use super::authentication::{Admission, authenticate};
 use super::dispatch::{self, Reply};
 use super::ending::{Activity, ending};
+use super::spent::Spent;
 use super::{Shared, origin};
 use crate::engine::Event;
 use crate::identity::Identity;
@@ -43,6 +44,8 @@ pub(super) struct Caller {
     /// It has just subscribed.
     pub wants_events: AtomicBool,
     pub activity: Activity,
+    /// What a gateway may still give back.
+    pub spent: Spent,
 }
 
 impl Caller {
@@ -78,6 +81,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, stream: Stream, peer: Peer, admi
     let connection = Connection {
         shared,
         caller: Arc::new(Caller {
+            spent: Spent::by(identity.role),
             identity,
             wants_events: AtomicBool::new(false),
             activity: Activity::default(),

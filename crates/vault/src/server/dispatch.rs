@@ -14,9 +14,9 @@ use fnox_vault_wire::methods::{
     BackedUp, Backup, Call, CloseSession, CreateToken, DecideApproval, DeleteSecret, Done,
     GetMetadata, Health, KeyRewrap, KeyRotate, KeyStatus, ListApprovals, ListLeases, ListSecrets,
     ListTokens, Method, OpenSession, PolicyExplain, PolicyReload, PruneSecrets, Pruned,
-    RecordRequests, RenewLease, RequestLease, RevokeAllForAgent, RevokeLease, RevokeLeases,
-    RevokeToken, RevokedCount, StoreSecret, Subscribe, TakeBackApproval, TokenList, TokenRevoked,
-    UpdateSecret, Whoami,
+    RecordRequests, RenewLease, RequestLease, ReturnUse, RevokeAllForAgent, RevokeLease,
+    RevokeLeases, RevokeToken, RevokedCount, StoreSecret, Subscribe, TakeBackApproval, TokenList,
+    TokenRevoked, UpdateSecret, Whoami,
 };
 use fnox_vault_wire::{Code, LeaseId, SecretValue, WireError};
 use futures_util::future::BoxFuture;
@@ -126,6 +126,7 @@ fn work(
         }),
         Method::AccessSecret => of.call(|s, c, p: AccessSecret| async move {
             let delivered = s.engine.access_secret(&c.identity, &p).await?;
+            c.spent.note(delivered.lease);
             Ok(Answer {
                 result: Accessed {
                     secret: SecretValue(delivered.secret),
@@ -221,6 +222,14 @@ fn administration(of: &Context<'_>, method: Method) -> BoxFuture<'static, Reply>
         Method::RecordRequests => of.call(|s, c, p: RecordRequests| async move {
             let recorded = s.engine.record_requests(&c.identity, p).await;
             recorded.map(|()| Done {}.into())
+        }),
+        Method::ReturnUse => of.call(|s, c, p: ReturnUse| async move {
+            if !c.spent.take(p.lease_id) {
+                let text = "this connection has spent no use of it that could be given back";
+                return Err(VaultError::Invalid(text.to_owned()));
+            }
+            let returned = s.engine.unsent(&c.identity, p.lease_id).await;
+            returned.map(|()| Done {}.into())
         }),
         Method::Subscribe => of.call(|_, c, _: Subscribe| async move {
             c.wants_events.store(true, Ordering::Release);

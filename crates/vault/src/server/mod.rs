@@ -10,6 +10,7 @@ mod connection;
 mod dispatch;
 mod ending;
 mod limits;
+mod spent;
 mod tokens;
 
 use std::sync::Arc;

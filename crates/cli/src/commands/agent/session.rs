@@ -150,7 +150,9 @@ impl Session {
         let clock = Arc::new(app.clock);
         let mut shown_to_nobody: Vec<SecretString> = secrets.values().cloned().collect();
         let secrets = Secrets::from(secrets);
-        let (values, desk) = Values::new(secrets.clone(), clock.clone());
+        let per_operation = config.leases.values().filter(|lease| lease.per_operation);
+        let per_operation = per_operation.map(|lease| lease.name.clone()).collect();
+        let (values, desk) = Values::new(secrets.clone(), clock.clone(), per_operation);
         let password = ClientPassword::random(&mut rand::rng());
         let in_url = SecretString::from(password.expose_secret());
         shown_to_nobody.push(in_url.clone());

@@ -52,8 +52,8 @@ pub static LEASE_COMMON: Section = Section {
         Field::optional(
             "per_operation",
             Kind::Flag,
-            "With `fnox vault serve`: each use of a vault's lease gets a credential of its own (default `false`: one for \
-             each lease).",
+            "With `fnox vault serve` each use of a vault's lease, and with `fnox agent run` each request, gets a credential \
+             of its own (default `false`: one for each lease).",
         ),
         Field::optional(
             "variable",
