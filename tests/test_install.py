@@ -6,6 +6,7 @@ The program in them is the one under test. Releases are signed with a key that i
 import functools
 import hashlib
 import http.server
+import json
 import os
 import pathlib
 import platform
@@ -16,6 +17,7 @@ import tarfile
 import tempfile
 import threading
 import unittest
+import zipfile
 
 from vault_server import BINARY
 
@@ -25,6 +27,8 @@ TARGET = f"{platform.machine()}-unknown-linux-musl"
 VERSION = subprocess.run([BINARY, "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
 # Without what only debuggers read: a tenth of the bytes to pack.
 STRIPPED = pathlib.Path(tempfile.mkdtemp(prefix="fnox-install-")) / "fnox"
+WINDOWS = "x86_64-pc-windows-gnu"
+CHECK = os.environ.get("FNOX_TEST_CHECK_JSONSCHEMA_PYTHON")
 ENVIRONMENT = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "SOURCE_DATE_EPOCH": "1700000000",
                "FNOX_RELEASE_LEVEL": "1", "DPKG_DEB_COMPRESSOR_TYPE": "none"}
 
@@ -176,6 +180,14 @@ class Release(unittest.TestCase):
         self.refused(self.install("--version", "../1"), "is not a version")
         self.refused(self.install("--verbose"), "there is no option --verbose")
 
+    def test_on_windows_it_names_the_zip_file(self):
+        tools = self.home / "tools"
+        tools.mkdir()
+        (tools / "uname").write_text('#!/bin/sh\n[ "$1" = -m ] && echo x86_64 || echo MINGW64_NT-10.0-22631\n')
+        (tools / "uname").chmod(0o755)
+        self.refused(self.install(path=f"{tools}:{ENVIRONMENT['PATH']}"), "this is Windows",
+                     f"{self.url}/fnox-{VERSION}-{WINDOWS}.zip", "wsl --install")
+
     def test_half_a_script_does_nothing(self):
         for part in [4, 2]:
             lines = self.script.splitlines(keepends=True)
@@ -212,22 +224,114 @@ class Release(unittest.TestCase):
         for file in ["fnox", "LICENSE-MIT", "man/fnox-exec.1", "completions/_fnox", "completions/fnox.fish"]:
             self.assertIn(f"{name}/{file}", names)
 
+
+class Manifests(unittest.TestCase):
+    """What package managers are told of a release, whose archive for Windows holds another file than a program."""
+
+    VERSION = "1.2.3"
+    DOWNLOADS = f"https://github.com/fnox-project/fnox/releases/download/v{VERSION}"
+    TARGETS = ["x86_64-unknown-linux-musl.tar.gz", "aarch64-unknown-linux-musl.tar.gz", "x86_64-apple-darwin.tar.gz",
+               "aarch64-apple-darwin.tar.gz"]
+
+    def setUp(self):
+        self.assertTrue(shutil.which("zip"), "scripts/test installs zip")
+        self.scratch = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.program = self.scratch / "any.exe"
+        self.program.write_bytes(b"MZ\r\n\x1a\0 no program\n" * 1000)
+        self.zip = self.archive("made")
+        self.digests = {target: hashlib.sha256(target.encode()).hexdigest() for target in self.TARGETS}
+        self.digests[f"{WINDOWS}.zip"] = hashlib.sha256(self.zip.read_bytes()).hexdigest()
+        self.sums = self.scratch / "SHA256SUMS"
+        self.sums.write_text("".join(f"{digest}  fnox-{self.VERSION}-{target}\n" for target, digest in self.digests.items()))
+        self.out = self.scratch / "manifests"
+        run(RELEASE / "manifests", self.VERSION, self.sums, self.out)
+
+    def archive(self, folder, **env):
+        """The archive for Windows, by the path that the script prints."""
+        made = run(RELEASE / "archive", self.program, WINDOWS, self.VERSION, self.scratch / folder, env=env)
+        self.assertEqual(made, f"{self.scratch.resolve() / folder}/fnox-{self.VERSION}-{WINDOWS}.zip\n")
+        return pathlib.Path(made.strip())
+
+    def yaml(self, name):
+        """A file as a reader of YAML that takes no key twice sees it."""
+        self.assertTrue(CHECK, "FNOX_TEST_CHECK_JSONSCHEMA_PYTHON is set by scripts/test")
+        read = "import json, sys; from ruamel.yaml import YAML; json.dump(YAML(typ='safe', pure=True).load(sys.stdin), sys.stdout)"
+        return json.loads(run(CHECK, "-c", read, input=(self.out / "winget" / name).read_text()))
+
+    def test_the_archive_for_windows_is_the_same_each_time_and_holds_no_more_than_it_says(self):
+        # A clock of another place, a narrower umask and an archive of before change nothing.
+        again = self.archive("again")
+        again.write_bytes(b"no archive")
+        self.addCleanup(os.umask, os.umask(0o077))
+        self.assertEqual(self.archive("again", TZ="Asia/Tokyo").read_bytes(), self.zip.read_bytes())
+        name = f"fnox-{self.VERSION}-{WINDOWS}"
+        with zipfile.ZipFile(self.zip) as archive:
+            self.assertIsNone(archive.testzip())
+            self.assertEqual(archive.read(f"{name}/fnox.exe"), self.program.read_bytes())
+            self.assertEqual(archive.read(f"{name}/LICENSE-MIT"), (ROOT / "LICENSE-MIT").read_bytes())
+            self.assertEqual(archive.namelist(), [f"{name}/{file}" for file in
+                             ["CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT", "README.md", "fnox.exe"]])
+            # SOURCE_DATE_EPOCH, in UTC; nothing of who packed it.
+            self.assertEqual({entry.date_time for entry in archive.infolist()}, {(2023, 11, 14, 22, 13, 20)})
+            self.assertEqual({entry.extra for entry in archive.infolist()}, {b""})
+
     def test_manifests_name_the_archives_of_the_release(self):
-        sums = self.home / "served/all"
-        targets = ["x86_64-unknown-linux-musl.tar.gz", "aarch64-unknown-linux-musl.tar.gz", "x86_64-apple-darwin.tar.gz",
-                   "aarch64-apple-darwin.tar.gz"]
-        digests = {target: hashlib.sha256(target.encode()).hexdigest() for target in targets}
-        sums.write_text("".join(f"{digest}  fnox-1.2.3-{target}\n" for target, digest in digests.items()))
-        out = self.home / "served/manifests"
-        run(RELEASE / "manifests", "1.2.3", sums, out)
-        text = (out / "fnox.rb").read_text()
-        for target in targets:
-            self.assertIn(digests[target], text)
-            self.assertIn(f"releases/download/v1.2.3/fnox-1.2.3-{target}", text)
-        sums.write_text("")
-        done = subprocess.run([RELEASE / "manifests", "1.2.3", sums, out], capture_output=True, text=True, env=ENVIRONMENT)
+        text = (self.out / "fnox.rb").read_text()
+        for target in self.TARGETS:
+            self.assertIn(self.digests[target], text)
+            self.assertIn(f"{self.DOWNLOADS}/fnox-{self.VERSION}-{target}", text)
+        self.sums.write_text("")
+        done = subprocess.run([RELEASE / "manifests", self.VERSION, self.sums, self.out], capture_output=True, text=True,
+                              env=ENVIRONMENT)
         self.assertNotEqual(done.returncode, 0)
+        for lacking in [r"fnox\.rb", r"scoop/fnox\.json", r"winget/fnox-project\.fnox\.installer\.yaml"]:
+            self.assertRegex(done.stderr, lacking)
         self.assertIn("no checksum", done.stderr)
+
+    def test_scoop_gets_the_program_in_the_archive_for_windows(self):
+        # https://github.com/ScoopInstaller/Scoop/wiki/App-Manifests
+        manifest = json.loads((self.out / "scoop/fnox.json").read_text())
+        self.assertEqual(set(manifest), {"##", "version", "description", "homepage", "license", "architecture", "bin",
+                                         "checkver", "autoupdate"})
+        self.assertEqual(manifest["version"], self.VERSION)
+        self.assertEqual(manifest["license"].split("|"), ["MIT", "Apache-2.0"])
+        wanted = {"url": f"{self.DOWNLOADS}/{self.zip.name}", "hash": self.digests[f"{WINDOWS}.zip"],
+                  "extract_dir": self.zip.stem}
+        self.assertEqual(manifest["architecture"], {"64bit": wanted})
+        self.assertIn(f"{wanted['extract_dir']}/{manifest['bin']}", zipfile.ZipFile(self.zip).namelist())
+        # What a bucket makes of the next version's number is what this version has.
+        update = manifest["autoupdate"]["architecture"]["64bit"]
+        sums = update.pop("hash")
+        self.assertEqual({key: text.replace("$version", self.VERSION) for key, text in update.items()},
+                         {key: wanted[key] for key in ["url", "extract_dir"]})
+        self.assertEqual(sums, {"url": "$baseurl/SHA256SUMS"})
+        self.assertEqual(manifest["checkver"], {"github": manifest["homepage"]})
+
+    def test_winget_gets_the_program_in_the_archive_for_windows(self):
+        # Schema 1.12.0 of the three files: their keys, and what the version has to say of the other two.
+        version, installer, locale = (self.yaml(f"fnox-project.fnox{part}.yaml") for part in ["", ".installer", ".locale.en-US"])
+        same = {"PackageIdentifier": "fnox-project.fnox", "PackageVersion": self.VERSION, "ManifestVersion": "1.12.0"}
+        self.assertEqual(version, same | {"DefaultLocale": "en-US", "ManifestType": "version"})
+        program = f"{self.zip.stem}\\fnox.exe"
+        self.assertEqual(installer, same | {
+            "InstallerType": "zip",
+            "NestedInstallerType": "portable",
+            "NestedInstallerFiles": [{"RelativeFilePath": program, "PortableCommandAlias": "fnox"}],
+            "Commands": ["fnox"],
+            "Installers": [{"Architecture": "x64", "InstallerUrl": f"{self.DOWNLOADS}/{self.zip.name}",
+                            "InstallerSha256": self.digests[f"{WINDOWS}.zip"]}],
+            "ManifestType": "installer",
+        })
+        self.assertIn(program.replace("\\", "/"), zipfile.ZipFile(self.zip).namelist())
+        self.assertEqual({key: locale[key] for key in same}, same)
+        self.assertEqual((locale["ManifestType"], locale["PackageLocale"]), ("defaultLocale", version["DefaultLocale"]))
+        self.assertLessEqual({"Publisher", "PackageName", "License", "ShortDescription"}, set(locale))
+        self.assertLessEqual(set(locale) - set(same) - {"ManifestType", "PackageLocale"}, {
+            "Publisher", "PublisherUrl", "PublisherSupportUrl", "PackageName", "PackageUrl", "License", "LicenseUrl",
+            "ShortDescription", "Moniker", "Tags", "ReleaseNotesUrl"})
+        for key, value in locale.items():
+            for text in value if isinstance(value, list) else [value]:
+                self.assertRegex(text, r"^https://github\.com/fnox-project\b" if key.endswith("Url") else r"^\S.{1,255}$")
 
 
 @unittest.skipUnless(shutil.which("dpkg") and os.getuid() == 0, "left out: only root installs with dpkg into a folder")
@@ -256,11 +360,9 @@ class Debian(unittest.TestCase):
 
 
 class Workflows(unittest.TestCase):
-    CHECK = os.environ.get("FNOX_TEST_CHECK_JSONSCHEMA_PYTHON")
-
     def test_they_are_what_github_reads(self):
-        self.assertTrue(self.CHECK, "FNOX_TEST_CHECK_JSONSCHEMA_PYTHON is set by scripts/test")
-        check = [self.CHECK, "-m", "check_jsonschema", "--builtin-schema"]
+        self.assertTrue(CHECK, "FNOX_TEST_CHECK_JSONSCHEMA_PYTHON is set by scripts/test")
+        check = [CHECK, "-m", "check_jsonschema", "--builtin-schema"]
         workflows = sorted((ROOT / ".github/workflows").glob("*.yml"))
         workflows += sorted((ROOT / "examples").rglob(".github/workflows/*.yml"))
         self.assertGreaterEqual(len(workflows), 3)

@@ -62,8 +62,9 @@ target() {
     # One static program for every Linux, whatever its C library.
     Linux) printf '%s-unknown-linux-musl' "$machine" ;;
     Darwin) printf '%s-apple-darwin' "$machine" ;;
-    MINGW* | MSYS* | CYGWIN*) fail "fnox does not run on Windows" \
-      "run this script inside the Windows Subsystem for Linux: wsl --install" ;;
+    MINGW* | MSYS* | CYGWIN*) fail "this script is for Linux and macOS, and this is Windows" \
+      "for Windows itself there is $from/fnox-$version-x86_64-pc-windows-gnu.zip, without daemon and servers" \
+      "with everything: run this script inside the Windows Subsystem for Linux (wsl --install)" ;;
     *) fail "there is no release for $system" \
       "build it: cargo install --locked --git https://github.com/fnox-project/fnox fnox-cli" ;;
   esac
