@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod edits;
 #[cfg(test)]
+mod established;
+#[cfg(test)]
 mod layering;
 #[cfg(test)]
 mod options;
