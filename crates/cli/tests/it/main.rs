@@ -72,6 +72,8 @@ mod edit;
 #[cfg(test)]
 mod env;
 #[cfg(test)]
+mod established;
+#[cfg(test)]
 mod exec;
 #[cfg(test)]
 mod exec_child;
