@@ -350,7 +350,11 @@ fn every_key_of_a_secret_is_there() {
     let by_default = &config.secrets["BY_DEFAULT_PROVIDER"];
     assert_eq!(config.provider_of(by_default).unwrap().as_str(), "age");
     // In the order of the file, which is that of every list of them.
-    let written: Vec<&str> = config.secrets.keys().map(|name| name.as_str()).collect();
+    let written: Vec<&str> = config
+        .secrets
+        .keys()
+        .map(fnox_core::SecretName::as_str)
+        .collect();
     assert_eq!(
         written,
         [
@@ -405,4 +409,22 @@ fn files_stand_in_the_global_file_and_nowhere_else() {
         error.contains("`files`") && error.contains("global file"),
         "{error}"
     );
+}
+
+/// Where it reads a key and forgets it, or takes one of two, the place is named instead. The guide says so.
+#[test]
+fn what_would_be_passed_over_is_refused() {
+    for (text, wanted) in [
+        (
+            "[leases.x]\ntype = \"command\"\ncreate_command = \"x\"\ntimout = \"5s\"\n",
+            "unknown key `timout` in the lease `x`",
+        ),
+        (
+            "[secrets]\nX = { default = \"x\", json_path = \"a\", line = 1 }\n",
+            "`line` and `json_path` cannot both be set",
+        ),
+    ] {
+        let error = load(text, None, &[]).unwrap_err().to_string();
+        assert!(error.contains(wanted), "{error}");
+    }
 }
