@@ -14,6 +14,7 @@ mod chain;
 mod error;
 mod interpolate;
 mod kept;
+mod login;
 mod open;
 mod original;
 mod plan;

@@ -354,7 +354,7 @@ pub static PROVIDERS: &[ProviderSpec] = &[
             reference("environment", "Environment."),
             reference("path", "Folder."),
         ],
-        auth_command: Some("infisical login"),
+        auth_command: None,
         variables: &[
             "FNOX_INFISICAL_TOKEN",
             "INFISICAL_TOKEN",

@@ -10,7 +10,7 @@ mod login;
 mod server;
 
 use async_trait::async_trait;
-use fnox_core::SecretString;
+use fnox_core::{Env, SecretString};
 use fnox_http::Method;
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -32,6 +32,16 @@ pub fn open(settings: &Settings, context: &Context) -> Result<Box<dyn Provider>,
     Ok(Box::new(Vault {
         server: Server::new(settings, context)?,
     }))
+}
+
+/// Whether it would be asked with the token that `vault login` leaves.
+pub(crate) fn uses_login_of_others(settings: &Settings, env: &Env) -> bool {
+    login::uses_login_of_others(settings, env)
+}
+
+/// The variables that tell a command where to log in, as `credential_command` has them.
+pub(crate) fn place(settings: &Settings, env: &Env) -> Vec<(String, SecretString)> {
+    server::place(settings, env)
 }
 
 #[derive(Debug)]

@@ -1,15 +1,13 @@
 //! Resolving one level: what its providers answer, then each secret's fall-backs.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use fnox_config::{IfMissing, SecretConfig};
+use fnox_config::{IfMissing, ProviderConfig, SecretConfig};
 use fnox_core::{SecretName, SecretString};
 use indexmap::IndexMap;
 
 use super::chain::{self, Answer, Asking, Failure};
 use super::error::ResolveError;
-use super::open::Opened;
 use super::original::Purpose;
 use super::{Notice, Policy, Resolution, Resolver, interpolate, value};
 use crate::error::{ErrorKind, ProviderError};
@@ -57,28 +55,28 @@ impl Resolver<'_> {
         batch: &[Asking],
         values: &IndexMap<SecretName, SecretString>,
     ) -> Vec<Result<SecretString, ProviderError>> {
-        let all = |error: ProviderError| vec![Err(error); batch.len()];
         let config = match self.config.provider(provider, None) {
             Ok(config) => config,
-            Err(error) => return all(ProviderError::misconfigured(error.to_string())),
-        };
-        let opened = match self.open_with(config, values, None).await {
-            Ok(opened) => opened,
-            Err(ResolveError::ProviderUnusable { error, .. }) => return all(error),
-            Err(error) => return all(ProviderError::misconfigured(error.to_string())),
+            Err(error) => {
+                let error = ProviderError::misconfigured(error.to_string());
+                return vec![Err(error); batch.len()];
+            }
         };
         tracing::debug!("asking `{provider}` for {} values", batch.len());
         let requests: Vec<Request> = batch.iter().map(|asking| asking.request.clone()).collect();
         // All of a command's values are wanted for the same purpose.
         let purpose = batch.first().map_or(Purpose::Use, |asking| asking.purpose);
-        let mut answers = ask(&opened, &requests, purpose).await;
+        let mut answers = self.ask(config, &requests, values, purpose).await;
         // Nobody is asked to log in where another provider can be asked instead.
         let locked_out = batch
             .iter()
             .zip(&answers)
             .any(|(asking, answer)| asking.is_last() && needs_authentication(answer));
-        if locked_out && self.log_in(&opened, &answers).await {
-            self.ask_again(&opened, &requests, &mut answers, purpose)
+        let reason = answers.iter().find_map(|answer| answer.as_ref().err());
+        if locked_out && self.log_in(config, values, reason).await {
+            // What it was opened with, such as a token, is of before the login.
+            self.close(config).await;
+            self.ask_again(config, &requests, &mut answers, values, purpose)
                 .await;
         }
         answers
@@ -87,9 +85,10 @@ impl Resolver<'_> {
     /// One more try, only for what failed for want of authentication.
     async fn ask_again(
         &self,
-        opened: &Arc<Opened>,
+        config: &ProviderConfig,
         requests: &[Request],
         answers: &mut [Result<SecretString, ProviderError>],
+        values: &IndexMap<SecretName, SecretString>,
         purpose: Purpose,
     ) {
         let failed: Vec<usize> = (0..answers.len())
@@ -99,63 +98,29 @@ impl Resolver<'_> {
             .iter()
             .map(|index| requests[*index].clone())
             .collect();
-        let second = ask(opened, &again, purpose).await;
+        let second = self.ask(config, &again, values, purpose).await;
         for (index, answer) in failed.into_iter().zip(second) {
             answers[index] = answer;
         }
     }
 
-    /// Offers the provider's login command on a terminal. `true`: it ran and succeeded.
-    async fn log_in(
+    /// One batch. A provider that cannot be opened has the same answer to all of it.
+    async fn ask(
         &self,
-        opened: &Opened,
-        answers: &[Result<SecretString, ProviderError>],
-    ) -> bool {
-        let Some(command) = &opened.config.auth_command else {
-            return false;
+        config: &ProviderConfig,
+        requests: &[Request],
+        values: &IndexMap<SecretName, SecretString>,
+        purpose: Purpose,
+    ) -> Vec<Result<SecretString, ProviderError>> {
+        let all = |error: ProviderError| vec![Err(error); requests.len()];
+        let opened = match self.open_with(config, values, None).await {
+            Ok(opened) => opened,
+            Err(ResolveError::ProviderUnusable { error, .. }) => return all(error),
+            Err(error) => return all(ProviderError::misconfigured(error.to_string())),
         };
-        if !self.options.prompt_auth || !self.options.prompt.is_interactive() {
-            return false;
-        }
-        let reason = answers
-            .iter()
-            .find_map(|answer| answer.as_ref().err())
-            .map(ToString::to_string);
-        self.options.prompt.message(&format!(
-            "{} (`{}`) needs authentication: {}",
-            opened.config.spec.label,
-            opened.config.name,
-            reason.unwrap_or_default()
-        ));
-        if self
-            .options
-            .prompt
-            .confirm(&format!("Run `{command}` now?"), "yes", Some("no"))
-            != Some(true)
-        {
-            return false;
-        }
-        let status = tokio::process::Command::new("sh")
-            .arg("-c")
-            .arg(format!("{command} 1>&2"))
-            .env_clear()
-            .envs(self.options.env.iter())
-            .status()
-            .await;
-        match status {
-            Ok(status) if status.success() => true,
-            Ok(status) => {
-                self.options
-                    .prompt
-                    .message(&format!("`{command}` failed ({status})"));
-                false
-            }
-            Err(error) => {
-                self.options
-                    .prompt
-                    .message(&format!("`{command}` could not be run: {error}"));
-                false
-            }
+        match purpose {
+            Purpose::Use => opened.provider.get_many(requests).await,
+            Purpose::Reencrypt => opened.provider.get_to_reencrypt(requests).await,
         }
     }
 
@@ -320,18 +285,6 @@ impl Resolver<'_> {
             }
             (Some(_), Some(provider)) => format!("provider `{provider}` was not asked"),
         }
-    }
-}
-
-/// One batch.
-async fn ask(
-    opened: &Opened,
-    requests: &[Request],
-    purpose: Purpose,
-) -> Vec<Result<SecretString, ProviderError>> {
-    match purpose {
-        Purpose::Use => opened.provider.get_many(requests).await,
-        Purpose::Reencrypt => opened.provider.get_to_reencrypt(requests).await,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fnox_config::model::Project;
 use fnox_config::{Config, ProviderConfig};
-use fnox_core::{SecretName, SecretString, SystemClock};
+use fnox_core::{Env, SecretName, SecretString, SystemClock};
 use indexmap::IndexMap;
 
 use super::error::ResolveError;
@@ -68,7 +68,13 @@ impl Resolver<'_> {
         Ok(opened)
     }
 
-    fn settings(
+    /// Lets go of an opened provider: whoever asks it next opens it anew.
+    pub(super) async fn close(&self, provider: &ProviderConfig) {
+        let mut opened = self.opened.lock().await;
+        opened.remove(provider.name.as_str());
+    }
+
+    pub(super) fn settings(
         &self,
         provider: &ProviderConfig,
         values: &IndexMap<SecretName, SecretString>,
@@ -124,19 +130,28 @@ impl Resolver<'_> {
             .map_err(at_key)
     }
 
+    /// The environment, with the secrets on top that open the provider.
+    pub(super) fn env_of(
+        &self,
+        provider: &ProviderConfig,
+        values: &IndexMap<SecretName, SecretString>,
+    ) -> Env {
+        let overlay = provider.spec.variables.iter().filter_map(|variable| {
+            values
+                .get(*variable)
+                .map(|value| ((*variable).to_owned(), value.clone()))
+        });
+        self.options.env.with_overlay(overlay)
+    }
+
     fn context(
         &self,
         provider: &ProviderConfig,
         values: &IndexMap<SecretName, SecretString>,
         identity: Option<SecretString>,
     ) -> Context {
-        let overlay = provider.spec.variables.iter().filter_map(|variable| {
-            values
-                .get(*variable)
-                .map(|value| ((*variable).to_owned(), value.clone()))
-        });
         Context {
-            env: self.options.env.with_overlay(overlay),
+            env: self.env_of(provider, values),
             folders: self.options.folders.clone(),
             prompt: Arc::clone(&self.options.prompt),
             profile: self.config.profile_label(),

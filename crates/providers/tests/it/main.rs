@@ -63,6 +63,8 @@ mod keychain;
 #[cfg(test)]
 mod kubernetes;
 #[cfg(test)]
+mod login_offer;
+#[cfg(test)]
 #[cfg(feature = "lua")]
 mod lua;
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fnox_config::{Folders, Loader};
@@ -167,11 +167,12 @@ pub(crate) async fn read(
     })
 }
 
-/// Somebody who always gives the same answer, and is counted.
+/// Somebody who always gives the same answer, says yes, and is counted.
 #[derive(Debug)]
 pub(crate) struct Person {
     answer: String,
     pub(crate) asked: AtomicUsize,
+    agreed: Mutex<Vec<String>>,
 }
 
 impl Person {
@@ -179,18 +180,25 @@ impl Person {
         Arc::new(Self {
             answer: answer.to_owned(),
             asked: AtomicUsize::new(0),
+            agreed: Mutex::default(),
         })
     }
 
     pub(crate) fn times(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
+
+    /// What they said yes to.
+    pub(crate) fn questions(&self) -> Vec<String> {
+        self.agreed.lock().unwrap().clone()
+    }
 }
 
 impl Prompt for Person {
     fn message(&self, _: &str) {}
 
-    fn confirm(&self, _: &str, _: &str, _: Option<&str>) -> Option<bool> {
+    fn confirm(&self, question: &str, _: &str, _: Option<&str>) -> Option<bool> {
+        self.agreed.lock().unwrap().push(question.to_owned());
         Some(true)
     }
 

@@ -306,6 +306,16 @@ fn user(name: &str) -> Result<String, ProviderError> {
     Ok(name.to_owned())
 }
 
+/// Whether the token is the one that `vault login` leaves: nothing that comes before it is configured.
+pub(super) fn uses_login_of_others(settings: &Settings, env: &Env) -> bool {
+    let fields = settings.fields();
+    let is_given = fields.text("auth").is_none_or(|auth| auth == "token");
+    is_given
+        && rest::credential(settings, "token", env, &TOKENS).is_none()
+        && !fields.contains("credential_command")
+        && settings.path("token_file").is_none()
+}
+
 /// The token that somebody else got: of the key, the environment, a command, or `vault login`.
 fn given(
     settings: &Settings,

@@ -54,18 +54,12 @@ impl Engine {
 impl Server {
     pub(super) fn new(settings: &Settings, context: &Context) -> Result<Self, ProviderError> {
         let env = &context.env;
-        let chosen = |key: &str, names: &[&str]| {
-            let of_key = settings.text(key);
-            of_key
-                .or_else(|| rest::variable(env, names))
-                .map(str::to_owned)
-        };
-        let text = chosen("address", &ADDRESSES).ok_or_else(|| {
+        let text = chosen(settings, env, "address", &ADDRESSES).ok_or_else(|| {
             ProviderError::misconfigured("nothing says where Vault is")
                 .with_remedy("set `address`, or VAULT_ADDR")
                 .at_key("address")
         })?;
-        let address = address::parse(&text).map_err(|reason| {
+        let address = address::parse(text).map_err(|reason| {
             ProviderError::misconfigured(format!("the address of Vault {reason}")).at_key("address")
         })?;
         let path = settings.text("path").unwrap_or("secret").trim_matches('/');
@@ -75,9 +69,7 @@ impl Server {
             );
         }
         let ca_file = ca_file(settings, env)?;
-        let namespace = chosen("namespace", &NAMESPACES)
-            .map(|text| text.trim_matches('/').to_owned())
-            .filter(|text| !text.is_empty());
+        let namespace = namespace(settings, env);
         let values = [
             ("address", address.as_str()),
             ("path", path),
@@ -230,6 +222,27 @@ impl Server {
         let token = self.token.get().cloned();
         fnox_http::cleaned(&said, token.as_slice())
     }
+}
+
+/// What Vault's own programs read where the server is from ("Commands (CLI)", "Environment variables").
+pub(super) fn place(settings: &Settings, env: &Env) -> Vec<(String, SecretString)> {
+    let address = chosen(settings, env, "address", &ADDRESSES).map(SecretString::from);
+    let namespace = namespace(settings, env).map(SecretString::new);
+    [("VAULT_ADDR", address), ("VAULT_NAMESPACE", namespace)]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect()
+}
+
+fn namespace(settings: &Settings, env: &Env) -> Option<String> {
+    let text = chosen(settings, env, "namespace", &NAMESPACES)?.trim_matches('/');
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// A key, else the first of these variables.
+fn chosen<'a>(settings: &'a Settings, env: &'a Env, key: &str, names: &[&str]) -> Option<&'a str> {
+    let of_key = settings.text(key);
+    of_key.or_else(|| rest::variable(env, names))
 }
 
 /// Whether a refusal is of the token itself: newer servers say so beside "permission denied".

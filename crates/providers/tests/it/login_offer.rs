@@ -1,0 +1,181 @@
+//! The login command that is offered on a terminal: when, with which words, and what happens after it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fnox_config::{Config, Folders, Loader};
+use fnox_core::SecretName;
+use fnox_providers::resolve::{Options, Resolution, ResolveError, Resolver};
+use fnox_providers::{ErrorKind, NoAccounts};
+use fnox_testkit::stand_in::issuer::Issuer;
+use fnox_testkit::stand_in::vault::Vault;
+
+use crate::world::{Person, World};
+
+/// `vault login`, which logs in where the variables say and leaves the token where Vault's own program does.
+const VAULT: &str = r#"
+echo "$* $VAULT_ADDR $VAULT_NAMESPACE" >> "$HOME/argv"
+[ "$1" = login ] && printf %s "$TOKEN_OF_LOGIN" > "$HOME/.vault-token"
+"#;
+
+const SECRETS: &str = "\n[secrets]\nA = { provider = \"p\", value = \"app/password\" }\n\
+                       B = { provider = \"p\", value = \"app/password\" }\n";
+
+fn config(world: &World, keys: &str) -> Config {
+    world.write("fnox.toml", format!("[providers.p]\n{keys}{SECRETS}"));
+    let env = world.env();
+    Loader {
+        env: &env,
+        folders: &Folders::from_env(&env),
+        cwd: &world.path(""),
+        explicit: None,
+        profiles: Vec::new(),
+        may_create: None,
+        no_defaults: false,
+    }
+    .load()
+    .unwrap()
+}
+
+/// Resolves both secrets with somebody at the terminal who says yes.
+async fn resolve(world: &World, keys: &str) -> (Result<Resolution, ResolveError>, Arc<Person>) {
+    let person = Person::answering("");
+    let config = config(world, keys);
+    let env = world.env();
+    let options = Options {
+        folders: Folders::from_env(&env),
+        env,
+        prompt: Arc::clone(&person) as _,
+        accounts: Arc::new(NoAccounts),
+        answers: Arc::default(),
+        if_missing: None,
+        prompt_auth: true,
+        time_limit: Duration::from_secs(20),
+        failures_are_final: false,
+        offline: false,
+        required: BTreeSet::new(),
+        kept: None,
+        uses: None,
+    };
+    let names: Vec<SecretName> = config.secrets.keys().cloned().collect();
+    let outcome = Resolver::new(&config, options).resolve(&names).await;
+    (outcome, person)
+}
+
+fn vault() -> (Issuer<Vault>, World, String) {
+    let server = Issuer::start(Vault::new());
+    let mut world = World::new();
+    world.program("vault", VAULT);
+    world.set("TOKEN_OF_LOGIN", Vault::GIVEN);
+    let keys = format!(
+        "type = \"vault\"\npath = \"kv\"\naddress = \"{}\"\n",
+        server.url()
+    );
+    (server, world, keys)
+}
+
+fn needs_authentication(outcome: Result<Resolution, ResolveError>) -> String {
+    match outcome {
+        Err(ResolveError::Provider { error, .. }) => {
+            assert_eq!(error.kind, ErrorKind::AuthenticationNeeded, "{error}");
+            error.to_string()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn the_first_use_of_vault_and_a_token_that_ended_end_in_a_login() {
+    for token in [None, Some("hvs.ended")] {
+        let (server, world, keys) = vault();
+        if let Some(token) = token {
+            world.write(".vault-token", token);
+        }
+        let (outcome, person) = resolve(&world, &keys).await;
+        let resolution = outcome.unwrap();
+        for value in resolution.values.values() {
+            assert_eq!(value.expose_secret(), "kv-one-password", "{token:?}");
+        }
+        assert_eq!(resolution.values.len(), 2);
+        assert_eq!(person.questions(), ["Run `vault login` now?"], "{token:?}");
+        assert_eq!(
+            world.read("argv"),
+            format!("login {} \n", server.url()),
+            "{token:?}"
+        );
+        assert_eq!(server.complaints(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_does_not_help_is_offered_once() {
+    let (_server, mut world, keys) = vault();
+    world.set("TOKEN_OF_LOGIN", "hvs.of-another-vault");
+    let (outcome, person) = resolve(&world, &keys).await;
+    needs_authentication(outcome);
+    assert_eq!(person.questions().len(), 1);
+    world.program("vault", "exit 3");
+    let (outcome, person) = resolve(&world, &keys).await;
+    needs_authentication(outcome);
+    assert_eq!(person.questions().len(), 1);
+}
+
+#[tokio::test]
+async fn a_login_whose_token_would_not_be_used_is_not_offered() {
+    for more in [
+        "token = \"hvs.ended\"",
+        "token_file = \"token\"",
+        "credential_command = \"exit 1\"",
+        "auth = \"approle\"\nrole_id = \"r\"",
+        "auth = \"userpass\"\nusername = \"ada\"",
+    ] {
+        let (_server, world, keys) = vault();
+        world.write("token", "hvs.ended");
+        let (outcome, person) = resolve(&world, &format!("{keys}{more}")).await;
+        needs_authentication(outcome);
+        assert_eq!(person.questions(), Vec::<String>::new(), "{more}");
+    }
+    let (_server, mut world, keys) = vault();
+    world.set("VAULT_TOKEN", "hvs.ended");
+    let (outcome, person) = resolve(&world, &keys).await;
+    needs_authentication(outcome);
+    assert_eq!(person.questions(), Vec::<String>::new());
+    let infisical = "type = \"infisical\"\nproject_id = \"7e2f1a64\"\n";
+    let (outcome, person) = resolve(&World::new(), infisical).await;
+    needs_authentication(outcome);
+    assert_eq!(person.questions(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_command_of_the_configuration_is_run_as_it_is_written() {
+    let (_server, world, keys) = vault();
+    let command = "printf %s \\\"$TOKEN_OF_LOGIN\\\" > \\\"$HOME/token\\\"";
+    let more = format!("token_file = \"token\"\nauth_command = \"{command}\"");
+    let (outcome, person) = resolve(&world, &format!("{keys}{more}")).await;
+    assert_eq!(outcome.unwrap().values.len(), 2);
+    assert_eq!(person.questions().len(), 1);
+}
+
+#[tokio::test]
+async fn the_login_at_aws_is_that_of_the_profile() {
+    for (more, option) in [
+        ("profile = \"dev\"", " --profile dev"),
+        (
+            "profile = \"my {{ fnox.profile }}\"",
+            " --profile 'my default'",
+        ),
+    ] {
+        let world = World::new();
+        world.program("aws", "echo \"$*\" > \"$HOME/argv\"; exit 1");
+        let keys = format!("type = \"aws-sm\"\nregion = \"eu-central-1\"\n{more}");
+        let (outcome, person) = resolve(&world, &keys).await;
+        needs_authentication(outcome);
+        assert_eq!(
+            person.questions(),
+            [format!("Run `aws sso login{option}` now?")]
+        );
+        let argv = format!("sso login{}\n", option.replace('\'', ""));
+        assert_eq!(world.read("argv"), argv);
+    }
+}
