@@ -1,6 +1,6 @@
 //! `vault`: fields of a KV engine (version 1 and 2) of HashiCorp Vault or OpenBao, over their HTTP API.
 //!
-//! A reference is `secret` or `secret/field`, below `path`; without a field it is `value`. The token is one that
+//! A reference is `secret` or `secret/field`, below `path`; without a field it is `value`. A secret is read once for all of its fields that are wanted. The token is one that
 //! somebody got, or one of a login that `auth` names. Writing one field keeps the others: version 2 is written with
 //! check-and-set, so that nobody's change is lost; version 1 has no such thing. Facts are from HashiCorp's pages "KV secrets
 //! engine version 1 (API)", "KV secrets engine version 2 (API)" and "/sys/internal/ui/mounts".
@@ -8,6 +8,8 @@
 mod answer;
 mod login;
 mod server;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use fnox_core::{Env, SecretString};
@@ -59,11 +61,24 @@ impl Provider for Vault {
             Ok(engine) => engine,
             Err(error) => return requests.iter().map(|_| Err(error.clone())).collect(),
         };
-        let reads: Vec<_> = requests
+        let wanted: Vec<_> = requests
             .iter()
-            .map(|request| self.read(&engine, &request.reference))
+            .map(|request| parts(&request.reference))
             .collect();
-        stream::iter(reads).buffered(CONCURRENT).collect().await
+        let secrets = wanted.iter().flatten().map(|(secret, _)| *secret).collect();
+        let read = self.read(&engine, secrets).await;
+        wanted
+            .into_iter()
+            .zip(requests)
+            .map(|(wanted, request)| {
+                let (secret, field) = wanted?;
+                let stored = read.get(secret).map(Result::as_ref).transpose();
+                stored
+                    .map_err(Clone::clone)?
+                    .and_then(|stored| stored.text(field))
+                    .ok_or_else(|| ProviderError::not_found(&request.reference))
+            })
+            .collect()
     }
 
     async fn check(&self) -> Result<(), ProviderError> {
@@ -96,12 +111,17 @@ impl Provider for Vault {
 }
 
 impl Vault {
-    async fn read(&self, engine: &Engine, reference: &str) -> Result<SecretString, ProviderError> {
-        let (secret, field) = parts(reference)?;
-        self.stored(engine, secret)
-            .await?
-            .text(field)
-            .ok_or_else(|| ProviderError::not_found(reference))
+    /// Reads each secret once, so that its fields are of one version.
+    async fn read<'a>(
+        &self,
+        engine: &Engine,
+        secrets: BTreeSet<&'a str>,
+    ) -> BTreeMap<&'a str, Result<Stored, ProviderError>> {
+        let reads: Vec<_> = secrets
+            .into_iter()
+            .map(|secret| async move { (secret, self.stored(engine, secret).await) })
+            .collect();
+        stream::iter(reads).buffered(CONCURRENT).collect().await
     }
 
     /// What is stored under a name, with its version; nothing if there is none, or its newest version was deleted.

@@ -130,6 +130,43 @@ async fn the_second_version_of_kv_conforms() {
 }
 
 #[tokio::test]
+async fn keys_of_one_secret_are_one_call() {
+    for is_second in [false, true] {
+        let fields = json!({"user": "ada", "password": "p", "value": "v"});
+        let secrets = Secrets::default();
+        let stored = (1, Some(fields));
+        secrets.lock().unwrap().insert("db".to_owned(), stored);
+        let (server, world, keys) = serving(StandIn { secrets, is_second }).await;
+        let provider = world.open(&keys);
+        let wanted = [
+            "db/user",
+            "db/password",
+            "gone/a",
+            "db/gone",
+            "db",
+            "gone/b",
+            "a/b/c",
+        ];
+        let answers = provider.get_many(&wanted.map(request)).await;
+        for (at, value) in [(0, "ada"), (1, "p"), (4, "v")] {
+            assert_eq!(answers[at].as_ref().unwrap().expose_secret(), value);
+        }
+        for at in [2, 3, 5] {
+            let error = answers[at].as_ref().unwrap_err();
+            assert_eq!(error.kind, ErrorKind::NotFound, "{error}");
+            assert!(error.message.contains(wanted[at]), "{error}");
+        }
+        let error = answers[6].as_ref().unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Misconfigured);
+        let asked = server.received_requests().await.unwrap();
+        let paths = asked.iter().map(|request| request.url.path().to_owned());
+        let secrets: Vec<String> = paths.filter(|path| !path.contains("/sys/")).collect();
+        let folder = ["/v1/kv/app", "/v1/kv/data/app"][usize::from(is_second)];
+        assert_eq!(secrets, [format!("{folder}/db"), format!("{folder}/gone")]);
+    }
+}
+
+#[tokio::test]
 async fn a_token_that_is_not_accepted_is_said_and_not_shown() {
     let stand_in = StandIn {
         secrets: Secrets::default(),
