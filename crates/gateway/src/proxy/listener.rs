@@ -37,12 +37,17 @@ impl Listener {
             Self::Transport(listener) => Ok(Box::new(listener.accept().await?.0)),
             Self::Guest(listener, guest) => loop {
                 match listener.accept().await? {
-                    (stream, Peer::Vsock { cid }) if cid == *guest => return Ok(Box::new(stream)),
+                    (stream, peer) if is_guest(&peer, *guest) => return Ok(Box::new(stream)),
                     (_, peer) => tracing::debug!("{peer:?} is not the guest {guest}"),
                 }
             },
         }
     }
+}
+
+/// A guest is known by what the kernel says of a vsock connection, and by nothing that comes another way.
+fn is_guest(peer: &Peer, guest: u32) -> bool {
+    matches!(peer, Peer::Vsock { cid } if *cid == guest)
 }
 
 impl From<TcpListener> for Listener {
@@ -71,7 +76,29 @@ mod tests {
 
     use super::*;
 
-    /// A guest is known by what the kernel says of a vsock connection, and by nothing that comes another way.
+    #[test]
+    fn a_guest_is_its_context_id_and_nothing_else() {
+        let unix = Peer::Unix {
+            uid: 42,
+            gid: 42,
+            pid: Some(42),
+        };
+        let tcp = Peer::Tcp {
+            address: ([127, 0, 0, 1], 42).into(),
+        };
+        let monitor = Peer::HostSocket { path: "42".into() };
+        assert!(is_guest(&Peer::Vsock { cid: 42 }, 42));
+        for stranger in [
+            Peer::Vsock { cid: 43 },
+            Peer::Vsock { cid: 2 },
+            unix,
+            tcp,
+            monitor,
+        ] {
+            assert!(!is_guest(&stranger, 42), "{stranger:?}");
+        }
+    }
+
     #[tokio::test]
     async fn nobody_else_comes_in_by_the_door_of_a_guest() {
         let folder = tempfile::tempdir().unwrap();
