@@ -91,7 +91,7 @@ fn a_condition_on_what_is_no_field_is_named() {
 #[test]
 fn tls_presents_a_certificate_that_the_program_never_holds() {
     let sandbox = support::sandbox();
-    let (upstream, identity) = Upstream::mutual();
+    let (upstream, [identity]) = Upstream::mutual(["client"]);
     let authority = upstream.write_authority(&sandbox.project());
     let port = upstream.port();
     let rules = |secret: &str, inject: &str| {

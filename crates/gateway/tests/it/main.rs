@@ -28,6 +28,8 @@ mod proxy_framing;
 #[cfg(test)]
 mod proxy_hmac;
 #[cfg(test)]
+mod proxy_identities;
+#[cfg(test)]
 mod proxy_jwt;
 #[cfg(test)]
 mod proxy_limits;

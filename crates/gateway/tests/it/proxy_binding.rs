@@ -14,7 +14,7 @@ use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 use crate::proxy_support::{
     AUTHORITY, Answer, EVIL, HOST, NAMES, Names, OTHER, Proxy, Setup, Wire, body, connector, empty,
-    read_to_end, real_bearer, rule, within,
+    over_http2, read_to_end, real_bearer, rule, within,
 };
 
 /// A request through a tunnel to `connect`, in whose TLS `name` is named, with this head.
@@ -36,6 +36,46 @@ async fn a_request_that_says_the_same_everywhere_gets_its_credential() {
     assert_eq!(received.header("authorization"), Some(&*real_bearer()));
     assert_eq!((&*received.host, &*received.target), (HOST, "/a?b=c"));
     assert_eq!(proxy.seen()[0].rules, ["token"]);
+}
+
+/// As behind a guest's door, which wants no password: programs believe that they speak with their destination.
+#[tokio::test]
+async fn tls_at_once_is_bound_to_the_name_in_its_handshake() {
+    let proxy = Setup::new().start().await;
+    let mut http1 = Wire::new(proxy.tls_at_once("http/1.1").await);
+    let answer = http1.ask(proxy.head("GET /1", &[])).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let mut http2 = over_http2(proxy.tls_at_once("h2").await).await;
+    let request = proxy.request2("GET", "/2").body(empty()).unwrap();
+    let answer = within(http2.send_request(request)).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let received = proxy.received();
+    let targets: Vec<&str> = received.iter().map(|it| &*it.target).collect();
+    assert_eq!(targets, ["/1", "/2"]);
+    for request in &received {
+        assert_eq!(request.header("authorization"), Some(&*real_bearer()));
+        assert_eq!(request.host, HOST);
+    }
+    // What is not for that name is for nobody, whether a rule reaches it or not.
+    for host in [OTHER, EVIL, "api.example.com:8443"] {
+        let head = format!(
+            "GET / HTTP/1.1\r\nhost: {host}\r\nauthorization: {}\r\n\r\n",
+            proxy.bearer()
+        );
+        let answer = Wire::new(proxy.tls_at_once("http/1.1").await)
+            .ask(head)
+            .await;
+        assert_eq!(answer.status, 421, "{host}");
+        assert_eq!(answer.refusal(), Some("gateway::misdirected"), "{host}");
+        let request = Request::get(format!("https://{host}/"))
+            .header("authorization", proxy.bearer())
+            .body(empty());
+        let answer = within(http2.send_request(request.unwrap())).await.unwrap();
+        let answer = read_to_end(answer).await;
+        assert_eq!(answer.status, 421, "{host}");
+        assert_eq!(answer.refusal(), Some("gateway::misdirected"), "{host}");
+    }
+    assert_eq!(proxy.received().len(), 2);
 }
 
 #[tokio::test]

@@ -10,6 +10,9 @@ use crate::proxy_support::{
     within,
 };
 
+/// Most events of a tenth of a second each between the end of a right and the end of what is on its way with it.
+const MOMENTS: usize = 20;
+
 /// Reads until an answer breaks off, and says how many bytes came. One that ends as if it were whole is none.
 async fn broken_off(mut body: Incoming) -> usize {
     let mut count = 0;
@@ -51,6 +54,38 @@ async fn a_long_download_breaks_off() {
         proxy.revoke();
         assert!(broken_off(one).await < LENGTH, "{protocol}");
         assert!(broken_off(other).await < LENGTH, "{protocol}");
+    }
+}
+
+/// How many events still come.
+async fn events_left(mut body: Incoming) -> usize {
+    let mut text = Vec::new();
+    while let Some(Ok(frame)) = within(body.frame()).await {
+        text.extend_from_slice(&frame.into_data().unwrap_or_default());
+    }
+    String::from_utf8(text).unwrap().matches("data: ").count()
+}
+
+/// The upstream says ten things a second, so what comes afterwards measures the time without a clock.
+#[tokio::test]
+async fn a_stream_of_events_breaks_off_within_moments() {
+    for protocol in ["http/1.1", "h2"] {
+        let proxy = Setup::new().speaking(&[protocol]).start().await;
+        let mut http1 = proxy.http1().await;
+        let request = proxy.request1("GET", "/drip/600").body(empty()).unwrap();
+        let one = within(http1.send_request(request)).await.unwrap();
+        let mut http2 = proxy.http2().await;
+        let request = proxy.request2("GET", "/drip/600").body(empty()).unwrap();
+        let other = within(http2.send_request(request)).await.unwrap();
+        let mut bodies = [one.into_body(), other.into_body()];
+        for body in &mut bodies {
+            begun(body).await;
+        }
+        proxy.revoke();
+        for body in bodies {
+            let left = events_left(body).await;
+            assert!(left <= MOMENTS, "{protocol}: {left} events came afterwards");
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 mod clients;
 mod wire;
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +31,9 @@ use fnox_testkit::stand_in::{Received, Upstream};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-pub(crate) use self::clients::{Sent, body, channel, connector, empty, read_to_end, within};
+pub(crate) use self::clients::{
+    Sent, body, channel, connector, empty, over_http2, read_to_end, within,
+};
 pub(crate) use self::wire::{Answer, Wire};
 
 /// What the destination gets.
@@ -75,6 +78,8 @@ pub(crate) struct Setup {
     pub(crate) password: Option<ClientPassword>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) record: Arc<Captures>,
+    /// What rules of these names put in instead of [`VALUE`].
+    pub(crate) values: HashMap<String, String>,
 }
 
 impl Setup {
@@ -96,6 +101,7 @@ impl Setup {
             password: None,
             clock: Arc::new(SystemClock),
             record: Arc::default(),
+            values: HashMap::new(),
         }
     }
 
@@ -138,6 +144,7 @@ impl Setup {
         let credentials = Fixed {
             ended: lasts,
             record: self.record,
+            values: self.values,
         };
         let client = Client::new(agent, Arc::new(credentials), Vec::new());
         let gateway = Gateway::new(Options {
@@ -312,11 +319,12 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// [`VALUE`] for everything, until it is withdrawn.
+/// [`VALUE`] for everything that has no value of its own, until it is withdrawn.
 #[derive(Debug)]
 struct Fixed {
     ended: Ended,
     record: Arc<Captures>,
+    values: HashMap<String, String>,
 }
 
 /// What was captured and used again, as long as it can be recorded.
@@ -359,8 +367,9 @@ impl Fixed {
 
 #[async_trait]
 impl Credentials for Fixed {
-    async fn value(&self, _rule: &Rule, _host: &Host) -> Result<Lent, Refusal> {
-        self.lend(SecretString::from(VALUE))
+    async fn value(&self, rule: &Rule, _host: &Host) -> Result<Lent, Refusal> {
+        let value = self.values.get(&rule.name).map_or(VALUE, String::as_str);
+        self.lend(SecretString::from(value))
     }
 
     async fn aws_keys(&self, _rule: &Rule, _host: &Host) -> Result<Lent<AwsKeys>, Refusal> {

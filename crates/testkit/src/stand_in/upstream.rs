@@ -63,6 +63,8 @@ pub struct Received {
     pub body: Vec<u8>,
     /// Fields after the body.
     pub trailers: Vec<(String, String)>,
+    /// The certificate that was presented with the connection, in DER.
+    pub certificate: Option<Vec<u8>>,
 }
 
 impl Received {
@@ -130,19 +132,20 @@ impl Upstream {
     /// If it cannot.
     #[must_use]
     pub fn speaking(protocols: &[&str], names: &[&str]) -> Self {
-        let (authority, mut config, _) = certificates(names, false);
+        let (authority, mut config, []) = certificates(names, []);
         config.alpn_protocols = protocols.iter().map(|it| it.as_bytes().to_vec()).collect();
         Self::with(authority, config)
     }
 
-    /// Serves as `localhost` whoever presents a certificate of its authority. Such a one, with its key, in PEM.
+    /// Serves as `localhost` whoever presents a certificate of its authority. Such ones for these names, each with its
+    /// key, in PEM.
     ///
     /// # Panics
     /// If it cannot.
     #[must_use]
-    pub fn mutual() -> (Self, String) {
-        let (authority, config, client) = certificates(&["localhost"], true);
-        (Self::with(authority, config), client)
+    pub fn mutual<const N: usize>(clients: [&str; N]) -> (Self, [String; N]) {
+        let (authority, config, clients) = certificates(&["localhost"], clients);
+        (Self::with(authority, config), clients)
     }
 
     fn with(authority: String, config: ServerConfig) -> Self {
@@ -273,17 +276,23 @@ async fn connection(
     stream.set_nodelay(true)?;
     state.connections.fetch_add(1, Ordering::AcqRel);
     let stream = acceptor.accept(stream).await?;
+    let presented = stream.get_ref().1.peer_certificates();
+    let certificate = presented.and_then(|chain| Some(chain.first()?.to_vec()));
     let service = service_fn(move |request| {
-        let state = Arc::clone(&state);
-        async move { answers::answer(&state, request).await }
+        let (state, certificate) = (Arc::clone(&state), certificate.clone());
+        async move { answers::answer(&state, request, certificate).await }
     });
     auto::Builder::new(TokioExecutor::new())
         .serve_connection_with_upgrades(TokioIo::new(stream), service)
         .await
 }
 
-/// The authority's certificate, the server's settings, and a client's certificate and key.
-fn certificates(names: &[&str], is_mutual: bool) -> (String, ServerConfig, String) {
+/// The authority's certificate, the server's settings, and each client's certificate and key. Without clients nobody has to
+/// be one.
+fn certificates<const N: usize>(
+    names: &[&str],
+    clients: [&str; N],
+) -> (String, ServerConfig, [String; N]) {
     let key = KeyPair::generate().expect("a key");
     let mut params = CertificateParams::new(Vec::new()).expect("no names");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -298,13 +307,16 @@ fn certificates(names: &[&str], is_mutual: bool) -> (String, ServerConfig, Strin
         (params.signed_by(&key, &issuer).expect("a certificate"), key)
     };
     let (server, server_key) = leaf(names.iter().map(ToString::to_string).collect());
-    let (client, client_key) = leaf(vec!["client".to_owned()]);
+    let clients = clients.map(|name| {
+        let (client, key) = leaf(vec![name.to_owned()]);
+        client.pem() + &key.serialize_pem()
+    });
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(server_key.serialize_der()));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .expect("protocol versions");
-    let builder = if is_mutual {
+    let builder = if N > 0 {
         let mut roots = RootCertStore::empty();
         roots
             .add(authority.der().clone())
@@ -320,6 +332,5 @@ fn certificates(names: &[&str], is_mutual: bool) -> (String, ServerConfig, Strin
         .with_single_cert(vec![server.der().clone()], key)
         .expect("a certificate and its key");
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let client = client.pem() + &client_key.serialize_pem();
-    (authority.pem(), config, client)
+    (authority.pem(), config, clients)
 }

@@ -102,6 +102,15 @@ pub(crate) fn connector(authority: &str, protocols: &[&str]) -> TlsConnector {
     TlsConnector::from(Arc::new(config))
 }
 
+/// HTTP/2 in TLS.
+pub(crate) async fn over_http2(stream: TlsStream<TcpStream>) -> Http2 {
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
 impl Proxy {
     /// A connection to the gateway itself.
     pub(crate) async fn connect(&self) -> TcpStream {
@@ -145,6 +154,17 @@ impl Proxy {
         within(connector(&self.authority, protocols).connect(name, stream)).await
     }
 
+    /// TLS with the gateway at once, as a program speaks it that was led here and knows of no proxy.
+    pub(crate) async fn tls_at_once(&self, protocol: &str) -> TlsStream<TcpStream> {
+        let stream = self.connect().await;
+        let name = ServerName::try_from(HOST).unwrap();
+        let tls = connector(&self.authority, &[protocol]);
+        let stream = within(tls.connect(name, stream)).await.unwrap();
+        let spoken = stream.get_ref().1.alpn_protocol();
+        assert_eq!(spoken, Some(protocol.as_bytes()));
+        stream
+    }
+
     /// A tunnel to the usual host, to write HTTP/1.1 into by hand.
     pub(crate) async fn inside(&self) -> Wire {
         Wire::new(self.tls(AUTHORITY, HOST, &["http/1.1"]).await.unwrap())
@@ -162,11 +182,7 @@ impl Proxy {
     pub(crate) async fn http2(&self) -> Http2 {
         let stream = self.tls(AUTHORITY, HOST, &["h2"]).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-        let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-            .await
-            .unwrap();
-        tokio::spawn(connection);
-        sender
+        over_http2(stream).await
     }
 
     /// A request over HTTP/1.1 to the usual host, with the placeholder.

@@ -29,6 +29,7 @@ const REMEMBERED: usize = 64 * 1024;
 pub(super) async fn answer(
     state: &Arc<State>,
     mut request: Request<Incoming>,
+    certificate: Option<Vec<u8>>,
 ) -> io::Result<Response<Body>> {
     let upgrade = hyper::upgrade::on(&mut request);
     let (parts, body) = request.into_parts();
@@ -50,6 +51,7 @@ pub(super) async fn answer(
         body_length: 0,
         body: Vec::new(),
         trailers: Vec::new(),
+        certificate,
     };
     let path = parts.uri.path().to_owned();
     match path.as_str() {
