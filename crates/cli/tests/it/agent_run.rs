@@ -1,5 +1,12 @@
 //! `fnox agent run`: the program uses a credential that it never holds.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use fnox_testkit::wait::until;
+use rcgen::KeyPair;
+
 use crate::agent_support::{Project, VALUE};
 use crate::support;
 
@@ -188,6 +195,58 @@ fn the_programs_end_is_the_runs_end() {
         !std::path::Path::new(folder.trim()).exists(),
         "the gateway's files are gone: {folder}"
     );
+}
+
+/// What every private key of the curve P-256 has in PKCS #8 (RFC 5958, RFC 5915), as it is and in base64, and what any in
+/// PEM has (RFC 7468).
+const KEYS: [&[u8]; 3] = [
+    b"\x2a\x86\x48\xce\x3d\x03\x01\x07\x04\x6d\x30\x6b\x02\x01\x01\x04\x20",
+    b"MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg",
+    b"PRIVATE KEY",
+];
+
+/// The files below a folder that have a private key in them.
+fn private_keys(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let (path, kind) = (entry.path(), entry.file_type().unwrap());
+        if kind.is_dir() {
+            found.extend(private_keys(&path));
+        } else if kind.is_file() {
+            let bytes = fs::read(&path).unwrap();
+            let has = |text: &[u8]| bytes.windows(text.len()).any(|it| it == text);
+            if KEYS.iter().any(|text| has(text)) {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn the_authoritys_key_is_in_no_file() {
+    let project = Project::new("");
+    let root = project.sandbox.root();
+    // Nothing would be found by who cannot find one.
+    let key = KeyPair::generate().unwrap();
+    let der = root.join("tmp/key");
+    for bytes in [key.serialize_der(), key.serialize_pem().into_bytes()] {
+        fs::write(&der, bytes).unwrap();
+        assert_eq!(private_keys(root), [der.as_path()]);
+    }
+    fs::remove_file(&der).unwrap();
+    let script = "curl -fsS -o /dev/null -H \"Authorization: Bearer $TOKEN\" $URL/a; \
+                  printf %s $SSL_CERT_FILE > part; mv part ready; until test -e go; do sleep 0.1; done";
+    let running = project.agent(script).start();
+    let ready = project.sandbox.project().join("ready");
+    until("the program", Duration::from_secs(60), || ready.exists());
+    let certificate = PathBuf::from(project.sandbox.read("ready"));
+    assert!(certificate.starts_with(root) && certificate.exists());
+    assert_eq!(private_keys(root), [PathBuf::new(); 0]);
+    project.sandbox.write("go", "");
+    running.finish().succeeds();
+    assert_eq!(private_keys(root), [PathBuf::new(); 0]);
 }
 
 #[test]
