@@ -492,6 +492,43 @@ fn a_person_is_not_flooded() {
     assert_eq!(refused, 10);
 }
 
+/// Each says on beginning who has ended before, and ends when the test lets it.
+const ONE_OF_NINE: &str = "ls | grep '^ended-' > \"seen-$0\" || true; touch \"begun-$0\"; \
+    until test -e \"go-$0\"; do sleep 0.05; done; touch \"ended-$0\"";
+
+#[test]
+fn a_ninth_program_waits_until_one_of_eight_has_ended() {
+    let sandbox = plain("[secrets]\n");
+    let mut client = Client::connect(sandbox.run(["mcp"]));
+    for name in 1..=9 {
+        let name = name.to_string();
+        let words = command(&["sh", "-euc", ONE_OF_NINE, &name]);
+        let call = json!({ "name": "exec", "arguments": words });
+        client.ask("tools/call", &call);
+    }
+    let folder = sandbox.project();
+    let begun = || (1..=9).filter(|name| folder.join(format!("begun-{name}")).exists());
+    let patience = Duration::from_mins(1);
+    until("eight programs", patience, || begun().count() == 8);
+    // The server has heard of the ninth: it answers what was asked later.
+    assert_eq!(client.call("ping", &json!({}))["result"], json!({}));
+    let first: Vec<i32> = begun().collect();
+    assert_eq!(first.len(), 8);
+    let ninth = (1..=9).find(|name| !first.contains(name)).unwrap();
+    sandbox.write(format!("go-{}", first[0]), "");
+    until("the ninth program", patience, || begun().count() == 9);
+    for name in first {
+        assert_eq!(sandbox.read(format!("seen-{name}")), "");
+        sandbox.write(format!("go-{name}"), "");
+    }
+    assert_ne!(sandbox.read(format!("seen-{ninth}")), "", "it did not wait");
+    sandbox.write(format!("go-{ninth}"), "");
+    for _ in 1..=9 {
+        let answer = client.receive();
+        assert_ne!(answer["result"]["isError"], true, "{answer}");
+    }
+}
+
 #[test]
 fn a_vault_is_asked_first() {
     let vault = Vault::with_policy(GITHUB);
