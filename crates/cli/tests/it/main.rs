@@ -11,6 +11,8 @@ mod agent_capture;
 #[cfg(test)]
 mod agent_clients;
 #[cfg(test)]
+mod agent_injections;
+#[cfg(test)]
 mod agent_issuers;
 #[cfg(test)]
 mod agent_leases;
@@ -19,7 +21,9 @@ mod agent_leases;
 mod agent_memory;
 #[cfg(test)]
 mod agent_reach;
+#[cfg(test)]
 mod agent_run;
+#[cfg(target_os = "linux")]
 #[cfg(test)]
 mod agent_sandbox;
 #[cfg(test)]
