@@ -1,5 +1,9 @@
 //! `fnox agent run --sandbox`: what a program in it can reach.
 
+use std::fs;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener};
+
 use fnox_testkit::Invocation;
 
 use crate::agent_support::{Project, VALUE};
@@ -11,18 +15,35 @@ impl Project {
     }
 }
 
+/// What a program can connect to: a port, and the name of a socket that stands in no file system (unix(7)).
+const REACH: &str = "\
+import socket, sys
+def reach(what, family, address):
+    try: socket.socket(family).connect(address)
+    except OSError: print(what, 'gone')
+    else: print(what, 'there')
+reach('port', socket.AF_INET, ('127.0.0.1', int(sys.argv[1])))
+reach('name', socket.AF_UNIX, '\\0' + sys.argv[2])
+";
+
 #[test]
 fn the_gateway_is_the_only_way_out() {
     let project = Project::new("");
     let port = project.upstream.port();
+    let name = format!("fnox-test-{}-{port}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).unwrap();
+    let _listener = UnixListener::bind_addr(&address).unwrap();
+    project.sandbox.write("reach.py", REACH);
+    let reach = format!("python3 reach.py {port} {name}");
+    assert_eq!(project.prints(&reach), "port there\nname there\n");
     let script = format!(
         "curl -fsS -o answer -H \"Authorization: Bearer $TOKEN\" $URL/a; \
          curl -sS --noproxy '*' -k $URL/direct && exit 9; \
-         (echo > /dev/tcp/127.0.0.1/{port}) 2>/dev/null && exit 9; \
-         tail -n +3 /proc/net/dev | cut -d: -f1"
+         {reach}; tail -n +3 /proc/net/dev | cut -d: -f1"
     );
     let run = project.sandboxed(&script).finish().succeeds();
-    assert_eq!(run.stdout.trim(), "lo");
+    let lines: Vec<&str> = run.stdout.lines().map(str::trim).collect();
+    assert_eq!(lines, ["port gone", "name gone", "lo"]);
     let received = project.upstream.received();
     assert_eq!(received.len(), 1);
     let authorization = format!("Bearer {VALUE}");
@@ -33,6 +54,20 @@ fn the_gateway_is_the_only_way_out() {
 }
 
 #[test]
+fn it_has_users_mounts_processes_and_a_network_of_its_own() {
+    let project = Project::new("");
+    let script = "for kind in user mnt pid ipc net; do readlink /proc/self/ns/$kind; done";
+    let run = project.sandboxed(script).finish().succeeds();
+    let inside: Vec<&str> = run.stdout.lines().collect();
+    assert_eq!(inside.len(), 5, "{run}");
+    for (kind, inside) in ["user", "mnt", "pid", "ipc", "net"].iter().zip(inside) {
+        let outside = fs::read_link(format!("/proc/self/ns/{kind}")).unwrap();
+        assert!(inside.starts_with(&format!("{kind}:[")), "{inside}");
+        assert_ne!(inside, outside.to_str().unwrap());
+    }
+}
+
+#[test]
 fn a_socket_of_somebody_else_is_not_there_unless_it_is_named() {
     for (key, said) in [
         ("", "gone"),
@@ -40,7 +75,7 @@ fn a_socket_of_somebody_else_is_not_there_unless_it_is_named() {
     ] {
         let project = Project::with(key, "");
         let path = project.sandbox.project().join("named.sock");
-        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let _listener = UnixListener::bind(&path).unwrap();
         project.sandbox.write(
             "connect.py",
             "import socket\n\
@@ -77,9 +112,9 @@ fn nothing_of_the_machine_is_written_and_what_was_open_is_not_passed_on() {
 fn secrets_of_the_home_folder_are_not_there_and_only_the_project_is_written_to() {
     let project = Project::with("sandbox_deny_read = [\"private\"]", "");
     let home = project.sandbox.home();
-    std::fs::create_dir_all(home.join(".aws")).unwrap();
-    std::fs::write(home.join(".aws/credentials"), "planted-secret").unwrap();
-    std::fs::write(home.join(".netrc"), "planted-secret").unwrap();
+    fs::create_dir_all(home.join(".aws")).unwrap();
+    fs::write(home.join(".aws/credentials"), "planted-secret").unwrap();
+    fs::write(home.join(".netrc"), "planted-secret").unwrap();
     project.sandbox.write("private/key", "planted-secret");
     project
         .sandbox
@@ -134,7 +169,7 @@ fn without_bubblewrap_nothing_runs() {
 fn a_home_folder_is_no_project() {
     let project = Project::new("");
     let text = project.sandbox.read("fnox.toml");
-    std::fs::write(project.sandbox.home().join("fnox.toml"), text).unwrap();
+    fs::write(project.sandbox.home().join("fnox.toml"), text).unwrap();
     let run = project
         .sandbox
         .run(["agent", "run", "--sandbox", "--", "true"])
@@ -180,7 +215,7 @@ fn calls_that_no_program_in_a_sandbox_needs_are_refused() {
 fn only_the_project_is_written_to_also_where_a_mount_would_let_it() {
     let project = Project::new("");
     let cache = project.sandbox.root().join("cache");
-    std::fs::create_dir_all(&cache).unwrap();
+    fs::create_dir_all(&cache).unwrap();
     let keys = format!(
         "[proxy]\nsandbox_allow_write = [\"{}\"]\nsandbox_deny_read = [\"/var/log\"]\n",
         cache.display()
