@@ -148,11 +148,8 @@ impl CliError {
             | Self::Input { help, .. }
             | Self::NotInjectable { help, .. }
             | Self::NotStarted { help, .. } => help.clone(),
-            Self::File { .. }
-            | Self::Failed { .. }
-            | Self::Denied(_)
-            | Self::OutputClosed
-            | Self::Output(_) => None,
+            Self::File { path, source, .. } => fnox_config::remedy_of(source, path),
+            Self::Failed { .. } | Self::Denied(_) | Self::OutputClosed | Self::Output(_) => None,
         }
     }
 

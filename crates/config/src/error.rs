@@ -1,6 +1,6 @@
 //! What can be wrong with a configuration.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::source::Location;
 
@@ -151,6 +151,26 @@ pub enum ConfigError {
     },
 }
 
+/// What helps if a file cannot be read or written, where the system's word for it leaves that open.
+#[must_use]
+pub fn remedy_of(error: &std::io::Error, path: &Path) -> Option<String> {
+    use std::io::ErrorKind;
+    let path = path.display();
+    match error.kind() {
+        ErrorKind::PermissionDenied => Some(format!(
+            "see who may do that, and give yourself the right: `ls -ld {path}`"
+        )),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            Some("make room, and do it again".to_owned())
+        }
+        ErrorKind::ReadOnlyFilesystem => Some(
+            "the place is read-only: name a file elsewhere, or mount it for writing".to_owned(),
+        ),
+        ErrorKind::IsADirectory => Some("that is a folder: name a file in it".to_owned()),
+        _ => None,
+    }
+}
+
 impl ConfigError {
     /// The stable code, `area::reason`.
     #[must_use]
@@ -190,7 +210,8 @@ impl ConfigError {
             Self::NotFound { .. } => {
                 Some("run `fnox init` to make one, or name one with `-c PATH`".to_owned())
             }
-            Self::Io { .. } | Self::Syntax { .. } | Self::InvalidValue { .. } => None,
+            Self::Io { path, source, .. } => remedy_of(source, path),
+            Self::Syntax { .. } | Self::InvalidValue { .. } => None,
             Self::NotUtf8 { .. } => Some("save the file as UTF-8".to_owned()),
             Self::TooLarge { .. } => Some(
                 "is this the right file? Whole files belong into a provider, not into fnox.toml"

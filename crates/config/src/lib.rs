@@ -31,7 +31,7 @@ pub mod standalone;
 pub mod suggest;
 pub mod trust;
 
-pub use error::ConfigError;
+pub use error::{ConfigError, remedy_of};
 pub use fields::{Fields, OptionValue, TextOrSecret, Value};
 pub use layers::{Config, Loader};
 pub use lease::{Delivery, LeaseConfig, RenewalFailure};

@@ -105,6 +105,12 @@ impl Authority {
         self.certificate.pem()
     }
 
+    /// The same certificate in DER.
+    #[must_use]
+    pub fn certificate_der(&self) -> &[u8] {
+        self.certificate.der()
+    }
+
     /// How TLS is spoken to a client that wants `host`: as it, in HTTP/2 or HTTP/1.1.
     ///
     /// # Errors

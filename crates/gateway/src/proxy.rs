@@ -177,6 +177,12 @@ impl Gateway {
         self.shared.authority.certificate_pem()
     }
 
+    /// The same certificate in DER.
+    #[must_use]
+    pub fn certificate_der(&self) -> &[u8] {
+        self.shared.authority.certificate_der()
+    }
+
     /// Serves clients until the future is dropped, and all of their connections with it.
     pub async fn serve(&self, listener: impl Into<Listener>) {
         self.serve_all(listener.into(), None).await;

@@ -65,8 +65,16 @@ impl PrivateFolder {
 
     /// Writes a file and answers its path.
     pub(crate) fn write(&mut self, name: &str, value: &SecretString) -> io::Result<PathBuf> {
+        self.write_bytes(name, value.expose_secret().as_bytes())
+    }
+
+    /// The same with bytes that are no text.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub(crate) fn write_bytes(&mut self, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
         let path = self.path.join(name);
-        create_private_file(&path)?.write_all(value.expose_secret().as_bytes())?;
+        create_private_file(&path)?.write_all(bytes)?;
         Ok(path)
     }
 }

@@ -8,6 +8,7 @@ pub mod documents;
 mod doors;
 pub(crate) mod environment;
 pub(crate) mod granting;
+pub(crate) mod java;
 pub(crate) mod metrics;
 pub(crate) mod metrics_file;
 pub(crate) mod observer;

@@ -158,6 +158,31 @@ pub(crate) static TOOLS: &[Tool] = &[
         variables: &[("GH_ENTERPRISE_TOKEN", "none"), ("GH_HOST", "{host}")],
         ..tool("gh", &["gh", "api", "--hostname", "{host}", "/doctor"])
     },
+    Tool {
+        // Its own program for certificates, as part of every Java, can fetch a list of those that were withdrawn.
+        remedy: "Java takes no password of a proxy from outside: run it with `fnox agent run --sandbox`, where none is needed.",
+        ..tool(
+            "java",
+            &[
+                "java",
+                "sun.security.tools.keytool.Main",
+                "-printcrl",
+                "-file",
+                "https://{host}/doctor",
+            ],
+        )
+    },
+    Tool {
+        variables: &[
+            (
+                "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE",
+                "https://{host}/storage/v1/",
+            ),
+            ("CLOUDSDK_AUTH_DISABLE_CREDENTIALS", "true"),
+            ("CLOUDSDK_CORE_DISABLE_PROMPTS", "1"),
+        ],
+        ..tool("gcloud", &["gcloud", "storage", "ls", "gs://doctor"])
+    },
     tool(
         "ruby",
         &[

@@ -207,6 +207,29 @@ fn npm_installs_from_a_registry_with_a_token() {
     assert_eq!(run.stdout, "42\n");
 }
 
+/// In a sandbox, by the options that it gets there; its own program for certificates is what makes the request.
+#[test]
+#[ignore = "needs Java: ./scripts/test"]
+fn java_uses_the_gateway_and_believes_it() {
+    let project = Project::new("inject = \"set\"");
+    let path = project.sandbox.project().join("fnox.toml");
+    // Java names no host without a dot in its handshake.
+    let text = std::fs::read_to_string(&path).unwrap();
+    let text = text.replace("domain = \"localhost\"", "domain = \"127.0.0.1\"");
+    project.sandbox.write("fnox.toml", text);
+    let port = project.upstream.port();
+    let script = format!(
+        "java sun.security.tools.keytool.Main -printcrl -file https://127.0.0.1:{port}/list || true"
+    );
+    let sandboxed = ["agent", "run", "--sandbox", "--", "sh", "-euc", &script];
+    let run = project.sandbox.run(sandboxed).finish().succeeds();
+    assert!(!format!("{run}").contains(VALUE), "{run}");
+    let received = project.upstream.received();
+    assert_eq!(received.len(), 1, "{run}");
+    let expected = format!("Bearer {VALUE}");
+    assert_eq!(received[0].header("authorization"), Some(expected.as_str()));
+}
+
 #[test]
 #[ignore = "needs moto and Python clients: ./scripts/test"]
 fn boto3_is_signed_anew_for_several_services() {

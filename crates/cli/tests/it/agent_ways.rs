@@ -12,6 +12,23 @@ use crate::support;
 const BY_SOCKS: &str = "SOCKS=socks5h://${HTTPS_PROXY#http://}; WRONG=socks5h://fnox:wrong@${HTTPS_PROXY##*@}; \
     unset HTTPS_PROXY https_proxy HTTP_PROXY http_proxy ALL_PROXY all_proxy; ";
 
+/// As Java does: of SOCKS it asks for an address, and names the host in its handshake.
+#[test]
+fn who_resolves_names_itself_is_led_by_the_name_in_the_handshake() {
+    let project = Project::new("paths = [\"/repos/**\"]");
+    let script = format!(
+        "{BY_SOCKS} SOCKS=socks5://${{SOCKS#socks5h://}}; auth=\"Authorization: Bearer $TOKEN\"; \
+         curl -fsS -o /dev/null --proxy $SOCKS -H \"$auth\" $URL/repos/a; \
+         curl -sS --proxy $SOCKS -H \"$auth\" $URL/user"
+    );
+    let printed = project.prints(&script);
+    assert!(printed.contains("this path is not allowed"), "{printed}");
+    let received = project.upstream.received();
+    assert_eq!(received.len(), 1);
+    let expected = format!("Bearer {VALUE}");
+    assert_eq!(received[0].header("authorization"), Some(expected.as_str()));
+}
+
 #[test]
 fn socks_leads_to_the_same_rules() {
     let project = Project::new("paths = [\"/repos/**\"]");

@@ -5,6 +5,24 @@ use insta::assert_snapshot;
 use crate::support::{fails, json, ok, sandbox, shown, with_age};
 
 #[test]
+#[cfg(unix)]
+fn a_lease_that_agents_use_and_nothing_narrows_is_told() {
+    for (keys, is_told) in [("", true), ("repositories = [\"app\"]\n", false)] {
+        let sandbox = sandbox();
+        sandbox.write(
+            "fnox.toml",
+            format!(
+                "[leases.gh]\ntype = \"github-app\"\napp_id = \"1\"\ninstallation_id = \"2\"\n{keys}\
+                 [[proxy.rules]]\nlease = \"gh\"\ndomain = \"api.github.com\"\n"
+            ),
+        );
+        let run = sandbox.run(["check"]).finish();
+        let told = "agents use the lease `gh`";
+        assert_eq!(format!("{run}").contains(told), is_told, "{run}");
+    }
+}
+
+#[test]
 fn a_healthy_configuration_is_called_healthy() {
     let sandbox = with_age();
     sandbox.run(["set", "TOKEN"]).stdin("x").finish().succeeds();
@@ -80,7 +98,7 @@ type = "tailscale"
         help: did you mean `VAULT_TOKEN`?
       - secrets need one another: A -> B -> A ([project]/fnox.toml:7)
         help: break the cycle: take one of these from another provider
-      - the secret `C` has a value that refers to `${GONE}`, but there is no secret `GONE` ([project]/fnox.toml:9)
+      - the secret `C` has a value that refers to `${GONE}`, but there is no secret `GONE`; variables of the environment do not count: make it a secret, or write the text itself ([project]/fnox.toml:9)
       - there is no provider `filse` ([project]/fnox.toml:10)
         help: did you mean `files`?
       - the secret `F` cannot be resolved: it has no value and no default ([project]/fnox.toml:12)

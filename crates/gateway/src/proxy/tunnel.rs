@@ -54,6 +54,7 @@ pub(super) async fn serve<S>(
                 return shared.observer.broken(&host, "the client spoke no TLS");
             };
             let name = start.client_hello().server_name().map(str::to_owned);
+            let host = meant(host, via, name.as_deref());
             let (named, misdirected) = bind(&host, name.as_deref());
             let served = Served {
                 shared: Arc::clone(shared),
@@ -73,6 +74,18 @@ pub(super) async fn serve<S>(
             served.over_http1(stream).await;
         }
         None => {}
+    }
+}
+
+/// Where a client wants to go that resolved the name itself, as Java does before it asks a SOCKS proxy: to the name in its
+/// handshake. The address counts for nothing, since the name is resolved here and decided about.
+fn meant(host: Host, via: Via, name: Option<&str>) -> Host {
+    let named = name
+        .filter(|_| via == Via::Socks && host.ip().is_some())
+        .and_then(|name| Host::parse(name).ok());
+    match (named, host.port()) {
+        (Some(named), Some(port)) => named.with_default_port(port),
+        _ => host,
     }
 }
 

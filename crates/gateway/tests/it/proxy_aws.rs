@@ -8,7 +8,7 @@ use crate::proxy_support::{HOST, Proxy, Sent, Setup, body, read_to_end, within};
 /// Two chunks, and what ends them.
 const CHUNKS: [&str; 3] = [
     "5;SIG\r\nfirst\r\n",
-    "7;SIG\r\n\r\n0;and\n\r\n",
+    "8;SIG\r\n\r\n0;and\n\r\n",
     "0;SIG\r\n\r\n",
 ];
 
@@ -32,11 +32,11 @@ async fn chunks_that_the_client_signed_leave_as_one_body() {
         let setup = Setup::with(|rule| rule.injection = Injection::parse("aws-sigv4").unwrap());
         let proxy = setup.speaking(&[protocol]).start().await;
         let mut http2 = proxy.http2().await;
-        let answer = within(http2.send_request(upload(&proxy, &CHUNKS.concat(), "12"))).await;
+        let answer = within(http2.send_request(upload(&proxy, &CHUNKS.concat(), "13"))).await;
         assert_eq!(answer.unwrap().status(), 200);
         let received = proxy.only();
         assert_eq!(received.body, b"first\r\n0;and\n");
-        assert_eq!(received.header("content-length"), Some("12"));
+        assert_eq!(received.header("content-length"), Some("13"));
         assert_eq!(received.header("content-encoding"), Some("gzip"));
         assert_eq!(
             received.header("x-amz-content-sha256"),
@@ -54,8 +54,8 @@ async fn chunks_that_are_not_as_stated_are_refused() {
     let proxy = setup.start().await;
     let whole = CHUNKS.concat();
     for (chunks, length) in [
-        (&*whole, "11"),
-        (&*whole, "13"),
+        (&*whole, "12"),
+        (&*whole, "14"),
         (CHUNKS[0], "5"),
         ("5;x\r\n", "5"),
     ] {

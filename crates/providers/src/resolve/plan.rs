@@ -225,7 +225,8 @@ fn secret_needs(
                     .ok_or_else(|| ResolveError::Unfit {
                         name: secret.name.clone(),
                         reason: format!(
-                            "refers to `${{{reference}}}`, but there is no secret `{reference}`"
+                            "refers to `${{{reference}}}`, but there is no secret `{reference}`; variables of the environment do not count: \
+                             make it a secret, or write the text itself"
                         ),
                         location,
                     })?;

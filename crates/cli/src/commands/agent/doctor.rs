@@ -30,7 +30,6 @@ use crate::error::CliError;
 use crate::exec::captured::{self, Captured, End, Limits};
 use crate::exec::plan::EnvironmentPlan;
 use crate::gateway::documents::{ToolReport, Trial};
-use crate::gateway::environment;
 use crate::gateway::out_of_reach;
 use crate::gateway::tools::{TOOLS, Tool};
 use crate::output::Table;
@@ -163,18 +162,13 @@ impl Surgery {
             approver: Arc::new(Nobody),
         })
         .map_err(|error| failed(error.to_string()))?;
-        let files = TrustFiles::write(app, &gateway.certificate_pem(), &system)?;
+        let files = TrustFiles::write(app, &gateway, &system)?;
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .await
             .map_err(|error| failed(format!("the gateway gets no port of 127.0.0.1: {error}")))?;
         let port = listener.local_addr().map_err(CliError::Output)?.port();
         tokio::spawn(async move { gateway.serve(listener).await });
-        let set = environment::variables(
-            port,
-            in_url.expose_secret(),
-            &files.authority,
-            &files.bundle,
-        );
+        let set = files.variables(port, in_url.expose_secret());
         Ok(Self {
             witness,
             environment: EnvironmentPlan {

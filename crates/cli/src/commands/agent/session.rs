@@ -29,6 +29,7 @@ use crate::gateway::approvals::{self, Ways};
 use crate::gateway::desk::Desk;
 use crate::gateway::environment;
 use crate::gateway::granting::{self, Granting};
+use crate::gateway::java;
 use crate::gateway::metrics::Counting;
 use crate::gateway::metrics_file::MetricsFile;
 use crate::gateway::observer::Teller;
@@ -171,7 +172,11 @@ impl Session {
         let teller = Arc::new(Teller::beside_a_program(app.printer, proxy.tells));
         let gateway = Gateway::new(Options {
             policy: proxy.policy,
-            clients: Arc::new(OneClient::new(client, Some(password))),
+            // Only what is in the sandbox, and its user, gets to the socket in the private folder.
+            clients: Arc::new(OneClient::new(
+                client,
+                (!terms.is_sandboxed).then_some(password),
+            )),
             placeholders: placeholders.clone(),
             authority: Authority::new(clock.clone())
                 .map_err(|error| CliError::failed(error.to_string()))?,
@@ -197,10 +202,12 @@ impl Session {
                 printer: app.printer,
             })
         });
-        let files = TrustFiles::write(app, &gateway.certificate_pem(), &system)?;
+        let mut files = TrustFiles::write(app, &gateway, &system)?;
         let (listener, port) = listen(&runtime, terms.is_sandboxed, &files)?;
-        let (authority, bundle) = (&files.authority, &files.bundle);
-        let mut set = environment::variables(port, in_url.expose_secret(), authority, bundle);
+        let mut set = files.variables(port, in_url.expose_secret());
+        if terms.is_sandboxed {
+            set.push(files.for_java(app, port)?);
+        };
         set.extend(prepared.variables);
         let remove = out_of_reach::withheld(app, config, manager)?;
         Ok(Self {
@@ -372,28 +379,55 @@ pub(super) struct TrustFiles {
     /// Where the gateway's socket is, if it has one.
     socket: PathBuf,
     /// The gateway's certificate.
-    pub(super) authority: PathBuf,
+    authority: PathBuf,
     /// The system's and the gateway's certificates.
-    pub(super) bundle: PathBuf,
+    bundle: PathBuf,
+    /// The gateway's, for Java.
+    trust_store: PathBuf,
 }
 
 impl TrustFiles {
-    pub(super) fn write(app: &App, authority: &str, system: &str) -> Result<Self, CliError> {
+    pub(super) fn write(app: &App, gateway: &Gateway, system: &str) -> Result<Self, CliError> {
+        let authority = gateway.certificate_pem();
+        let trust_store = java::trust_store(gateway.certificate_der());
         let write = || {
             let mut folder = PrivateFolder::guarded(&app.folders)?;
             let bundle = format!("{system}{authority}");
             Ok(Self {
-                authority: folder.write("gateway.pem", &SecretString::from(authority))?,
+                authority: folder.write_bytes("gateway.pem", authority.as_bytes())?,
+                trust_store: folder.write_bytes("gateway.jks", &trust_store)?,
                 bundle: folder.write("all-authorities.pem", &SecretString::from(bundle))?,
                 socket: folder.path().join("gateway.sock"),
                 folder,
             })
         };
-        write().map_err(|source| CliError::File {
-            action: "write a private file below",
-            path: app.folders.runtime.clone(),
-            source,
-        })
+        write().map_err(|source| unwritten(app, source))
+    }
+
+    /// What a program that goes to the gateway at `port` must have in its environment.
+    pub(super) fn variables(&self, port: u16, password: &str) -> Vec<(String, SecretString)> {
+        environment::variables(port, password, &self.authority, &self.bundle)
+    }
+
+    /// What Java must have besides, where no password is needed.
+    fn for_java(&mut self, app: &App, port: u16) -> Result<(String, SecretString), CliError> {
+        let options = java::options(port, &self.trust_store);
+        let options = self
+            .folder
+            .write_bytes("java-options", options.as_bytes())
+            .map_err(|source| unwritten(app, source))?;
+        // What somebody else wants of Java stays.
+        let before = app.env.var(java::VARIABLE).map(|text| format!("{text} "));
+        let for_java = format!("{}@{}", before.unwrap_or_default(), options.display());
+        Ok((java::VARIABLE.to_owned(), SecretString::from(for_java)))
+    }
+}
+
+fn unwritten(app: &App, source: std::io::Error) -> CliError {
+    CliError::File {
+        action: "write a private file below",
+        path: app.folders.runtime.clone(),
+        source,
     }
 }
 

@@ -23,11 +23,7 @@ pub(super) fn examine(app: &App, config: &Config, findings: &mut Findings) -> Ve
         examine_lease(app, lease, findings);
     }
     #[cfg(unix)]
-    if config.settings.sections.contains_key("proxy")
-        && let Err(error) = crate::gateway::rules::read(config, app.folders.home())
-    {
-        findings.fault(&error);
-    }
+    examine_rules(app, config, findings);
     let resolver = app.resolver(config);
     let mut cycles = BTreeSet::new();
     let mut sound = Vec::new();
@@ -37,6 +33,38 @@ pub(super) fn examine(app: &App, config: &Config, findings: &mut Findings) -> Ve
         }
     }
     sound
+}
+
+/// The rules for agents, and the leases that they use.
+#[cfg(unix)]
+fn examine_rules(app: &App, config: &Config, findings: &mut Findings) {
+    let Some(proxy) = config.settings.sections.get("proxy") else {
+        return;
+    };
+    if let Err(error) = crate::gateway::rules::read(config, app.folders.home()) {
+        return findings.fault(&error);
+    }
+    let used: BTreeSet<&str> = proxy
+        .tables("rules")
+        .iter()
+        .filter_map(|rule| rule.text("lease"))
+        .collect();
+    for name in used {
+        let Ok(lease) = config.lease(name) else {
+            continue;
+        };
+        let keys = lease.spec.narrowed_by();
+        if keys.is_empty() || keys.iter().any(|key| lease.fields.contains(key)) {
+            continue;
+        }
+        findings.warn(
+            format!(
+                "agents use the lease `{name}`, whose credential may do all that its master may: nothing narrows it"
+            ),
+            Some(format!("say what it needs: `{}`", keys.join("`, `"))),
+            Some(lease.fields.location()),
+        );
+    }
 }
 
 fn examine_provider(

@@ -33,6 +33,19 @@ impl LeaseSpec {
         LEASES.iter().copied().find(|spec| spec.name == name)
     }
 
+    /// The keys of which any makes the credential narrower than its master: without them it may do whatever that may.
+    /// Empty where it is always narrow, or the issuer has no such thing.
+    #[must_use]
+    pub fn narrowed_by(&self) -> &'static [&'static str] {
+        match self.name {
+            "aws-sts" => &["session_policy", "policy_arns"],
+            "gcp-iam" => &["scopes"],
+            "github-app" => &["permissions", "repositories", "repository_ids"],
+            "github-oauth" | "oauth2-client-credentials" => &["scope"],
+            _ => &[],
+        }
+    }
+
     /// One of its own keys.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'static Field> {
