@@ -391,6 +391,15 @@ mod tests {
     }
 
     #[test]
+    fn a_lease_that_is_nearly_over_is_made_anew_while_it_lasts() {
+        let (mut counter, _) = counter();
+        // Five minutes of an hour must be left (`renewal_margin`).
+        assert!(matches!(counter.answer_at(at(3299)), Some(Ok(_))));
+        assert!(counter.answer_at(at(3300)).is_none());
+        assert!(counter.lent.as_ref().unwrap().lasts(at(3300)));
+    }
+
+    #[test]
     fn a_clock_that_is_set_forward_has_another_lease_made() {
         let (mut counter, _) = counter();
         assert!(matches!(counter.answer_at(at(60)), Some(Ok(_))));

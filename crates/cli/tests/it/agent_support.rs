@@ -1,5 +1,7 @@
 //! A project whose gateway reaches an upstream on loopback.
 
+use std::path::Path;
+
 use fnox_testkit::stand_in::Upstream;
 use fnox_testkit::{Invocation, Sandbox};
 
@@ -7,6 +9,15 @@ use crate::support;
 
 /// The value that the program must never see.
 pub(crate) const VALUE: &str = "ghp_RealValueThatNobodyMaySee0123456789";
+
+/// Most events of a tenth of a second each between the end of a right and the end of what is on its way with it.
+pub(crate) const MOMENTS: usize = 20;
+
+/// How many events of the upstream's `/drip/…` are in a file, which may not be there yet.
+pub(crate) fn events_in(file: &Path) -> usize {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    text.matches("data: ").count()
+}
 
 /// A project, and what its requests reach.
 #[derive(Debug)]

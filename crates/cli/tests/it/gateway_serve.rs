@@ -1,12 +1,16 @@
 //! `fnox gateway serve`: a vault's agents use secrets that nobody hands to them.
 
 use std::io::{BufRead as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use fnox_testkit::Running;
 use fnox_testkit::wait::{until, until_some};
+use fnox_testkit::{Run, Running};
 use serde_json::Value;
 
+use crate::agent_support::{MOMENTS, events_in};
 use crate::gateway_support::{VALUE, World};
 use crate::support;
 
@@ -139,28 +143,46 @@ fn nobody_is_served_without_a_token_of_an_agent() {
     assert!(world.upstream.received().is_empty());
 }
 
-/// A minute of events, of which some have come.
-fn downloading(world: &World, placeholder: &str) -> Running {
-    let header = format!("Authorization: Bearer {placeholder}");
-    let url = world.upstream.url("/drip/600");
-    let download = world
-        .curl_as(&world.token, &["-sS", "-N", "-H", &header, &url])
-        .start();
-    until("the download", Duration::from_secs(30), || {
-        !world.upstream.received().is_empty()
-    });
-    download
+/// A minute of events, ten a second, into a file.
+struct Download {
+    running: Running,
+    file: PathBuf,
+}
+
+impl Download {
+    /// Some of them have come.
+    fn begun(world: &World, placeholder: &str) -> Self {
+        let header = format!("Authorization: Bearer {placeholder}");
+        let url = world.upstream.url("/drip/600");
+        let file = world.vault.sandbox.project().join("events");
+        let path = file.to_str().unwrap();
+        let arguments = ["-sS", "-N", "-o", path, "-H", &header, &url];
+        let running = world.curl_as(&world.token, &arguments).start();
+        until("the download", Duration::from_secs(30), || {
+            events_in(&file) > 0
+        });
+        Self { running, file }
+    }
+
+    /// Waits until it has broken off; how many events had come by then.
+    fn breaks_off(self) -> (Run, usize) {
+        let run = self.running.finish();
+        assert_ne!(run.code, Some(0), "{run}");
+        let events = events_in(&self.file);
+        assert!(events < 600, "{events}");
+        (run, events)
+    }
 }
 
 #[test]
 fn withdrawing_a_lease_breaks_off_what_is_on_its_way() {
     let world = World::new("");
     let placeholder = world.placeholder();
-    let download = downloading(&world, &placeholder);
+    let download = Download::begun(&world, &placeholder);
     world.vault.ok(&["lease", "revoke", &world.lease()]);
-    let run = download.finish();
-    assert_ne!(run.code, Some(0), "{}", run.stdout);
-    assert!(!run.stdout.contains("data: 599"));
+    let before = events_in(&download.file);
+    let (run, events) = download.breaks_off();
+    assert!(events <= before + MOMENTS, "{before}, then {events}: {run}");
     let next = world.call(&placeholder);
     assert!(
         next.contains(" 429") && next.contains("was withdrawn"),
@@ -172,11 +194,9 @@ fn withdrawing_a_lease_breaks_off_what_is_on_its_way() {
 #[test]
 fn what_is_on_its_way_breaks_off_when_the_vault_is_away() {
     let mut world = World::new("");
-    let download = downloading(&world, &world.placeholder());
+    let download = Download::begun(&world, &world.placeholder());
     world.vault.kill();
-    let run = download.finish();
-    assert_ne!(run.code, Some(0), "{}", run.stdout);
-    assert!(!run.stdout.contains("data: 599"));
+    download.breaks_off();
     world.vault.start();
     assert!(world.call(&world.placeholder()).contains(" 200"));
 }
@@ -184,13 +204,13 @@ fn what_is_on_its_way_breaks_off_when_the_vault_is_away() {
 #[test]
 fn an_answer_breaks_off_when_its_leases_time_is_over() {
     let world = World::lending_for("12s", "");
-    let download = downloading(&world, &world.placeholder());
+    let download = Download::begun(&world, &world.placeholder());
     let leases = world.vault.json(&["lease", "list"]);
     let end: jiff::Timestamp = leases[0]["expires_at"].as_str().unwrap().parse().unwrap();
-    let run = download.finish();
+    let (run, events) = download.breaks_off();
     let late = fnox_core::Clock::now(&fnox_core::SystemClock).duration_since(end);
-    assert_ne!(run.code, Some(0), "{}", run.stdout);
-    assert!(run.stdout.contains("data: 20"), "{}", run.stdout);
+    // In twelve seconds.
+    assert!((20..=120 + MOMENTS).contains(&events), "{events}: {run}");
     // It is told at once; a busy machine takes its time to tell.
     assert!(late.as_secs() < 10 && !late.is_negative(), "{late}");
     // The next request gets a lease of its own.
@@ -394,6 +414,93 @@ fn behind_the_door_of_one_agent_nobody_needs_a_token() {
     let run = world.curl_as("", &["-sS", "--proxy", &proxy, session]);
     let text = run.finish().succeeds().stdout;
     assert_eq!(support::json(&text)["agent"], "coder-guest", "{text}");
+}
+
+/// Asks for the session and makes a request by this proxy; its status.
+fn call_by(world: &World, proxy: &str) -> String {
+    let curl = |arguments: &[&str]| {
+        let run = world.curl_as("", arguments).env("HTTPS_PROXY", proxy);
+        run.env("http_proxy", "").finish()
+    };
+    let session = curl(&["-fsS", "https://gateway.fnox.invalid/session"]);
+    let session = support::json(&session.succeeds().stdout);
+    let placeholder = session["variables"]["API_TOKEN"].as_str().unwrap();
+    let header = format!("Authorization: Bearer {placeholder}");
+    let (code, url) = ("%{http_code}", world.upstream.url("/a"));
+    let run = curl(&["-sS", "-o", "/dev/null", "-w", code, "-H", &header, &url]);
+    run.succeeds().stdout
+}
+
+/// The only request that the upstream received had the value.
+#[track_caller]
+fn the_value_arrived(world: &World) {
+    let received = world.upstream.received();
+    let seen: Vec<_> = received
+        .iter()
+        .map(|one| one.header("authorization"))
+        .collect();
+    assert_eq!(seen, [Some(&*format!("Bearer {VALUE}"))]);
+}
+
+/// By SOCKS, which curl speaks on a socket.
+fn by_socket(path: &str, token: &str) -> String {
+    format!("socks5h://agent:{token}@localhost{path}")
+}
+
+#[test]
+fn a_shared_socket_leads_those_who_have_a_token() {
+    let mut world = World::new("");
+    world.configure(|text| format!("socket = \"shared.sock\"\n{text}"));
+    world.start();
+    let socket = world.vault.sandbox.config_folder().join("shared.sock");
+    let path = socket.to_str().unwrap();
+    assert_eq!(call_by(&world, &by_socket(path, &world.token)), "200");
+    the_value_arrived(&world);
+    for proxy in [
+        by_socket(path, "wrong"),
+        format!("socks5h://localhost{path}"),
+    ] {
+        let url = world.upstream.url("/a");
+        let run = world.curl_as("", &["-sS", &url]).env("HTTPS_PROXY", proxy);
+        assert_eq!(run.finish().code, Some(97), "SOCKS was refused");
+    }
+    assert_eq!(world.upstream.received().len(), 1);
+}
+
+#[test]
+fn without_another_door_there_is_a_socket_for_the_user_alone() {
+    let mut world = World::new("");
+    world.configure(|text| {
+        let (text, _) = text.split_once("[[guests]]").unwrap();
+        let (_, text) = text.split_once('\n').unwrap();
+        text.to_owned()
+    });
+    let socket = world
+        .vault
+        .sandbox
+        .runtime_folder()
+        .join("fnox/gateway.sock");
+    world.start_with(|| UnixStream::connect(&socket).is_ok());
+    let mode = std::fs::metadata(&socket).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let proxy = by_socket(socket.to_str().unwrap(), &world.token);
+    assert_eq!(call_by(&world, &proxy), "200");
+    the_value_arrived(&world);
+}
+
+#[test]
+fn behind_a_port_of_one_agent_nobody_needs_a_token() {
+    let mut world = World::new("");
+    let port = support::free_port();
+    let listen = format!("listen = \"127.0.0.1:{port}\"");
+    world.configure(|text| text.replace("socket = \"guest.sock\"", &listen));
+    world.start();
+    let proxy = format!("http://127.0.0.1:{port}");
+    assert_eq!(call_by(&world, &proxy), "200");
+    the_value_arrived(&world);
+    let log = world.vault.ok(&["audit", "export"]);
+    let access = log.lines().find(|line| line.contains("secret_accessed"));
+    assert!(access.unwrap().contains("coder-guest"), "{log}");
 }
 
 #[test]

@@ -78,15 +78,32 @@ impl World {
         world
     }
 
+    /// Ends the gateway, and changes its `gateway.toml`.
+    pub(crate) fn configure(&mut self, change: impl FnOnce(&str) -> String) {
+        let gateway = self.gateway.take().unwrap();
+        gateway.signal(rustix::process::Signal::TERM);
+        gateway.finish().exits_with(0);
+        let path = self.vault.sandbox.config_folder().join("gateway.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let changed = change(&text);
+        assert_ne!(changed, text);
+        self.vault.sandbox.write_private(&path, changed);
+    }
+
     pub(crate) fn start(&mut self) {
+        let address = ("127.0.0.1", self.port);
+        self.start_with(|| std::net::TcpStream::connect(address).is_ok());
+    }
+
+    /// The same, with another way to see that it has begun.
+    pub(crate) fn start_with(&mut self, is_open: impl Fn() -> bool) {
         let certificate = self.vault.sandbox.config_folder().join("gateway.pem");
         let _ = std::fs::remove_file(&certificate);
         let mut running = self.vault.sandbox.run(["gateway", "serve"]).start();
-        let address = ("127.0.0.1", self.port);
-        until("the gateway's port", Duration::from_secs(30), || {
-            // The port is open before the certificate is there, and a certificate of an earlier start is of no use.
+        until("the gateway's door", Duration::from_secs(30), || {
+            // The door is open before the certificate is there, and a certificate of an earlier start is of no use.
             let is_written = std::fs::metadata(&certificate).is_ok_and(|file| file.len() > 0);
-            is_written && std::net::TcpStream::connect(address).is_ok() || !running.is_running()
+            is_written && is_open() || !running.is_running()
         });
         let runs = running.is_running();
         assert!(runs, "the gateway did not start: {}", running.finish());
