@@ -163,12 +163,27 @@ async fn exchange(gateway: &Gateway) -> Result<Vec<u8>, AgentError> {
     let request = head.with_authorization(gateway.authorization());
     stream.write_all(&request).await.map_err(broken)?;
     let mut answer = Vec::new();
-    stream
-        .take(LIMIT)
-        .read_to_end(&mut answer)
-        .await
-        .map_err(broken)?;
+    let mut stream = stream.take(LIMIT);
+    while !is_whole(&answer) {
+        if stream.read_buf(&mut answer).await.map_err(broken)? == 0 {
+            break;
+        }
+    }
     Ok(answer)
+}
+
+/// Whether as much has come as the answer says that it has (RFC 9112, section 6.3): the end of a connection may come late.
+fn is_whole(answer: &[u8]) -> bool {
+    let Some(end) = end_of(answer) else {
+        return false;
+    };
+    let head = String::from_utf8_lossy(&answer[..end]);
+    let length = head
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        .and_then(|(_, value)| value.trim().parse::<usize>().ok());
+    length.is_some_and(|length| answer.len() - end >= length)
 }
 
 /// Lines that sh(1) and systemd (`EnvironmentFile=`) read alike. What the gateway says is put before what is said
@@ -227,6 +242,17 @@ fn write_public(path: &Path, content: &[u8]) -> Result<(), AgentError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_is_whole_when_its_length_has_come() {
+        let whole = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+        for length in 0..whole.len() {
+            assert!(!is_whole(&whole[..length]), "{length}");
+        }
+        assert!(is_whole(whole));
+        // Of such a one the end of the connection is the end.
+        assert!(!is_whole(b"HTTP/1.1 200 OK\r\n\r\n{}"));
+    }
 
     #[test]
     fn programs_find_the_proxy_the_certificate_and_the_placeholders() {

@@ -343,6 +343,12 @@ impl Setting<'_> {
             // The value that was given is the reference.
             Capability::ReadsOnly => value.expose_secret().to_owned(),
             Capability::EncryptsInConfig => {
+                if self.args.key_name.is_some() {
+                    self.app.printer.warn(&format!(
+                        "--key-name means nothing here: `{}` keeps no value anywhere else, but encrypts it into the file",
+                        provider.name
+                    ));
+                }
                 let failed = |error| CliError::Provider {
                     provider: provider.name.to_string(),
                     action: "encrypt the value",

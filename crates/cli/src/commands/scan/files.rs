@@ -81,6 +81,11 @@ impl Source {
         } else {
             &LEFT_OUT[..]
         };
+        std::fs::metadata(&self.root).map_err(|source| CliError::File {
+            action: "read",
+            path: self.root.clone(),
+            source,
+        })?;
         let walk = WalkBuilder::new(&self.root)
             .standard_filters(!self.include_ignored)
             .hidden(false)
