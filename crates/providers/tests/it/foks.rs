@@ -48,13 +48,7 @@ async fn conforms() {
         kind: "foks",
         provider: provider.as_ref(),
         existing: Vec::new(),
-        state: &|| {
-            let files = world.snapshot();
-            let kept = files
-                .iter()
-                .filter(|(path, _)| path.starts_with(world.path("teams")));
-            format!("{:?}", kept.collect::<Vec<_>>()).into_bytes()
-        },
+        state: &|| world.snapshot_of("teams"),
     })
     .await;
     let first = world.read("argv").lines().nth(1).unwrap().to_owned();

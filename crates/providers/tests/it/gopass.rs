@@ -46,13 +46,7 @@ async fn conforms() {
         kind: "gopass",
         provider: provider.as_ref(),
         existing: Vec::new(),
-        state: &|| {
-            let files = world.snapshot();
-            let kept = files
-                .iter()
-                .filter(|(path, _)| path.starts_with(world.path("store")));
-            format!("{:?}", kept.collect::<Vec<_>>()).into_bytes()
-        },
+        state: &|| world.snapshot_of("store"),
     })
     .await;
     let argv = world.read("argv");

@@ -62,13 +62,7 @@ async fn conforms() {
         kind: "1password",
         provider: provider.as_ref(),
         existing,
-        state: &|| {
-            format!(
-                "{:?}",
-                std::fs::read_dir(world.path("items/V")).unwrap().count()
-            )
-            .into()
-        },
+        state: &|| world.snapshot_of("items"),
     })
     .await;
 }

@@ -76,13 +76,7 @@ async fn conforms() {
         kind: "password-store",
         provider: provider.as_ref(),
         existing: Vec::new(),
-        state: &|| {
-            let files = store.world.snapshot();
-            let kept = files
-                .iter()
-                .filter(|(path, _)| path.starts_with(store.world.path(".password-store")));
-            format!("{:?}", kept.collect::<Vec<_>>()).into_bytes()
-        },
+        state: &|| store.world.snapshot_of(".password-store"),
     })
     .await;
 }

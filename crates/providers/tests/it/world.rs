@@ -135,6 +135,13 @@ impl World {
         walk(self.folder.path(), &mut files);
         files
     }
+
+    /// The same of one folder in it, as text.
+    pub(crate) fn snapshot_of(&self, name: &str) -> Vec<u8> {
+        let mut files = self.snapshot();
+        files.retain(|path, _| path.starts_with(self.path(name)));
+        format!("{files:?}").into_bytes()
+    }
 }
 
 /// A request of a secret named `A`.
