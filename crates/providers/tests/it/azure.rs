@@ -16,6 +16,7 @@ use fnox_testkit::stand_in::azure::Azure;
 use fnox_testkit::stand_in::issuer::{Issuer, Misbehaviour};
 use fnox_testkit::stand_in::jwt;
 
+use crate::bad_server::TOO_SLOW;
 use crate::conformance::{Backend, check};
 use crate::world::{World, named, pair, read, request};
 
@@ -456,6 +457,7 @@ async fn services_that_hang_fail_or_talk_nonsense_end_in_one_error_each() {
         (Misbehaviour::Garbage, ErrorKind::Unavailable),
         (Misbehaviour::EmptyAnswer, ErrorKind::Unavailable),
         (Misbehaviour::Redirect, ErrorKind::Unavailable),
+        (TOO_SLOW, ErrorKind::Unavailable),
         (Misbehaviour::Status(401), ErrorKind::AuthenticationNeeded),
         (Misbehaviour::Status(403), ErrorKind::Denied),
     ];

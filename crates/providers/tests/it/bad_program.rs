@@ -1,14 +1,16 @@
-//! Programs of providers that hang, fail, print rubbish, or are not there at all.
+//! Programs of providers that hang, are slow, fail, print rubbish, or are not there at all.
 
 use std::time::{Duration, Instant};
 
 use fnox_providers::ErrorKind;
 use fnox_testkit::wait;
 
-use crate::world::{World, request};
+use crate::world::{World, read, request};
 
 /// A provider's keys, and the program that it runs.
 const PROVIDERS: &[(&str, &str)] = &[
+    ("type = \"password-store\"", "pass"),
+    ("type = \"1password\"\nvault = \"V\"", "op"),
     ("type = \"gopass\"", "gopass"),
     ("type = \"bitwarden\"", "bw"),
     ("type = \"bitwarden\"\nbackend = \"rbw\"", "rbw"),
@@ -24,7 +26,16 @@ const PROVIDERS: &[(&str, &str)] = &[
 ];
 
 /// What must be in no message.
-const SECRETS: &[&str] = &["sess-secret", "pass-secret", "bot-secret", "access-secret"];
+const SECRETS: &[&str] = &[
+    "sess-secret",
+    "pass-secret",
+    "bot-secret",
+    "access-secret",
+    "account-secret",
+];
+
+/// Those that print a value as it is.
+const PLAIN: &[&str] = &["pass", "op", "gopass", "foks"];
 
 fn world(program: &str, script: &str) -> World {
     let mut world = World::new();
@@ -32,6 +43,11 @@ fn world(program: &str, script: &str) -> World {
     world.set("BW_SESSION", "sess-secret");
     world.set("PROTON_PASS_PASSWORD", "pass-secret");
     world.set("BWS_ACCESS_TOKEN", "access-secret");
+    world.set("OP_SERVICE_ACCOUNT_TOKEN", "account-secret");
+    // `pass` is asked only for what has a file.
+    for file in [".gpg-id", "a.gpg", "b.gpg"] {
+        world.write(&format!(".password-store/{file}"), "x");
+    }
     world
 }
 
@@ -59,11 +75,29 @@ async fn one_that_hangs_is_ended_with_its_children() {
 }
 
 #[tokio::test]
+async fn one_that_is_slow_is_waited_for_and_not_for_ever() {
+    for (keys, program) in PROVIDERS {
+        let mut world = world(program, "while :; do printf x; sleep 0.1; done");
+        world.time_limit = Duration::from_secs(1);
+        let answers = world.open(keys).get_many(&["a"].map(request)).await;
+        let error = answers[0].as_ref().unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unavailable, "{program}: {error}");
+        assert!(error.message.contains("did not answer"), "{error}");
+        if PLAIN.contains(program) {
+            world.program(program, "for c in s l o w; do printf $c; sleep 0.1; done");
+            world.time_limit = Duration::from_secs(60);
+            let value = read(&*world.open(keys), "a").await.unwrap();
+            assert_eq!(value, "slow", "{program}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn one_that_fails_is_quoted_without_secrets_or_control_characters() {
     for (keys, program) in PROVIDERS {
         let world = world(
             program,
-            "printf 'boom \\033[31m %s %s %s %s\\n' \"$BW_SESSION\" \"$PROTON_PASS_PASSWORD\" \"$FOKS_BOT_TOKEN\" \"$BWS_ACCESS_TOKEN\" >&2; exit 3",
+            "printf 'boom \\033[31m %s %s %s %s %s\\n' \"$BW_SESSION\" \"$PROTON_PASS_PASSWORD\" \"$FOKS_BOT_TOKEN\" \"$BWS_ACCESS_TOKEN\" \"$OP_SERVICE_ACCOUNT_TOKEN\" >&2; exit 3",
         );
         let provider = world.open(keys);
         let mut said = format!("{provider:?}");
@@ -85,7 +119,8 @@ async fn one_that_fails_is_quoted_without_secrets_or_control_characters() {
             "bw" => &SECRETS[..1],
             "pass-cli" => &SECRETS[1..2],
             "foks" => &SECRETS[2..3],
-            "bws" => &SECRETS[3..],
+            "bws" => &SECRETS[3..4],
+            "op" => &SECRETS[4..],
             _ => &[],
         };
         for secret in own {

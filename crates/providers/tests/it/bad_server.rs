@@ -7,6 +7,18 @@ use fnox_testkit::stand_in::issuer::{Misbehaving, Misbehaviour};
 
 use crate::world::{World, read};
 
+/// Each piece comes within the limit of a second, and all of them do not.
+pub(crate) const TOO_SLOW: Misbehaviour = Misbehaviour::Trickle {
+    pieces: 60,
+    pause: Duration::from_millis(200),
+};
+
+/// Much faster than the limit of twenty seconds, on a slow machine too.
+const SLOW: Misbehaviour = Misbehaviour::Trickle {
+    pieces: 4,
+    pause: Duration::from_millis(50),
+};
+
 /// A store at work.
 pub(crate) struct Subject<'a> {
     pub(crate) server: &'a dyn Misbehaving,
@@ -51,6 +63,7 @@ pub(crate) async fn fails_closed(mut subject: Subject<'_>) {
         Misbehaviour::Garbage,
         Misbehaviour::EmptyAnswer,
         Misbehaviour::Redirect,
+        TOO_SLOW,
     ] {
         let error = subject.error(misbehaviour).await;
         assert_eq!(
@@ -63,7 +76,9 @@ pub(crate) async fn fails_closed(mut subject: Subject<'_>) {
     let error = subject.error(Misbehaviour::Status(401)).await;
     assert_eq!(error.kind, ErrorKind::AuthenticationNeeded, "{error}");
     assert!(error.remedy.is_some(), "{error}");
-    subject.server.misbehave(Some(Misbehaviour::TooMany(1)));
-    read(&*subject.open(), subject.reference).await.unwrap();
+    for misbehaviour in [Misbehaviour::TooMany(1), SLOW] {
+        subject.server.misbehave(Some(misbehaviour));
+        read(&*subject.open(), subject.reference).await.unwrap();
+    }
     assert_eq!(subject.server.complaints(), Vec::<String>::new());
 }

@@ -13,6 +13,7 @@ use fnox_providers::{
 use fnox_testkit::stand_in::gcp::Gcp;
 use fnox_testkit::stand_in::issuer::{Issuer, Misbehaviour};
 
+use crate::bad_server::TOO_SLOW;
 use crate::conformance::{Backend, check};
 use crate::world::{World, named, pair, read, request};
 
@@ -396,6 +397,7 @@ async fn services_that_hang_fail_or_talk_nonsense_end_in_one_error_each() {
         (Misbehaviour::Garbage, ErrorKind::Unavailable),
         (Misbehaviour::EmptyAnswer, ErrorKind::Unavailable),
         (Misbehaviour::Redirect, ErrorKind::Unavailable),
+        (TOO_SLOW, ErrorKind::Unavailable),
         (Misbehaviour::Status(400), ErrorKind::Misconfigured),
         (Misbehaviour::Status(401), ErrorKind::AuthenticationNeeded),
         (Misbehaviour::Status(403), ErrorKind::Denied),

@@ -7,6 +7,7 @@ use fnox_testkit::stand_in::jwt;
 use fnox_testkit::stand_in::vault::Vault;
 use serde_json::json;
 
+use crate::bad_server::{Subject, fails_closed};
 use crate::world::{World, read, request};
 
 /// A token of the CI, or of the pod, that the role trusts.
@@ -85,6 +86,35 @@ async fn every_login_reads_and_is_made_once_a_run() {
         }
         no_complaints(&server);
     }
+}
+
+#[tokio::test]
+async fn it_fails_closed() {
+    let (server, mut world) = serving();
+    world.set("VAULT_TOKEN", Vault::GIVEN);
+    fails_closed(Subject {
+        server: &server,
+        world,
+        keys: keys("secret", ""),
+        reference: "app/password",
+        secrets: &[Vault::GIVEN, "kv-two-password"],
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_login_fails_closed() {
+    let (server, mut world) = serving();
+    world.set("VAULT_PASSWORD", Vault::PASSWORD);
+    let login = format!("auth = \"userpass\"\nusername = \"{}\"", Vault::USER);
+    fails_closed(Subject {
+        server: &server,
+        world,
+        keys: keys("kv", &login),
+        reference: "app/password",
+        secrets: &[Vault::PASSWORD, "kv-one-password"],
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -4,19 +4,24 @@
 //! that the service's documentation does not have, with [`Reply::undocumented`], which also fails the test that looks
 //! at [`Issuer::complaints`]. The ways to misbehave are the same for all.
 
+mod trickle;
+
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use fnox_core::{Clock, SystemClock};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::{Bytes, Incoming};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+
+use self::trickle::Body;
 
 /// More than any request to an issuer has.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -166,6 +171,13 @@ pub enum Misbehaviour {
     Redirect,
     /// It issues what has expired already.
     ExpiredAnswer,
+    /// It does what it is asked and answers with the head at once and with the body in so many pieces, one after each pause.
+    Trickle {
+        /// How many pieces; a shorter body has one for each byte.
+        pieces: usize,
+        /// How long it waits before each.
+        pause: Duration,
+    },
 }
 
 /// The service behind a stand-in.
@@ -339,7 +351,7 @@ async fn serve<S: Service>(
     request: hyper::Request<Incoming>,
     state: &Mutex<State<S>>,
     clock: &dyn Clock,
-) -> io::Result<hyper::Response<Full<Bytes>>> {
+) -> io::Result<hyper::Response<Body>> {
     let (head, body) = request.into_parts();
     let body = Limited::new(body, BODY_LIMIT).collect().await;
     let body = body.map_err(io::Error::other)?.to_bytes();
@@ -377,9 +389,11 @@ async fn serve<S: Service>(
     for (name, value) in reply.headers {
         response = response.header(name, value);
     }
-    response
-        .body(Full::from(reply.body))
-        .map_err(io::Error::other)
+    let body = match misbehaviour {
+        Some(Misbehaviour::Trickle { pieces, pause }) => Body::in_pieces(reply.body, pieces, pause),
+        _ => Body::whole(reply.body),
+    };
+    response.body(body).map_err(io::Error::other)
 }
 
 fn decide<S: Service>(

@@ -17,6 +17,11 @@ impl Misbehaving for Sts {
             Some(Misbehaviour::Garbage) => Behaviour::Garbage,
             Some(Misbehaviour::EmptyAnswer) => Behaviour::EmptyAnswer,
             Some(Misbehaviour::Redirect) => Behaviour::Redirect,
+            // What is read of an answer of STS is all of it, so the last piece is what counts.
+            Some(Misbehaviour::Trickle { pieces, pause }) => {
+                let pieces = u32::try_from(pieces).unwrap_or(u32::MAX);
+                Behaviour::AnswerAfter(pause.saturating_mul(pieces))
+            }
             Some(Misbehaviour::ExpiredAnswer) => Behaviour::AnswerWithLifetime(0),
         });
     }
