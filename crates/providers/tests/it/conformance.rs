@@ -35,7 +35,17 @@ pub(crate) fn values() -> Vec<String> {
     .map(str::to_owned)
     .into();
     values.push("0123456789abcdef\n".repeat(4096));
+    // `fnox set NAME ""` stores an empty text on purpose.
+    values.push(String::new());
+    // No operating system has a variable with U+0000 in it.
+    values.push(('\u{1}'..='\u{1f}').chain(['\u{7f}']).collect());
     values
+}
+
+/// What a store that cannot hold the value says of it. `None`: it holds it.
+fn refusal(kind: &str, value: &str) -> Option<&'static str> {
+    let has_lower_limit = matches!(kind, "aws-ps" | "aws-sm" | "gcp-sm");
+    (has_lower_limit && value.is_empty()).then_some("this value has 0")
 }
 
 /// Runs everything that fits the backend's capability.
@@ -148,7 +158,17 @@ async fn stores(kind: &str, provider: &dyn Provider) {
         value.truncate(limit(kind));
         let reference = reference(kind, index);
         let secret = SecretString::from(value.as_str());
-        kept.push((provider.put(&reference, &secret).await.unwrap(), value));
+        let stored = provider.put(&reference, &secret).await;
+        match refusal(kind, &value) {
+            None => kept.push((stored.unwrap(), value)),
+            Some(says) => {
+                let error = stored.unwrap_err();
+                assert_eq!(error.kind, ErrorKind::Misconfigured, "{error}");
+                assert!(error.message.contains(says), "{error}");
+                let answers = provider.get_many(&[named("A", &reference)]).await;
+                assert_eq!(answers[0].as_ref().unwrap_err().kind, ErrorKind::NotFound);
+            }
+        }
     }
     reads_in_order(provider, &kept).await;
     let (reference, _) = &kept[0];

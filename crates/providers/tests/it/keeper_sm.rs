@@ -179,6 +179,11 @@ async fn a_change_leaves_all_else_of_the_record_as_it_was() {
     }
     provider.put("Shop/notes", &value).await.unwrap();
     assert_eq!(data(&server)["notes"], "n\"ew\n");
+    let empty = SecretString::from("");
+    let error = provider.put("Shop/notes", &empty).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Misconfigured);
+    assert!(error.message.contains("empty"), "{error}");
+    assert_eq!(data(&server)["notes"], "n\"ew\n");
     provider.delete("Shop/notes").await.unwrap();
     assert_eq!(data(&server)["notes"], "");
     provider

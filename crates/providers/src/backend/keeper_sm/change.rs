@@ -23,6 +23,7 @@ impl Record {
         let view = self.view()?;
         let json = json(value.expose_secret());
         let field = match place {
+            Place::Notes if value.is_empty() => return Err(empty_notes()),
             Place::Notes => return Ok(self.with_member("notes", view.notes, &json)),
             Place::Field(field) => field,
             Place::Title | Place::Type | Place::File(_) => return Err(not_writable()),
@@ -190,6 +191,14 @@ fn not_writable() -> ProviderError {
         .with_remedy(
             "name one value: `UID/field/password`, `UID/custom_field/LABEL` or `UID/notes`",
         )
+}
+
+/// Notes that were emptied are as good as none, so nobody would get them back.
+fn empty_notes() -> ProviderError {
+    ProviderError::misconfigured(
+        "the notes of a record cannot hold an empty value: they would be as good as none",
+    )
+    .with_remedy("keep the value in a field, such as `UID/custom_field/LABEL`")
 }
 
 /// A text of JSON.
