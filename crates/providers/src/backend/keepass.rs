@@ -110,7 +110,11 @@ impl Provider for KeePass {
         let lock = file::lock(&self.0.database, self.0.time_limit).await?;
         self.work(move |store| {
             let place = Place::parse(&path)?;
-            let done = store.change(true, |database| place.set(database, &value));
+            let done = store.change(
+                true,
+                |database| place.set(database, &value),
+                |again| comes_out(again, &place, &value),
+            );
             drop(lock);
             done
         })
@@ -123,7 +127,7 @@ impl Provider for KeePass {
         let lock = file::lock(&self.0.database, self.0.time_limit).await?;
         self.work(move |store| {
             let place = Place::parse(&path)?;
-            let done = store.change(false, |database| place.remove(database));
+            let done = store.change(false, |database| place.remove(database), |_| Ok(()));
             drop(lock);
             done
         })
@@ -143,6 +147,24 @@ impl KeePass {
             .await
             .unwrap_or_else(|_| Err(ProviderError::unavailable("the database could not be read")))
     }
+}
+
+/// Refuses a value that would be read as something else.
+fn comes_out(
+    database: &Database,
+    place: &Place,
+    value: &SecretString,
+) -> Result<(), ProviderError> {
+    let found = place.find(database);
+    if found.is_ok_and(|found| reference::follow(database, &found) == *value) {
+        return Ok(());
+    }
+    Err(ProviderError::misconfigured(
+        "a KeePass database cannot keep this value under this name: something else would come out",
+    )
+    .with_remedy(
+        "a value with `{REF:…}` in it is taken for a reference; a name is more than white space",
+    ))
 }
 
 impl Store {

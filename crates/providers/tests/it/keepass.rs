@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use fnox_core::SecretString;
 use fnox_providers::{ErrorKind, Provider};
+use keepass::config::KdfConfig;
+use keepass::{Database, DatabaseKey};
 
-use crate::conformance::{Backend, check};
+use crate::conformance::{Backend, check, values};
 use crate::world::{Person, World, output, read, request};
 
 const KEYS: &str = "type = \"keepass\"\ndatabase = \"db.kdbx\"";
@@ -41,6 +43,21 @@ fn foreign(world: &World) {
     );
 }
 
+/// A database whose key is derived in no time, for tests that write often.
+fn quick(world: &World) {
+    let mut database = Database::new();
+    if let KdfConfig::Argon2 {
+        iterations, memory, ..
+    } = &mut database.config.kdf_config
+    {
+        (*iterations, *memory) = (1, 64 * 1024);
+    }
+    let mut bytes = Vec::new();
+    let key = DatabaseKey::new().with_password(PASSWORD);
+    database.save(&mut bytes, key).unwrap();
+    world.write("db.kdbx", bytes);
+}
+
 fn show(world: &World, attribute: &str, entry: &str) -> String {
     let arguments = ["show", "-q", "-s", "-a", attribute, "db.kdbx", entry];
     keepassxc(world, &arguments, &format!("{PASSWORD}\n"))
@@ -63,6 +80,45 @@ async fn conforms() {
         state: &|| format!("{:?}", world.snapshot()).into_bytes(),
     })
     .await;
+}
+
+#[tokio::test]
+async fn every_field_keeps_values_exactly_or_refuses_them() {
+    let world = world();
+    quick(&world);
+    let provider = world.open(KEYS);
+    let fields = ["password", "username", "url", "notes", "api key"];
+    for (index, value) in values().iter().enumerate() {
+        for field in fields {
+            put(provider.as_ref(), &format!("g/{index}/{field}"), value).await;
+        }
+    }
+    // Of the file, and not of what the one that wrote it remembers.
+    let another = world.open(KEYS);
+    for (index, value) in values().iter().enumerate() {
+        for field in fields {
+            let reference = format!("g/{index}/{field}");
+            let found = read(another.as_ref(), &reference).await.unwrap();
+            assert_eq!(found, *value, "{reference}");
+        }
+    }
+    let before = std::fs::read(world.path("db.kdbx")).unwrap();
+    for (reference, value) in [
+        ("g/reference", "{REF:P@T:0}"),
+        ("  ", "v"),
+        ("ti\u{1}tle", "v"),
+        ("group\r/title", "v"),
+        ("g/0/api\u{7f}key", "v"),
+    ] {
+        let value = SecretString::from(value);
+        let error = another.put(reference, &value).await.unwrap_err();
+        assert_eq!(
+            error.kind,
+            ErrorKind::Misconfigured,
+            "{reference:?}: {error}"
+        );
+    }
+    assert_eq!(std::fs::read(world.path("db.kdbx")).unwrap(), before);
 }
 
 #[tokio::test]

@@ -100,10 +100,17 @@ impl Store {
         }
     }
 
-    /// Changes the database, whose [`lock`] is held; the file is replaced as a whole or not at all.
-    pub(super) fn change<F>(&self, may_create: bool, change: F) -> Result<(), ProviderError>
+    /// Changes the database, whose [`lock`] is held; the file is replaced as a whole or not at all. `confirm` sees what will be
+    /// read from the new file, before it takes the place of the old one.
+    pub(super) fn change<F, C>(
+        &self,
+        may_create: bool,
+        change: F,
+        confirm: C,
+    ) -> Result<(), ProviderError>
     where
         F: FnOnce(&mut Database) -> Result<(), ProviderError>,
+        C: FnOnce(&Database) -> Result<(), ProviderError>,
     {
         let (path, folder) = target(&self.database)?;
         let before = if path.exists() || !may_create {
@@ -124,17 +131,18 @@ impl Store {
             ));
         }
         change(&mut database)?;
-        let bytes = self.sealed(&database)?;
+        let (bytes, again) = self.sealed(&database)?;
+        confirm(&again)?;
         self.replace(&path, &folder, before.as_ref(), &bytes)?;
         *self.kept() = Some(Opened {
             digest: blake3::hash(&bytes),
-            database: Arc::new(database),
+            database: Arc::new(again),
         });
         Ok(())
     }
 
-    /// The file's new bytes, read back once: what would not come out again is not written.
-    fn sealed(&self, database: &Database) -> Result<Vec<u8>, ProviderError> {
+    /// The file's new bytes, and what is read from them: what would not come out again is not written.
+    fn sealed(&self, database: &Database) -> Result<(Vec<u8>, Database), ProviderError> {
         let key: DatabaseKey = self.key()?;
         let mut bytes = Vec::new();
         database.save(&mut bytes, key.clone()).map_err(|error| {
@@ -148,7 +156,7 @@ impl Store {
                 "the database would have lost entries in writing; it is left as it was",
             ));
         }
-        Ok(bytes)
+        Ok((bytes, again))
     }
 
     fn replace(

@@ -95,6 +95,16 @@ impl Place {
                 "the title of an entry is its name and cannot be stored as a value",
             ));
         }
+        if !self
+            .path
+            .iter()
+            .flat_map(|name| name.chars())
+            .all(is_of_xml)
+        {
+            return Err(ProviderError::misconfigured(
+                "a name in a KeePass database cannot have control characters",
+            ));
+        }
         let (entry, field) = match self.locate(database) {
             Some(found) => found,
             None => (
@@ -106,7 +116,7 @@ impl Place {
         let visible = [fields::USERNAME, fields::URL, fields::NOTES].contains(&field.as_str());
         entry.edit_tracking(|entry| {
             let text = value.expose_secret();
-            if visible {
+            if visible && is_kept_by_xml(text) {
                 entry.set_unprotected(field.as_str(), text);
             } else {
                 entry.set_protected(field.as_str(), text);
@@ -154,6 +164,21 @@ impl Place {
             entry.fields.remove(&field);
         });
         Ok(())
+    }
+}
+
+/// Whether XML gives a text back as it is. Readers may take white space away at the ends; a protected field is base64 there.
+fn is_kept_by_xml(text: &str) -> bool {
+    text.trim() == text && text.chars().all(is_of_xml)
+}
+
+/// Whether XML can have a character at all (XML 1.0, 2.2), and as it is (2.11: ends of lines become one). Programs that read it
+/// strictly do not open a database with any other.
+fn is_of_xml(character: char) -> bool {
+    match character {
+        '\n' | '\t' => true,
+        '\u{fffe}' | '\u{ffff}' => false,
+        _ => !character.is_control(),
     }
 }
 
