@@ -13,7 +13,8 @@ use fnox_providers::{ErrorKind, Provider, Registry};
 use hkdf::Hkdf;
 use sha2::Sha256;
 
-use crate::conformance::{Backend, check};
+use crate::conformance::{Backend, Checked, check};
+use crate::kinds;
 use crate::world::{World, named, pair, read};
 
 /// Puts a key where one source looks for it, and returns the keys of the table that say so.
@@ -42,22 +43,25 @@ fn plain_file(recipient: &str, value: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn conforms_with_and_without_bound_names() {
+pub(crate) async fn conforms_with_and_without_bound_names() -> Checked<kinds::Age> {
+    let mut checked = None;
     for more in ["", "bind_names = true"] {
         let key = key();
         let mut world = World::new();
         world.set("FNOX_AGE_KEY", &key.identity);
         let provider = world.open(&keys(&key.recipient, more));
-        check(&Backend {
-            kind: "age",
+        let done = check(&Backend {
+            kind: kinds::Age,
             provider: provider.as_ref(),
             existing: Vec::new(),
             state: &|| format!("{:?}", world.snapshot()).into_bytes(),
         })
         .await;
+        checked = Some(done);
         let stored = provider.encrypt(&[pair("A", "v")]).await.unwrap();
         assert_eq!(provider.is_current(&stored[0]), Some(true));
     }
+    checked.unwrap()
 }
 
 #[tokio::test]

@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use wiremock::matchers::{any, header};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::conformance::{Backend, check};
+use crate::conformance::{Backend, Checked, Kind, check};
+use crate::kinds;
 use crate::world::{World, named, pair, read, request};
 
 /// The stores, each with what its table needs beside region and endpoint.
@@ -69,20 +70,28 @@ async fn kms_key(world: &World) -> String {
     answer["KeyMetadata"]["KeyId"].as_str().unwrap().to_owned()
 }
 
+async fn store_conforms<K: Kind>(kind: K) -> Checked<K> {
+    let world = world();
+    let provider = world.open(&keys(K::NAME, &services::moto().url, &prefix()));
+    check(&Backend {
+        kind,
+        provider: provider.as_ref(),
+        existing: Vec::new(),
+        state: &Vec::new,
+    })
+    .await
+}
+
 #[tokio::test]
 #[ignore = "needs moto"]
-async fn stores_conform() {
-    for kind in STORES {
-        let world = world();
-        let provider = world.open(&keys(kind, &services::moto().url, &prefix()));
-        check(&Backend {
-            kind,
-            provider: provider.as_ref(),
-            existing: Vec::new(),
-            state: &Vec::new,
-        })
-        .await;
-    }
+pub(crate) async fn secrets_manager_conforms() -> Checked<kinds::AwsSm> {
+    store_conforms(kinds::AwsSm).await
+}
+
+#[tokio::test]
+#[ignore = "needs moto"]
+pub(crate) async fn parameter_store_conforms() -> Checked<kinds::AwsPs> {
+    store_conforms(kinds::AwsPs).await
 }
 
 #[tokio::test]
@@ -151,14 +160,14 @@ async fn a_deleted_secret_is_told_and_bytes_that_are_text_are_read() {
 
 #[tokio::test]
 #[ignore = "needs moto"]
-async fn kms_conforms_and_binds_values_to_their_place() {
+pub(crate) async fn kms_conforms_and_binds_values_to_their_place() -> Checked<kinds::AwsKms> {
     let mut world = world();
     let moto = services::moto().url;
     let key = kms_key(&world).await;
     let table = keys("aws-kms", &moto, &format!("key_id = \"{key}\""));
     let provider = world.open(&table);
-    check(&Backend {
-        kind: "aws-kms",
+    let checked = check(&Backend {
+        kind: kinds::AwsKms,
         provider: provider.as_ref(),
         existing: Vec::new(),
         state: &Vec::new,
@@ -201,6 +210,7 @@ async fn kms_conforms_and_binds_values_to_their_place() {
     );
     let again = other.get_to_reencrypt(&[request(&stored)]).await.remove(0);
     assert_eq!(again.unwrap().expose_secret(), " v\n");
+    checked
 }
 
 /// AWS refuses to write what is being deleted (`PutSecretValue`, `InvalidRequestException`), which moto does not.

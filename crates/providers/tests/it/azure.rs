@@ -17,7 +17,8 @@ use fnox_testkit::stand_in::issuer::{Issuer, Misbehaviour};
 use fnox_testkit::stand_in::jwt;
 
 use crate::bad_server::TOO_SLOW;
-use crate::conformance::{Backend, check};
+use crate::conformance::{Backend, Checked, Kind, check};
+use crate::kinds;
 use crate::world::{World, named, pair, read, request};
 
 const KINDS: [&str; 3] = ["azure-sm", "azure-kms", "azure-ac"];
@@ -120,28 +121,28 @@ fn remedy(error: &ProviderError) -> &str {
     error.remedy.as_deref().unwrap_or_default()
 }
 
-async fn conforms(kind: &'static str, cloud: &Cloud, existing: Vec<(String, String)>) {
+async fn conforms<K: Kind>(kind: K, cloud: &Cloud, existing: Vec<(String, String)>) -> Checked<K> {
     check(&Backend {
         kind,
-        provider: cloud.open(kind).as_ref(),
+        provider: cloud.open(K::NAME).as_ref(),
         existing,
         state: &|| cloud.azure.change(|azure| azure.stored()).into_bytes(),
     })
-    .await;
+    .await
 }
 
 #[tokio::test]
-async fn secrets_of_key_vault_conform() {
-    conforms("azure-sm", &Cloud::new(), Vec::new()).await;
+pub(crate) async fn secrets_of_key_vault_conform() -> Checked<kinds::AzureSm> {
+    conforms(kinds::AzureSm, &Cloud::new(), Vec::new()).await
 }
 
 #[tokio::test]
-async fn keys_of_key_vault_conform() {
-    conforms("azure-kms", &Cloud::new(), Vec::new()).await;
+pub(crate) async fn keys_of_key_vault_conform() -> Checked<kinds::AzureKms> {
+    conforms(kinds::AzureKms, &Cloud::new(), Vec::new()).await
 }
 
 #[tokio::test]
-async fn app_configuration_conforms() {
+pub(crate) async fn app_configuration_conforms() -> Checked<kinds::AzureAc> {
     let cloud = Cloud::new();
     let existing: Vec<(String, String)> = crate::conformance::values()
         .into_iter()
@@ -153,7 +154,7 @@ async fn app_configuration_conforms() {
             azure.add_key_value(&format!("app/{key}"), None, value, None);
         }
     });
-    conforms("azure-ac", &cloud, existing).await;
+    conforms(kinds::AzureAc, &cloud, existing).await
 }
 
 #[tokio::test]

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use fnox_providers::ErrorKind;
 use serde_json::{Value, json};
 
-use crate::conformance::{Backend, check, values};
+use crate::conformance::{Backend, Checked, check, values};
+use crate::kinds;
 use crate::world::{World, read, request};
 
 const BW: &str = r#"
@@ -117,7 +118,7 @@ fn calls(world: &World) -> Vec<String> {
     world.read("argv").lines().map(str::to_owned).collect()
 }
 
-async fn conforms(world: World, keys: &str) {
+async fn conforms(world: World, keys: &str) -> Checked<kinds::Bitwarden> {
     let existing = values()
         .into_iter()
         .enumerate()
@@ -125,7 +126,7 @@ async fn conforms(world: World, keys: &str) {
         .collect();
     let provider = world.open(keys);
     check(&Backend {
-        kind: "bitwarden",
+        kind: kinds::Bitwarden,
         provider: provider.as_ref(),
         existing,
         state: &|| {
@@ -134,17 +135,17 @@ async fn conforms(world: World, keys: &str) {
             format!("{files:?}").into_bytes()
         },
     })
-    .await;
+    .await
 }
 
 #[tokio::test]
-async fn bw_conforms() {
-    conforms(bw(), KEYS).await;
+pub(crate) async fn bw_conforms() -> Checked<kinds::Bitwarden> {
+    conforms(bw(), KEYS).await
 }
 
 #[tokio::test]
-async fn rbw_conforms() {
-    conforms(rbw(), &format!("{RBW_KEYS}\nfolder = \"CI\"")).await;
+pub(crate) async fn rbw_conforms() -> Checked<kinds::Bitwarden> {
+    conforms(rbw(), &format!("{RBW_KEYS}\nfolder = \"CI\"")).await
 }
 
 #[tokio::test]

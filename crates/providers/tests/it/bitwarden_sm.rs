@@ -5,7 +5,8 @@ use fnox_core::SecretString;
 use fnox_providers::ErrorKind;
 use serde_json::json;
 
-use crate::conformance::{Backend, check_without_storing, values};
+use crate::conformance::{Backend, Checked, check_without_storing, values};
+use crate::kinds;
 use crate::world::{World, read, request};
 
 const TOKEN: &str = "0.48c78342-1635-48a6-accd-afbe01336365.C0tMmQqHnAp1h0gL8bngprlPOYutt0:B3h5D+YgLvFiQhWkIq6Bow==";
@@ -53,7 +54,7 @@ fn secret(number: u32, key: &str, value: &str) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn it_conforms() {
+pub(crate) async fn it_conforms() -> Checked<kinds::BitwardenSm> {
     let world = world();
     let provider = world.open(KEYS);
     let existing = (0..)
@@ -61,12 +62,12 @@ async fn it_conforms() {
         .map(|(index, value)| (format!("folder/key {index}"), value))
         .collect();
     check_without_storing(&Backend {
-        kind: "bitwarden-sm",
+        kind: kinds::BitwardenSm,
         provider: &*provider,
         existing,
         state: &|| world.read("secrets.json").into_bytes(),
     })
-    .await;
+    .await
 }
 
 #[tokio::test]

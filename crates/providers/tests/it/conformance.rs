@@ -1,6 +1,9 @@
 //! What every backend must do alike, by what it says it can do.
 //!
-//! Each backend's tests call [`check`] with a provider that is at work.
+//! Each backend's tests call [`check`] with a provider that is at work, and stand in [`kinds`](crate::kinds).
+
+use std::marker::PhantomData;
+use std::process::{ExitCode, Termination};
 
 use fnox_config::spec::{Capability, ProviderSpec};
 use fnox_core::{SecretName, SecretString};
@@ -10,10 +13,28 @@ use fnox_testkit::watched::watch;
 
 use crate::world::{named, pair};
 
+/// The type of a provider as one of Rust's, so that it is known before any test runs which test checks which.
+pub(crate) trait Kind: Copy {
+    /// Its name in `type`.
+    const NAME: &'static str;
+
+    fn name(self) -> &'static str {
+        Self::NAME
+    }
+}
+
+/// That a backend of this type was checked: nothing else makes one.
+pub(crate) struct Checked<K>(PhantomData<K>);
+
+impl<K> Termination for Checked<K> {
+    fn report(self) -> ExitCode {
+        ExitCode::SUCCESS
+    }
+}
+
 /// A backend at work.
-pub(crate) struct Backend<'a> {
-    /// The type's name.
-    pub(crate) kind: &'a str,
+pub(crate) struct Backend<'a, K: Kind> {
+    pub(crate) kind: K,
     pub(crate) provider: &'a dyn Provider,
     /// References that exist already, with their values. Needed where nothing can be stored.
     pub(crate) existing: Vec<(String, String)>,
@@ -49,19 +70,20 @@ fn refusal(kind: &str, value: &str) -> Option<&'static str> {
 }
 
 /// Runs everything that fits the backend's capability.
-pub(crate) async fn check(backend: &Backend<'_>) {
-    let capability = ProviderSpec::find(backend.kind).unwrap().capability;
+pub(crate) async fn check<K: Kind>(backend: &Backend<'_, K>) -> Checked<K> {
+    let capability = ProviderSpec::find(K::NAME).unwrap().capability;
     check_as(backend, capability).await;
+    Checked(PhantomData)
 }
 
 /// The same for a backend that says itself what it can do.
-pub(crate) async fn check_as(backend: &Backend<'_>, capability: Capability) {
+pub(crate) async fn check_as<K: Kind>(backend: &Backend<'_, K>, capability: Capability) {
     let provider = backend.provider;
     assert!(provider.get_many(&[]).await.is_empty(), "nothing asked");
     changes_nothing(backend).await;
     match capability {
         Capability::EncryptsInConfig => encrypts(provider).await,
-        Capability::StoresRemotely => stores(backend.kind, provider).await,
+        Capability::StoresRemotely => stores(backend.kind.name(), provider).await,
         Capability::ReadsOnly => {
             assert!(!backend.existing.is_empty(), "something to read");
             let value = SecretString::from("v");
@@ -76,7 +98,7 @@ pub(crate) async fn check_as(backend: &Backend<'_>, capability: Capability) {
 }
 
 /// What fits a backend that reads and deletes, and refuses to store for a reason of its own.
-pub(crate) async fn check_without_storing(backend: &Backend<'_>) {
+pub(crate) async fn check_without_storing<K: Kind>(backend: &Backend<'_, K>) -> Checked<K> {
     let provider = backend.provider;
     assert!(provider.get_many(&[]).await.is_empty(), "nothing asked");
     changes_nothing(backend).await;
@@ -84,13 +106,14 @@ pub(crate) async fn check_without_storing(backend: &Backend<'_>) {
     unsupported(provider.put("a", &value).await.unwrap_err().kind);
     unsupported(provider.encrypt(&[pair("A", "v")]).await.unwrap_err().kind);
     reads_in_order(provider, &backend.existing).await;
+    Checked(PhantomData)
 }
 
 fn unsupported(kind: ErrorKind) {
     assert_eq!(kind, ErrorKind::Misconfigured);
 }
 
-async fn changes_nothing(backend: &Backend<'_>) {
+async fn changes_nothing<K: Kind>(backend: &Backend<'_, K>) {
     let before = (backend.state)();
     backend.provider.check().await.unwrap();
     assert_eq!((backend.state)(), before, "check changes nothing");

@@ -5,7 +5,8 @@ use fnox_testkit::stand_in::doppler::Doppler;
 use fnox_testkit::stand_in::issuer::{Issuer, Misbehaviour};
 
 use crate::bad_server::{Subject, fails_closed};
-use crate::conformance::{Backend, check, values};
+use crate::conformance::{Backend, Checked, check, values};
+use crate::kinds;
 use crate::world::{World, read, request};
 
 const KEYS: &str = "type = \"doppler\"\nproject = \"shop\"\nconfig = \"prd\"";
@@ -28,7 +29,7 @@ fn no_complaints(server: &Issuer<Doppler>) {
 }
 
 #[tokio::test]
-async fn it_conforms() {
+pub(crate) async fn it_conforms() -> Checked<kinds::Doppler> {
     let (server, world) = serving();
     let provider = world.open(KEYS);
     let existing = values()
@@ -36,14 +37,15 @@ async fn it_conforms() {
         .enumerate()
         .map(|(index, value)| (format!("VALUE_{index}"), value))
         .collect();
-    check(&Backend {
-        kind: "doppler",
+    let checked = check(&Backend {
+        kind: kinds::Doppler,
         provider: &*provider,
         existing,
         state: &|| server.change(|server| format!("{:?}", server.secrets).into_bytes()),
     })
     .await;
     no_complaints(&server);
+    checked
 }
 
 #[tokio::test]

@@ -8,7 +8,8 @@ use fnox_providers::{ErrorKind, ProviderError};
 use fnox_testkit::services::sqlcipher_python;
 use serde_json::{Value, json};
 
-use crate::conformance::{Backend, check, values};
+use crate::conformance::{Backend, Checked, check, values};
+use crate::kinds;
 use crate::world::{Person, World, output, read, request};
 
 const KEYS: &str = "type = \"enpass\"\nvault = \"vault\"";
@@ -88,7 +89,8 @@ async fn refused(world: &World, reference: &str) -> ProviderError {
 
 #[tokio::test]
 #[ignore = "needs SQLCipher"]
-async fn conforms_in_both_formats() {
+pub(crate) async fn conforms_in_both_formats() -> Checked<kinds::Enpass> {
+    let mut checked = None;
     for compatibility in [4, 3] {
         let existing: Vec<(String, String)> = values()
             .into_iter()
@@ -106,14 +108,16 @@ async fn conforms_in_both_formats() {
         };
         let world = vault.make();
         let provider = world.open(KEYS);
-        check(&Backend {
-            kind: "enpass",
+        let done = check(&Backend {
+            kind: kinds::Enpass,
             provider: provider.as_ref(),
             existing,
             state: &|| format!("{:?}", world.snapshot()).into_bytes(),
         })
         .await;
+        checked = Some(done);
     }
+    checked.unwrap()
 }
 
 #[tokio::test]

@@ -9,7 +9,8 @@ use fnox_core::SecretString;
 use fnox_providers::{ErrorKind, Provider, ProviderError};
 use fnox_testkit::wait;
 
-use crate::conformance::{Backend, check, check_as};
+use crate::conformance::{Backend, Checked, check, check_as};
+use crate::kinds;
 use crate::world::{World, named, read, request};
 
 /// The example of the documentation.
@@ -51,16 +52,16 @@ async fn fails(script: &str) -> ProviderError {
 }
 
 #[tokio::test]
-async fn the_example_does_what_every_backend_must() {
+pub(crate) async fn the_example_does_what_every_backend_must() -> Checked<kinds::External> {
     let (world, keys) = with_example();
     let provider = world.open(&keys);
     check(&Backend {
-        kind: "external",
+        kind: kinds::External,
         provider: provider.as_ref(),
         existing: Vec::new(),
         state: &|| format!("{:?}", world.snapshot()).into_bytes(),
     })
-    .await;
+    .await
 }
 
 #[tokio::test]
@@ -179,7 +180,7 @@ print(json.dumps({"type": "values", "values": answers}))' "$request";;
 esac"#;
     let (world, provider) = scripted(reading);
     let backend = Backend {
-        kind: "external",
+        kind: kinds::External,
         provider: provider.as_ref(),
         existing: vec![("one".to_owned(), "1".to_owned())],
         state: &|| format!("{:?}", world.snapshot()).into_bytes(),

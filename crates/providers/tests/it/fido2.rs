@@ -12,7 +12,8 @@ use fnox_providers::hardware::{FeatureReports, HidReports, NoKey, SecurityKeys};
 use fnox_providers::{ErrorKind, Provider, ProviderError, Registry};
 
 use crate::authenticator::{Manner, Model, Port};
-use crate::conformance::{Backend, check};
+use crate::conformance::{Backend, Checked, check};
+use crate::kinds;
 use crate::world::{World, pair, read, request};
 
 const SALT: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
@@ -150,21 +151,24 @@ fn with_pin() -> Model {
 }
 
 #[tokio::test]
-async fn conformance() {
+pub(crate) async fn conformance() -> Checked<kinds::Fido2> {
+    let mut checked = None;
     for more in ["", "bind_names = true\n"] {
         let desk = Desk::model(Model::new());
         let provider = desk.open(more);
-        check(&Backend {
-            kind: "fido2",
+        let done = check(&Backend {
+            kind: kinds::Fido2,
             provider: provider.as_ref(),
             existing: Vec::new(),
             state: &|| format!("{:?}", desk.world.snapshot()).into_bytes(),
         })
         .await;
+        checked = Some(done);
         assert_eq!(desk.port(0).model().touches, 1, "one touch for all of it");
         assert_eq!(desk.holder.told.load(Ordering::SeqCst), 1);
         assert_eq!(desk.typed(), 0, "it has no PIN");
     }
+    checked.unwrap()
 }
 
 #[tokio::test]

@@ -15,7 +15,8 @@ use fnox_providers::{
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::conformance::{self, Backend};
+use crate::conformance::{self, Backend, Checked};
+use crate::kinds;
 use crate::team_server::{APPROVAL, TeamServer};
 use crate::world::{World, named, request};
 
@@ -162,7 +163,7 @@ fn run(log: &Arc<Log>, wait: Wait) -> RunRequest {
 }
 
 #[tokio::test]
-async fn it_reads_as_every_provider_does() {
+pub(crate) async fn it_reads_as_every_provider_does() -> Checked<kinds::FnoxServer> {
     let mut setup = Setup::new().await;
     setup.tolerated = vec!["A"];
     let existing: Vec<(String, String)> = conformance::values()
@@ -175,12 +176,12 @@ async fn it_reads_as_every_provider_does() {
     }
     let provider = setup.provider();
     conformance::check(&Backend {
-        kind: "fnox-server",
+        kind: kinds::FnoxServer,
         provider: provider.as_ref(),
         existing,
         state: &|| setup.server.count("POST /v1/approvals").to_string().into(),
     })
-    .await;
+    .await
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 use fnox_core::SecretString;
 use fnox_providers::ErrorKind;
 
-use crate::conformance::{Backend, check};
+use crate::conformance::{Backend, Checked, check};
+use crate::kinds;
 use crate::world::{World, read, request};
 
 const FOKS: &str = r#"
@@ -41,11 +42,11 @@ fn world() -> World {
 }
 
 #[tokio::test]
-async fn conforms() {
+pub(crate) async fn conforms() -> Checked<kinds::Foks> {
     let world = world();
     let provider = world.open(KEYS);
-    check(&Backend {
-        kind: "foks",
+    let checked = check(&Backend {
+        kind: kinds::Foks,
         provider: provider.as_ref(),
         existing: Vec::new(),
         state: &|| world.snapshot_of("teams"),
@@ -58,6 +59,7 @@ async fn conforms() {
         format!("--home {home} kv --team ops put --force --mkdir-p fnox/conformance/0 x")
     );
     assert!(!world.read("argv").contains("plain"), "no value");
+    checked
 }
 
 #[tokio::test]

@@ -14,7 +14,8 @@ use fnox_testkit::stand_in::gcp::Gcp;
 use fnox_testkit::stand_in::issuer::{Issuer, Misbehaviour};
 
 use crate::bad_server::TOO_SLOW;
-use crate::conformance::{Backend, check};
+use crate::conformance::{Backend, Checked, check};
+use crate::kinds;
 use crate::world::{World, named, pair, read, request};
 
 const PROJECT: &str = "shop-1";
@@ -115,27 +116,27 @@ fn remedy(error: &ProviderError) -> &str {
 }
 
 #[tokio::test]
-async fn secret_manager_conforms() {
+pub(crate) async fn secret_manager_conforms() -> Checked<kinds::GcpSm> {
     let cloud = Cloud::new();
     check(&Backend {
-        kind: "gcp-sm",
+        kind: kinds::GcpSm,
         provider: cloud.open("gcp-sm").as_ref(),
         existing: Vec::new(),
         state: &|| cloud.google.change(|gcp| gcp.stored()).into_bytes(),
     })
-    .await;
+    .await
 }
 
 #[tokio::test]
-async fn cloud_kms_conforms() {
+pub(crate) async fn cloud_kms_conforms() -> Checked<kinds::GcpKms> {
     let cloud = Cloud::new();
     check(&Backend {
-        kind: "gcp-kms",
+        kind: kinds::GcpKms,
         provider: cloud.open("gcp-kms").as_ref(),
         existing: Vec::new(),
         state: &|| cloud.google.change(|gcp| gcp.stored()).into_bytes(),
     })
-    .await;
+    .await
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@
 use fnox_core::SecretString;
 use fnox_providers::ErrorKind;
 
-use crate::conformance::{Backend, check};
+use crate::conformance::{Backend, Checked, check};
+use crate::kinds;
 use crate::world::{World, read, request};
 
 const GOPASS: &str = r#"
@@ -39,11 +40,11 @@ fn world() -> World {
 }
 
 #[tokio::test]
-async fn conforms() {
+pub(crate) async fn conforms() -> Checked<kinds::Gopass> {
     let world = world();
     let provider = world.open(KEYS);
-    check(&Backend {
-        kind: "gopass",
+    let checked = check(&Backend {
+        kind: kinds::Gopass,
         provider: provider.as_ref(),
         existing: Vec::new(),
         state: &|| world.snapshot_of("store"),
@@ -56,6 +57,7 @@ async fn conforms() {
         !argv.contains("plain") && !argv.contains("another"),
         "no value"
     );
+    checked
 }
 
 #[tokio::test]

@@ -10,7 +10,8 @@ use fnox_providers::hardware::{FeatureReports, HidReports, NoKey, SecurityKeys};
 use fnox_providers::{ErrorKind, Provider, ProviderError, Registry};
 
 use crate::authenticator::{Model as FidoModel, Port as FidoPort};
-use crate::conformance::{Backend, check};
+use crate::conformance::{Backend, Checked, check};
+use crate::kinds;
 use crate::world::{World, named, pair, read, request};
 use crate::yubikey::{Manner, Model, Port};
 
@@ -251,19 +252,19 @@ async fn each_of_two_fido2_keys_opens_old_and_new_values_with_one_touch() {
 }
 
 #[tokio::test]
-async fn conformance() {
+pub(crate) async fn conformance() -> Checked<kinds::Fido2> {
     let (first, second) = (FidoPort::of(FidoModel::new()), fido(9));
     let mut desk = Desk::fido(nobody_asks());
     desk.plug_fido(&[&first, &second]);
     desk.add("second", None).await.unwrap();
     let provider = desk.open();
     check(&Backend {
-        kind: "fido2",
+        kind: kinds::Fido2,
         provider: provider.as_ref(),
         existing: Vec::new(),
         state: &|| format!("{:?}", desk.world.snapshot()).into_bytes(),
     })
-    .await;
+    .await
 }
 
 #[tokio::test]

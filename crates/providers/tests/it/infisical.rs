@@ -7,7 +7,8 @@ use fnox_testkit::stand_in::infisical::Infisical;
 use fnox_testkit::stand_in::issuer::Issuer;
 
 use crate::bad_server::{Subject, fails_closed};
-use crate::conformance::{Backend, check, values};
+use crate::conformance::{Backend, Checked, check, values};
+use crate::kinds;
 use crate::world::{World, read, request};
 
 fn keys() -> String {
@@ -46,7 +47,7 @@ fn no_complaints(server: &Issuer<Infisical>) {
     assert_eq!(server.complaints(), Vec::<String>::new());
 }
 
-async fn conforms(is_old: bool) {
+async fn conforms(is_old: bool) -> Checked<kinds::Infisical> {
     let (server, world) = serving();
     server.change(|server| server.is_old = is_old);
     let provider = world.open(&keys());
@@ -55,24 +56,25 @@ async fn conforms(is_old: bool) {
         .enumerate()
         .map(|(index, value)| (format!("value {index}"), value))
         .collect();
-    check(&Backend {
-        kind: "infisical",
+    let checked = check(&Backend {
+        kind: kinds::Infisical,
         provider: &*provider,
         existing,
         state: &|| server.change(|server| format!("{:?}", server.secrets).into_bytes()),
     })
     .await;
     no_complaints(&server);
+    checked
 }
 
 #[tokio::test]
-async fn it_conforms() {
-    conforms(false).await;
+pub(crate) async fn it_conforms() -> Checked<kinds::Infisical> {
+    conforms(false).await
 }
 
 #[tokio::test]
-async fn a_server_without_the_newest_api_conforms() {
-    conforms(true).await;
+pub(crate) async fn a_server_without_the_newest_api_conforms() -> Checked<kinds::Infisical> {
+    conforms(true).await
 }
 
 #[tokio::test]

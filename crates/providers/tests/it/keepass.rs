@@ -9,7 +9,8 @@ use fnox_providers::{ErrorKind, Provider};
 use keepass::config::KdfConfig;
 use keepass::{Database, DatabaseKey};
 
-use crate::conformance::{Backend, check, values};
+use crate::conformance::{Backend, Checked, check, values};
+use crate::kinds;
 use crate::world::{Person, World, output, read, request};
 
 const KEYS: &str = "type = \"keepass\"\ndatabase = \"db.kdbx\"";
@@ -69,17 +70,17 @@ async fn put(provider: &dyn Provider, reference: &str, value: &str) {
 }
 
 #[tokio::test]
-async fn conforms() {
+pub(crate) async fn conforms() -> Checked<kinds::KeePass> {
     let world = world();
     let provider = world.open(KEYS);
     put(provider.as_ref(), "first", "x").await;
     check(&Backend {
-        kind: "keepass",
+        kind: kinds::KeePass,
         provider: provider.as_ref(),
         existing: Vec::new(),
         state: &|| format!("{:?}", world.snapshot()).into_bytes(),
     })
-    .await;
+    .await
 }
 
 #[tokio::test]

@@ -9,7 +9,8 @@ use fnox_testkit::stand_in::keeper::Keeper;
 use serde_json::{Value, json};
 
 use crate::bad_server::{Subject, fails_closed};
-use crate::conformance::{Backend, check, values};
+use crate::conformance::{Backend, Checked, check, values};
+use crate::kinds;
 use crate::world::{World, read, request};
 
 const KEYS: &str = "type = \"keeper-sm\"\nconfig_file = \"ksm.json\"";
@@ -49,7 +50,7 @@ fn data(server: &Issuer<Keeper>) -> Value {
 }
 
 #[tokio::test]
-async fn it_conforms() {
+pub(crate) async fn it_conforms() -> Checked<kinds::KeeperSm> {
     let (server, world, _) = serving();
     let existing: Vec<(String, String)> = server.change(|keeper| {
         values()
@@ -58,8 +59,8 @@ async fn it_conforms() {
             .collect()
     });
     let provider = world.open(KEYS);
-    check(&Backend {
-        kind: "keeper-sm",
+    let checked = check(&Backend {
+        kind: kinds::KeeperSm,
         provider: &*provider,
         existing,
         state: &|| {
@@ -69,6 +70,7 @@ async fn it_conforms() {
     })
     .await;
     no_complaints(&server);
+    checked
 }
 
 #[tokio::test]

@@ -7,7 +7,8 @@ use fnox_core::SecretString;
 use fnox_providers::ErrorKind;
 use fnox_testkit::services::dbus::Session;
 
-use crate::conformance::{Backend, check};
+use crate::conformance::{Backend, Checked, check};
+use crate::kinds;
 use crate::world::{World, output, read, request};
 
 const KEYS: &str = "type = \"keychain\"\nservice = \"fnox-test\"\nprefix = \"team/\"";
@@ -28,12 +29,12 @@ fn secret_tool(world: &World, arguments: &[&str], input: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 #[ignore = "needs gnome-keyring and dbus"]
-async fn conforms() {
+pub(crate) async fn conforms() -> Checked<kinds::Keychain> {
     let session = Session::with_keyring();
     let world = world(&session);
     let provider = world.open(KEYS);
     check(&Backend {
-        kind: "keychain",
+        kind: kinds::Keychain,
         provider: provider.as_ref(),
         existing: Vec::new(),
         state: &|| {
@@ -46,7 +47,7 @@ async fn conforms() {
             [found.stdout, found.stderr].concat()
         },
     })
-    .await;
+    .await
 }
 
 #[tokio::test]

@@ -6,7 +6,8 @@ use fnox_testkit::stand_in::issuer::{Issuer, Misbehaving as _};
 use fnox_testkit::stand_in::kubernetes::Kubernetes;
 
 use crate::bad_server::{Subject, fails_closed};
-use crate::conformance::{Backend, check, values};
+use crate::conformance::{Backend, Checked, check, values};
+use crate::kinds;
 use crate::world::{World, read, request};
 
 const KEYS: &str = "type = \"kubernetes\"";
@@ -42,21 +43,22 @@ fn no_complaints(server: &Issuer<Kubernetes>) {
 }
 
 #[tokio::test]
-async fn it_conforms() {
+pub(crate) async fn it_conforms() -> Checked<kinds::Kubernetes> {
     let (server, world) = serving();
     let provider = world.open(KEYS);
     let all = || values().into_iter().enumerate();
     let single = all().map(|(index, value)| (format!("value-{index}"), value));
     let keyed = all().map(|(index, value)| (format!("many/KEY_{index}"), value));
     let full = all().map(|(index, value)| (format!("apps/value-{index}/only"), value));
-    check(&Backend {
-        kind: "kubernetes",
+    let checked = check(&Backend {
+        kind: kinds::Kubernetes,
         provider: &*provider,
         existing: single.chain(keyed).chain(full).collect(),
         state: &|| server.change(|server| format!("{:?}", server.secrets).into_bytes()),
     })
     .await;
     no_complaints(&server);
+    checked
 }
 
 #[tokio::test]

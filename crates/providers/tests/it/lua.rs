@@ -10,7 +10,8 @@ use fnox_providers::{ErrorKind, Provider, ProviderError};
 use wiremock::matchers::{body_string, header, method, path, query_param};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::conformance::{Backend, check, check_as};
+use crate::conformance::{Backend, Checked, check, check_as};
+use crate::kinds;
 use crate::world::{World, read, request};
 
 const KEYS: &str = "type = \"lua\"\nplugin = \"./p.lua\"";
@@ -54,7 +55,7 @@ async fn got_in_time(body: &str) -> Result<String, ProviderError> {
 }
 
 #[tokio::test]
-async fn the_example_does_what_every_backend_must() {
+pub(crate) async fn the_example_does_what_every_backend_must() -> Checked<kinds::Lua> {
     let world = World::new();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/lua-provider");
     let text = std::fs::read_to_string(folder.join("provider.lua")).unwrap();
@@ -64,8 +65,8 @@ async fn the_example_does_what_every_backend_must() {
         "type = \"lua\"\nplugin = \"./shelf-plugin\"\noptions = {{ folder = \"{}\" }}",
         world.path("shelf").display()
     ));
-    check(&Backend {
-        kind: "lua",
+    let checked = check(&Backend {
+        kind: kinds::Lua,
         provider: provider.as_ref(),
         existing: Vec::new(),
         state: &|| format!("{:?}", world.snapshot()).into_bytes(),
@@ -74,6 +75,7 @@ async fn the_example_does_what_every_backend_must() {
     let provider = world.open("type = \"lua\"\nplugin = \"./shelf-plugin\"");
     let error = provider.check().await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Misconfigured, "{error}");
+    checked
 }
 
 #[tokio::test]
@@ -86,7 +88,7 @@ async fn a_plugin_may_encrypt_or_only_read() {
         }"#;
     let (world, provider) = plugin_with(text, "capability = \"encrypt\"");
     let backend = Backend {
-        kind: "lua",
+        kind: kinds::Lua,
         provider: provider.as_ref(),
         existing: Vec::new(),
         state: &|| format!("{:?}", world.snapshot()).into_bytes(),
@@ -101,7 +103,7 @@ async fn a_plugin_may_encrypt_or_only_read() {
     );
     let existing = [("one", "1"), ("two", "")].map(|(a, b)| (a.to_owned(), b.to_owned()));
     let backend = Backend {
-        kind: "lua",
+        kind: kinds::Lua,
         provider: provider.as_ref(),
         existing: existing.into(),
         state: &|| format!("{:?}", world.snapshot()).into_bytes(),

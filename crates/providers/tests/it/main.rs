@@ -61,6 +61,8 @@ mod keeper_sm;
 #[cfg(test)]
 mod keychain;
 #[cfg(test)]
+mod kinds;
+#[cfg(test)]
 mod kubernetes;
 #[cfg(test)]
 mod login_offer;

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use fnox_providers::ErrorKind;
 use fnox_testkit::wait;
 
-use crate::conformance::{Backend, check, values};
+use crate::conformance::{Backend, Checked, check, values};
+use crate::kinds;
 use crate::world::{World, named, read, request};
 
 const OP: &str = r#"
@@ -50,7 +51,7 @@ fn calls(world: &World) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn conforms() {
+pub(crate) async fn conforms() -> Checked<kinds::OnePassword> {
     let world = world();
     let provider = world.open(KEYS);
     let existing = values()
@@ -59,12 +60,12 @@ async fn conforms() {
         .map(|(index, value)| (format!("item{index}"), value))
         .collect();
     check(&Backend {
-        kind: "1password",
+        kind: kinds::OnePassword,
         provider: provider.as_ref(),
         existing,
         state: &|| world.snapshot_of("items"),
     })
-    .await;
+    .await
 }
 
 #[tokio::test]

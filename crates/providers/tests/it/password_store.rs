@@ -6,7 +6,8 @@ use std::process::Command;
 use fnox_core::SecretString;
 use fnox_providers::{ErrorKind, Provider};
 
-use crate::conformance::{Backend, check};
+use crate::conformance::{Backend, Checked, check};
+use crate::kinds;
 use crate::world::{World, output, read, request};
 
 const KEYS: &str = "type = \"password-store\"";
@@ -69,16 +70,16 @@ impl Drop for Store {
 
 #[tokio::test]
 #[ignore = "needs pass and gnupg"]
-async fn conforms() {
+pub(crate) async fn conforms() -> Checked<kinds::PasswordStore> {
     let store = Store::new("");
     let provider = store.open("prefix = \"team/\"");
     check(&Backend {
-        kind: "password-store",
+        kind: kinds::PasswordStore,
         provider: provider.as_ref(),
         existing: Vec::new(),
         state: &|| store.world.snapshot_of(".password-store"),
     })
-    .await;
+    .await
 }
 
 #[tokio::test]

@@ -5,7 +5,8 @@ use fnox_testkit::stand_in::issuer::{Issuer, Misbehaviour};
 use fnox_testkit::stand_in::passwordstate::Passwordstate;
 
 use crate::bad_server::{Subject, fails_closed};
-use crate::conformance::{Backend, check, values};
+use crate::conformance::{Backend, Checked, check, values};
+use crate::kinds;
 use crate::world::{World, read, request};
 
 fn serving() -> (Issuer<Passwordstate>, World, String) {
@@ -30,7 +31,7 @@ fn no_complaints(server: &Issuer<Passwordstate>) {
 }
 
 #[tokio::test]
-async fn it_conforms() {
+pub(crate) async fn it_conforms() -> Checked<kinds::Passwordstate> {
     let (server, world, keys) = serving();
     let provider = world.open(&keys);
     let by_title = (0..)
@@ -39,14 +40,15 @@ async fn it_conforms() {
     let by_id = (100..)
         .zip(values())
         .map(|(id, value)| (id.to_string(), value));
-    check(&Backend {
-        kind: "passwordstate",
+    let checked = check(&Backend {
+        kind: kinds::Passwordstate,
         provider: &*provider,
         existing: by_title.chain(by_id).collect(),
         state: &|| server.change(|server| format!("{:?}", server.passwords).into_bytes()),
     })
     .await;
     no_complaints(&server);
+    checked
 }
 
 #[tokio::test]

@@ -2,20 +2,21 @@
 
 use fnox_providers::ErrorKind;
 
-use crate::conformance::{Backend, check};
+use crate::conformance::{Backend, Checked, check};
+use crate::kinds;
 use crate::world::{World, pair, read};
 
 #[tokio::test]
-async fn conforms() {
+pub(crate) async fn conforms() -> Checked<kinds::Plain> {
     let world = World::new();
     let provider = world.open("type = \"plain\"");
     check(&Backend {
-        kind: "plain",
+        kind: kinds::Plain,
         provider: provider.as_ref(),
         existing: Vec::new(),
         state: &|| format!("{:?}", world.snapshot()).into_bytes(),
     })
-    .await;
+    .await
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 
 use fnox_providers::ErrorKind;
 
-use crate::conformance::{Backend, check, values};
+use crate::conformance::{Backend, Checked, check, values};
+use crate::kinds;
 use crate::world::{World, read, request};
 
 const PASS_CLI: &str = r#"
@@ -37,7 +38,7 @@ fn world() -> World {
 }
 
 #[tokio::test]
-async fn conforms() {
+pub(crate) async fn conforms() -> Checked<kinds::ProtonPass> {
     let world = world();
     let provider = world.open(KEYS);
     let existing = values()
@@ -46,12 +47,12 @@ async fn conforms() {
         .map(|(index, value)| (format!("item{index}"), value))
         .collect();
     check(&Backend {
-        kind: "proton-pass",
+        kind: kinds::ProtonPass,
         provider: provider.as_ref(),
         existing,
         state: &|| world.snapshot_of("items"),
     })
-    .await;
+    .await
 }
 
 #[tokio::test]

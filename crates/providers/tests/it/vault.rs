@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, Respond, ResponseTemplate};
 
-use crate::conformance::{Backend, check};
+use crate::conformance::{Backend, Checked, check};
+use crate::kinds;
 use crate::world::{World, request};
 
 const TOKEN: &str = "hvs.stand-in-token";
@@ -102,7 +103,7 @@ async fn serving(answer: impl Respond + 'static) -> (MockServer, World, String) 
     (server, world, keys)
 }
 
-async fn conforms(is_second: bool) {
+async fn conforms(is_second: bool) -> Checked<kinds::Vault> {
     let secrets = Secrets::default();
     let stand_in = StandIn {
         secrets: Arc::clone(&secrets),
@@ -111,22 +112,22 @@ async fn conforms(is_second: bool) {
     let (_server, world, keys) = serving(stand_in).await;
     let provider = world.open(&keys);
     check(&Backend {
-        kind: "vault",
+        kind: kinds::Vault,
         provider: &*provider,
         existing: Vec::new(),
         state: &|| format!("{:?}", secrets.lock().unwrap()).into_bytes(),
     })
-    .await;
+    .await
 }
 
 #[tokio::test]
-async fn the_first_version_of_kv_conforms() {
-    conforms(false).await;
+pub(crate) async fn the_first_version_of_kv_conforms() -> Checked<kinds::Vault> {
+    conforms(false).await
 }
 
 #[tokio::test]
-async fn the_second_version_of_kv_conforms() {
-    conforms(true).await;
+pub(crate) async fn the_second_version_of_kv_conforms() -> Checked<kinds::Vault> {
+    conforms(true).await
 }
 
 #[tokio::test]

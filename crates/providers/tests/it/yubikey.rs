@@ -17,7 +17,8 @@ use fnox_providers::hardware::{FeatureReports, HidReports, NoKey, SecurityKeys};
 use fnox_providers::{ErrorKind, Provider, Registry};
 use sha1::{Digest as _, Sha1};
 
-use crate::conformance::{Backend, check};
+use crate::conformance::{Backend, Checked, check};
+use crate::kinds;
 use crate::world::{World, pair, read, request};
 
 const CHALLENGE: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
@@ -270,20 +271,23 @@ impl Desk {
 }
 
 #[tokio::test]
-async fn conformance() {
+pub(crate) async fn conformance() -> Checked<kinds::YubiKey> {
+    let mut checked = None;
     for more in ["", "bind_names = true\n"] {
         let desk = Desk::model(Model::new(Manner::Touched(4)));
         let provider = desk.open(more);
-        check(&Backend {
-            kind: "yubikey",
+        let done = check(&Backend {
+            kind: kinds::YubiKey,
             provider: provider.as_ref(),
             existing: Vec::new(),
             state: &|| format!("{:?}", desk.world.snapshot()).into_bytes(),
         })
         .await;
+        checked = Some(done);
         assert_eq!(desk.asked(), 1, "one touch for all of it");
         assert_eq!(desk.toucher.0.load(Ordering::SeqCst), 1);
     }
+    checked.unwrap()
 }
 
 #[tokio::test]
