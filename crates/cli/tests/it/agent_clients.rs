@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use fnox_testkit::stand_in::ServerCertificate;
+use fnox_testkit::stand_in::{ServerCertificate, TlsFront};
 use fnox_testkit::{Run, Sandbox, services};
 use serde_json::Value;
 
@@ -235,12 +235,15 @@ fn java_uses_the_gateway_and_believes_it() {
 fn boto3_is_signed_anew_for_several_services() {
     let world = World::with_secrets();
     let moto = services::moto().url;
-    let (host, port) = moto.trim_start_matches("http://").rsplit_once(':').unwrap();
+    let front = TlsFront::before(moto.trim_start_matches("http://"));
+    let authority = front.write_authority(&world.sandbox.project());
+    let port = front.port();
     world.configure(&format!(
-        "{}{}[proxy]\nallow_private = [\"{host}:{port}\"]\n[[proxy.rules]]\nlease = \"aws\"\ndomain = \"{host}\"\n\
-         port = {port}\ninject = \"aws-sigv4\"\n",
+        "{}{}[proxy]\nallow_private = [\"127.0.0.1:{port}\"]\n[[proxy.rules]]\nlease = \"aws\"\ndomain = \"localhost\"\n\
+         port = {port}\nca_file = \"{}\"\ninject = \"aws-sigv4\"\n",
         world.secrets("alice"),
         world.lease("").replace(world.sts.url(), &moto),
+        authority.display(),
     ));
     let run = world
         .sandbox
@@ -254,7 +257,7 @@ fn boto3_is_signed_anew_for_several_services() {
         ])
         .env("PYTHON", services::gateway_clients_python())
         .env("CLIENT", CLIENT)
-        .env("MOTO", &moto)
+        .env("MOTO", format!("https://localhost:{port}"))
         .finish()
         .succeeds();
     assert!(run.stdout.contains(":assumed-role/"), "{}", run.stdout);

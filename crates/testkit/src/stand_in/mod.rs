@@ -25,10 +25,12 @@ mod server_certificate;
 pub mod sts;
 pub mod tailscale;
 pub mod targets;
+mod tls_front;
 pub mod upstream;
 pub mod vault;
 
 pub use ntfy::Ntfy;
 pub use server_certificate::ServerCertificate;
 pub use sts::Sts;
+pub use tls_front::TlsFront;
 pub use upstream::{Prepared, Received, Upstream};

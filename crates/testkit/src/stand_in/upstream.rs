@@ -289,7 +289,7 @@ async fn connection(
 
 /// The authority's certificate, the server's settings, and each client's certificate and key. Without clients nobody has to
 /// be one.
-fn certificates<const N: usize>(
+pub(super) fn certificates<const N: usize>(
     names: &[&str],
     clients: [&str; N],
 ) -> (String, ServerConfig, [String; N]) {
