@@ -1,7 +1,8 @@
 //! The model of a FIDO2 key as a device of this machine, by Linux's `/dev/uhid` (Documentation/hid/uhid.rst).
 //!
 //! `scripts/test-fido2` runs this test in a guest, where the real program then finds `/dev/hidraw0`. It plugs in one key for each
-//! number in `FNOX_TEST_UHID`, and takes it out when the file of the same number is in the working directory.
+//! number in `FNOX_TEST_UHID`, prints a line for each touch that one waited for, and takes it out when the file of the same number
+//! is in the working directory.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
@@ -70,6 +71,7 @@ fn serve(mut device: File, number: u8) {
         ..Model::new()
     });
     let mut buffer = vec![0; EVENT];
+    let mut touches = 0;
     loop {
         let count = device.read(&mut buffer).unwrap();
         assert!(count >= 4);
@@ -84,6 +86,12 @@ fn serve(mut device: File, number: u8) {
                 let from = 4 + usize::from(size).checked_sub(64).unwrap();
                 let report: [u8; 64] = buffer[from..from + 64].try_into().unwrap();
                 port.send(&report).unwrap();
+                // Before the answer leaves, so that whoever has the answer finds the line.
+                let now = port.model().touches;
+                for _ in touches..now {
+                    println!("KEY-TOUCHED {number}");
+                }
+                touches = now;
                 while let Some(answer) = port.receive(Duration::ZERO).unwrap() {
                     let mut input = event(INPUT2);
                     input.extend(64_u16.to_ne_bytes());
