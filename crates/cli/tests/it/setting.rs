@@ -179,27 +179,35 @@ fn a_new_file_and_another_one_that_wins_are_told_of() {
 
 #[test]
 fn a_value_is_not_taken_for_the_place_of_one() {
-    let sandbox = sandbox();
-    sandbox.write(
-        "fnox.toml",
-        "[providers]\nop = { type = \"1password\", vault = \"v\" }\n",
-    );
-    let before = sandbox.read("fnox.toml");
-    let run = sandbox
-        .run(["set", "A", "-p", "op"])
-        .stdin("hunter2")
-        .finish();
-    let told = run.exits_with(2).stderr;
-    assert!(told.contains("would stand in clear"), "{told}");
-    sandbox.write("value", "hunter2");
-    fails(
-        &sandbox,
-        2,
-        &["set", "A", "-p", "op", "--from-file", "value"],
-    );
-    assert_eq!(sandbox.read("fnox.toml"), before);
-    ok(&sandbox, &["set", "A", "item/field", "-p", "op"]);
-    assert!(sandbox.read("fnox.toml").contains("\"item/field\""));
+    for (provider, keys) in [
+        ("op", "type = \"1password\", vault = \"v\""),
+        (
+            "bws",
+            "type = \"bitwarden-sm\", project_id = \"f1fe5978-0aa1-4bb0-949b-b03000e0402a\"",
+        ),
+    ] {
+        let sandbox = sandbox();
+        sandbox.write(
+            "fnox.toml",
+            format!("[providers]\n{provider} = {{ {keys} }}\n"),
+        );
+        let before = sandbox.read("fnox.toml");
+        let run = sandbox
+            .run(["set", "A", "-p", provider])
+            .stdin("hunter2")
+            .finish();
+        let told = run.exits_with(2).stderr;
+        assert!(told.contains("would stand in clear"), "{told}");
+        sandbox.write("value", "hunter2");
+        fails(
+            &sandbox,
+            2,
+            &["set", "A", "-p", provider, "--from-file", "value"],
+        );
+        assert_eq!(sandbox.read("fnox.toml"), before);
+        ok(&sandbox, &["set", "A", "item/field", "-p", provider]);
+        assert!(sandbox.read("fnox.toml").contains("\"item/field\""));
+    }
 }
 
 #[test]

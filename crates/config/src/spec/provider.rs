@@ -315,7 +315,7 @@ pub static PROVIDERS: &[ProviderSpec] = &[
     ProviderSpec {
         name: "bitwarden-sm",
         label: "Bitwarden Secrets Manager",
-        capability: StoresRemotely,
+        capability: ReadsOnly,
         fields: &[
             reference("project_id", "Project."),
             reference("profile", "Profile of the CLI."),

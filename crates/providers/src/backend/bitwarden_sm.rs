@@ -1,10 +1,11 @@
 //! `bitwarden-sm`: secrets of one project of Bitwarden Secrets Manager, through its program `bws`.
 //!
-//! Values are encrypted on the client's side, and how is nowhere written down for others, so Bitwarden's own program does it. One call
-//! lists the project and serves a batch. A reference is a secret's key or its id, and perhaps `value`, `note` or `key` behind a slash.
+//! Values are encrypted on the client's side. How, and how the key is derived from an access token, is nowhere written down for
+//! others, so Bitwarden's own program does it. One call lists the project and serves a batch. A reference is a secret's key or its
+//! id, and perhaps `value`, `note` or `key` behind a slash.
 //!
 //! The access token is in the program's environment only. `bws` takes new values on its command line, where everybody on the
-//! machine can read them, so nothing is stored. Facts are from Bitwarden's pages "Secrets Manager CLI" and "Secret Decryption".
+//! machine can read them, so this provider only reads. Facts are from Bitwarden's pages "Secrets Manager CLI" and "Secret Decryption".
 
 use std::ffi::OsString;
 
@@ -104,19 +105,6 @@ impl Provider for BitwardenSm {
     /// Asks for the project alone, which shows no values.
     async fn check(&self) -> Result<(), ProviderError> {
         self.run(&["project", "get", &self.project]).await.map(drop)
-    }
-
-    async fn put(&self, _: &str, _: &SecretString) -> Result<String, ProviderError> {
-        Err(ProviderError::misconfigured(
-            "`bws` takes values on its command line only, where everybody on this machine could read them",
-        )
-        .with_remedy("store the value in Bitwarden's web app, and write its key into fnox.toml: `NAME = { provider = \"…\", value = \"KEY\" }`"))
-    }
-
-    async fn delete(&self, reference: &str) -> Result<(), ProviderError> {
-        let secrets = self.list().await?;
-        let (secret, _) = find(&secrets, reference)?;
-        self.run(&["secret", "delete", &secret.id]).await.map(drop)
     }
 }
 

@@ -97,18 +97,6 @@ pub(crate) async fn check_as<K: Kind>(backend: &Backend<'_, K>, capability: Capa
     }
 }
 
-/// What fits a backend that reads and deletes, and refuses to store for a reason of its own.
-pub(crate) async fn check_without_storing<K: Kind>(backend: &Backend<'_, K>) -> Checked<K> {
-    let provider = backend.provider;
-    assert!(provider.get_many(&[]).await.is_empty(), "nothing asked");
-    changes_nothing(backend).await;
-    let value = SecretString::from("v");
-    unsupported(provider.put("a", &value).await.unwrap_err().kind);
-    unsupported(provider.encrypt(&[pair("A", "v")]).await.unwrap_err().kind);
-    reads_in_order(provider, &backend.existing).await;
-    Checked(PhantomData)
-}
-
 fn unsupported(kind: ErrorKind) {
     assert_eq!(kind, ErrorKind::Misconfigured);
 }
