@@ -247,11 +247,16 @@ async fn explain_names_the_call_and_the_user_and_calls_nobody() {
     assert_eq!(server.requests().len(), 0);
 }
 
-/// What the Kubernetes client for Python sends, the stand-in takes, and it reads the same kubeconfig as fnox.
+/// What the Kubernetes client for Python sends, for tokens and for Secrets as the provider reads them, the stand-in takes, and it reads
+/// the same kubeconfig as fnox.
 #[tokio::test]
 #[ignore = "needs FNOX_TEST_KUBERNETES_PYTHON"]
 async fn the_stand_in_serves_an_independent_client() {
     let server = Issuer::start(Kubernetes::new());
+    server.change(|server| {
+        server.set_secret("apps", "database", "password", "ünïcödé 🔑\n".as_bytes());
+        server.set_secret("apps", "database", "binary", &[0xff, 0]);
+    });
     let (folder, project) = reading(&with_token(server.url()), "");
     let python = fnox_core::Env::of_process();
     let output = std::process::Command::new(python.var("FNOX_TEST_KUBERNETES_PYTHON").unwrap())

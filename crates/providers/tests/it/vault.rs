@@ -13,9 +13,12 @@ use wiremock::{Mock, MockServer, Respond, ResponseTemplate};
 
 use crate::conformance::{Backend, Checked, check};
 use crate::kinds;
-use crate::world::{World, request};
+use crate::world::{World, read, request};
 
 const TOKEN: &str = "hvs.stand-in-token";
+
+/// When a version was deleted.
+const DELETED: &str = "2030-01-01T00:00:00.000000000Z";
 
 /// Secrets by their path: the version, and the fields unless the version was deleted.
 type Secrets = Arc<Mutex<BTreeMap<String, (u64, Option<Value>)>>>;
@@ -54,13 +57,19 @@ impl Respond for StandIn {
         let version = newest.as_ref().map_or(0, |(version, _)| *version);
         match (request.method.as_str(), newest) {
             ("GET", Some((_, Some(fields)))) if self.is_second => {
-                good(&json!({"data": {"data": fields, "metadata": {"version": version}}}))
+                let metadata = json!({"version": version, "deletion_time": "", "destroyed": false});
+                good(&json!({"data": {"data": fields, "metadata": metadata}}))
             }
             ("GET", Some((_, Some(fields)))) => good(&json!({"data": fields})),
-            ("GET", Some(_)) if self.is_second => ResponseTemplate::new(404)
-                .set_body_json(json!({"data": {"data": null, "metadata": {"version": version}}})),
+            ("GET", Some(_)) if self.is_second => {
+                let metadata =
+                    json!({"version": version, "deletion_time": DELETED, "destroyed": false});
+                ResponseTemplate::new(404)
+                    .set_body_json(json!({"data": {"data": null, "metadata": metadata}}))
+            }
             ("GET", _) => ResponseTemplate::new(404).set_body_json(json!({"errors": []})),
-            ("POST", _) => {
+            // "HTTP API": POST and PUT are synonyms.
+            ("POST" | "PUT", _) => {
                 let body: Value = serde_json::from_slice(&request.body).unwrap();
                 if self.is_second && body["options"] != json!({"cas": version}) {
                     return refusal(400, "check-and-set parameter did not match");
@@ -72,7 +81,11 @@ impl Respond for StandIn {
                 };
                 assert!(fields.is_object());
                 secrets.insert(name.to_owned(), (version + 1, Some(fields)));
-                ResponseTemplate::new(200).set_body_json(json!({"data": {"version": version + 1}}))
+                if self.is_second {
+                    good(&json!({"data": {"version": version + 1}}))
+                } else {
+                    ResponseTemplate::new(204)
+                }
             }
             ("DELETE", Some(_)) => {
                 secrets.insert(name.to_owned(), (version, None));
@@ -128,6 +141,36 @@ pub(crate) async fn the_first_version_of_kv_conforms() -> Checked<kinds::Vault> 
 #[tokio::test]
 pub(crate) async fn the_second_version_of_kv_conforms() -> Checked<kinds::Vault> {
     conforms(true).await
+}
+
+/// What the library hvac for Python writes with check-and-set, reads and deletes, the stand-in takes; it reads what fnox wrote, and
+/// fnox what it wrote.
+#[tokio::test]
+#[ignore = "needs FNOX_TEST_HVAC_PYTHON"]
+async fn the_stand_in_serves_an_independent_client() {
+    let environment = fnox_core::Env::of_process();
+    let python = environment.var("FNOX_TEST_HVAC_PYTHON").unwrap();
+    for (is_second, version) in [(false, "1"), (true, "2")] {
+        let secrets = Secrets::default();
+        let (server, world, keys) = serving(StandIn { secrets, is_second }).await;
+        let provider = world.open(&keys);
+        let value = SecretString::from("of fnox");
+        provider.put("ours/field", &value).await.unwrap();
+        let output = tokio::process::Command::new(python)
+            .arg("-c")
+            .arg(include_str!("vault_client.py"))
+            .args([&server.uri(), "team", version])
+            .env("TOKEN", TOKEN)
+            .output()
+            .await
+            .unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "version {version}: {told}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "all good\n");
+        if is_second {
+            assert_eq!(read(&*provider, "theirs").await.unwrap(), "three");
+        }
+    }
 }
 
 #[tokio::test]
