@@ -1,7 +1,8 @@
 //! `ssh`: an SSH user certificate that is valid for minutes, for a key that nobody had before.
 //!
 //! fnox is the authority: it makes an Ed25519 key per credential and signs a certificate for it with the key of a
-//! certificate authority. That key is the master; it never leaves the process. The certificate always names the users
+//! certificate authority. That key is the master; it never leaves the process, or never the agent that holds it, which may be one
+//! of a hardware token. The certificate always names the users
 //! as whom it lets in, because one that names nobody is good for everybody, and its serial number is the id under
 //! which the intent is on record, so that a server's log leads to the ledger.
 //!
@@ -12,6 +13,7 @@
 
 mod authority;
 mod certificate;
+mod held;
 mod openssh;
 mod settings;
 pub(crate) mod wire;
@@ -68,7 +70,7 @@ impl Mint for Ssh {
 
     fn consumes(&self) -> Consumes {
         Consumes::Names(match &self.settings.authority {
-            Authority::File(_) => Vec::new(),
+            Authority::File(_) | Authority::Agent(_) => Vec::new(),
             Authority::Variable(name) => vec![name.clone()],
         })
     }
@@ -76,7 +78,8 @@ impl Mint for Ssh {
     fn surroundings(&self, _: &Env) -> Vec<String> {
         match &self.settings.authority {
             Authority::File(path) => vec![authority::fingerprint_of_file(path)],
-            Authority::Variable(_) => Vec::new(),
+            // The public key is one of the lease's keys, and says more than at which socket it is.
+            Authority::Variable(_) | Authority::Agent(_) => Vec::new(),
         }
     }
 
@@ -106,6 +109,13 @@ impl Mint for Ssh {
             Authority::Variable(name) => {
                 format!("{name}, the key of the certificate authority, is not set.")
             }
+            Authority::Agent(_) if context.env.var(held::SOCKET).is_some() => {
+                return Prerequisite::Present;
+            }
+            Authority::Agent(_) => format!(
+                "{} is not set: no SSH agent has the key of the certificate authority.",
+                held::SOCKET
+            ),
         };
         // A key has many lines, which nobody types.
         Prerequisite::Missing {
@@ -118,6 +128,10 @@ impl Mint for Ssh {
         let master = match &self.settings.authority {
             Authority::File(path) => path.display().to_string(),
             Authority::Variable(name) => name.clone(),
+            Authority::Agent(key) => format!(
+                "{} in the SSH agent",
+                key.fingerprint(ssh_key::HashAlg::Sha256)
+            ),
         };
         vec![PlannedCall {
             action: "sign".to_owned(),
@@ -133,7 +147,7 @@ impl Mint for Ssh {
         context: &MintContext,
         request: &CreateRequest,
     ) -> Result<Credential, MintError> {
-        let authority = authority::load(&self.settings.authority, context)?;
-        certificate::issue(&self.settings, &authority, context, request)
+        let signatory = authority::load(&self.settings.authority, context)?;
+        certificate::issue(&self.settings, &signatory, context, request).await
     }
 }

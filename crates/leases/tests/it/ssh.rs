@@ -2,6 +2,7 @@
 
 mod agent;
 mod certificate;
+mod held;
 mod server;
 
 use std::path::{Path, PathBuf};

@@ -151,6 +151,10 @@ pub(super) static SSH: LeaseSpec = LeaseSpec {
             "ca_key_variable",
             "Variable or secret with that key (default `FNOX_SSH_CA_KEY`).",
         ),
+        text(
+            "ca_agent_key",
+            "Public key of a certificate authority whose private key the SSH agent at `SSH_AUTH_SOCK` holds, such as one of a PKCS#11 token.",
+        ),
         Field::required(
             "principals",
             Kind::TextList,

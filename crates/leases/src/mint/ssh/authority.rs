@@ -13,6 +13,7 @@ use ssh_key::public::KeyData;
 use ssh_key::sha2::Sha512;
 use ssh_key::{Algorithm, EcdsaCurve, HashAlg, Mpint, PrivateKey, Signature};
 
+use super::held::HeldKey;
 use super::openssh;
 use super::settings::Authority;
 use crate::mint::{MintContext, MintError};
@@ -22,6 +23,15 @@ const LIMIT: u64 = 64 * 1024;
 
 /// Shortest RSA key, as OpenSSH's own `ssh-keygen` would make it at the least in these days.
 const FEWEST_RSA_BITS: usize = 2048;
+
+/// Who signs.
+#[derive(Debug)]
+pub(super) enum Signatory {
+    /// fnox, with the key.
+    Own(SigningKey),
+    /// An agent.
+    Agent(HeldKey),
+}
 
 /// A key that can sign.
 #[derive(Debug)]
@@ -71,8 +81,9 @@ fn sign_rsa(pair: &RsaKeypair, message: &[u8]) -> Result<Signature, signature::E
 ///
 /// # Errors
 /// [`MintError`] if there is none that can sign.
-pub(super) fn load(authority: &Authority, context: &MintContext) -> Result<SigningKey, MintError> {
+pub(super) fn load(authority: &Authority, context: &MintContext) -> Result<Signatory, MintError> {
     let (text, name) = match authority {
+        Authority::Agent(key) => return HeldKey::new(key, context).map(Signatory::Agent),
         Authority::File(path) => (read(path)?, path.display().to_string()),
         Authority::Variable(variable) => {
             let value = context.env.var(variable).ok_or_else(|| {
@@ -83,7 +94,7 @@ pub(super) fn load(authority: &Authority, context: &MintContext) -> Result<Signi
             (SecretString::from(value), variable.clone())
         }
     };
-    parse(&text, &name).map(SigningKey)
+    parse(&text, &name).map(|key| Signatory::Own(SigningKey(key)))
 }
 
 /// What tells one authority from another without its key: the fingerprint of the public part, which is readable even if
@@ -142,25 +153,26 @@ fn parse(text: &SecretString, name: &str) -> Result<PrivateKey, MintError> {
              and remove the file",
         ));
     }
-    match key.key_data() {
-        KeypairData::Ed25519(_) => Ok(key),
-        KeypairData::Ecdsa(pair)
-            if matches!(pair.curve(), EcdsaCurve::NistP256 | EcdsaCurve::NistP384) =>
+    match unfit_to_sign(key.public_key().key_data()) {
+        Some(what) => Err(unfit(name, &what)),
+        None => Ok(key),
+    }
+}
+
+/// What kind of key it is, if it is none that signs certificates.
+pub(super) fn unfit_to_sign(key: &KeyData) -> Option<String> {
+    match key {
+        KeyData::Ed25519(_) => None,
+        KeyData::Ecdsa(key)
+            if matches!(key.curve(), EcdsaCurve::NistP256 | EcdsaCurve::NistP384) =>
         {
-            Ok(key)
+            None
         }
-        KeypairData::Rsa(pair) => {
-            let bits = pair
-                .public
-                .n
-                .as_positive_bytes()
-                .map_or(0, |bytes| bytes.len() * 8);
-            if bits < FEWEST_RSA_BITS {
-                return Err(unfit(name, &format!("an RSA key of {bits} bits")));
-            }
-            Ok(key)
+        KeyData::Rsa(key) => {
+            let bits = key.n.as_positive_bytes().map_or(0, |bytes| bytes.len() * 8);
+            (bits < FEWEST_RSA_BITS).then(|| format!("an RSA key of {bits} bits"))
         }
-        _ => Err(unfit(name, &format!("a key of type {}", key.algorithm()))),
+        _ => Some(format!("a key of type {}", key.algorithm())),
     }
 }
 

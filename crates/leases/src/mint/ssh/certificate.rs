@@ -1,5 +1,7 @@
 //! Making a key and signing its certificate.
 
+use std::ops::Range;
+
 use fnox_core::{Credential, SecretString};
 use jiff::Timestamp;
 use rand::RngCore as _;
@@ -8,7 +10,8 @@ use ssh_key::private::Ed25519Keypair;
 use ssh_key::{LineEnding, PrivateKey};
 use zeroize::Zeroizing;
 
-use super::authority::SigningKey;
+use super::authority::Signatory;
+use super::held::{HeldKey, Made, Recorder};
 use super::settings::Settings;
 use super::{CERTIFICATE, PRIVATE_KEY};
 use crate::mint::{CreateRequest, MintContext, MintError};
@@ -17,9 +20,9 @@ use crate::mint::{CreateRequest, MintContext, MintError};
 const TOLERANCE: u64 = 60;
 
 /// A new key with its certificate.
-pub(super) fn issue(
+pub(super) async fn issue(
     settings: &Settings,
-    authority: &SigningKey,
+    signatory: &Signatory,
     context: &MintContext,
     request: &CreateRequest,
 ) -> Result<Credential, MintError> {
@@ -30,15 +33,27 @@ pub(super) fn issue(
         .and_then(|second| Timestamp::from_second(second).ok())
         .ok_or_else(|| MintError::unavailable("the clock of this machine is far in the future"))?;
     let key = new_key(&settings.key_id_of(request));
-    let certificate = sign(
-        settings,
-        authority,
-        &key,
-        request,
-        now.saturating_sub(TOLERANCE)..end,
-    )
-    .and_then(|certificate| certificate.to_openssh())
-    .map_err(|error| MintError::unavailable(format!("the certificate was not signed: {error}")))?;
+    // PROTOCOL.certkeys: the nonce keeps the signed text from being chosen by somebody else.
+    let mut nonce = [0_u8; 32];
+    rand::rng().fill_bytes(&mut nonce);
+    let validity = now.saturating_sub(TOLERANCE)..end;
+    let unsigned = || unsigned(settings, &key, request, validity.clone(), nonce);
+    let certificate = match signatory {
+        Signatory::Own(key) => unsigned().and_then(|builder| builder.sign(key)),
+        Signatory::Agent(agent) => {
+            let text = to_sign(unsigned().map_err(not_signed)?, agent)?;
+            let signature = agent.sign(&text).await?;
+            let made = Made {
+                key: agent.public(),
+                signature,
+            };
+            // The same text again, because its writer takes a signer and not a signature.
+            unsigned().and_then(|builder| builder.sign(&made))
+        }
+    };
+    let certificate = certificate
+        .and_then(|certificate| certificate.to_openssh())
+        .map_err(not_signed)?;
     let private_key = key
         .to_openssh(LineEnding::LF)
         .map_err(|error| MintError::unavailable(format!("the key cannot be written: {error}")))?;
@@ -64,16 +79,28 @@ fn new_key(comment: &str) -> PrivateKey {
     key
 }
 
-fn sign(
+fn not_signed(error: ssh_key::Error) -> MintError {
+    MintError::unavailable(format!("the certificate was not signed: {error}"))
+}
+
+/// The text that an agent is to sign.
+fn to_sign(builder: Builder, agent: &HeldKey) -> Result<Vec<u8>, MintError> {
+    let recorder = Recorder::new(agent.public());
+    let signed = builder.sign(&recorder);
+    let text = recorder.text();
+    match signed {
+        Err(error) if text.is_empty() => Err(not_signed(error)),
+        _ => Ok(text),
+    }
+}
+
+fn unsigned(
     settings: &Settings,
-    authority: &SigningKey,
     key: &PrivateKey,
     request: &CreateRequest,
-    validity: std::ops::Range<u64>,
-) -> ssh_key::Result<ssh_key::Certificate> {
-    // PROTOCOL.certkeys: the nonce keeps the signed text from being chosen by somebody else.
-    let mut nonce = vec![0_u8; 32];
-    rand::rng().fill_bytes(&mut nonce);
+    validity: Range<u64>,
+    nonce: [u8; 32],
+) -> ssh_key::Result<Builder> {
     let mut builder = Builder::new(
         nonce,
         key.public_key().key_data().clone(),
@@ -98,7 +125,7 @@ fn sign(
     for (name, value) in &settings.extensions {
         builder.extension(name, value)?;
     }
-    builder.sign(authority)
+    Ok(builder)
 }
 
 /// The 16 hexadecimal digits of the id as a number, which a server writes into its log.

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use fnox_config::{ConfigError, Fields};
 use fnox_core::name::is_variable_name;
 use ipnet::IpNet;
+use ssh_key::PublicKey;
 
+use super::authority;
 use crate::mint::CreateRequest;
 
 /// The variable of the authority's key unless another one is named.
@@ -29,6 +31,8 @@ pub(super) enum Authority {
     File(PathBuf),
     /// In a variable or secret.
     Variable(String),
+    /// With the SSH agent of whoever runs fnox: this is the public part.
+    Agent(PublicKey),
 }
 
 /// A lease's keys.
@@ -88,21 +92,36 @@ impl Settings {
 }
 
 fn authority(fields: &Fields, home: Option<&Path>) -> Result<Authority, ConfigError> {
-    let variable = fields.text("ca_key_variable");
-    match (fields.path("ca_key_file", home), variable) {
-        (Some(_), Some(_)) => Err(fields.invalid(
-            "ca_key_variable",
-            "and `ca_key_file` both say where the key is: one of them",
-        )),
-        (Some(path), None) => Ok(Authority::File(path)),
-        (None, variable) => {
-            let name = variable.unwrap_or(USUAL_VARIABLE);
-            if is_variable_name(name) {
-                Ok(Authority::Variable(name.to_owned()))
-            } else {
-                Err(fields.invalid("ca_key_variable", "must be the name of a variable"))
-            }
-        }
+    let keys = ["ca_key_file", "ca_key_variable", "ca_agent_key"];
+    let mut named = keys.into_iter().filter(|key| fields.contains(key));
+    if let (Some(first), Some(second)) = (named.next(), named.next()) {
+        let reason = format!("and `{first}` both say where the key is: one of them");
+        return Err(fields.invalid(second, reason));
+    }
+    if let Some(path) = fields.path("ca_key_file", home) {
+        return Ok(Authority::File(path));
+    }
+    if let Some(text) = fields.text("ca_agent_key") {
+        return agent_key(text).map_or_else(
+            |reason| Err(fields.invalid("ca_agent_key", reason)),
+            |key| Ok(Authority::Agent(key)),
+        );
+    }
+    let name = fields.text("ca_key_variable").unwrap_or(USUAL_VARIABLE);
+    if is_variable_name(name) {
+        Ok(Authority::Variable(name.to_owned()))
+    } else {
+        Err(fields.invalid("ca_key_variable", "must be the name of a variable"))
+    }
+}
+
+fn agent_key(text: &str) -> Result<PublicKey, String> {
+    let key = PublicKey::from_openssh(text.trim()).map_err(|_| {
+        "is no public key: a line of a `.pub` file, or of `ssh-add -L`, such as `ecdsa-sha2-nistp256 AAAA…`"
+    })?;
+    match authority::unfit_to_sign(key.key_data()) {
+        Some(what) => Err(format!("is {what}, with which fnox does not sign")),
+        None => Ok(key),
     }
 }
 
@@ -239,6 +258,18 @@ mod tests {
             (
                 "principals = ['a']\nca_key_variable = ''",
                 "name of a variable",
+            ),
+            (
+                "principals = ['a']\nca_key_file = 'x'\nca_agent_key = 'X'",
+                "one of them",
+            ),
+            (
+                "principals = ['a']\nca_agent_key = 'ca.pub'",
+                "no public key",
+            ),
+            (
+                "principals = ['a']\nca_agent_key = 'sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAAAABHNzaDo='",
+                "does not sign",
             ),
         ] {
             let error = read(wrong).unwrap_err();

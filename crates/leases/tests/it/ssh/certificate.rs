@@ -10,7 +10,7 @@ use super::{Authority, lease, run, value};
 use crate::support::{Project, cached, minted, skipped};
 
 /// The lines of `ssh-keygen -L`.
-fn shown(held: &Held) -> Vec<String> {
+pub(super) fn shown(held: &Held) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key-cert.pub");
     std::fs::write(&path, value(held, "FNOX_SSH_CERTIFICATE")).unwrap();
@@ -22,7 +22,7 @@ fn shown(held: &Held) -> Vec<String> {
     text.lines().map(|line| line.trim().to_owned()).collect()
 }
 
-fn has(lines: &[String], wanted: &str) {
+pub(super) fn has(lines: &[String], wanted: &str) {
     assert!(
         lines.iter().any(|line| line == wanted),
         "{wanted}: {lines:#?}"

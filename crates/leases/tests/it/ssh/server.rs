@@ -16,15 +16,20 @@ use super::{Authority, Fixed, run};
 use crate::support::{Project, minted};
 
 /// A server. It ends with this value.
-struct Server {
+pub(super) struct Server {
     folder: tempfile::TempDir,
     process: Child,
     port: u16,
-    user: String,
+    pub(super) user: String,
 }
 
 impl Server {
     fn start(authority: &Authority) -> Self {
+        Self::trusting(&authority.public_key_file())
+    }
+
+    /// One that trusts the authority with this public key.
+    pub(super) fn trusting(authority: &Path) -> Self {
         let user = run(Command::new("id").arg("-un")).trim().to_owned();
         for _ in 0..5 {
             // Between this question and the server's start somebody else may take the port: then another one.
@@ -61,7 +66,7 @@ impl Server {
     }
 
     /// What a command says at the server, or what `ssh` says instead.
-    async fn says(&self, socket: &Path, command: &str) -> Result<String, String> {
+    pub(super) async fn says(&self, socket: &Path, command: &str) -> Result<String, String> {
         let host_key = std::fs::read_to_string(self.folder.path().join("host.pub")).unwrap();
         let known = self.folder.path().join("known_hosts");
         std::fs::write(&known, format!("[127.0.0.1]:{} {host_key}", self.port)).unwrap();
@@ -106,7 +111,7 @@ impl Drop for Server {
     }
 }
 
-fn process(folder: &Path, authority: &Authority, port: u16) -> Child {
+fn process(folder: &Path, authority: &Path, port: u16) -> Child {
     run(Command::new("ssh-keygen")
         .args(["-q", "-N", "", "-t", "ed25519", "-f"])
         .arg(folder.join("host")));
@@ -115,7 +120,7 @@ fn process(folder: &Path, authority: &Authority, port: u16) -> Child {
         "ListenAddress 127.0.0.1".to_owned(),
         format!("Port {port}"),
         format!("HostKey {}", path(folder.join("host"))),
-        format!("TrustedUserCAKeys {}", path(authority.public_key_file())),
+        format!("TrustedUserCAKeys {}", authority.display()),
         "AuthorizedKeysFile none".to_owned(),
         "AuthenticationMethods publickey".to_owned(),
         "PermitRootLogin prohibit-password".to_owned(),
