@@ -236,17 +236,18 @@ fn the_authoritys_key_is_in_no_file() {
         assert_eq!(private_keys(root), [der.as_path()]);
     }
     fs::remove_file(&der).unwrap();
+    let nothing: [PathBuf; 0] = [];
     let script = "curl -fsS -o /dev/null -H \"Authorization: Bearer $TOKEN\" $URL/a; \
                   printf %s $SSL_CERT_FILE > part; mv part ready; until test -e go; do sleep 0.1; done";
     let running = project.agent(script).start();
     let ready = project.sandbox.project().join("ready");
-    until("the program", Duration::from_secs(60), || ready.exists());
+    until("the program", Duration::from_mins(1), || ready.exists());
     let certificate = PathBuf::from(project.sandbox.read("ready"));
     assert!(certificate.starts_with(root) && certificate.exists());
-    assert_eq!(private_keys(root), [PathBuf::new(); 0]);
+    assert_eq!(private_keys(root), nothing);
     project.sandbox.write("go", "");
     running.finish().succeeds();
-    assert_eq!(private_keys(root), [PathBuf::new(); 0]);
+    assert_eq!(private_keys(root), nothing);
 }
 
 #[test]
