@@ -1,8 +1,9 @@
 //! `vault`: fields of a KV engine (version 1 and 2) of HashiCorp Vault or OpenBao, over their HTTP API.
 //!
-//! A reference is `secret` or `secret/field`, below `path`; without a field it is `value`. A secret is read once for all of its fields that are wanted. The token is one that
-//! somebody got, or one of a login that `auth` names. Writing one field keeps the others: version 2 is written with
-//! check-and-set, so that nobody's change is lost; version 1 has no such thing. Facts are from HashiCorp's pages "KV secrets
+//! A reference is `secret` or `secret/field`, below `path`; without a field it is `value`. A secret is read once for all
+//! of its fields that are wanted. The token is one that somebody got, or one of a login that `auth` names. Writing one
+//! field keeps the others: version 2 is written with check-and-set, so that nobody's change is lost; version 1 has no
+//! such thing. Facts are from HashiCorp's pages "KV secrets
 //! engine version 1 (API)", "KV secrets engine version 2 (API)" and "/sys/internal/ui/mounts".
 
 mod answer;
