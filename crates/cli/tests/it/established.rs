@@ -209,7 +209,7 @@ fn values_are_written_as_age_reads_them() {
 fn entries_of_a_database_that_keepassxc_made_are_found() {
     let sandbox = sandbox().with_env("QT_QPA_PLATFORM", "offscreen");
     let keepassxc = |arguments: &[&str], answers: &[&str]| {
-        let answers: String = answers.iter().map(|line| format!("{line}\n")).collect();
+        let answers = answers.join("\n") + "\n";
         sandbox
             .run_program("keepassxc-cli", arguments)
             .stdin(answers)

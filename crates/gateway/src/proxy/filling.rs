@@ -137,14 +137,7 @@ pub(super) async fn fill(
     if !used.rules.is_empty() || !signatures.is_empty() {
         accept_scannable(request.headers_mut());
     }
-    let is_signed_for_aws = signatures
-        .iter()
-        .any(|one| one.rule().injection.as_hmac().is_none());
-    let in_chunks = if is_signed_for_aws {
-        aws::chunks::without(request)?
-    } else {
-        None
-    };
+    let decoded_length = without_chunks(request, &signatures)?;
     // Last: a signature is over everything else.
     let whole = content.as_deref().map(Vec::as_slice);
     let whole = whole.filter(|_| is_signed);
@@ -153,13 +146,9 @@ pub(super) async fn fill(
         used.rule(&one.rule().name);
     }
     injection::check_none_left(request, &placeholders)?;
-    let body = match (content, body.stream.take()) {
-        (Some(whole), _) => full(Bytes::from_owner(whole)),
-        (None, Some(body)) => incoming(body),
-        (None, None) => full(""),
-    };
     let broken_off = BrokenOff::default();
-    let body = match in_chunks {
+    let body = whole_or_rest(content, body.stream.take());
+    let body = match decoded_length {
         Some(length) => aws::chunks::decoded(body, length, broken_off.clone()),
         None => body,
     };
@@ -170,6 +159,28 @@ pub(super) async fn fill(
         ends,
         identity,
     })
+}
+
+/// What an AWS client signed in chunks is signed as a whole, and so long.
+fn without_chunks(
+    request: &mut CanonicalRequest,
+    signatures: &[Planned<'_>],
+) -> Result<Option<u64>, Refusal> {
+    let is_for_aws = |one: &Planned<'_>| one.rule().injection.as_hmac().is_none();
+    if signatures.iter().any(is_for_aws) {
+        aws::chunks::without(request)
+    } else {
+        Ok(None)
+    }
+}
+
+/// A body that was read, or one as it arrives.
+fn whole_or_rest(whole: Option<Zeroizing<Vec<u8>>>, rest: Option<Incoming>) -> Body {
+    match (whole, rest) {
+        (Some(whole), _) => full(Bytes::from_owner(whole)),
+        (None, Some(rest)) => incoming(rest),
+        (None, None) => full(""),
+    }
 }
 
 /// Fills everything but the body. What belongs to the connection is for the caller.

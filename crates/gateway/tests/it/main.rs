@@ -20,6 +20,7 @@ mod placeholders;
 mod policy;
 #[cfg(test)]
 mod proxy_aws;
+#[cfg(test)]
 mod proxy_binding;
 #[cfg(test)]
 mod proxy_capture;

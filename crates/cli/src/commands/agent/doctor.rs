@@ -162,13 +162,13 @@ impl Surgery {
             approver: Arc::new(Nobody),
         })
         .map_err(|error| failed(error.to_string()))?;
-        let files = TrustFiles::write(app, &gateway, &system)?;
+        let mut files = TrustFiles::write(app, &gateway, &system)?;
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .await
             .map_err(|error| failed(format!("the gateway gets no port of 127.0.0.1: {error}")))?;
         let port = listener.local_addr().map_err(CliError::Output)?.port();
         tokio::spawn(async move { gateway.serve(listener).await });
-        let set = files.variables(port, in_url.expose_secret());
+        let set = files.variables(app, (port, false), &in_url)?;
         Ok(Self {
             witness,
             environment: EnvironmentPlan {

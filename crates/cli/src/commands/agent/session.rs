@@ -1,11 +1,11 @@
 //! A gateway for the programs of one run: what they get in their environment, and the time for which it serves them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use fnox_config::Config;
-use fnox_core::{AgentId, Clock, SecretString};
+use fnox_core::{AgentId, Clock, LeaseName, SecretString};
 use fnox_gateway::authority::Authority;
 use fnox_gateway::destination::Dialer;
 use fnox_gateway::placeholder::PlaceholderBook;
@@ -149,19 +149,19 @@ impl Session {
         let secrets = preparation::secrets(app, &proxy, &resolver)?;
         let prepared = preparation::placeholders(config, manager, &proxy, &agent, &secrets)?;
         let clock = Arc::new(app.clock);
-        let mut shown_to_nobody: Vec<SecretString> = secrets.values().cloned().collect();
-        let secrets = Secrets::from(secrets);
-        let per_operation = config.leases.values().filter(|lease| lease.per_operation);
-        let per_operation = per_operation.map(|lease| lease.name.clone()).collect();
-        let (values, desk) = Values::new(secrets.clone(), clock.clone(), per_operation);
         let password = ClientPassword::random(&mut rand::rng());
         let in_url = SecretString::from(password.expose_secret());
-        shown_to_nobody.push(in_url.clone());
+        let shown_to_nobody = secrets.values().chain([&in_url]).cloned().collect();
+        let secrets = Secrets::from(secrets);
+        let (values, desk) = Values::new(secrets.clone(), clock.clone(), per_operation(config));
         let trust = Trust::system();
         let system = trust.to_pem();
         let uses = OfRun::new(app, config);
-        let values = credentials(values, uses.as_ref());
-        let client = Client::new(agent.clone(), values, Vec::new());
+        let client = Client::new(
+            agent.clone(),
+            credentials(values, uses.as_ref()),
+            Vec::new(),
+        );
         let runtime = runtime()?;
         let inside = runtime.enter();
         let office = office(app, config, &proxy, clock.clone(), (terms.asker, asks))?;
@@ -172,14 +172,12 @@ impl Session {
         let teller = Arc::new(Teller::beside_a_program(app.printer, proxy.tells));
         let gateway = Gateway::new(Options {
             policy: proxy.policy,
-            // Only what is in the sandbox, and its user, gets to the socket in the private folder.
             clients: Arc::new(OneClient::new(
                 client,
-                (!terms.is_sandboxed).then_some(password),
+                asked_of(password, terms.is_sandboxed),
             )),
             placeholders: placeholders.clone(),
-            authority: Authority::new(clock.clone())
-                .map_err(|error| CliError::failed(error.to_string()))?,
+            authority: authority(clock.clone())?,
             dialer: Dialer::new(proxy.addresses),
             trust,
             scan: proxy.scan,
@@ -204,23 +202,16 @@ impl Session {
         });
         let mut files = TrustFiles::write(app, &gateway, &system)?;
         let (listener, port) = listen(&runtime, terms.is_sandboxed, &files)?;
-        let mut set = files.variables(port, in_url.expose_secret());
-        if terms.is_sandboxed {
-            set.push(files.for_java(app, port)?);
-        };
+        let mut set = files.variables(app, (port, terms.is_sandboxed), &in_url)?;
         set.extend(prepared.variables);
-        let remove = out_of_reach::withheld(app, config, manager)?;
+        let plan = planned(set, out_of_reach::withheld(app, config, manager)?);
         Ok(Self {
             gateway,
             desk,
             runtime,
             listener,
             port,
-            plan: EnvironmentPlan {
-                remove,
-                set,
-                ..EnvironmentPlan::default()
-            },
+            plan,
             given: prepared.given,
             values: shown_to_nobody,
             files,
@@ -348,6 +339,33 @@ async fn recorded(uses: Option<&OfRun>) {
     }
 }
 
+fn planned(set: Vec<(String, SecretString)>, remove: BTreeSet<String>) -> EnvironmentPlan {
+    EnvironmentPlan {
+        remove,
+        set,
+        ..EnvironmentPlan::default()
+    }
+}
+
+fn authority(clock: Arc<dyn Clock>) -> Result<Authority, CliError> {
+    Authority::new(clock).map_err(|error| CliError::failed(error.to_string()))
+}
+
+/// The leases of which each request gets a credential of its own.
+fn per_operation(config: &Config) -> HashSet<LeaseName> {
+    let leases = config.leases.values();
+    leases
+        .filter(|lease| lease.per_operation)
+        .map(|lease| lease.name.clone())
+        .collect()
+}
+
+/// What clients must present: nothing where only what is in the sandbox, and its user, gets to the socket in the private
+/// folder.
+fn asked_of(password: ClientPassword, is_sandboxed: bool) -> Option<ClientPassword> {
+    (!is_sandboxed).then_some(password)
+}
+
 /// Opens the gateway's door: a socket for a sandbox, otherwise a port.
 fn listen(
     runtime: &Runtime,
@@ -404,13 +422,29 @@ impl TrustFiles {
         write().map_err(|source| unwritten(app, source))
     }
 
-    /// What a program that goes to the gateway at `port` must have in its environment.
-    pub(super) fn variables(&self, port: u16, password: &str) -> Vec<(String, SecretString)> {
-        environment::variables(port, password, &self.authority, &self.bundle)
+    /// What a program that goes to the gateway at `port`, in a sandbox or not, must have in its environment.
+    pub(super) fn variables(
+        &mut self,
+        app: &App,
+        (port, is_sandboxed): (u16, bool),
+        password: &SecretString,
+    ) -> Result<Vec<(String, SecretString)>, CliError> {
+        let password = password.expose_secret();
+        let mut set = environment::variables(port, password, &self.authority, &self.bundle);
+        set.extend(self.for_java(app, port, is_sandboxed)?);
+        Ok(set)
     }
 
-    /// What Java must have besides, where no password is needed.
-    fn for_java(&mut self, app: &App, port: u16) -> Result<(String, SecretString), CliError> {
+    /// What Java must have besides. It can use the gateway in a sandbox only, where no password is needed.
+    fn for_java(
+        &mut self,
+        app: &App,
+        port: u16,
+        is_sandboxed: bool,
+    ) -> Result<Option<(String, SecretString)>, CliError> {
+        if !is_sandboxed {
+            return Ok(None);
+        }
         let options = java::options(port, &self.trust_store);
         let options = self
             .folder
@@ -419,7 +453,8 @@ impl TrustFiles {
         // What somebody else wants of Java stays.
         let before = app.env.var(java::VARIABLE).map(|text| format!("{text} "));
         let for_java = format!("{}@{}", before.unwrap_or_default(), options.display());
-        Ok((java::VARIABLE.to_owned(), SecretString::from(for_java)))
+        let for_java = (java::VARIABLE.to_owned(), SecretString::from(for_java));
+        Ok(Some(for_java))
     }
 }
 

@@ -60,11 +60,14 @@ impl Singles {
             let left = end.duration_since(clock.now());
             Duration::try_from(left).unwrap_or_default()
         });
-        let (ender, ended) = Ender::new();
+        let (ender, until) = Ender::new();
         self.lock()
             .insert(id.clone(), (name.clone(), ender.clone()));
         // Whoever does not wait for it any more has it withdrawn at once.
-        let _ = answer.send(Ok(Arc::new(Loan { credential, ended })));
+        let _ = answer.send(Ok(Arc::new(Loan {
+            credential,
+            ended: until,
+        })));
         tokio::select! {
             () = ender.unused() => {}
             () = time_is_over(left) => ender.end(over(&name, "is over")),

@@ -28,7 +28,7 @@ const FEWEST_RSA_BITS: usize = 2048;
 #[derive(Debug)]
 pub(super) enum Signatory {
     /// fnox, with the key.
-    Own(SigningKey),
+    Own(Box<SigningKey>),
     /// An agent.
     Agent(HeldKey),
 }
@@ -94,7 +94,7 @@ pub(super) fn load(authority: &Authority, context: &MintContext) -> Result<Signa
             (SecretString::from(value), variable.clone())
         }
     };
-    parse(&text, &name).map(|key| Signatory::Own(SigningKey(key)))
+    parse(&text, &name).map(|key| Signatory::Own(Box::new(SigningKey(key))))
 }
 
 /// What tells one authority from another without its key: the fingerprint of the public part, which is readable even if

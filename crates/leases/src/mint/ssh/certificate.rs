@@ -39,9 +39,9 @@ pub(super) async fn issue(
     let validity = now.saturating_sub(TOLERANCE)..end;
     let unsigned = || unsigned(settings, &key, request, validity.clone(), nonce);
     let certificate = match signatory {
-        Signatory::Own(key) => unsigned().and_then(|builder| builder.sign(key)),
+        Signatory::Own(key) => unsigned().and_then(|builder| builder.sign(key.as_ref())),
         Signatory::Agent(agent) => {
-            let text = to_sign(unsigned().map_err(not_signed)?, agent)?;
+            let text = to_sign(unsigned().map_err(|error| not_signed(&error))?, agent)?;
             let signature = agent.sign(&text).await?;
             let made = Made {
                 key: agent.public(),
@@ -53,7 +53,7 @@ pub(super) async fn issue(
     };
     let certificate = certificate
         .and_then(|certificate| certificate.to_openssh())
-        .map_err(not_signed)?;
+        .map_err(|error| not_signed(&error))?;
     let private_key = key
         .to_openssh(LineEnding::LF)
         .map_err(|error| MintError::unavailable(format!("the key cannot be written: {error}")))?;
@@ -79,7 +79,7 @@ fn new_key(comment: &str) -> PrivateKey {
     key
 }
 
-fn not_signed(error: ssh_key::Error) -> MintError {
+fn not_signed(error: &ssh_key::Error) -> MintError {
     MintError::unavailable(format!("the certificate was not signed: {error}"))
 }
 
@@ -89,7 +89,7 @@ fn to_sign(builder: Builder, agent: &HeldKey) -> Result<Vec<u8>, MintError> {
     let signed = builder.sign(&recorder);
     let text = recorder.text();
     match signed {
-        Err(error) if text.is_empty() => Err(not_signed(error)),
+        Err(error) if text.is_empty() => Err(not_signed(&error)),
         _ => Ok(text),
     }
 }

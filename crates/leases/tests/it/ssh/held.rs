@@ -18,7 +18,7 @@ use super::server::Server;
 use super::{Authority, Fixed, lease, run};
 use crate::support::{Project, cached, minted, skipped};
 
-/// Where Debian has SoftHSM.
+/// Where Debian has `SoftHSM`.
 const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 const PIN: &str = "token-pin-4711";
 
@@ -232,13 +232,10 @@ fn answering(folder: &Path, answer: Option<Vec<u8>>) -> PathBuf {
     socket
 }
 
-fn message(body: &[u8]) -> Option<Vec<u8>> {
-    let length = u32::try_from(body.len()).unwrap().to_be_bytes();
-    Some([&length[..], body].concat())
-}
-
+/// A text, or a message, with its length before it.
 fn string(text: &[u8]) -> Vec<u8> {
-    message(text).unwrap()
+    let length = u32::try_from(text.len()).unwrap().to_be_bytes();
+    [&length[..], text].concat()
 }
 
 #[tokio::test]
@@ -249,23 +246,23 @@ async fn what_another_key_signed_or_nobody_is_no_certificate() {
     let forged = [string(b"ssh-ed25519"), string(&[7; 64])].concat();
     for (answer, status, wanted) in [
         (
-            message(&[&[14][..], &string(&forged)].concat()),
+            Some(string(&[&[14][..], &string(&forged)].concat())),
             ExitStatus::Unavailable,
             "not a signature by this key",
         ),
         (
-            message(&[&[14][..], &string(b"x")].concat()),
+            Some(string(&[&[14][..], &string(b"x")].concat())),
             ExitStatus::Unavailable,
             "no signature",
         ),
-        (message(&[14]), ExitStatus::Unavailable, "no signature"),
+        (Some(string(&[14])), ExitStatus::Unavailable, "no signature"),
         (
-            message(&[5]),
+            Some(string(&[5])),
             ExitStatus::AuthenticationNeeded,
             "does not have the key",
         ),
         (
-            message(&[]),
+            Some(string(&[])),
             ExitStatus::AuthenticationNeeded,
             "does not have the key",
         ),
