@@ -83,10 +83,7 @@ fn a_gateway_that_hangs_keeps_no_tunnel_open() {
     let session = r#"{"agent":"coder-1","certificate":"","variables":{}}"#;
     let hung = HungGateway::start(session);
     world.start(Some(&hung.place));
-    let proxy = world.proxy.as_mut().unwrap();
-    let listens = proxy.stderr_so_far();
-    let at = listens.rfind("127.0.0.1:").unwrap();
-    let mut tunnel = TcpStream::connect(listens[at..].trim()).unwrap();
+    let mut tunnel = TcpStream::connect(("127.0.0.1", world.port)).unwrap();
     tunnel.set_read_timeout(Some(SOON)).unwrap();
     tunnel
         .write_all(b"CONNECT localhost:443 HTTP/1.1\r\n\r\n")

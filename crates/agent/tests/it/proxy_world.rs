@@ -32,7 +32,7 @@ pub(crate) struct ProxyWorld {
     pub proxy: Option<Running>,
     gateway_address: SocketAddr,
     gateway: JoinHandle<()>,
-    port: u16,
+    pub(crate) port: u16,
     /// Whether the gateway's door is this guest's alone.
     alone: bool,
     /// What the gateway takes for the time.
