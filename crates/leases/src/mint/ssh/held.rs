@@ -20,6 +20,7 @@ use crate::mint::{MintContext, MintError, MintErrorKind};
 pub(super) const SOCKET: &str = "SSH_AUTH_SOCK";
 
 /// Longest message, as in OpenSSH's agent.
+#[cfg(unix)]
 const LIMIT: usize = 256 * 1024;
 
 // Section 5.1 "Message numbers", and 5.3 "Signature flags".
