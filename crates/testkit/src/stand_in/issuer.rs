@@ -8,7 +8,6 @@ mod trickle;
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fnox_core::{Clock, SystemClock};
@@ -19,9 +18,9 @@ use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
 use self::trickle::Body;
+use super::serving::Serving;
 
 /// More than any request to an issuer has.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -199,8 +198,7 @@ struct State<S> {
 pub struct Issuer<S> {
     url: String,
     state: Arc<Mutex<State<S>>>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _server: Serving,
 }
 
 impl<S: Service> Issuer<S> {
@@ -216,37 +214,18 @@ impl<S: Service> Issuer<S> {
     /// If the system gives no port.
     #[must_use]
     pub fn with_clock(service: S, clock: Arc<dyn Clock>) -> Self {
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-        listener.set_nonblocking(true).expect("a listening socket");
-        let url = format!(
-            "http://{}",
-            listener.local_addr().expect("the socket's address")
-        );
         let state = Arc::new(Mutex::new(State {
             service,
             misbehaviour: None,
             requests: Vec::new(),
             complaints: Vec::new(),
         }));
-        let (stop, stopped) = oneshot::channel::<()>();
         let shared = Arc::clone(&state);
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("a runtime");
-            runtime.block_on(async {
-                tokio::select! {
-                    () = accept(listener, shared, clock) => {}
-                    _ = stopped => {}
-                }
-            });
-        });
+        let server = Serving::start(move |listener| accept(listener, shared, clock));
         Self {
-            url,
+            url: format!("http://{}", server.address()),
             state,
-            stop: Some(stop),
-            thread: Some(thread),
+            _server: server,
         }
     }
 
@@ -281,15 +260,6 @@ impl<S: Service> Issuer<S> {
     #[must_use]
     pub fn complaints(&self) -> Vec<String> {
         lock(&self.state).complaints.clone()
-    }
-}
-
-impl<S> Drop for Issuer<S> {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
-        }
     }
 }
 
@@ -328,11 +298,10 @@ fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 async fn accept<S: Service>(
-    listener: std::net::TcpListener,
+    listener: TcpListener,
     state: Arc<Mutex<State<S>>>,
     clock: Arc<dyn Clock>,
 ) {
-    let listener = TcpListener::from_std(listener).expect("a listening socket");
     while let Ok((stream, _)) = listener.accept().await {
         let (state, clock) = (Arc::clone(&state), Arc::clone(&clock));
         let service = service_fn(move |request| {

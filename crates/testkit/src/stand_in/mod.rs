@@ -22,6 +22,7 @@ pub mod passwordstate;
 pub mod postgres;
 pub mod roles_anywhere;
 mod server_certificate;
+mod serving;
 pub mod sts;
 pub mod tailscale;
 pub mod targets;

@@ -2,22 +2,19 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
+use super::serving::Serving;
 use super::upstream::certificates;
 
 /// Serves as `localhost` and `127.0.0.1` on a port of its own until it is dropped.
 #[derive(Debug)]
 pub struct TlsFront {
-    port: u16,
     authority: String,
-    stop: watch::Sender<bool>,
-    thread: Option<JoinHandle<()>>,
+    server: Serving,
 }
 
 impl TlsFront {
@@ -30,37 +27,17 @@ impl TlsFront {
         let (authority, mut config, []) = certificates(&["localhost", "127.0.0.1"], []);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        let (stop, mut stopped) = watch::channel(false);
-        let (ready, started) = std::sync::mpsc::channel();
         let address = address.to_owned();
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("a runtime");
-            runtime.block_on(async {
-                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-                let own = listener.local_addr().expect("an address");
-                ready.send(own.port()).expect("somebody waits");
-                tokio::select! {
-                    () = serve(listener, acceptor, address) => {}
-                    _ = stopped.wait_for(|stop| *stop) => {}
-                }
-            });
-            runtime.shutdown_background();
-        });
         Self {
-            port: started.recv().expect("the server starts"),
             authority,
-            stop,
-            thread: Some(thread),
+            server: Serving::start(move |listener| serve(listener, acceptor, address)),
         }
     }
 
     /// Its port on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.server.address().port()
     }
 
     /// Writes its authority's certificate to `front.pem` in a folder.
@@ -87,14 +64,5 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, address: String) {
                 let _ = copy_bidirectional(&mut near, &mut far).await;
             }
         });
-    }
-}
-
-impl Drop for TlsFront {
-    fn drop(&mut self) {
-        let _ = self.stop.send(true);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }

@@ -24,11 +24,9 @@ mod oauth;
 mod prepared;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -43,6 +41,7 @@ use tokio_rustls::TlsAcceptor;
 
 use self::oauth::OAuth;
 pub use self::prepared::Prepared;
+use super::serving::Serving;
 
 /// A request as it arrived.
 #[derive(Debug, Clone)]
@@ -100,11 +99,9 @@ impl State {
 /// The server. It ends when it is dropped.
 #[derive(Debug)]
 pub struct Upstream {
-    address: SocketAddr,
     authority: String,
     state: Arc<State>,
-    stop: watch::Sender<bool>,
-    thread: Option<JoinHandle<()>>,
+    server: Serving,
 }
 
 impl Upstream {
@@ -150,40 +147,18 @@ impl Upstream {
 
     fn with(authority: String, config: ServerConfig) -> Self {
         let state = Arc::new(State::default());
-        let (stop, mut stopped) = watch::channel(false);
-        let (ready, started) = std::sync::mpsc::channel();
-        let shared = Arc::clone(&state);
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("a runtime");
-            runtime.block_on(async {
-                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-                ready
-                    .send(listener.local_addr().expect("an address"))
-                    .expect("somebody waits");
-                let acceptor = TlsAcceptor::from(Arc::new(config));
-                tokio::select! {
-                    () = serve(listener, acceptor, shared) => {}
-                    _ = stopped.wait_for(|stop| *stop) => {}
-                }
-            });
-            runtime.shutdown_background();
-        });
+        let (acceptor, shared) = (TlsAcceptor::from(Arc::new(config)), Arc::clone(&state));
         Self {
-            address: started.recv().expect("the server starts"),
             authority,
             state,
-            stop,
-            thread: Some(thread),
+            server: Serving::start(move |listener| serve(listener, acceptor, shared)),
         }
     }
 
     /// Its port on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.address.port()
+        self.server.address().port()
     }
 
     /// `https://localhost:PORT` and a path.
@@ -242,15 +217,6 @@ impl Upstream {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.state.connections.load(Ordering::Acquire)
-    }
-}
-
-impl Drop for Upstream {
-    fn drop(&mut self) {
-        let _ = self.stop.send(true);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 

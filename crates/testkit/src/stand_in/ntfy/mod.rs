@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::serving::Serving;
+
 pub use message::{Action, Message};
 
 /// What the stand-in does with requests.
@@ -75,7 +77,7 @@ pub struct Ntfy {
     url: String,
     state: Arc<Mutex<State>>,
     changed: watch::Receiver<usize>,
-    _server: server::Server,
+    _server: Serving,
 }
 
 impl Ntfy {
@@ -96,7 +98,7 @@ impl Ntfy {
             read: 0,
         }));
         let (sender, changed) = watch::channel(0);
-        let server = server::Server::start(Arc::clone(&state), sender);
+        let server = server::start(Arc::clone(&state), sender);
         Self {
             url: format!("http://{}", server.address()),
             state,

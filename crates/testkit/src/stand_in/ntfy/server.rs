@@ -2,9 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, Limited, StreamBody};
@@ -15,10 +13,11 @@ use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 use super::message::{Message, Parameters, refusal};
 use super::{Access, Behaviour, Refusal, State, lock};
+use crate::stand_in::serving::Serving;
 
 /// More than any message has.
 const BODY_LIMIT: usize = 256 * 1024;
@@ -28,60 +27,12 @@ const PARAMETERS: [&str; 3] = ["x-priority", "x-cache", "x-firebase"];
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-/// A thread that serves until this is dropped.
-#[derive(Debug)]
-pub(super) struct Server {
-    address: SocketAddr,
-    stop: Option<oneshot::Sender<Infallible>>,
-    thread: Option<JoinHandle<()>>,
+/// Serves until it is dropped.
+pub(super) fn start(state: Arc<Mutex<State>>, changed: watch::Sender<usize>) -> Serving {
+    Serving::start(move |listener| accept(listener, state, changed))
 }
 
-impl Server {
-    pub(super) fn start(state: Arc<Mutex<State>>, changed: watch::Sender<usize>) -> Self {
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-        listener.set_nonblocking(true).expect("a listening socket");
-        let address = listener.local_addr().expect("the socket's address");
-        let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("a runtime");
-            runtime.block_on(async {
-                tokio::select! {
-                    () = accept(listener, state, changed) => {}
-                    // The sender is only ever dropped.
-                    _ = stopped => {}
-                }
-            });
-        });
-        Self {
-            address,
-            stop: Some(stop),
-            thread: Some(thread),
-        }
-    }
-
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
-        }
-    }
-}
-
-async fn accept(
-    listener: std::net::TcpListener,
-    state: Arc<Mutex<State>>,
-    changed: watch::Sender<usize>,
-) {
-    let listener = TcpListener::from_std(listener).expect("a listening socket");
+async fn accept(listener: TcpListener, state: Arc<Mutex<State>>, changed: watch::Sender<usize>) {
     while let Ok((stream, _)) = listener.accept().await {
         let (state, changed) = (Arc::clone(&state), changed.clone());
         let service = service_fn(move |request| {

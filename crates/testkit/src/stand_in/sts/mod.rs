@@ -20,6 +20,8 @@ use std::time::Duration;
 
 use fnox_core::{Clock, SystemClock};
 
+use super::serving::Serving;
+
 pub use account::{AccessKey, Account, Assertion, Principal, Role};
 
 /// What the stand-in does with requests.
@@ -92,7 +94,7 @@ struct State {
 pub struct Sts {
     url: String,
     state: Arc<Mutex<State>>,
-    _server: server::Server,
+    _server: Serving,
 }
 
 impl Sts {
@@ -116,7 +118,7 @@ impl Sts {
             behaviour: Behaviour::Answer,
             calls: Vec::new(),
         }));
-        let server = server::Server::start(Arc::clone(&state), clock);
+        let server = server::start(Arc::clone(&state), clock);
         Self {
             url: format!("http://{}", server.address()),
             state,

@@ -1,10 +1,7 @@
 //! HTTP on loopback for the stand-in.
 
-use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 
 use fnox_core::Clock;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -14,65 +11,21 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use jiff::SignedDuration;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
 use super::answer::{self, Refusal};
 use super::sigv4::{Authorization, SignedParts};
 use super::{Behaviour, Call, State, lock};
+use crate::stand_in::serving::Serving;
 
 /// More than any request of the actions can have.
 const BODY_LIMIT: usize = 128 * 1024;
 
-/// A thread that serves until this is dropped.
-#[derive(Debug)]
-pub(super) struct Server {
-    address: SocketAddr,
-    stop: Option<oneshot::Sender<Infallible>>,
-    thread: Option<JoinHandle<()>>,
+/// Serves until it is dropped.
+pub(super) fn start(state: Arc<Mutex<State>>, clock: Arc<dyn Clock>) -> Serving {
+    Serving::start(move |listener| accept(listener, state, clock))
 }
 
-impl Server {
-    pub(super) fn start(state: Arc<Mutex<State>>, clock: Arc<dyn Clock>) -> Self {
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-        listener.set_nonblocking(true).expect("a listening socket");
-        let address = listener.local_addr().expect("the socket's address");
-        let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("a runtime");
-            runtime.block_on(async {
-                tokio::select! {
-                    () = accept(listener, state, clock) => {}
-                    // The sender is only ever dropped.
-                    _ = stopped => {}
-                }
-            });
-        });
-        Self {
-            address,
-            stop: Some(stop),
-            thread: Some(thread),
-        }
-    }
-
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
-        }
-    }
-}
-
-async fn accept(listener: std::net::TcpListener, state: Arc<Mutex<State>>, clock: Arc<dyn Clock>) {
-    let listener = TcpListener::from_std(listener).expect("a listening socket");
+async fn accept(listener: TcpListener, state: Arc<Mutex<State>>, clock: Arc<dyn Clock>) {
     while let Ok((stream, _)) = listener.accept().await {
         let (state, clock) = (Arc::clone(&state), Arc::clone(&clock));
         let service = service_fn(move |request| {
