@@ -58,9 +58,13 @@ impl BrokenOff {
         self.0.get().cloned()
     }
 
-    /// Breaks it off.
-    pub(crate) fn because<T>(&self, refusal: Refusal) -> Poll<Option<Result<T, BodyError>>> {
+    /// Remembers it.
+    pub(crate) fn note(&self, refusal: &Refusal) {
         let _ = self.0.set(refusal.clone());
+    }
+
+    fn because<T>(&self, refusal: Refusal) -> Poll<Option<Result<T, BodyError>>> {
+        self.note(&refusal);
         Poll::Ready(Some(Err(refusal.into())))
     }
 }

@@ -7,13 +7,13 @@
 //! own.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use bytes::{Buf as _, Bytes};
+use futures_util::stream;
 use http::HeaderValue;
 use http::header::CONTENT_ENCODING;
-use hyper::body::{Frame, SizeHint};
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::Frame;
 
 use super::claim::{Claim, DIGEST};
 use super::refused;
@@ -89,68 +89,48 @@ pub(crate) fn without(request: &mut CanonicalRequest) -> Result<Option<u64>, Ref
 
 /// The data in a body of chunks, which must be so long.
 pub(crate) fn decoded(inner: Body, length: u64, broken_off: BrokenOff) -> Body {
-    use http_body_util::BodyExt as _;
     let decoded = Decoded {
         inner,
         decoder: Decoder::new(length),
         ready: VecDeque::new(),
-        is_over: false,
         broken_off,
     };
-    decoded.boxed_unsync()
+    let frames = stream::try_unfold(decoded, async |mut decoded| {
+        let data = decoded.next().await?;
+        Ok::<_, BodyError>(data.map(|data| (Frame::data(data), decoded)))
+    });
+    StreamBody::new(frames).boxed_unsync()
 }
 
+/// A body on its way through its decoder.
 struct Decoded {
     inner: Body,
     decoder: Decoder,
     ready: VecDeque<Bytes>,
-    is_over: bool,
     broken_off: BrokenOff,
 }
 
-impl hyper::body::Body for Decoded {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = &mut *self;
+impl Decoded {
+    /// The next piece of data; none after the last.
+    async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         loop {
-            if let Some(data) = this.ready.pop_front() {
-                return Poll::Ready(Some(Ok(Frame::data(data))));
+            if let Some(data) = self.ready.pop_front() {
+                return Ok(Some(data));
             }
-            if this.is_over {
-                return Poll::Ready(None);
-            }
-            let frame = match Pin::new(&mut this.inner).poll_frame(context) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Some(Ok(frame))) => frame.into_data().ok(),
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
-                Poll::Ready(None) => {
-                    this.is_over = true;
-                    None
-                }
+            let Some(frame) = self.inner.frame().await else {
+                let finished = self.decoder.finish();
+                return finished.map(|()| None).map_err(|why| self.broken(why));
             };
-            let outcome = match frame {
-                Some(data) => this.decoder.push(data, &mut this.ready),
-                None if this.is_over => this.decoder.finish(),
-                None => Ok(()),
-            };
-            if let Err(refusal) = outcome {
-                this.is_over = true;
-                return this.broken_off.because(refusal);
+            if let Ok(data) = frame?.into_data() {
+                let pushed = self.decoder.push(data, &mut self.ready);
+                pushed.map_err(|why| self.broken(why))?;
             }
         }
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.is_over && self.ready.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::default()
+    fn broken(&self, refusal: Refusal) -> BodyError {
+        self.broken_off.note(&refusal);
+        refusal.into()
     }
 }
 
