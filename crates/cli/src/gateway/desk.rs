@@ -4,6 +4,8 @@
 //! tells. What was withdrawn is not minted again before its time is over.
 
 mod single;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -64,7 +66,7 @@ pub(crate) struct Desk {
     per_operation: HashSet<LeaseName>,
     singles: Singles,
     /// What was replaced and not withdrawn: something may be on its way with it.
-    replaced: Vec<Arc<Loan>>,
+    replaced: Vec<(LeaseName, LentOut)>,
     redaction: Option<Arc<Redaction>>,
     /// When the ledger was last changed, as far as is known.
     ledger: Option<SystemTime>,
@@ -159,11 +161,11 @@ impl Desk {
     /// What was minted for this run alone, and is not withdrawn.
     pub(crate) fn minted(&self) -> Vec<String> {
         let now = self.clock.now();
-        let lasts = |loan: &&Arc<Loan>| loan.credential.expires_at.is_none_or(|end| end > now);
+        let replaced = self.replaced.iter().map(|(_, lent)| lent);
         let lent = self.counters.values();
-        lent.filter_map(|counter| Some(&counter.lent.as_ref()?.loan))
-            .chain(self.replaced.iter().filter(lasts))
-            .map(|loan| loan.credential.id.clone())
+        lent.filter_map(|counter| counter.lent.as_ref())
+            .chain(replaced.filter(|lent| lent.lasts(now)))
+            .map(|lent| lent.loan.credential.id.clone())
             .chain(self.singles.ids())
             .collect()
     }
@@ -217,7 +219,9 @@ impl Desk {
                     ender,
                     is_rejected: false,
                 });
-                self.replaced.extend(before.map(|before| before.loan));
+                self.replaced.retain(|(_, lent)| lent.lasts(now));
+                self.replaced
+                    .extend(before.map(|before| (name.clone(), before)));
                 Ok(loan)
             }
             // What has not ended works still.
@@ -255,7 +259,17 @@ impl Desk {
                     && (it.state == LeaseState::Revoked || it.revocation_failure.is_some())
             })
         };
-        self.singles.end(is_withdrawn);
+        self.end_withdrawn(is_withdrawn);
+    }
+
+    /// Breaks off what is on its way with those that were withdrawn, also with what was replaced since.
+    fn end_withdrawn(&mut self, is_withdrawn: impl Fn(&str) -> bool) {
+        self.singles.end(&is_withdrawn);
+        for (name, lent) in &self.replaced {
+            if is_withdrawn(&lent.loan.credential.id) {
+                lent.ender.end(over(name, "was withdrawn"));
+            }
+        }
         for (name, counter) in &mut self.counters {
             let lent = counter.lent.as_ref();
             if lent.is_some_and(|lent| is_withdrawn(&lent.loan.credential.id)) {
@@ -354,89 +368,5 @@ fn refused(name: &LeaseName, message: &str, help: Option<String>) -> Refusal {
     match help {
         Some(help) => refusal.with_remedy(help),
         None => refusal,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + second).unwrap()
-    }
-
-    /// A counter with a lease of an hour that was minted at 0, and what ends it.
-    fn counter() -> (Counter, Ender) {
-        let (ender, over) = Ender::new();
-        let credential = Credential {
-            variables: Vec::new(),
-            expires_at: Some(at(3600)),
-            id: "1".to_owned(),
-            private: Vec::new(),
-        };
-        let lent = LentOut {
-            created_at: at(0),
-            loan: Arc::new(Loan {
-                credential,
-                ended: over,
-            }),
-            ender: ender.clone(),
-            is_rejected: false,
-        };
-        let counter = Counter {
-            lent: Some(lent),
-            ..Counter::default()
-        };
-        (counter, ender)
-    }
-
-    #[test]
-    fn a_lease_that_is_nearly_over_is_made_anew_while_it_lasts() {
-        let (mut counter, _) = counter();
-        // Five minutes of an hour must be left (`renewal_margin`).
-        assert!(matches!(counter.answer_at(at(3299)), Some(Ok(_))));
-        assert!(counter.answer_at(at(3300)).is_none());
-        assert!(counter.lent.as_ref().unwrap().lasts(at(3300)));
-    }
-
-    #[test]
-    fn a_clock_that_is_set_forward_has_another_lease_made() {
-        let (mut counter, _) = counter();
-        assert!(matches!(counter.answer_at(at(60)), Some(Ok(_))));
-        assert!(counter.answer_at(at(3601)).is_none());
-    }
-
-    #[test]
-    fn what_a_destination_did_not_accept_is_made_anew_but_not_for_each_request() {
-        let (mut counter, _) = counter();
-        counter.lent.as_mut().unwrap().reject(at(59));
-        assert!(matches!(counter.answer_at(at(59)), Some(Ok(_))));
-        counter.lent.as_mut().unwrap().reject(at(60));
-        assert!(counter.answer_at(at(60)).is_none());
-        // It works still where no other one is to be had.
-        assert!(counter.lent.as_ref().unwrap().lasts(at(60)));
-    }
-
-    #[test]
-    fn a_clock_that_is_set_back_lends_nothing_whose_time_was_over() {
-        let (mut counter, ender) = counter();
-        let name = LeaseName::parse("api").unwrap();
-        // As the clock that nobody sets has it.
-        ender.end(over(&name, "is over"));
-        assert!(counter.answer_at(at(-3600)).is_none());
-        assert!(!counter.lent.as_ref().unwrap().lasts(at(-3600)));
-    }
-
-    #[test]
-    fn a_clock_that_is_set_back_makes_nothing_again_that_was_withdrawn() {
-        let (mut counter, _) = counter();
-        let name = LeaseName::parse("api").unwrap();
-        counter.withdraw(&name);
-        for second in [60, -3600] {
-            let answer = counter.answer_at(at(second));
-            let refusal = answer.unwrap().unwrap_err();
-            assert_eq!(refusal.reason, Reason::Exhausted);
-        }
-        assert!(counter.answer_at(at(3600)).is_none());
     }
 }

@@ -188,3 +188,15 @@ fn a_token_that_is_none_is_told_from_one_that_is_refused() {
     vault.fails(4, &["status", "--token-fd", "99"]);
     vault.fails(2, &["status", "--token", "fxv_x"]);
 }
+
+#[test]
+fn a_token_that_others_can_open_is_warned_of() {
+    let vault = Vault::with_policy(GITHUB);
+    let path = vault.token_for("coder-1");
+    for (mode, is_warned) in [(0o600, false), (0o644, true)] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let run = vault.run(&["status", "--token-file", &path]).finish();
+        let warning = format!("chmod 600 {path}");
+        assert_eq!(run.stderr.contains(&warning), is_warned, "{mode:o}: {run}");
+    }
+}
