@@ -1,16 +1,13 @@
 //! A whole run's secrets, some of them from a team server: what `[project]`, defaults and `if_missing` mean for it.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use fnox_api::ApprovalStatus::Pending;
-use fnox_config::{Config, Folders, Loader};
-use fnox_core::prompt::NoPrompt;
+use fnox_config::Config;
 use fnox_core::signed::{SignedPlace, WriterKey, seal};
 use fnox_core::{SecretName, SecretString};
-use fnox_providers::resolve::{Options, Resolution, ResolveError};
-use fnox_providers::{NoProgress, RunRequest, Wait, resolve::Resolver};
+use fnox_providers::resolve::{Resolution, ResolveError, Resolver};
+use fnox_providers::{NoProgress, RunRequest, Wait};
 
 use crate::team_server::TeamServer;
 use crate::world::World;
@@ -34,40 +31,12 @@ impl Run {
         let url = self.server.url();
         let provider =
             format!("[providers]\nteam = {{ type = \"fnox-server\", url = \"{url}\" }}\n");
-        let path = self.world.write("fnox.toml", format!("{text}{provider}"));
-        let env = self.world.env();
-        Loader {
-            env: &env,
-            folders: &Folders::from_env(&env),
-            cwd: path.parent().unwrap_or(Path::new("/")),
-            explicit: None,
-            profiles: Vec::new(),
-            may_create: None,
-            no_defaults: false,
-        }
-        .load()
-        .unwrap()
+        self.world.config(&format!("{text}{provider}"))
     }
 
     async fn resolve(&self, text: &str, wait: Wait) -> Result<Resolution, ResolveError> {
         let config = self.config(text);
-        let env = self.world.env();
         let names: Vec<SecretName> = config.secrets.keys().cloned().collect();
-        let options = Options {
-            folders: Folders::from_env(&env),
-            env,
-            prompt: Arc::new(NoPrompt),
-            accounts: Arc::new(fnox_providers::NoAccounts),
-            answers: Arc::default(),
-            if_missing: None,
-            prompt_auth: false,
-            time_limit: Duration::from_secs(20),
-            failures_are_final: false,
-            offline: false,
-            required: std::collections::BTreeSet::new(),
-            kept: None,
-            uses: None,
-        };
         let run = RunRequest {
             argv: vec!["true".into()],
             reason: None,
@@ -76,7 +45,7 @@ impl Run {
             progress: Arc::new(NoProgress),
             cancelled: None,
         };
-        Resolver::new(&config, options)
+        Resolver::new(&config, self.world.options())
             .for_run(run)
             .resolve(&names)
             .await

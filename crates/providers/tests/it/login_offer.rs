@@ -1,13 +1,10 @@
 //! The login command that is offered on a terminal: when, with which words, and what happens after it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use fnox_config::{Config, Folders, Loader};
 use fnox_core::SecretName;
+use fnox_providers::ErrorKind;
 use fnox_providers::resolve::{Options, Resolution, ResolveError, Resolver};
-use fnox_providers::{ErrorKind, NoAccounts};
 use fnox_testkit::stand_in::issuer::Issuer;
 use fnox_testkit::stand_in::vault::Vault;
 
@@ -22,41 +19,14 @@ echo "$* $VAULT_ADDR $VAULT_NAMESPACE" >> "$HOME/argv"
 const SECRETS: &str = "\n[secrets]\nA = { provider = \"p\", value = \"app/password\" }\n\
                        B = { provider = \"p\", value = \"app/password\" }\n";
 
-fn config(world: &World, keys: &str) -> Config {
-    world.write("fnox.toml", format!("[providers.p]\n{keys}{SECRETS}"));
-    let env = world.env();
-    Loader {
-        env: &env,
-        folders: &Folders::from_env(&env),
-        cwd: &world.path(""),
-        explicit: None,
-        profiles: Vec::new(),
-        may_create: None,
-        no_defaults: false,
-    }
-    .load()
-    .unwrap()
-}
-
 /// Resolves both secrets with somebody at the terminal who says yes.
 async fn resolve(world: &World, keys: &str) -> (Result<Resolution, ResolveError>, Arc<Person>) {
     let person = Person::answering("");
-    let config = config(world, keys);
-    let env = world.env();
+    let config = world.config(&format!("[providers.p]\n{keys}{SECRETS}"));
     let options = Options {
-        folders: Folders::from_env(&env),
-        env,
         prompt: Arc::clone(&person) as _,
-        accounts: Arc::new(NoAccounts),
-        answers: Arc::default(),
-        if_missing: None,
         prompt_auth: true,
-        time_limit: Duration::from_secs(20),
-        failures_are_final: false,
-        offline: false,
-        required: BTreeSet::new(),
-        kept: None,
-        uses: None,
+        ..world.options()
     };
     let names: Vec<SecretName> = config.secrets.keys().cloned().collect();
     let outcome = Resolver::new(&config, options).resolve(&names).await;

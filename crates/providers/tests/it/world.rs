@@ -1,15 +1,16 @@
 //! A folder, an environment and a configuration in which a provider is opened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fnox_config::{Folders, Loader};
+use fnox_config::{Config, Folders, Loader};
 use fnox_core::prompt::{NoPrompt, Prompt};
 use fnox_core::{Env, SecretName, SecretString};
+use fnox_providers::resolve::Options;
 use fnox_providers::{
     Accounts, Context, NoAccounts, Provider, ProviderError, Registry, Request, Settings,
 };
@@ -89,23 +90,47 @@ impl World {
         context
     }
 
-    /// The settings of a provider written as the keys of its table.
-    pub(crate) fn settings(&self, keys: &str) -> Settings {
-        self.write("fnox.toml", format!("[providers.p]\n{keys}\n"));
+    /// This configuration, in the folder.
+    pub(crate) fn config(&self, text: &str) -> Config {
+        self.write("fnox.toml", text);
         let env = self.env();
-        let folders = Folders::from_env(&env);
-        let cwd: &Path = self.folder.path();
-        let config = Loader {
+        Loader {
             env: &env,
-            folders: &folders,
-            cwd,
+            folders: &Folders::from_env(&env),
+            cwd: self.folder.path(),
             explicit: None,
             profiles: Vec::new(),
             may_create: None,
             no_defaults: false,
         }
         .load()
-        .unwrap();
+        .unwrap()
+    }
+
+    /// How values are resolved here; whoever is at the terminal is not asked to log in.
+    pub(crate) fn options(&self) -> Options {
+        let env = self.env();
+        Options {
+            folders: Folders::from_env(&env),
+            env,
+            prompt: Arc::clone(&self.prompt),
+            accounts: Arc::clone(&self.accounts),
+            answers: Arc::default(),
+            if_missing: None,
+            prompt_auth: false,
+            time_limit: self.time_limit,
+            failures_are_final: false,
+            offline: false,
+            required: BTreeSet::new(),
+            kept: None,
+            uses: None,
+        }
+    }
+
+    /// The settings of a provider written as the keys of its table.
+    pub(crate) fn settings(&self, keys: &str) -> Settings {
+        let config = self.config(&format!("[providers.p]\n{keys}\n"));
+        let folders = Folders::from_env(&self.env());
         let provider = config.provider("p", None).unwrap().clone();
         let render = |text: &str| Ok(text.to_owned());
         Settings::new(provider, &BTreeMap::new(), &folders, render).unwrap()
