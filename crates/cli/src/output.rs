@@ -13,6 +13,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::error::CliError;
+use crate::terminal::harmless;
 
 pub(crate) use self::diagnostic::{plain, report};
 pub(crate) use self::table::Table;
@@ -134,6 +135,8 @@ impl Printer {
         if self.silent {
             return;
         }
+        // Messages quote files, servers and programs.
+        let message = harmless(message);
         let mut stderr = std::io::stderr().lock();
         // Nobody is left to tell if stderr is gone.
         let _ = if self.colour && !mark.is_empty() {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::shown::shown;
+
 /// A positive length of time in whole seconds, at most ten years.
 ///
 /// Written as one or more `<integer><s|m|h|d>` parts; a bare trailing number counts seconds:
@@ -22,13 +24,13 @@ pub enum InvalidLifetime {
     /// Neither digits nor a unit where one was expected.
     #[error("`{text}` is not a duration: write it like 90s, 15m, 1h30m or 2d")]
     Malformed {
-        /// The text as given.
+        /// The text, control characters escaped.
         text: String,
     },
     /// A unit other than the four.
     #[error("`{text}` has the unknown unit `{unit}`: use s, m, h or d")]
     UnknownUnit {
-        /// The text as given.
+        /// The text, control characters escaped.
         text: String,
         /// The unit that is not one.
         unit: char,
@@ -36,12 +38,14 @@ pub enum InvalidLifetime {
     /// Zero, or longer than ten years.
     #[error("`{text}` is out of range: use between 1s and 3650d")]
     OutOfRange {
-        /// The text as given.
+        /// The text, control characters escaped.
         text: String,
     },
 }
 
 const MAXIMUM: u64 = 3650 * 86_400;
+/// More characters of a text are not in a message.
+const LONGEST_SHOWN: usize = 80;
 
 impl Lifetime {
     /// Fifteen minutes: how long a credential lives unless told otherwise.
@@ -59,10 +63,10 @@ impl Lifetime {
     /// [`InvalidLifetime`] names the text and, for a wrong unit, the unit.
     pub fn parse(text: &str) -> Result<Self, InvalidLifetime> {
         let malformed = || InvalidLifetime::Malformed {
-            text: text.to_owned(),
+            text: shown(text, LONGEST_SHOWN),
         };
         let out_of_range = || InvalidLifetime::OutOfRange {
-            text: text.to_owned(),
+            text: shown(text, LONGEST_SHOWN),
         };
         let mut total: u64 = 0;
         let mut number: Option<u64> = None;
@@ -84,7 +88,7 @@ impl Lifetime {
                 'd' => 86_400,
                 unit if unit.is_alphabetic() => {
                     return Err(InvalidLifetime::UnknownUnit {
-                        text: text.to_owned(),
+                        text: shown(text, LONGEST_SHOWN),
                         unit,
                     });
                 }

@@ -6,9 +6,19 @@
 //! no user info, no path, no control bytes, no brackets but around an IPv6 address, no decimal or short forms
 //! of IPv4. A [`HostPattern`] stands only in a policy; there is no way to ask for one.
 
+mod invalid;
+mod pattern;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
+
+pub use self::invalid::{InvalidHost, Reason};
+pub use self::pattern::HostPattern;
+use crate::shown::shown;
+
+/// More characters of a text are not in a message: no name is longer.
+const LONGEST_SHOWN: usize = 260;
 
 /// A host name (RFC 1123) or an IP address, and a port if one was named.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,7 +47,7 @@ impl Host {
     /// [`InvalidHost`] with the text and what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, InvalidHost> {
         let fail = |reason| InvalidHost {
-            text: shown(text),
+            text: shown(text, LONGEST_SHOWN),
             reason,
         };
         if text.contains('*') {
@@ -220,163 +230,6 @@ impl fmt::Display for HostName {
     }
 }
 
-/// Which hosts a rule means: one host, or all names below one, with a port or with any.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum HostPattern {
-    /// One host. Without a port it means every port of it.
-    Exact(Host),
-    /// All names that end in `.` and this one, at any depth, but not this one itself.
-    Below {
-        /// What the names end in, without the leading dot.
-        suffix: String,
-        /// The port, or every port.
-        port: Option<u16>,
-    },
-}
-
-impl HostPattern {
-    /// Reads an exact host or `*.suffix`, with or without `:port`.
-    ///
-    /// # Errors
-    /// [`InvalidHost`]; `*` alone and addresses below a wildcard are not patterns.
-    pub fn parse(text: &str) -> Result<Self, InvalidHost> {
-        let fail = |reason| InvalidHost {
-            text: shown(text),
-            reason,
-        };
-        let Some(rest) = text.strip_prefix("*.") else {
-            return if text.contains('*') {
-                Err(fail(Reason::Wildcard))
-            } else {
-                Host::parse(text).map(Self::Exact)
-            };
-        };
-        if rest.contains('*') {
-            return Err(fail(Reason::Wildcard));
-        }
-        let (name, port) = split_port(rest).map_err(fail)?;
-        match HostName::parse(name).map_err(fail)? {
-            HostName::Dns(suffix) => Ok(Self::Below { suffix, port }),
-            HostName::Ip(_) => Err(fail(Reason::Wildcard)),
-        }
-    }
-
-    /// Whether the pattern means `host`.
-    #[must_use]
-    pub fn matches(&self, host: &Host) -> bool {
-        match self {
-            Self::Exact(exact) => exact.covers(host),
-            Self::Below { suffix, port } => {
-                (port.is_none() || *port == host.port) && host.is_below(suffix)
-            }
-        }
-    }
-
-    /// Whether a right for `host` would be good for something that the pattern means. That is more than
-    /// [`Self::matches`] where the pattern names a port and the host does not. A rule that forbids asks this.
-    #[must_use]
-    pub fn touches(&self, host: &Host) -> bool {
-        match self {
-            Self::Exact(exact) => exact.covers(host) || host.covers(exact),
-            Self::Below { suffix, port } => {
-                let is_this_port = port.is_none() || host.port.is_none() || *port == host.port;
-                is_this_port && host.is_below(suffix)
-            }
-        }
-    }
-
-    /// Whether every host that `other` means is meant by this pattern too.
-    #[must_use]
-    pub fn covers(&self, other: &Self) -> bool {
-        match (self, other) {
-            (_, Self::Exact(host)) => self.matches(host),
-            (Self::Exact(_), Self::Below { .. }) => false,
-            (
-                Self::Below { suffix, port },
-                Self::Below {
-                    suffix: narrower,
-                    port: narrower_port,
-                },
-            ) => {
-                let is_below = narrower == suffix
-                    || narrower
-                        .strip_suffix(suffix.as_str())
-                        .is_some_and(|head| head.ends_with('.'));
-                is_below && (port.is_none() || port == narrower_port)
-            }
-        }
-    }
-
-    /// Whether it means names that unrelated people own: everything below `com`, `co.uk` or `github.io`
-    /// (publicsuffix.org; an unlisted top-level name counts as one too).
-    #[must_use]
-    pub fn is_below_public_suffix(&self) -> bool {
-        match self {
-            Self::Exact(_) => false,
-            Self::Below { suffix, .. } => psl::suffix(suffix.as_bytes())
-                .is_some_and(|public| public.as_bytes() == suffix.as_bytes()),
-        }
-    }
-}
-
-impl fmt::Display for HostPattern {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exact(host) => write!(formatter, "{host}"),
-            Self::Below { suffix, port: None } => write!(formatter, "*.{suffix}"),
-            Self::Below {
-                suffix,
-                port: Some(port),
-            } => write!(formatter, "*.{suffix}:{port}"),
-        }
-    }
-}
-
-/// A text is not a host, or not a pattern of hosts.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a host: {reason}")]
-pub struct InvalidHost {
-    /// The text, control characters escaped.
-    pub text: String,
-    /// What is wrong with it.
-    pub reason: Reason,
-}
-
-/// What is wrong with a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Reason {
-    /// Nothing there.
-    #[error("it is empty")]
-    Empty,
-    /// Spaces, line ends, NUL and their like.
-    #[error("it contains spaces or control characters")]
-    ControlCharacter,
-    /// `user@host`
-    #[error("it contains `@`; name the host alone")]
-    UserInfo,
-    /// A pattern where a host is asked for.
-    #[error("a pattern cannot be asked for; name one host")]
-    Pattern,
-    /// A `*` that is not the whole first label of a name.
-    #[error("`*` may stand only as the whole first label of a name, as in `*.example.com`")]
-    Wildcard,
-    /// Brackets that do not hold an IPv6 address.
-    #[error("brackets must hold an IPv6 address, as in `[::1]:443`")]
-    Brackets,
-    /// A port that is none.
-    #[error("the port must be a number from 1 to 65535")]
-    Port,
-    /// `1.2.3`, `0x7f.1`
-    #[error("write IPv4 addresses as four decimal numbers")]
-    ShortAddress,
-    /// `https://example.com/path`
-    #[error("it is an address; leave out scheme and path")]
-    Address,
-    /// Anything else that is not a host name.
-    #[error("it is neither a host name nor an IP address; leave out scheme and path")]
-    NotAHost,
-}
-
 /// Splits a port off. A bare IPv6 address has colons but no port.
 fn split_port(text: &str) -> Result<(&str, Option<u16>), Reason> {
     if text.contains("://") {
@@ -405,14 +258,6 @@ fn split_port(text: &str) -> Result<(&str, Option<u16>), Reason> {
     }
 }
 
-fn shown(text: &str) -> String {
-    let escaped = text.escape_debug().to_string();
-    match escaped.char_indices().nth(260) {
-        Some((end, _)) => format!("{}…", &escaped[..end]),
-        None => escaped,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -421,10 +266,6 @@ mod tests {
 
     fn host(text: &str) -> Host {
         Host::parse(text).unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    fn pattern(text: &str) -> HostPattern {
-        HostPattern::parse(text).unwrap_or_else(|error| panic!("{error}"))
     }
 
     #[test]
@@ -499,101 +340,11 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_right_for_all_ports_touches_a_pattern_of_one() {
-        for (text, asked, touches) in [
-            ("a.example:22", "a.example", true),
-            ("a.example:22", "a.example:22", true),
-            ("a.example:22", "a.example:443", false),
-            ("a.example", "a.example:443", true),
-            ("*.a.example:22", "b.a.example", true),
-            ("*.a.example:22", "b.a.example:443", false),
-            ("*.a.example:22", "a.example", false),
-            ("*.a.example", "b.a.example:443", true),
-            ("a.example", "b.example", false),
-        ] {
-            assert_eq!(
-                pattern(text).touches(&host(asked)),
-                touches,
-                "{text} {asked}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_wildcard_means_names_below_and_nothing_else() {
-        let wild = pattern("*.atlassian.net");
-        for yes in [
-            "x.atlassian.net",
-            "a.b.atlassian.net",
-            "X.Atlassian.NET.",
-            "x.atlassian.net:443",
-        ] {
-            assert!(wild.matches(&host(yes)), "{yes}");
-        }
-        for no in [
-            "atlassian.net",
-            "evilatlassian.net",
-            "x.atlassian.net.evil.com",
-            "127.0.0.1",
-        ] {
-            assert!(!wild.matches(&host(no)), "{no}");
-        }
-        for bad in [
-            "*",
-            "*.",
-            "a.*.com",
-            "*.*.com",
-            "**.com",
-            "*.127.0.0.1",
-            "*a.com",
-            "*.a b.com",
-        ] {
-            assert!(HostPattern::parse(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_port_in_a_pattern_is_asked_for() {
-        assert!(pattern("localhost:8080").matches(&host("localhost:8080")));
-        assert!(!pattern("localhost:8080").matches(&host("localhost")));
-        assert!(!pattern("localhost:8080").matches(&host("localhost:9090")));
-        assert!(pattern("localhost").matches(&host("localhost:9090")));
-        assert!(!pattern("*.a.com:443").matches(&host("x.a.com:444")));
-    }
-
-    #[test]
-    fn a_wildcard_over_other_peoples_names_is_known() {
-        for wide in ["*.com", "*.co.uk", "*.github.io", "*.nosuchtld"] {
-            assert!(pattern(wide).is_below_public_suffix(), "{wide}");
-        }
-        for narrow in ["*.github.com", "*.example.co.uk", "*.me.github.io", "com"] {
-            assert!(!pattern(narrow).is_below_public_suffix(), "{narrow}");
-        }
-    }
-
-    #[test]
-    fn covering_is_what_shadows_a_rule() {
-        assert!(pattern("*.a.com").covers(&pattern("*.b.a.com")));
-        assert!(pattern("*.a.com").covers(&pattern("x.a.com:443")));
-        assert!(!pattern("*.b.a.com").covers(&pattern("*.a.com")));
-        assert!(!pattern("*.a.com:443").covers(&pattern("*.a.com")));
-        assert!(!pattern("a.com").covers(&pattern("*.a.com")));
-        assert!(!pattern("*.xa.com").covers(&pattern("*.a.com")));
-    }
-
     proptest! {
         #[test]
         fn a_canonical_host_reads_as_itself(text in ".{0,40}|[a-z0-9.:\\[\\]-]{0,20}") {
             if let Ok(host) = Host::parse(&text) {
                 prop_assert_eq!(Host::parse(&host.to_string()).unwrap(), host);
-            }
-        }
-
-        #[test]
-        fn a_canonical_pattern_reads_as_itself(text in "(\\*\\.)?[a-z0-9.:-]{0,20}") {
-            if let Ok(pattern) = HostPattern::parse(&text) {
-                prop_assert_eq!(HostPattern::parse(&pattern.to_string()).unwrap(), pattern);
             }
         }
     }

@@ -23,6 +23,7 @@ pub mod question;
 pub mod rate;
 pub mod seal;
 pub mod secret;
+mod shown;
 pub mod signed;
 pub mod token;
 

@@ -8,6 +8,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::shown::shown;
+
+/// More characters of a text are not in a message: no name is longer.
+const LONGEST_SHOWN: usize = 160;
+
 /// Why a text is not a valid name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidName {
@@ -66,7 +71,7 @@ macro_rules! name_type {
                 if $valid(text) {
                     Ok(Self(text.into()))
                 } else {
-                    Err(InvalidName::$error { name: shown(text) })
+                    Err(InvalidName::$error { name: shown(text, LONGEST_SHOWN) })
                 }
             }
 
@@ -178,15 +183,6 @@ fn is_project_name(text: &str) -> bool {
 
 fn is_vault_name(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.trim() == text && !text.chars().any(char::is_control)
-}
-
-/// A text in a message: control characters escaped, and not longer than any valid name.
-fn shown(text: &str) -> String {
-    let escaped = text.escape_debug().to_string();
-    match escaped.char_indices().nth(160) {
-        Some((end, _)) => format!("{}…", &escaped[..end]),
-        None => escaped,
-    }
 }
 
 fn is_plain_name(text: &str) -> bool {

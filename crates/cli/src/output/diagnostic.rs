@@ -11,6 +11,7 @@ use miette::{
 use crate::error::CliError;
 use crate::output::excerpt::masked;
 use crate::output::{Printer, terminal_width};
+use crate::terminal::harmless;
 
 /// Prints an error to stderr.
 pub(crate) fn report(error: &CliError, printer: Printer) {
@@ -45,16 +46,45 @@ fn rendered(error: &CliError, handler: GraphicalReportHandler) -> String {
     text
 }
 
+/// What an error and its causes say, without what would move a terminal's cursor: they quote files, servers and programs.
+#[derive(Debug)]
+struct Told {
+    message: String,
+    cause: Option<Box<Told>>,
+}
+
+impl Told {
+    fn of(error: &dyn std::error::Error) -> Self {
+        Self {
+            message: harmless(&error.to_string()),
+            cause: error.source().map(|cause| Box::new(Self::of(cause))),
+        }
+    }
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Told {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(self.cause.as_deref()?)
+    }
+}
+
 /// An error prepared for printing.
-struct Shown<'a> {
-    error: &'a CliError,
+struct Shown {
+    told: Told,
+    code: &'static str,
     source: Option<NamedSource<String>>,
     span: Range<usize>,
     help: Option<String>,
 }
 
-impl<'a> Shown<'a> {
-    fn of(error: &'a CliError) -> Self {
+impl Shown {
+    fn of(error: &CliError) -> Self {
         let location = error
             .location()
             .filter(|location| !location.file.text.is_empty());
@@ -62,42 +92,42 @@ impl<'a> Shown<'a> {
         let source = location.map(|location| {
             let (text, place) = masked(&location.file.text, &location.span);
             span = place;
-            NamedSource::new(location.file.path.display().to_string(), text)
+            let path = location.file.path.display().to_string();
+            NamedSource::new(harmless(&path), text)
         });
         Self {
-            error,
+            told: Told::of(error),
+            code: error.code(),
             source,
             span,
-            help: error.help(),
+            help: error.help().as_deref().map(harmless),
         }
     }
 }
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for Shown {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}", self.error)
+        fmt::Display::fmt(&self.told, formatter)
     }
 }
 
-impl fmt::Debug for Shown<'_> {
+impl fmt::Debug for Shown {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, formatter)
     }
 }
 
-impl std::error::Error for Shown<'_> {
+impl std::error::Error for Shown {
     /// The cause, unless the message has it already.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        let message = self.error.to_string();
-        self.error
-            .source()
-            .filter(|source| !message.contains(&source.to_string()))
+        let cause = self.told.cause.as_deref()?;
+        (!self.told.message.contains(&cause.message)).then_some(cause)
     }
 }
 
-impl Diagnostic for Shown<'_> {
+impl Diagnostic for Shown {
     fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        Some(Box::new(self.error.code()))
+        Some(Box::new(self.code))
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {

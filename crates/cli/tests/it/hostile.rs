@@ -64,6 +64,43 @@ fn errors_point_at_the_place_and_mask_values() {
 }
 
 #[test]
+fn what_a_file_says_moves_no_cursor_when_it_is_quoted() {
+    let secret = "[secrets]\nA = { provider = \"p\", value = \"x\" }\n";
+    for (text, arguments) in [
+        (
+            "[providers.p]\ntype = \"age\"\nrecipients = [\"age1@\"]\n",
+            &["set", "A", "v"][..],
+        ),
+        ("[providers.p]\ntype = \"age@\"\n", &["get", "A"]),
+        (
+            "[providers.p]\ntype = \"vault\"\naddress = \"http://@\"\n",
+            &["get", "A"],
+        ),
+        (
+            "[providers.p]\ntype = \"plain\"\n\"k@\" = 1\n",
+            &["get", "A"],
+        ),
+        (
+            "[leases.a]\ntype = \"command\"\ncreate_command = \"true\"\nduration = \"@\"\n",
+            &["lease", "create", "a"],
+        ),
+        (
+            "[leases.a]\ntype = \"command\"\nconsumes = []\ncreate_command = \"printf '\\\\033[2J' >&2; exit 1\"\n",
+            &["lease", "create", "a"],
+        ),
+    ] {
+        let sandbox = sandbox();
+        let text = format!("{text}{secret}").replace('@', "\\u001b[2J\\u009b\\r");
+        sandbox.write("fnox.toml", &text);
+        let run = sandbox.run(arguments).finish();
+        assert_ne!(run.code, Some(0), "{text}");
+        let is_control = |character: char| character.is_control() && character != '\n';
+        assert!(!run.stderr.contains(is_control), "{text}: {:?}", run.stderr);
+        assert!(run.stderr.contains("[2J"), "{text}: {:?}", run.stderr);
+    }
+}
+
+#[test]
 fn no_configuration_says_how_to_begin() {
     let sandbox = sandbox();
     let stderr = fails(&sandbox, 3, &["get", "A"]);

@@ -6,6 +6,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use sha2::{Digest as _, Sha256};
 
+use crate::shown::shown;
+
+/// More characters of a text are not in a message: the longest keys are RSA's.
+const LONGEST_SHOWN: usize = 1000;
+
 /// A public key that values are encrypted to.
 #[derive(Clone)]
 pub struct Recipient {
@@ -24,7 +29,7 @@ pub(super) enum RecipientKind {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not an age recipient: {reason}")]
 pub struct InvalidRecipient {
-    /// The text, which is public.
+    /// The text, which is public; control characters escaped.
     pub text: String,
     /// What is wrong with it and what would be right.
     pub reason: &'static str,
@@ -38,7 +43,7 @@ impl Recipient {
     pub fn parse(text: &str) -> Result<Self, InvalidRecipient> {
         let text = text.trim();
         let invalid = |reason| InvalidRecipient {
-            text: text.to_owned(),
+            text: shown(text, LONGEST_SHOWN),
             reason,
         };
         let kind = if text.starts_with("AGE-SECRET-KEY-") || text.starts_with("AGE-PLUGIN-") {
