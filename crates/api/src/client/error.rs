@@ -96,7 +96,12 @@ impl ClientError {
         match self {
             Self::Problem(problem) => status_of(problem),
             Self::Address { .. } | Self::Certificates { .. } => ExitStatus::Configuration,
-            Self::NotAServer { status, .. } if *status < 500 => ExitStatus::Configuration,
+            // These and failures come from what stands before a server too, and pass.
+            Self::NotAServer { status, .. }
+                if *status < 500 && ![408, 425, 429].contains(status) =>
+            {
+                ExitStatus::Configuration
+            }
             Self::Setup { .. }
             | Self::Unreachable { .. }
             | Self::TimedOut { .. }

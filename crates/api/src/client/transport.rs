@@ -262,7 +262,9 @@ impl Call<'_> {
                 Ok(Ok(answer)) => {
                     let wait = answer.retry_after;
                     let error = self.refused(&answer);
-                    if !self.repeats || !is_passing(answer.status, &error) {
+                    // What was one too many was not carried out (RFC 6585 section 4).
+                    let may_repeat = self.repeats || answer.status == StatusCode::TOO_MANY_REQUESTS;
+                    if !may_repeat || !is_passing(answer.status, &error) {
                         return Err(error);
                     }
                     (error, wait)

@@ -58,6 +58,19 @@ async fn a_reading_call_is_repeated_and_a_spending_one_is_not() {
 }
 
 #[tokio::test]
+async fn what_was_one_too_many_is_sent_again_whatever_it_is() {
+    let server = MockServer::start().await;
+    let too_many = ResponseTemplate::new(429).set_body_raw("slow down", "text/plain");
+    Mock::given(path("/v1/fetch"))
+        .respond_with(too_many)
+        .expect(4)
+        .mount(&server)
+        .await;
+    let error = client(&server).fetch(&"fxg_1".into()).await.unwrap_err();
+    assert_eq!(error.exit_status(), ExitStatus::Unavailable, "{error}");
+}
+
+#[tokio::test]
 async fn a_server_that_wants_too_much_patience_or_is_frozen_is_asked_once() {
     let server = MockServer::start().await;
     let patient = ResponseTemplate::new(429)
