@@ -86,10 +86,13 @@ pub struct Resolver<'a> {
     run: Option<RunRequest>,
 }
 
-/// Variables and secrets that were used to open providers.
+/// What was used to open providers.
 #[derive(Debug, Default)]
 struct Opening {
+    /// Variables and secrets.
     variables: std::sync::Mutex<BTreeSet<String>>,
+    /// What a login printed, by provider: a variable and its value.
+    sessions: std::sync::Mutex<BTreeMap<String, (String, SecretString)>>,
 }
 
 /// Something worth telling that did not stop the run.

@@ -309,7 +309,7 @@ pub static PROVIDERS: &[ProviderSpec] = &[
             reference("folder", "Folder of the items."),
             Field::optional("backend", Kind::Choice(&["bw", "rbw"]), "Which CLI to use."),
         ],
-        auth_command: Some("bw login"),
+        auth_command: Some("bw unlock --raw || bw login --raw"),
         variables: &["FNOX_BW_SESSION", "BW_SESSION"],
     },
     ProviderSpec {

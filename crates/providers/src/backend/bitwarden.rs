@@ -9,7 +9,8 @@
 //! With `rbw` it is one `rbw list` and one `rbw get --raw` per item. Values are read from JSON, so they are exact.
 //!
 //! **Login.** For `bw`, `FNOX_BW_SESSION` or `BW_SESSION` is handed over in the environment, never as
-//! `--session`, which everybody on the machine could read; without one `bw` is not started at all. `rbw` keeps
+//! `--session`, which everybody on the machine could read; without one `bw` is not started at all. Its session is
+//! printed and kept nowhere, so whoever is at the terminal can open the vault for one run ([`opening`]). `rbw` keeps
 //! its key in its own agent; where nobody is at the terminal, a locked one fails instead of opening a window.
 
 mod bw;
@@ -17,7 +18,8 @@ mod item;
 mod rbw;
 
 use async_trait::async_trait;
-use fnox_core::SecretString;
+use fnox_config::Folders;
+use fnox_core::{Env, SecretString};
 
 use self::item::{Item, Wanted};
 use crate::error::ProviderError;
@@ -31,11 +33,9 @@ use crate::settings::Settings;
 /// None today.
 pub fn open(settings: &Settings, context: &Context) -> Result<Box<dyn Provider>, ProviderError> {
     let text = |key: &str| settings.text(key).map(str::to_owned);
-    if settings.fields().text("backend") == Some("rbw") {
+    if is_rbw(settings) {
         let mut overlay = vec![("LC_ALL".to_owned(), SecretString::from("C"))];
-        if let Some(profile) = text("profile") {
-            overlay.push(("RBW_PROFILE".to_owned(), SecretString::from(profile)));
-        }
+        overlay.extend(rbw::profile(settings));
         return Ok(Box::new(rbw::Rbw {
             folder: text("folder"),
             tool: Tool {
@@ -56,6 +56,37 @@ pub fn open(settings: &Settings, context: &Context) -> Result<Box<dyn Provider>,
         settings.text("profile"),
         context,
     )))
+}
+
+fn is_rbw(settings: &Settings) -> bool {
+    settings.fields().text("backend") == Some("rbw")
+}
+
+/// What opens the vault for somebody at a terminal.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    /// A command for `sh`.
+    pub(crate) command: &'static str,
+    /// Variables by which it finds the same data as the provider.
+    pub(crate) env: Option<(String, SecretString)>,
+    /// The variable of the session that the command prints, if it prints one.
+    pub(crate) session: Option<&'static str>,
+}
+
+/// How that is done with these settings.
+pub(crate) fn opening(settings: &Settings, env: &Env, folders: &Folders) -> Opening {
+    if is_rbw(settings) {
+        return Opening {
+            command: "rbw unlock",
+            env: rbw::profile(settings),
+            session: None,
+        };
+    }
+    Opening {
+        command: bw::OPENING,
+        env: bw::data_folder(settings.text("profile"), env, folders),
+        session: Some(bw::SESSION),
+    }
 }
 
 /// What both programs' failures are told by.

@@ -1,16 +1,18 @@
 //! Offering a provider's login command to the person at the terminal, and running it.
 //!
-//! The type's own command is told which login is wanted: the profile of AWS, the server of Vault. A command of the configuration is
-//! run as it is written.
+//! The type's own command is told which login is wanted: the profile of AWS, the server of Vault, the data of Bitwarden. Where such a
+//! command prints what it opened, and keeps it nowhere, the provider is given that for the rest of the run. A command of the
+//! configuration is run as it is written.
 
 use std::borrow::Cow;
+use std::process::Stdio;
 
 use fnox_config::ProviderConfig;
-use fnox_core::{Env, SecretName, SecretString};
+use fnox_core::{Env, SecretBytes, SecretName, SecretString};
 use indexmap::IndexMap;
 
 use super::Resolver;
-use crate::backend::vault;
+use crate::backend::{bitwarden, vault};
 use crate::error::ProviderError;
 use crate::settings::Settings;
 
@@ -20,11 +22,16 @@ const AWS: &str = "aws sso login";
 /// The type whose command says by variables where to log in.
 const VAULT: &str = "vault";
 
+/// The type whose command depends on the program that reads the vault.
+const BITWARDEN: &str = "bitwarden";
+
 /// A command for `sh`, and its environment.
 #[derive(Debug)]
 struct Login {
     command: String,
     env: Env,
+    /// The variable by which the provider is told what the command prints.
+    session: Option<&'static str>,
 }
 
 impl Resolver<'_> {
@@ -52,13 +59,29 @@ impl Resolver<'_> {
             return false;
         }
         match run(&login).await {
-            Ok(()) => true,
+            Ok(session) => {
+                if let (Some(variable), Some(session)) = (login.session, session) {
+                    self.keep_session(provider, variable, session);
+                }
+                true
+            }
             Err(reason) => {
                 let message = format!("`{}` {reason}", login.command);
                 self.options.prompt.message(&message);
                 false
             }
         }
+    }
+
+    /// Has the provider opened with it from now on.
+    fn keep_session(&self, provider: &ProviderConfig, variable: &str, session: SecretString) {
+        if let Ok(mut sessions) = self.opening.sessions.lock() {
+            let session = (variable.to_owned(), session);
+            sessions.insert(provider.name.to_string(), session);
+        }
+        self.options
+            .prompt
+            .message("the session is used in this run alone and kept nowhere");
     }
 
     /// `None`: there is no command, or nothing would come of it.
@@ -74,6 +97,7 @@ impl Resolver<'_> {
         let mut login = Login {
             command,
             env: self.options.env.clone(),
+            session: None,
         };
         if provider.spec.name == VAULT {
             if !is_own && !vault::uses_login_of_others(&settings, &known) {
@@ -81,6 +105,12 @@ impl Resolver<'_> {
             }
             let place = vault::place(&settings, &known);
             login.env = login.env.with_overlay(place);
+        }
+        if !is_own && provider.spec.name == BITWARDEN {
+            let opening = bitwarden::opening(&settings, &known, &self.options.folders);
+            login.command = opening.command.to_owned();
+            login.env = login.env.with_overlay(opening.env);
+            login.session = opening.session;
         }
         if !is_own && login.command == AWS {
             login.command.push_str(&profile_option(&settings));
@@ -107,26 +137,65 @@ fn quoted(text: &str) -> Cow<'_, str> {
     format!("'{}'", text.replace('\'', r"'\''")).into()
 }
 
-/// Runs it on the terminal; what it prints goes beside the values that fnox prints.
-async fn run(login: &Login) -> Result<(), String> {
-    let status = tokio::process::Command::new("sh")
-        .arg("-c")
+/// Runs it on the terminal. What it prints goes beside the values that fnox prints, unless it is a session.
+async fn run(login: &Login) -> Result<Option<SecretString>, String> {
+    let (before, stdout) = match login.session {
         // Whatever the command is made of: redirections of its own stay what they are.
-        .arg(format!("exec 1>&2\n{}", login.command))
+        None => ("exec 1>&2\n", Stdio::inherit()),
+        Some(_) => ("", Stdio::piped()),
+    };
+    let child = tokio::process::Command::new("sh")
+        .arg("-c")
+        .arg(format!("{before}{}", login.command))
         .env_clear()
         .envs(login.env.iter())
-        .status()
-        .await;
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("failed ({status})")),
-        Err(error) => Err(format!("could not be run: {error}")),
+        .stdout(stdout)
+        .spawn();
+    let ended = match child {
+        Ok(child) => child.wait_with_output().await,
+        Err(error) => Err(error),
+    };
+    let output = ended.map_err(|error| format!("could not be run: {error}"))?;
+    let printed = SecretBytes::new(output.stdout);
+    if !output.status.success() {
+        return Err(format!("failed ({})", output.status));
     }
+    match login.session {
+        None => Ok(None),
+        Some(_) => session(&printed)
+            .map(Some)
+            .ok_or_else(|| "printed something else than a session".to_owned()),
+    }
+}
+
+/// One word on a line of its own.
+fn session(printed: &SecretBytes) -> Option<SecretString> {
+    let text = std::str::from_utf8(printed.expose_secret()).ok()?.trim();
+    let is_word = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    is_word.then(|| SecretString::from(text))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_is_one_word() {
+        let found = |printed: &[u8]| {
+            let session = session(&SecretBytes::new(printed.to_vec()))?;
+            Some(session.expose_secret().to_owned())
+        };
+        assert_eq!(found(b"c2Vzc2lvbg==\n").as_deref(), Some("c2Vzc2lvbg=="));
+        for nothing in [
+            &b""[..],
+            b"\n",
+            b"You are logged in!\n",
+            b"a\nb\n",
+            b"\xff\n",
+        ] {
+            assert_eq!(found(nothing), None, "{nothing:?}");
+        }
+    }
 
     #[test]
     fn a_word_for_the_shell_is_quoted_where_it_has_to_be() {

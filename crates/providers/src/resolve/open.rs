@@ -130,7 +130,7 @@ impl Resolver<'_> {
             .map_err(at_key)
     }
 
-    /// The environment, with the secrets on top that open the provider.
+    /// The environment, with what opens the provider on top: secrets, then the session of a login.
     pub(super) fn env_of(
         &self,
         provider: &ProviderConfig,
@@ -141,7 +141,10 @@ impl Resolver<'_> {
                 .get(*variable)
                 .map(|value| ((*variable).to_owned(), value.clone()))
         });
-        self.options.env.with_overlay(overlay)
+        let env = self.options.env.with_overlay(overlay);
+        let sessions = self.opening.sessions.lock().ok();
+        let session = sessions.and_then(|all| all.get(provider.name.as_str()).cloned());
+        env.with_overlay(session)
     }
 
     fn context(

@@ -149,3 +149,93 @@ async fn the_login_at_aws_is_that_of_the_profile() {
         assert_eq!(world.read("argv"), argv);
     }
 }
+
+/// `bw` as far as its help and "Session management" tell: a session is printed, and commands want it in the environment.
+const BW: &str = r#"
+echo "$* $BITWARDENCLI_APPDATA_DIR" >> "$HOME/argv"
+case "$*" in
+  'unlock --raw') [ -z "$BW_NOINTERACTION" ] || exit 9
+    [ -z "$LOGGED_OUT" ] || { echo "You are not logged in." >&2; exit 1; }
+    echo '? Master password: [input is hidden]' >&2; echo "$SESSION_OF_LOGIN" ;;
+  'login --raw') [ -n "$LOGGED_OUT" ] || exit 9; echo "$SESSION_OF_LOGIN" ;;
+  'list items') [ "$BW_SESSION" = "a+session/of==" ] || { echo "Vault is locked." >&2; exit 1; }
+    echo '[{"id": "1", "name": "app", "type": 1, "fields": [], "login": {"username": "u", "password": "bw-password"}}]' ;;
+  *) exit 9 ;;
+esac
+"#;
+
+const BW_OFFER: &str = "Run `bw unlock --raw || bw login --raw` now?";
+
+fn bitwarden(session: &str) -> World {
+    let mut world = World::new();
+    world.program("bw", BW);
+    world.set("SESSION_OF_LOGIN", session);
+    world
+}
+
+#[tokio::test]
+async fn a_session_of_bitwarden_is_used_in_the_run_whose_login_printed_it() {
+    for (variables, more, calls) in [
+        (&[][..], "", "unlock --raw \nlist items \n"),
+        (
+            &[("LOGGED_OUT", "1")],
+            "",
+            "unlock --raw \nlogin --raw \nlist items \n",
+        ),
+        (
+            &[("FNOX_BW_SESSION", "ended")],
+            "",
+            "list items \nunlock --raw \nlist items \n",
+        ),
+        (
+            &[("XDG_CONFIG_HOME", "/c")],
+            "profile = \"work\"",
+            "unlock --raw /c/Bitwarden CLI work\nlist items /c/Bitwarden CLI work\n",
+        ),
+    ] {
+        let mut world = bitwarden("a+session/of==");
+        for (name, value) in variables {
+            world.set(name, *value);
+        }
+        let (outcome, person) = resolve(&world, &format!("type = \"bitwarden\"\n{more}")).await;
+        let resolution = outcome.unwrap();
+        for value in resolution.values.values() {
+            assert_eq!(value.expose_secret(), "bw-password");
+        }
+        assert_eq!(resolution.values.len(), 2);
+        assert_eq!(person.questions(), [BW_OFFER]);
+        assert_eq!(world.read("argv"), calls);
+        assert!(!format!("{person:?}").contains("a+session"));
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_session_or_opens_nothing_is_offered_once_and_said() {
+    for session in ["", "You are logged in!", "another=="] {
+        let world = bitwarden(session);
+        let (outcome, person) = resolve(&world, "type = \"bitwarden\"").await;
+        needs_authentication(outcome);
+        assert_eq!(person.questions(), [BW_OFFER], "{session}");
+    }
+}
+
+#[tokio::test]
+async fn rbw_is_unlocked_by_its_own_command() {
+    let mut world = World::new();
+    let script = "echo \"$1 $RBW_PROFILE\" >> \"$HOME/argv\"\n\
+                  [ \"$1\" = unlock ] && exec touch \"$HOME/unlocked\"\n\
+                  [ -e \"$HOME/unlocked\" ] || { echo 'rbw: agent is locked' >&2; exit 1; }\n\
+                  [ \"$1\" = list ] && printf '1\\tapp\\t\\n'\n\
+                  [ \"$1\" = get ] && echo '{\"id\": \"1\", \"name\": \"app\", \"data\": {\"password\": \"p\"}, \"fields\": []}'\nexit 0";
+    world.program("rbw", script);
+    world.set("BW_SESSION", "");
+    let keys = "type = \"bitwarden\"\nbackend = \"rbw\"\nprofile = \"work\"";
+    let (outcome, person) = resolve(&world, keys).await;
+    assert_eq!(outcome.unwrap().values.len(), 2);
+    assert_eq!(person.questions(), ["Run `rbw unlock` now?"]);
+    assert!(
+        world.read("argv").contains("unlock work\n"),
+        "{}",
+        world.read("argv")
+    );
+}

@@ -1,5 +1,10 @@
 //! The official CLI.
 
+use std::path::PathBuf;
+
+use fnox_config::Folders;
+use fnox_core::Env;
+
 use super::{Item, Provider, ProviderError, Request, SecretString, Wanted, async_trait};
 use crate::error::ErrorKind;
 use crate::process::{Output, Tool, complaint};
@@ -8,6 +13,11 @@ use crate::provider::Context;
 const INSTALL: &str = "install the Bitwarden CLI: https://bitwarden.com/help/cli/";
 const UNLOCK: &str =
     "run `export BW_SESSION=$(bw unlock --raw)`, after `bw login` if you are logged out";
+
+/// Unlocks the vault, or logs in first; either prints the session (Bitwarden, "Session management").
+pub(super) const OPENING: &str = "bw unlock --raw || bw login --raw";
+/// The session's variable that wins.
+pub(super) const SESSION: &str = "FNOX_BW_SESSION";
 
 /// Which items count.
 #[derive(Debug)]
@@ -35,11 +45,27 @@ struct Status {
     status: String,
 }
 
+/// The variable by which the CLI finds a profile's data, unless it is set: beside `Bitwarden CLI`, which is the CLI's own
+/// folder there (Bitwarden, "Data storage").
+pub(super) fn data_folder(
+    profile: Option<&str>,
+    env: &Env,
+    folders: &Folders,
+) -> Option<(String, SecretString)> {
+    const VARIABLE: &str = "BITWARDENCLI_APPDATA_DIR";
+    let profile = profile.filter(|_| env.var(VARIABLE).is_none())?;
+    let config = env.var("XDG_CONFIG_HOME").map(PathBuf::from);
+    let config = config.or_else(|| folders.home().map(|home| home.join(".config")))?;
+    let folder = config.join(format!("Bitwarden CLI {profile}"));
+    let folder = SecretString::from(folder.to_string_lossy().into_owned());
+    Some((VARIABLE.to_owned(), folder))
+}
+
 impl Bw {
     pub(super) fn new(place: Where, profile: Option<&str>, context: &Context) -> Self {
         let env = &context.env;
         let session = env
-            .secret("FNOX_BW_SESSION")
+            .secret(SESSION)
             .or_else(|| env.secret("BW_SESSION"))
             .filter(|session| !session.is_empty());
         let mut overlay = vec![
@@ -49,16 +75,7 @@ impl Bw {
         if let Some(session) = &session {
             overlay.push(("BW_SESSION".to_owned(), session.clone()));
         }
-        if let (Some(profile), None) = (profile, env.var("BITWARDENCLI_APPDATA_DIR")) {
-            // Beside `Bitwarden CLI`, which is the CLI's own folder there (Bitwarden, "Data storage").
-            let config = env.var("XDG_CONFIG_HOME").map(std::path::PathBuf::from);
-            let config = config.or_else(|| context.folders.home().map(|home| home.join(".config")));
-            if let Some(config) = config {
-                let folder = config.join(format!("Bitwarden CLI {profile}"));
-                let folder = SecretString::from(folder.to_string_lossy().into_owned());
-                overlay.push(("BITWARDENCLI_APPDATA_DIR".to_owned(), folder));
-            }
-        }
+        overlay.extend(data_folder(profile, env, &context.folders));
         Self {
             place,
             session,

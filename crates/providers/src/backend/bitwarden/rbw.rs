@@ -8,12 +8,19 @@ use futures_util::stream;
 use super::{Item, Provider, ProviderError, Request, SecretString, Wanted, async_trait};
 use crate::error::ErrorKind;
 use crate::process::{Output, Tool, complaint};
+use crate::settings::Settings;
 
 /// How many items are read at once; the agent answers one after the other anyway.
 const CONCURRENT: usize = 4;
 
 pub(super) const INSTALL: &str = "install rbw: https://github.com/doy/rbw";
 const UNLOCK: &str = "run `rbw unlock`, after `rbw login` if this machine was never logged in";
+
+/// The variable by which the program finds a profile's data.
+pub(super) fn profile(settings: &Settings) -> Option<(String, SecretString)> {
+    let profile = settings.text("profile")?;
+    Some(("RBW_PROFILE".to_owned(), SecretString::from(profile)))
+}
 
 #[derive(Debug)]
 pub(super) struct Rbw {
