@@ -1,5 +1,10 @@
 //! `fnox vault exec` and the provider `vault-agent`: programs get values, never the means to get more.
 
+use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::support;
@@ -211,4 +216,61 @@ fn fnox_exec_draws_on_a_vault() {
     with("github-token@github.com", "token_file = \"/nonexistent\"").exits_with(4);
     let gone = format!("{token_key}\nsocket = \"/nonexistent/vault.sock\"");
     with("github-token@github.com", &gone).exits_with(6);
+}
+
+/// Brings what the vault answers a few bytes at a time. The thread ends with the process of the tests.
+fn slow_way(to: std::path::PathBuf, at: &std::path::Path) {
+    let listener = UnixListener::bind(at).unwrap();
+    std::thread::spawn(move || {
+        for near in listener.incoming() {
+            let (near, far) = (near.unwrap(), UnixStream::connect(&to).unwrap());
+            let (mut asks, mut asked) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut asks, &mut asked);
+                let _ = asked.shutdown(Shutdown::Write);
+            });
+            std::thread::spawn(move || bring_slowly(far, near));
+        }
+    });
+}
+
+fn bring_slowly(mut from: UnixStream, mut to: UnixStream) {
+    let mut piece = [0; 16];
+    loop {
+        let length = from.read(&mut piece).unwrap_or(0);
+        if length == 0 || to.write_all(&piece[..length]).is_err() {
+            let _ = to.shutdown(Shutdown::Write);
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn exact_bytes_come_by_a_slow_way_too() {
+    let (vault, token) = vault();
+    let slow = vault.sandbox.root().join("slow.sock");
+    slow_way(vault.socket(), &slow);
+    let values = ["hunter2", " a\n\n", "\t", "ü\u{1}\r\n", "'\"\\$x`"];
+    for value in values
+        .map(str::to_owned)
+        .into_iter()
+        .chain(["x".repeat(1024)])
+    {
+        // One line end is the pipe's.
+        vault.store("github-token", format!("{value}\n"));
+        for socket in [vault.socket(), slow.clone()] {
+            vault.sandbox.write(
+                "fnox.toml",
+                format!(
+                    "[providers.lent]\ntype = \"vault-agent\"\nsocket = \"{}\"\ntoken_file = \"{token}\"\n\
+                     [secrets]\nGH = {{ provider = \"lent\", value = \"github-token@api.github.com\" }}\n",
+                    socket.display()
+                ),
+            );
+            let run = vault.sandbox.run(["exec", "--", "printenv", "GH"]).finish();
+            assert_eq!(run.succeeds().stdout, format!("{value}\n"));
+        }
+    }
+    assert_eq!(vault.json(&["lease", "list"]), json!([]), "given back");
 }

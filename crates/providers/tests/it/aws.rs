@@ -10,10 +10,12 @@ use fnox_aws::{AwsClient, AwsOptions, Operation, Repeat, Service};
 use fnox_core::SecretString;
 use fnox_providers::ErrorKind;
 use fnox_testkit::services;
+use fnox_testkit::stand_in::Relay;
 use serde_json::{Value, json};
 use wiremock::matchers::{any, header};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
+use crate::bad_server::{Subject, an_outage_is_one, what_is_no_such_service_is};
 use crate::conformance::{Backend, Checked, Kind, check};
 use crate::kinds;
 use crate::world::{World, named, pair, read, request};
@@ -21,13 +23,12 @@ use crate::world::{World, named, pair, read, request};
 /// The stores, each with what its table needs beside region and endpoint.
 const STORES: [&str; 2] = ["aws-sm", "aws-ps"];
 
+const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+
 fn world() -> World {
     let mut world = World::new();
     world.set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE");
-    world.set(
-        "AWS_SECRET_ACCESS_KEY",
-        "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
-    );
+    world.set("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
     world.set("AWS_EC2_METADATA_DISABLED", "true");
     world
 }
@@ -346,5 +347,30 @@ async fn servers_that_hang_fail_or_talk_nonsense_end_in_one_error_each() {
                 assert_eq!(error.kind, kind, "{type_name}: {error}");
             }
         }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs moto"]
+async fn an_outage_of_a_service_is_one_and_a_slow_service_is_waited_for() {
+    let moto = services::moto().url;
+    let relay = Relay::before(&moto);
+    let key = format!("key_id = \"{}\"", kms_key(&world()).await);
+    let prefix = prefix();
+    for (type_name, more) in [("aws-sm", &prefix), ("aws-ps", &prefix), ("aws-kms", &key)] {
+        let provider = world().open(&keys(type_name, &moto, more));
+        let reference = match type_name {
+            "aws-kms" => provider.encrypt(&[pair("A", "v")]).await.unwrap().remove(0),
+            _ => provider.put("a", &SecretString::from("v")).await.unwrap(),
+        };
+        let mut subject = Subject {
+            server: &relay,
+            world: world(),
+            keys: keys(type_name, relay.url(), more),
+            reference: &reference,
+            secrets: &[SECRET_KEY],
+        };
+        an_outage_is_one(&mut subject).await;
+        what_is_no_such_service_is(ErrorKind::Unavailable, &subject).await;
     }
 }

@@ -52,6 +52,15 @@ impl Subject<'_> {
 
 /// Runs all of it.
 pub(crate) async fn fails_closed(mut subject: Subject<'_>) {
+    an_outage_is_one(&mut subject).await;
+    what_is_no_such_service_is(ErrorKind::Unavailable, &subject).await;
+    let error = subject.error(Misbehaviour::Status(401)).await;
+    assert_eq!(error.kind, ErrorKind::AuthenticationNeeded, "{error}");
+    assert!(error.remedy.is_some(), "{error}");
+}
+
+/// What has no answer is an outage, and what is late or asks to be asked again is waited for.
+pub(crate) async fn an_outage_is_one(subject: &mut Subject<'_>) {
     read(&*subject.open(), subject.reference).await.unwrap();
     subject.world.time_limit = Duration::from_secs(1);
     for misbehaviour in [
@@ -60,9 +69,6 @@ pub(crate) async fn fails_closed(mut subject: Subject<'_>) {
         Misbehaviour::TooManyFor(60),
         Misbehaviour::Silence,
         Misbehaviour::HangUp,
-        Misbehaviour::Garbage,
-        Misbehaviour::EmptyAnswer,
-        Misbehaviour::Redirect,
         TOO_SLOW,
     ] {
         let error = subject.error(misbehaviour).await;
@@ -73,12 +79,22 @@ pub(crate) async fn fails_closed(mut subject: Subject<'_>) {
         );
     }
     subject.world.time_limit = Duration::from_secs(20);
-    let error = subject.error(Misbehaviour::Status(401)).await;
-    assert_eq!(error.kind, ErrorKind::AuthenticationNeeded, "{error}");
-    assert!(error.remedy.is_some(), "{error}");
     for misbehaviour in [Misbehaviour::TooMany(1), SLOW] {
         subject.server.misbehave(Some(misbehaviour));
         read(&*subject.open(), subject.reference).await.unwrap();
     }
+    subject.server.misbehave(None);
     assert_eq!(subject.server.complaints(), Vec::<String>::new());
+}
+
+/// Answers that the service never gives.
+pub(crate) async fn what_is_no_such_service_is(kind: ErrorKind, subject: &Subject<'_>) {
+    for misbehaviour in [
+        Misbehaviour::Garbage,
+        Misbehaviour::EmptyAnswer,
+        Misbehaviour::Redirect,
+    ] {
+        let error = subject.error(misbehaviour).await;
+        assert_eq!(error.kind, kind, "{misbehaviour:?}: {error}");
+    }
 }

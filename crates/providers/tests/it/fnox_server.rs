@@ -12,9 +12,11 @@ use fnox_providers::{
     ApprovalProgress, Asked, Context, ErrorKind, ProjectContext, Provider, ProviderError, Registry,
     RunRequest, Wait,
 };
+use fnox_testkit::stand_in::Relay;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::bad_server::{Subject, an_outage_is_one, what_is_no_such_service_is};
 use crate::conformance::{self, Backend, Checked};
 use crate::kinds;
 use crate::team_server::{APPROVAL, TeamServer};
@@ -562,4 +564,22 @@ async fn checking_leaves_a_token_that_is_good_for_one_session_alone() {
     setup.provider().check().await.unwrap();
     assert_eq!(setup.server.count("GET /healthz"), 1);
     assert_eq!(setup.server.count("POST /v1/sessions"), 0);
+}
+
+#[tokio::test]
+async fn an_outage_of_the_server_is_one_and_a_slow_server_is_waited_for() {
+    let mut setup = Setup::new().await;
+    setup.server.keep("A", 1, "v");
+    setup.world.project = Some(setup.project);
+    let relay = Relay::before(&setup.server.url());
+    let mut subject = Subject {
+        server: &relay,
+        world: setup.world,
+        keys: format!("type = \"fnox-server\"\nurl = \"{}\"", relay.url()),
+        reference: "A",
+        secrets: &["oidc.a.b"],
+    };
+    an_outage_is_one(&mut subject).await;
+    // A wrong `url` is likelier than anything else.
+    what_is_no_such_service_is(ErrorKind::Misconfigured, &subject).await;
 }

@@ -63,7 +63,7 @@ kinds! {
     Lua "lua": crate::lua::the_example_does_what_every_backend_must;
 }
 
-/// Values that only a running vault lends: the tests of the command line have one.
+/// Values that only a running vault lends: the tests of the command line have one, and read exact bytes from it.
 const ELSEWHERE: &[&str] = &["vault-agent"];
 
 #[test]

@@ -90,6 +90,8 @@ mod uhid;
 #[cfg(test)]
 mod vault;
 #[cfg(test)]
+mod vault_agent;
+#[cfg(test)]
 mod vault_login;
 #[cfg(test)]
 mod world;

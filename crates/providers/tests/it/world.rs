@@ -12,7 +12,8 @@ use fnox_core::prompt::{NoPrompt, Prompt};
 use fnox_core::{Env, SecretName, SecretString};
 use fnox_providers::resolve::Options;
 use fnox_providers::{
-    Accounts, Context, NoAccounts, Provider, ProviderError, Registry, Request, Settings,
+    Accounts, Context, NoAccounts, ProjectContext, Provider, ProviderError, Registry, Request,
+    Settings,
 };
 use fnox_testkit::watched::{watch, watch_variable};
 
@@ -23,6 +24,8 @@ pub(crate) struct World {
     pub(crate) accounts: Arc<dyn Accounts>,
     pub(crate) time_limit: Duration,
     pub(crate) profile: String,
+    /// What a team server knows the project by.
+    pub(crate) project: Option<ProjectContext>,
 }
 
 impl World {
@@ -39,6 +42,7 @@ impl World {
             accounts: Arc::new(NoAccounts),
             time_limit: Duration::from_secs(20),
             profile: "default".to_owned(),
+            project: None,
         }
     }
 
@@ -87,6 +91,7 @@ impl World {
         context.accounts = Arc::clone(&self.accounts);
         context.time_limit = self.time_limit;
         context.profile = self.profile.clone();
+        context.project.clone_from(&self.project);
         context
     }
 

@@ -20,6 +20,7 @@ pub mod ntfy;
 pub mod oauth2;
 pub mod passwordstate;
 pub mod postgres;
+mod relay;
 pub mod roles_anywhere;
 mod server_certificate;
 mod serving;
@@ -31,6 +32,7 @@ pub mod upstream;
 pub mod vault;
 
 pub use ntfy::Ntfy;
+pub use relay::Relay;
 pub use server_certificate::ServerCertificate;
 pub use sts::Sts;
 pub use tls_front::TlsFront;
