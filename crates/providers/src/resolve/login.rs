@@ -108,7 +108,7 @@ impl Resolver<'_> {
         }
         if !is_own && provider.spec.name == BITWARDEN {
             let opening = bitwarden::opening(&settings, &known, &self.options.folders);
-            login.command = opening.command.to_owned();
+            opening.command.clone_into(&mut login.command);
             login.env = login.env.with_overlay(opening.env);
             login.session = opening.session;
         }
