@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::shown::shown;
+use crate::shown;
 
 /// A positive length of time in whole seconds, at most ten years.
 ///

@@ -15,7 +15,7 @@ use std::str::FromStr;
 
 pub use self::invalid::{InvalidHost, Reason};
 pub use self::pattern::HostPattern;
-use crate::shown::shown;
+use crate::shown;
 
 /// More characters of a text are not in a message: no name is longer.
 const LONGEST_SHOWN: usize = 260;

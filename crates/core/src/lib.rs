@@ -23,7 +23,7 @@ pub mod question;
 pub mod rate;
 pub mod seal;
 pub mod secret;
-mod shown;
+pub mod shown;
 pub mod signed;
 pub mod token;
 
@@ -37,4 +37,5 @@ pub use length::Length;
 pub use name::{AgentId, LeaseName, ProfileName, ProjectName, ProviderName, SecretName, VaultName};
 pub use rate::Rate;
 pub use secret::{SecretBytes, SecretString};
+pub use shown::shown;
 pub use token::{Token, TokenHash, TokenKind};

@@ -8,7 +8,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::shown::shown;
+use crate::shown;
 
 /// More characters of a text are not in a message: no name is longer.
 const LONGEST_SHOWN: usize = 160;

@@ -1,7 +1,14 @@
 //! Texts of somebody else in messages.
 
 /// The text with its control characters escaped, and not longer than `limit` characters and `…`.
-pub(crate) fn shown(text: &str, limit: usize) -> String {
+///
+/// ```
+/// # use fnox_core::shown;
+/// assert_eq!(shown("a\nb", 40), r"a\nb");
+/// assert_eq!(shown("abcdef", 3), "abc…");
+/// ```
+#[must_use]
+pub fn shown(text: &str, limit: usize) -> String {
     let escaped = text.escape_debug().to_string();
     match escaped.char_indices().nth(limit) {
         Some((end, _)) => format!("{}…", &escaped[..end]),

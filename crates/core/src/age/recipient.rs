@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use sha2::{Digest as _, Sha256};
 
-use crate::shown::shown;
+use crate::shown;
 
 /// More characters of a text are not in a message: the longest keys are RSA's.
 const LONGEST_SHOWN: usize = 1000;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Host, HostName, InvalidHost, LONGEST_SHOWN, Reason, split_port};
-use crate::shown::shown;
+use crate::shown;
 
 /// Which hosts a rule means: one host, or all names below one, with a port or with any.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -2,8 +2,13 @@
 
 use std::fmt;
 
+use fnox_core::shown;
+
 use super::wildcard::Wildcard;
 use crate::request::{Path, canonical_segment};
+
+/// More characters of a text are not in a message.
+const LONGEST_SHOWN: usize = 200;
 
 /// Which paths a rule means, for example `/repos/acme/*/pulls/**`.
 ///
@@ -29,9 +34,9 @@ enum Part {
 
 /// A text is not a pattern of paths.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is not a pattern of paths: it {problem}", text.escape_debug())]
+#[error("`{text}` is not a pattern of paths: it {problem}")]
 pub struct InvalidPathGlob {
-    /// The text.
+    /// The text, control characters escaped, and not all of it if it is long.
     pub text: String,
     /// What is wrong with it.
     pub problem: &'static str,
@@ -51,7 +56,7 @@ impl PathGlob {
     /// another meaning.
     pub fn parse(text: &str) -> Result<Self, InvalidPathGlob> {
         let fail = |problem| InvalidPathGlob {
-            text: text.to_owned(),
+            text: shown(text, LONGEST_SHOWN),
             problem,
         };
         let rest = text
