@@ -106,6 +106,8 @@ pub fn gateway_placeholder(data: &[u8]) {
         b"q" if around.contains('&') => matches!(place, Place::Parameter(_) | Place::Elsewhere),
         b"q" => matches!(place, Place::Parameter(_)),
         b"b" => *place == Place::Basic,
+        // Behind an equals sign it is in a value.
+        b"n" if around.contains('=') => matches!(place, Place::Parameter(_) | Place::Elsewhere),
         b"n" => *place == Place::Elsewhere,
         _ => matches!(place, Place::Header(_) | Place::Elsewhere),
     };
