@@ -65,8 +65,8 @@ fn is_rbw(settings: &Settings) -> bool {
 /// What opens the vault for somebody at a terminal.
 #[derive(Debug)]
 pub(crate) struct Opening {
-    /// A command for `sh`.
-    pub(crate) command: &'static str,
+    /// Another command for `sh` than the type's.
+    pub(crate) command: Option<&'static str>,
     /// Variables by which it finds the same data as the provider.
     pub(crate) env: Option<(String, SecretString)>,
     /// The variable of the session that the command prints, if it prints one.
@@ -77,13 +77,13 @@ pub(crate) struct Opening {
 pub(crate) fn opening(settings: &Settings, env: &Env, folders: &Folders) -> Opening {
     if is_rbw(settings) {
         return Opening {
-            command: "rbw unlock",
+            command: Some("rbw unlock"),
             env: rbw::profile(settings),
             session: None,
         };
     }
     Opening {
-        command: bw::OPENING,
+        command: None,
         env: bw::data_folder(settings.text("profile"), env, folders),
         session: Some(bw::SESSION),
     }

@@ -108,7 +108,9 @@ impl Resolver<'_> {
         }
         if !is_own && provider.spec.name == BITWARDEN {
             let opening = bitwarden::opening(&settings, &known, &self.options.folders);
-            opening.command.clone_into(&mut login.command);
+            if let Some(command) = opening.command {
+                command.clone_into(&mut login.command);
+            }
             login.env = login.env.with_overlay(opening.env);
             login.session = opening.session;
         }

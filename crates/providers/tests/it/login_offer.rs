@@ -205,17 +205,27 @@ async fn a_session_of_bitwarden_is_used_in_the_run_whose_login_printed_it() {
         assert_eq!(resolution.values.len(), 2);
         assert_eq!(person.questions(), [BW_OFFER]);
         assert_eq!(world.read("argv"), calls);
-        assert!(!format!("{person:?}").contains("a+session"));
+        let messages = person.messages();
+        assert!(messages[0].contains("needs authentication"), "{messages:?}");
+        assert!(messages[1].contains("in this run alone"), "{messages:?}");
+        assert!(!messages.concat().contains("a+session"), "{messages:?}");
     }
 }
 
 #[tokio::test]
 async fn what_is_no_session_or_opens_nothing_is_offered_once_and_said() {
-    for session in ["", "You are logged in!", "another=="] {
+    for (session, said) in [
+        ("", "something else than a session"),
+        ("You are logged in!", "something else than a session"),
+        ("another==", "in this run alone"),
+    ] {
         let world = bitwarden(session);
         let (outcome, person) = resolve(&world, "type = \"bitwarden\"").await;
         needs_authentication(outcome);
         assert_eq!(person.questions(), [BW_OFFER], "{session}");
+        let messages = person.messages();
+        assert_eq!(messages.len(), 2, "{messages:?}");
+        assert!(messages[1].contains(said), "{messages:?}");
     }
 }
 

@@ -210,6 +210,7 @@ pub(crate) struct Person {
     answer: String,
     pub(crate) asked: AtomicUsize,
     agreed: Mutex<Vec<String>>,
+    told: Mutex<Vec<String>>,
 }
 
 impl Person {
@@ -218,6 +219,7 @@ impl Person {
             answer: answer.to_owned(),
             asked: AtomicUsize::new(0),
             agreed: Mutex::default(),
+            told: Mutex::default(),
         })
     }
 
@@ -229,10 +231,17 @@ impl Person {
     pub(crate) fn questions(&self) -> Vec<String> {
         self.agreed.lock().unwrap().clone()
     }
+
+    /// What they were told.
+    pub(crate) fn messages(&self) -> Vec<String> {
+        self.told.lock().unwrap().clone()
+    }
 }
 
 impl Prompt for Person {
-    fn message(&self, _: &str) {}
+    fn message(&self, message: &str) {
+        self.told.lock().unwrap().push(message.to_owned());
+    }
 
     fn confirm(&self, question: &str, _: &str, _: Option<&str>) -> Option<bool> {
         self.agreed.lock().unwrap().push(question.to_owned());

@@ -14,9 +14,7 @@ const INSTALL: &str = "install the Bitwarden CLI: https://bitwarden.com/help/cli
 const UNLOCK: &str =
     "run `export BW_SESSION=$(bw unlock --raw)`, after `bw login` if you are logged out";
 
-/// Unlocks the vault, or logs in first; either prints the session (Bitwarden, "Session management").
-pub(super) const OPENING: &str = "bw unlock --raw || bw login --raw";
-/// The session's variable that wins.
+/// The variable of the session that wins. `bw unlock --raw` and `bw login --raw` print one (Bitwarden, "Session management").
 pub(super) const SESSION: &str = "FNOX_BW_SESSION";
 
 /// Which items count.
