@@ -97,9 +97,7 @@ pub fn gateway_placeholder(data: &[u8]) {
     if !matches!(before, b"p" | b"q" | b"n" | b"b") && !request.headers().contains_key("x-key") {
         return;
     }
-    let Ok(found) = all.find(&request) else {
-        panic!("two are not too many");
-    };
+    let found = all.find(&request);
     let is_there = |place: &Place| match before {
         b"p" => matches!(place, Place::Segment(_)),
         // Behind an ampersand it is in a name.

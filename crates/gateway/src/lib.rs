@@ -10,6 +10,7 @@ pub mod destination;
 pub mod injection;
 pub mod placeholder;
 pub mod policy;
+mod prefilter;
 pub mod proxy;
 pub mod reflection;
 pub mod refusal;

@@ -5,21 +5,25 @@
 //! because it stands in the [`Placeholders`] that it made.
 
 mod book;
+mod index;
 mod scan;
 mod shape;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::sync::{Arc, OnceLock};
 
-use aho_corasick::AhoCorasick;
 use fnox_core::{AgentId, SecretString};
 use rand::CryptoRng;
 
 pub use self::book::PlaceholderBook;
+use self::index::Index;
 pub(crate) use self::scan::basic;
 pub use self::scan::{Occurrence, Place};
 pub use self::shape::Shape;
 pub use self::watch::BodyWatch;
+use crate::prefilter::SHORTEST_FORM;
 use crate::rule::CredentialRef;
 
 /// A text that stands for one credential of one agent.
@@ -73,8 +77,8 @@ pub enum InvalidPlaceholder {
 #[derive(Debug, Clone, Default)]
 pub struct Placeholders {
     entries: Vec<Arc<Placeholder>>,
-    /// Finds the entries of the same index, in capital and in small letters. Made when it is needed.
-    automaton: OnceLock<Option<Arc<AhoCorasick>>>,
+    /// Finds the entries. Made when it is needed.
+    index: OnceLock<Arc<Index>>,
 }
 
 impl Placeholders {
@@ -124,7 +128,7 @@ impl Placeholders {
         value: Option<&SecretString>,
     ) -> Result<Arc<Placeholder>, InvalidPlaceholder> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-        if !(8..=1024).contains(&text.len()) || !text.bytes().all(is_plain) {
+        if !(SHORTEST_FORM..=1024).contains(&text.len()) || !text.bytes().all(is_plain) {
             return Err(InvalidPlaceholder::Text);
         }
         if let Some(known) = self.of(agent, credential)
@@ -146,13 +150,13 @@ impl Placeholders {
     /// Forgets this one.
     pub(crate) fn forget_one(&mut self, placeholder: &Placeholder) {
         self.entries.retain(|it| **it != *placeholder);
-        self.automaton = OnceLock::new();
+        self.index = OnceLock::new();
     }
 
     /// Forgets all placeholders of an agent that is gone.
     pub fn forget(&mut self, agent: &AgentId) {
         self.entries.retain(|it| it.agent != *agent);
-        self.automaton = OnceLock::new();
+        self.index = OnceLock::new();
     }
 
     /// The placeholder of `agent` for `credential`; the first, if it is of a kind that has several.
@@ -189,22 +193,13 @@ impl Placeholders {
             credential: credential.clone(),
         });
         self.entries.push(Arc::clone(&placeholder));
-        self.automaton = OnceLock::new();
+        self.index = OnceLock::new();
         placeholder
     }
 
-    /// `None` if there are more of them than an automaton can have states for.
-    fn automaton(&self) -> Option<Arc<AhoCorasick>> {
-        let build = || {
-            let texts = self.entries.iter().map(|it| it.text.as_str());
-            let mut builder = AhoCorasick::builder();
-            builder
-                .ascii_case_insensitive(true)
-                .build(texts)
-                .ok()
-                .map(Arc::new)
-        };
-        self.automaton.get_or_init(build).clone()
+    fn index(&self) -> Arc<Index> {
+        let index = || Arc::new(Index::new(&self.entries));
+        Arc::clone(self.index.get_or_init(index))
     }
 
     fn is_distinct(&self, text: &str) -> bool {

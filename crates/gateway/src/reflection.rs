@@ -32,7 +32,6 @@ mod credentials;
 mod decoding;
 mod fields;
 mod form;
-mod prefilter;
 mod response;
 mod scrubber;
 mod symbol;

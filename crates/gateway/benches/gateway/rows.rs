@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use fnox_testkit::stand_in::letters;
 use http::Version;
 use serde_json::{Value, json};
 
@@ -90,11 +91,7 @@ async fn all(ways: &[Way], rounds: usize) -> Value {
         }
         for (what, path, body) in [
             ("10 MiB down", format!("/bytes/{LONG}"), Bytes::new()),
-            (
-                "10 MiB up",
-                "/status/200".to_owned(),
-                Bytes::from(vec![b'x'; LONG]),
-            ),
+            ("10 MiB up", "/status/200".to_owned(), letters(LONG)),
         ] {
             for (way, rate) in ways
                 .iter()

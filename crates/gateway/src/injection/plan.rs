@@ -54,7 +54,7 @@ pub fn plan<'p>(
     placeholders: &Placeholders,
     agent: &AgentId,
 ) -> Result<Vec<Planned<'p>>, Refusal> {
-    let occurrences = placeholders.find(request)?;
+    let occurrences = placeholders.find(request);
     if !takes_credentials(request.method()) {
         return match occurrences.first() {
             None => Ok(Vec::new()),
@@ -116,7 +116,7 @@ pub fn check_none_left(
     request: &CanonicalRequest,
     placeholders: &Placeholders,
 ) -> Result<(), Refusal> {
-    match placeholders.find(request)?.first() {
+    match placeholders.find(request).first() {
         None => Ok(()),
         Some(occurrence) => {
             Err(refused(occurrence, "would leave as it is").with_remedy(ONCE_AND_IN_ITS_PLACE))
@@ -130,7 +130,7 @@ pub fn check_none_left(
 /// [`Reason::Ambiguous`], [`Reason::TooLarge`] or [`Reason::Placeholder`]
 pub fn check_trailers(trailers: &HeaderMap, placeholders: &Placeholders) -> Result<(), Refusal> {
     request::check_trailers(trailers)?;
-    match placeholders.find_in_fields(trailers)?.first() {
+    match placeholders.find_in_fields(trailers).first() {
         None => Ok(()),
         Some(occurrence) => {
             Err(refused(occurrence, "is after the body").with_remedy(ONCE_AND_IN_ITS_PLACE))

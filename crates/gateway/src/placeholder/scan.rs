@@ -4,15 +4,14 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use aho_corasick::AhoCorasick;
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::index::Index;
 use super::{Placeholder, Placeholders};
-use crate::refusal::{Reason, Refusal};
 use crate::request::{CanonicalRequest, percent};
 
 /// A placeholder in a request.
@@ -56,13 +55,9 @@ impl fmt::Display for Place {
 impl Placeholders {
     /// Every placeholder in `request` but those in its body: as it is, percent-encoded, also several times,
     /// in base64 of basic authentication, and with letters of another case.
-    ///
-    /// # Errors
-    /// [`Reason::Placeholder`] if there are more placeholders than can be looked for.
-    pub fn find(&self, request: &CanonicalRequest) -> Result<Vec<Occurrence>, Refusal> {
-        let Some(mut scan) = self.scan()? else {
-            return Ok(Vec::new());
-        };
+    #[must_use]
+    pub fn find(&self, request: &CanonicalRequest) -> Vec<Occurrence> {
+        let mut scan = self.scan();
         scan.text(request.method().as_str().as_bytes(), &Place::Elsewhere);
         scan.text(request.host().name().as_bytes(), &Place::Elsewhere);
         for (index, segment) in request.path().segments().enumerate() {
@@ -70,43 +65,29 @@ impl Placeholders {
         }
         scan.query(request);
         scan.fields(request.headers());
-        Ok(scan.found)
+        scan.found
     }
 
     /// Every placeholder in these fields.
-    ///
-    /// # Errors
-    /// The same.
-    pub fn find_in_fields(&self, fields: &HeaderMap) -> Result<Vec<Occurrence>, Refusal> {
-        let Some(mut scan) = self.scan()? else {
-            return Ok(Vec::new());
-        };
+    #[must_use]
+    pub fn find_in_fields(&self, fields: &HeaderMap) -> Vec<Occurrence> {
+        let mut scan = self.scan();
         scan.fields(fields);
-        Ok(scan.found)
+        scan.found
     }
 
-    /// `None` if there is nothing to look for.
-    fn scan(&self) -> Result<Option<Scan<'_>>, Refusal> {
-        if self.entries.is_empty() {
-            return Ok(None);
-        }
-        let Some(automaton) = self.automaton() else {
-            return Err(Refusal::new(
-                Reason::Placeholder,
-                "there are more placeholders than can be looked for",
-            ));
-        };
-        Ok(Some(Scan {
+    fn scan(&self) -> Scan<'_> {
+        Scan {
             entries: &self.entries,
-            automaton,
+            index: self.index(),
             found: Vec::new(),
-        }))
+        }
     }
 }
 
 struct Scan<'a> {
     entries: &'a [Arc<Placeholder>],
-    automaton: Arc<AhoCorasick>,
+    index: Arc<Index>,
     found: Vec<Occurrence>,
 }
 
@@ -114,12 +95,12 @@ impl Scan<'_> {
     /// How many there are in `text`; they are noted to be at `place`.
     fn text(&mut self, text: &[u8], place: &Place) -> usize {
         let before = self.found.len();
-        for found in self.automaton.find_overlapping_iter(text) {
-            let placeholder = &self.entries[found.pattern().as_usize()];
+        for (range, entry) in self.index.find(text) {
+            let placeholder = &self.entries[entry];
             self.found.push(Occurrence {
                 placeholder: Arc::clone(placeholder),
                 place: place.clone(),
-                is_exact: text[found.range()] == *placeholder.text.as_bytes(),
+                is_exact: text[range] == *placeholder.text.as_bytes(),
             });
         }
         self.found.len() - before

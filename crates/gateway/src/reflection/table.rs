@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use fnox_core::secret::REDACTED;
 use fnox_core::{SecretBytes, SecretString};
+use zeroize::Zeroizing;
 
 use super::form::{self, Form};
-use super::prefilter::Prefilter;
 use super::symbol::{self, Comparison, Escape, compare};
+use crate::prefilter::{Prefilter, SHORTEST_FORM};
 
 /// The shortest value that is looked for. What is shorter occurs by chance, and replacing it would break answers;
 /// such a value is no credential that could protect anything.
-pub const SHORTEST_VALUE: usize = 8;
+pub const SHORTEST_VALUE: usize = SHORTEST_FORM;
 
 /// Values and their placeholders, in all forms. Cheap to clone; the values are overwritten when the last clone goes.
 #[derive(Clone)]
@@ -103,6 +104,8 @@ pub(super) struct Index {
     /// Where the forms with a first byte lie among `forms`; one more than there are bytes.
     by_first: Vec<usize>,
     prefilter: Prefilter,
+    /// Which bytes occur in the beginnings that the prefilter knows.
+    early: Zeroizing<[bool; 256]>,
 }
 
 /// What stands at a place.
@@ -124,10 +127,15 @@ impl Index {
             .map(|first| forms.partition_point(|form| usize::from(form.text[0]) < first))
             .collect();
         let prefilter = Prefilter::new(forms.iter().map(|form| form.text.as_slice()));
+        let mut early = Zeroizing::new([false; 256]);
+        for byte in prefilter.beginnings().flatten() {
+            early[usize::from(*byte)] = true;
+        }
         Self {
             forms,
             by_first,
             prefilter,
+            early,
         }
     }
 
@@ -136,12 +144,25 @@ impl Index {
     pub(super) fn candidates(&self, text: &[u8], places: &mut Vec<usize>) {
         places.clear();
         self.prefilter.plain(text, places);
-        self.prefilter.escaped(text, places);
+        self.escaped(text, places);
         // A window, whose last byte may have begun an escape sequence of six.
         let unsettled = text.len().saturating_sub(self.prefilter.window() + 5);
         places.extend((unsettled..text.len()).filter(|place| self.may_begin(text[*place])));
         places.sort_unstable();
         places.dedup();
+    }
+
+    /// Adds the places from which an escape sequence can be reached that may be within the beginning of a form.
+    fn escaped(&self, text: &[u8], places: &mut Vec<usize>) {
+        let mut done = 0;
+        for at in memchr::memchr2_iter(b'%', b'\\', text) {
+            if let Escape::Of { byte, .. } = symbol::escape(&text[at..])
+                && self.early[usize::from(byte)]
+            {
+                places.extend(done.max((at + 1).saturating_sub(self.prefilter.window()))..=at);
+                done = at + 1;
+            }
+        }
     }
 
     /// What begins `text`: of the forms that do, the one that is most of it.

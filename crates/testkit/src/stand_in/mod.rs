@@ -36,4 +36,4 @@ pub use relay::Relay;
 pub use server_certificate::ServerCertificate;
 pub use sts::Sts;
 pub use tls_front::TlsFront;
-pub use upstream::{Prepared, Received, Upstream};
+pub use upstream::{Prepared, Received, Upstream, letters};

@@ -39,6 +39,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
+pub use self::answers::letters;
 use self::oauth::OAuth;
 pub use self::prepared::Prepared;
 use super::serving::Serving;

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use futures_util::stream;
@@ -14,14 +14,14 @@ use hyper::header::{
 };
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use rand::distr::Alphanumeric;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
 
 use super::{Prepared, Received, State, lock};
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
-
-/// Bytes of a chunk of a long answer.
-const CHUNK: u64 = 64 * 1024;
 
 /// What of a body is remembered.
 const REMEMBERED: usize = 64 * 1024;
@@ -201,14 +201,25 @@ fn redirect(query: &str) -> Response<Body> {
         .expect("an answer")
 }
 
+/// Letters and digits in no order, each time the same: text that is like nothing that is looked for, and where each byte
+/// may be the beginning of it.
+#[must_use]
+pub fn letters(count: usize) -> Bytes {
+    StdRng::seed_from_u64(0)
+        .sample_iter(Alphanumeric)
+        .take(count)
+        .collect()
+}
+
 fn bytes(count: u64) -> Response<Body> {
-    let chunk = Bytes::from(vec![b'x'; usize::try_from(CHUNK).expect("a small number")]);
+    static LETTERS: LazyLock<Bytes> = LazyLock::new(|| letters(64 * 1024));
+    let chunk = LETTERS.clone();
     let chunks = stream::unfold(count, move |left| {
         let chunk = chunk.clone();
         async move {
-            let next = left.min(CHUNK);
-            let data = chunk.slice(..usize::try_from(next).ok()?);
-            (next > 0).then(|| (Ok::<_, Infallible>(Frame::data(data)), left - next))
+            let next = usize::try_from(left).map_or(chunk.len(), |left| left.min(chunk.len()));
+            let left = left - u64::try_from(next).ok()?;
+            (next > 0).then(|| (Ok::<_, Infallible>(Frame::data(chunk.slice(..next))), left))
         }
     });
     Response::builder()
