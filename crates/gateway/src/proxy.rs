@@ -6,6 +6,7 @@
 
 mod captured;
 mod capturing;
+mod carried;
 mod client;
 mod client_password;
 mod connection;
@@ -38,6 +39,7 @@ use http::{Method, StatusCode};
 use tokio::task::JoinSet;
 
 use self::captured::Captured;
+use self::carried::CarriedByAll;
 pub use self::client::{Client, Clients, Credentials, Lent, OneClient};
 pub use self::client_password::{ClientPassword, USER};
 use self::connection::Entrance;
@@ -135,6 +137,7 @@ struct Shared {
     connections: usize,
     uses: Uses,
     captured: Captured,
+    carried: CarriedByAll,
     upstreams: Upstreams,
 }
 
@@ -158,6 +161,7 @@ impl Gateway {
             shared: Arc::new(Shared {
                 uses: Uses::of(&policy),
                 captured: Captured::default(),
+                carried: CarriedByAll::default(),
                 policy: policy.into(),
                 clients: options.clients,
                 placeholders: options.placeholders,

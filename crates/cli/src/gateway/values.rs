@@ -40,6 +40,15 @@ impl Secrets {
         values.remove(name);
     }
 
+    /// All of them, as they are now.
+    pub(crate) fn all(&self) -> Vec<(VaultName, SecretString)> {
+        let values = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let values = values.iter();
+        values
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    }
+
     /// Whether requests get it.
     pub(crate) fn has(&self, name: &VaultName) -> bool {
         self.value(name).is_some()

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use fnox_testkit::stand_in::Prepared;
 use fnox_testkit::wait::until;
 use rcgen::KeyPair;
 
@@ -130,6 +131,18 @@ fn a_value_that_comes_back_is_a_placeholder_again() {
         "{text}"
     );
     assert_eq!(project.upstream.received().len(), 2);
+}
+
+#[test]
+fn a_value_that_an_earlier_run_left_there_is_a_placeholder_in_the_first_answer() {
+    let project = Project::new("");
+    let kept = Prepared::new(200, format!("{VALUE}\n"));
+    project.upstream.prepare("/kept", kept);
+    let text = project.prints("curl -fsS $URL/kept; echo $TOKEN");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert_eq!(lines[0], lines[1]);
+    assert_ne!(lines[0], VALUE);
 }
 
 #[test]

@@ -106,6 +106,8 @@ mod gateway_aws;
 #[cfg(test)]
 mod gateway_crash;
 #[cfg(test)]
+mod gateway_reflection;
+#[cfg(test)]
 mod gateway_serve;
 #[cfg(test)]
 mod gateway_support;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use fnox_core::{AgentId, SecretString};
 
 use super::Client;
+use super::carried::CarriedByAll;
 use super::ending::Ended;
 use crate::placeholder::{Placeholder, PlaceholderBook, Shape};
 use crate::reflection::Fresh;
@@ -44,12 +45,21 @@ struct Live {
 /// Where a credential came from.
 pub(super) struct Origin<'a> {
     pub(super) client: &'a Client,
+    pub(super) carried: &'a CarriedByAll,
     /// The name of the rule.
     pub(super) rule: &'a str,
     /// The rights by which it was asked for.
     pub(super) rights: &'a [Ended],
     /// By the clock that nobody can set.
     pub(super) now: Duration,
+}
+
+impl Origin<'_> {
+    /// What was taken out of one answer must not come back in another one.
+    fn note(&self, credential: &CredentialRef, value: &SecretString, placeholder: &str) {
+        let own = &self.client.carried;
+        own.note(self.carried, credential, value, placeholder);
+    }
 }
 
 /// What one answer brings. Unless its client gets the answer, nothing that is new in it is kept.
@@ -94,7 +104,7 @@ impl<'a> Catch<'a> {
         };
         if let Some(known) = entries.iter_mut().find(is_it) {
             let text = known.placeholder.text().to_owned();
-            origin.client.carried.note(&credential, &fresh.value, &text);
+            origin.note(&credential, &fresh.value, &text);
             known.live = Some(live(fresh.value));
             return text;
         }
@@ -106,7 +116,7 @@ impl<'a> Catch<'a> {
             placeholders.issue_another(agent, &credential, &shape, Some(&fresh.value), rng)
         });
         let text = placeholder.text().to_owned();
-        origin.client.carried.note(&credential, &fresh.value, &text);
+        origin.note(&credential, &fresh.value, &text);
         entries.push_back(Entry {
             placeholder: Arc::clone(&placeholder),
             live: Some(live(fresh.value)),

@@ -89,6 +89,7 @@ impl<'p> Capturing<'p> {
         }
         let origin = Origin {
             client,
+            carried: &shared.carried,
             rule: &self.rule.name,
             rights,
             now: shared.authority.clock().monotonic(),

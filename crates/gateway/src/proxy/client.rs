@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use fnox_core::{AgentId, Host, SecretString};
 
 use super::ClientPassword;
+use super::carried::Carried;
 use super::ending::Ended;
-use super::reflected::Carried;
 use crate::injection::aws::AwsKeys;
 use crate::refusal::{Reason, Refusal};
-use crate::rule::Rule;
+use crate::rule::{CredentialRef, Rule};
 
 /// Tells clients apart.
 #[async_trait]
@@ -50,6 +50,12 @@ impl Client {
             variables,
             carried: Carried::default(),
         }
+    }
+
+    /// Looks for `value` in answers from the beginning: requests of this client may carry it, and where it goes it may be
+    /// already.
+    pub fn expect(&self, credential: &CredentialRef, value: &SecretString, placeholder: &str) {
+        self.carried.expect(credential, value, placeholder);
     }
 }
 

@@ -248,7 +248,9 @@ async fn came_back(
             capturing.take(with, &mut parts, body, ends).await?
         }
     };
-    let scrub = ResponseScrub::start(&client.carried.table(), method, &mut parts, shared.scan)?;
+    let carried = &client.carried;
+    let table = carried.table(&shared.carried, &client.agent, &shared.placeholders);
+    let scrub = ResponseScrub::start(&table, method, &mut parts, shared.scan)?;
     // What ends with its head must go on doing so: the status of a remote call that failed counts there alone (gRPC over
     // HTTP/2, `Trailers-Only`).
     let body = if scrub.passes() || body.is_end_stream() {

@@ -255,7 +255,8 @@ async fn sign(
     let credential = &planned.rule().credential;
     let secrets = [Some(&keys.secret_access_key), keys.session_token.as_ref()];
     for secret in secrets.into_iter().flatten() {
-        client.carried.note(credential, secret, "[redacted]");
+        let all = &shared.carried;
+        client.carried.note(all, credential, secret, "[redacted]");
     }
     aws::sign_anew(request, planned, &keys, body, shared.authority.clock())?;
     Ok(lent.ended)
@@ -302,7 +303,8 @@ fn note(shared: &Shared, client: &Client, planned: &Planned<'_>, value: &SecretS
     if value.expose_secret().len() < SHORTEST_VALUE {
         shared.observer.too_short(credential);
     }
-    client.carried.note(credential, value, placeholder);
+    let all = &shared.carried;
+    client.carried.note(all, credential, value, placeholder);
 }
 
 /// Whether the body has the placeholder.

@@ -8,10 +8,11 @@ use fnox_config::Config;
 use fnox_core::{AgentId, Clock, LeaseName, SecretString};
 use fnox_gateway::authority::Authority;
 use fnox_gateway::destination::Dialer;
-use fnox_gateway::placeholder::PlaceholderBook;
+use fnox_gateway::placeholder::{PlaceholderBook, Placeholders};
 use fnox_gateway::proxy::{
     Client, ClientPassword, Credentials, Gateway, Listener, Observer, OneClient, Options, Trust,
 };
+use fnox_gateway::rule::CredentialRef;
 use fnox_leases::{Manager, Revocation, RevocationOutcome};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Runtime;
@@ -134,6 +135,16 @@ fn credentials(values: Values, uses: Option<&Arc<OfRun>>) -> Arc<dyn Credentials
     }
 }
 
+/// An answer may bring back what an earlier run has left at its destination.
+fn expect(client: &Client, secrets: &Secrets, placeholders: &Placeholders) {
+    for (name, value) in secrets.all() {
+        let credential = CredentialRef::Secret(name);
+        if let Some(placeholder) = placeholders.of(&client.agent, &credential) {
+            client.expect(&credential, &value, placeholder.text());
+        }
+    }
+}
+
 impl Session {
     /// Fetches the secrets of the rules and prepares what programs get instead of them. Nothing is served yet.
     pub(crate) fn start(
@@ -162,6 +173,7 @@ impl Session {
             credentials(values, uses.as_ref()),
             Vec::new(),
         );
+        expect(&client, &secrets, &prepared.placeholders);
         let runtime = runtime()?;
         let inside = runtime.enter();
         let office = office(app, config, &proxy, clock.clone(), (terms.asker, asks))?;
