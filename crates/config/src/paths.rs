@@ -67,11 +67,12 @@ impl Folders {
     }
 }
 
-/// A folder that nobody but an administrator can make, and on Windows nobody.
+/// A folder that nobody can make, not even an administrator, and that says in messages what is the matter: the kernel
+/// makes the folders of proc(5). macOS, without one, lets nobody make any beside `/`.
 const NOWHERE: &str = if cfg!(windows) {
-    r"\\?\no-home-folder"
+    r"\\?\HOME-is-not-set"
 } else {
-    "/nonexistent"
+    "/proc/self/HOME-is-not-set"
 };
 
 #[cfg(test)]

@@ -29,6 +29,25 @@ fn of_several_providers_one_must_be_named() {
 }
 
 #[test]
+fn without_a_home_folder_nothing_is_written_that_nobody_would_find() {
+    let sandbox = sandbox();
+    sandbox.write("fnox.toml", "[providers]\nplain = { type = \"plain\" }\n");
+    let mut run = sandbox.run(["set", "--global", "X", "value", "-p", "plain"]);
+    for name in [
+        "HOME",
+        "XDG_CONFIG_HOME",
+        "XDG_STATE_HOME",
+        "XDG_DATA_HOME",
+        "XDG_RUNTIME_DIR",
+    ] {
+        run = run.without_env(name);
+    }
+    let run = run.finish();
+    assert_ne!(run.code, Some(0), "{run}");
+    assert!(run.stderr.contains("HOME-is-not-set"), "{run}");
+}
+
+#[test]
 fn a_value_that_stood_in_clear_does_not_stay_as_its_own_default() {
     let sandbox = without_provider();
     set(&sandbox, &["TOKEN"], "the-value-in-clear");

@@ -39,6 +39,12 @@ pub(super) enum Container {
     Implicit,
     /// `[header]`: a new line goes behind this offset.
     Header { insert_behind: usize },
+    /// There, but only through dotted keys of its members (`table.NAME.key = …`), so that it may have no header (TOML 1.0,
+    /// "Table"): a new line goes behind this offset, and begins with what is at `prefix`.
+    Dotted {
+        insert_behind: usize,
+        prefix: Range<usize>,
+    },
     /// The top level: before the first header, or at the end.
     Top { insert_at: usize },
     /// `name = { … }`: new members go behind this offset, after a comma unless it is empty.
@@ -173,6 +179,7 @@ pub(super) fn container(text: &str, root: &dyn TableLike, path: &[&str]) -> Cont
                 insert_behind: last.unwrap_or(header.end).max(header.end),
             }
         }
+        Item::Table(table) if table.is_dotted() => dotted(text, table),
         Item::Table(_) => Container::Implicit,
         Item::Value(toml_edit::Value::InlineTable(table)) => match item.span() {
             Some(value) if !table.is_dotted() => Container::Inline {
@@ -183,6 +190,16 @@ pub(super) fn container(text: &str, root: &dyn TableLike, path: &[&str]) -> Cont
         },
         _ => Container::Absent,
     }
+}
+
+/// A table that is there through dotted keys.
+fn dotted(text: &str, table: &toml_edit::Table) -> Container {
+    let keys = keys_of(table);
+    let last = keys.iter().max_by_key(|(_, _, value)| value.end);
+    last.map_or(Container::Absent, |(_, key, value)| Container::Dotted {
+        insert_behind: value.end,
+        prefix: start_of_line(text, key.start)..key.start,
+    })
 }
 
 fn has_own_header(item: Option<&Item>) -> bool {

@@ -136,6 +136,13 @@ fn add(text: &str, table: &[&str], name: &str, value: &str) -> Result<String, St
             let indent = indentation_of_last_line(text, insert_behind, document.as_table(), table);
             out.insert_str(at, &format!("{newline}{indent}{line}"));
         }
+        Container::Dotted {
+            insert_behind,
+            prefix,
+        } => {
+            let at = end_of_line(text, insert_behind);
+            out.insert_str(at, &format!("{newline}{}{line}", &text[prefix]));
+        }
         Container::Top { insert_at } => {
             if insert_at == text.len() {
                 let gap = if text.is_empty() || text.ends_with('\n') {

@@ -104,6 +104,42 @@ fn a_new_secret_goes_behind_the_last_one_of_its_table() {
 }
 
 #[test]
+fn a_new_secret_is_dotted_where_its_table_may_have_no_header() {
+    let text = "secrets.A.value = \"a\"  # one\nsecrets.A.provider = \"age\"\nproviders.age.type = \"age\"\n";
+    let add = |editor: &mut Editor, table: &[&str]| {
+        let value = [("value", Change::text("b"))];
+        editor.set(table, "B", &value).unwrap();
+    };
+    let after = edited(text, |editor| add(editor, &["secrets"]));
+    assert_eq!(
+        after,
+        text.replace(
+            "\"age\"\nproviders",
+            "\"age\"\nsecrets.B = { value = \"b\" }\nproviders"
+        )
+    );
+    let after = edited(text, |editor| {
+        editor
+            .set(&["providers"], "plain", &[("type", Change::text("plain"))])
+            .unwrap();
+    });
+    assert_eq!(
+        after,
+        format!("{text}providers.plain = {{ type = \"plain\" }}\n")
+    );
+    let text = "profiles.p.secrets.A.value = \"a\"\n";
+    let after = edited(text, |editor| add(editor, &["profiles", "p", "secrets"]));
+    assert_eq!(
+        after,
+        format!("{text}profiles.p.secrets.B = {{ value = \"b\" }}\n")
+    );
+    let text = "[profiles.p]\n  secrets.A.value = \"a\"\n\n[secrets]\n";
+    let after = edited(text, |editor| add(editor, &["profiles", "p", "secrets"]));
+    let added = "\"a\"\n  secrets.B = { value = \"b\" }\n\n";
+    assert_eq!(after, text.replace("\"a\"\n\n", added));
+}
+
+#[test]
 fn a_new_table_goes_to_the_end() {
     let out = edited(FILE, |editor| {
         editor
