@@ -19,6 +19,7 @@ mod open;
 mod original;
 mod plan;
 mod policy;
+mod template;
 mod uses;
 mod value;
 

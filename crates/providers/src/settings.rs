@@ -59,7 +59,7 @@ impl Settings {
             }
             TextOrSecret::Text(text) => render(text)
                 .map(SecretString::from)
-                .map_err(|reason| ProviderError::misconfigured(reason).at_key(key)),
+                .map_err(|reason| ProviderError::misconfigured(format!("it {reason}")).at_key(key)),
             TextOrSecret::Secret(name) => secrets.get(name).cloned().ok_or_else(|| {
                 ProviderError::misconfigured(format!(
                     "`{key}` needs the secret `{name}`, which has no value"

@@ -179,14 +179,15 @@ impl Resolver<'_> {
                     message,
                 });
             }
-            let rendered = interpolate::render(default, self.config).map_err(|reason| {
-                let location = secret.location_of("default").clone();
-                ResolveError::Unfit {
-                    name: name.clone(),
-                    reason,
-                    location,
-                }
-            })?;
+            let rendered =
+                interpolate::render(default, self.config, &self.options.env).map_err(|reason| {
+                    let location = secret.location_of("default").clone();
+                    ResolveError::Unfit {
+                        name: name.clone(),
+                        reason,
+                        location,
+                    }
+                })?;
             let expanded = interpolate::expand(&rendered, |other| resolution.values.get(other));
             return Self::take(secret, expanded, resolution);
         }

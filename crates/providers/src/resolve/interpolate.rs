@@ -1,7 +1,9 @@
 //! `${NAME}` in defaults, and templates in literals.
 
 use fnox_config::Config;
-use fnox_core::SecretString;
+use fnox_core::{Env, SecretString};
+
+use super::template;
 
 /// A piece of a default.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,24 +68,29 @@ where
 /// Renders `{{ fnox.profile }}` and its like; texts without template marks are returned as they are.
 ///
 /// # Errors
-/// What is wrong with the template.
-pub fn render(text: &str, config: &Config) -> Result<String, String> {
+/// What is wrong with the template, without the text: it may be a secret that only looks like one.
+pub fn render(text: &str, config: &Config, env: &Env) -> Result<String, String> {
+    let profiles: Vec<&str> = config.selected_profiles.iter().map(AsRef::as_ref).collect();
+    fill_in(text, &profiles, env)
+}
+
+fn fill_in(text: &str, profiles: &[&str], env: &Env) -> Result<String, String> {
     if !["{{", "{%", "{#"].iter().any(|mark| text.contains(mark)) {
         return Ok(text.to_owned());
     }
-    let profiles: Vec<&str> = config.selected_profiles.iter().map(AsRef::as_ref).collect();
     let context = minijinja::context! {
         fnox => minijinja::context! {
             profile => profiles.last().copied().unwrap_or("default"),
-            profiles => if profiles.is_empty() { vec!["default"] } else { profiles.clone() },
+            profiles => if profiles.is_empty() { &["default"] } else { profiles },
         }
     };
-    let mut environment = minijinja::Environment::new();
-    // A misspelt name is an error, not an empty text.
-    environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
-    environment
-        .render_str(text, context)
-        .map_err(|error| format!("the template `{text}` is wrong: {error}"))
+    let rendered = template::environment(env).render_str(text, context);
+    rendered.map_err(|error| {
+        format!(
+            "is no template that can be filled in ({error}); signs that mean themselves stand between `{{% raw %}}` and \
+             `{{% endraw %}}`"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -104,5 +111,84 @@ mod tests {
             assert_eq!(expand(text, lookup).expose_secret(), wanted, "{text}");
         }
         assert_eq!(references("${A}-${}-${B}"), ["A", "", "B"]);
+    }
+
+    #[test]
+    fn templates_mean_what_they_mean_to_tera() {
+        let env: Env = [("REGION", "eu")].into_iter().collect();
+        let render = |text: &str| fill_in(text, &["base", "production"], &env);
+        for (text, wanted) in [
+            (
+                "{{ fnox.profile }}/{{ fnox.profiles | length }}",
+                "production/2",
+            ),
+            ("{{ fnox.nothing | default(value=\"dv\") }}", "dv"),
+            (
+                "{{ fnox.profile | replace(from=\"duction\", to=\"d\") | upper }}",
+                "PROD",
+            ),
+            ("{{ fnox.profiles | join(sep=\"-\") }}", "base-production"),
+            ("{{ fnox.profile | truncate(length=4, end=\"\") }}", "prod"),
+            ("{{ fnox.profile | truncate(length=3) }}", "pro…"),
+            (
+                "{{ fnox.profile | trim_start_matches(pat=\"pro\") }}",
+                "duction",
+            ),
+            (
+                "{{ fnox.profile | trim_end_matches(pat=\"uction\") }}",
+                "prod",
+            ),
+            ("{{ fnox.profile | split(pat=\"u\") | first }}", "prod"),
+            (
+                "{{ fnox.profiles | nth(n=1) }}{{ fnox.profiles.0 }}",
+                "productionbase",
+            ),
+            ("{{ fnox.profiles | slice(start=-1) | join }}", "production"),
+            (
+                "{{ fnox.profiles | concat(with=\"x\") | last | capitalize }}",
+                "X",
+            ),
+            ("{{ \"My App_2\" | slugify }}", "my-app-2"),
+            (
+                "{{ get_env(name=\"REGION\") }}{{ get_env(name=\"NO\", default=\"n\") }}",
+                "eun",
+            ),
+            (
+                "{% if fnox.profile is starting_with(\"prod\") %}p{% else %}d{% endif %}",
+                "p",
+            ),
+            (
+                "{% if fnox.profile is containing(\"x\") %}x{% elif fnox.profiles is containing(\"base\") %}b{% endif %}",
+                "b",
+            ),
+            (
+                "{% if fnox.nothing %}n{% endif %}{% raw %}{{ x }}{% endraw %}\n",
+                "{{ x }}\n",
+            ),
+            (
+                "{% for name in fnox.profiles %}{{ loop.index }}{{ name }} {% endfor %}",
+                "1base 2production ",
+            ),
+            (
+                "{% set name = fnox.profile ~ \"!\" %}{{ name }}{# said #}",
+                "production!",
+            ),
+        ] {
+            assert_eq!(render(text).as_deref(), Ok(wanted), "{text}");
+        }
+        for text in [
+            "{{ fnox.profil }}",
+            "{{ get_env(name=\"NO\") }}",
+            "{{ fnox.profile | replace(from=\"a\") }}",
+            "{{ fnox.profile | replace(from=\"a\", to=\"b\", of=\"c\") }}",
+            "{{ fnox.profile | unheard_of }}",
+            "S3cr3t{#hash",
+        ] {
+            let reason = render(text).unwrap_err();
+            assert!(
+                !reason.contains("S3cr3t") && !reason.contains(text),
+                "{reason}"
+            );
+        }
     }
 }

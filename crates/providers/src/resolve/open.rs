@@ -88,7 +88,7 @@ impl Resolver<'_> {
                 .or_else(|| self.options.env.secret(name.as_str()));
             secrets.extend(found.map(|value| (name.clone(), value)));
         }
-        let render = |text: &str| interpolate::render(text, self.config);
+        let render = |text: &str| interpolate::render(text, self.config, &self.options.env);
         Settings::new(provider.clone(), &secrets, &self.options.folders, render)
     }
 

@@ -8,6 +8,7 @@ use fnox_config::hidden::{self, HiddenPath, path_of_place};
 use fnox_config::spec::Section;
 use fnox_config::trust::Trust;
 use fnox_config::{Config, FileKind, TextOrSecret, mints, standalone};
+use fnox_core::Env;
 use fnox_providers::resolve::rendered;
 
 use super::mounts::Mounts;
@@ -138,7 +139,7 @@ impl OutOfReach {
     /// What a key of a configuration leads to. A template is filled in for every profile, for it may be another one's turn.
     fn key(&mut self, app: &App, config: &Config, key: &HiddenPath) {
         let texts = match &key.text {
-            TextOrSecret::Text(text) => of_all_profiles(text, config),
+            TextOrSecret::Text(text) => of_all_profiles(text, config, &app.env),
             TextOrSecret::Secret(name) => {
                 let default = config.secrets.get(name.as_str());
                 let default = default.and_then(|secret| secret.default.clone());
@@ -241,17 +242,17 @@ pub(crate) fn without_links(path: &Path) -> PathBuf {
 }
 
 /// What a text that may be a template says in each profile.
-fn of_all_profiles(text: &str, config: &Config) -> Vec<String> {
+fn of_all_profiles(text: &str, config: &Config, env: &Env) -> Vec<String> {
     let mut config = config.clone();
-    let mut texts: Vec<String> = rendered(text, &config).into_iter().collect();
+    let mut texts: Vec<String> = rendered(text, &config, env).into_iter().collect();
     if texts.iter().all(|one| one == text) {
         return texts;
     }
     config.selected_profiles.clear();
-    texts.extend(rendered(text, &config));
+    texts.extend(rendered(text, &config, env));
     for profile in config.known_profiles.clone() {
         config.selected_profiles = vec![profile];
-        texts.extend(rendered(text, &config));
+        texts.extend(rendered(text, &config, env));
     }
     texts
 }
