@@ -83,7 +83,7 @@ const CODES: &[Code] = &[
     (
         "config::untrusted",
         ExitStatus::Configuration,
-        "A configuration file belongs to another user, or everybody may write to it. It could run commands as you.",
+        "A configuration file, or a vault's policy, belongs to another user, or everybody may write to it. It could run commands as you, or lend out your secrets.",
         "Read it, then allow its present content with `fnox trust PATH`, or mend owner and mode.",
     ),
     (

@@ -239,7 +239,8 @@ impl ConfigError {
                 Some("create the file, or remove it from `import`".to_owned())
             }
             Self::Untrusted { path, .. } => Some(format!(
-                "a configuration file can run commands. Read it, then trust it with: fnox trust {}",
+                "a configuration file can run commands or hand out secrets. Read it, then mend its \
+                 owner and mode with chown and chmod, or trust it as it is with: fnox trust {}",
                 path.display()
             )),
             Self::FolderNotTrusted { folder } => Some(format!(

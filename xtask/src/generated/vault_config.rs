@@ -18,7 +18,8 @@ every key in a comment. Another place is named by `--config FILE` or `FNOX_VAULT
 What a flag says wins over its `FNOX_VAULT_*` variable, which wins over the file: `--store`, `--key`, `--policy`, `--socket` and \
 `--agent-socket` have [variables](environment.md), `--listen`, `--vsock`, `--vsock-host` and `--audit-stdout` only the flag. A key \
 that is not listed here is an error, and so is a value of another type; [configuration](configuration.md) explains the types. \
-The file is refused if somebody else could have written it. Its JSON Schema is `docs/reference/vault.schema.json`.
+The file is refused if somebody else could have written it: if it belongs to neither the user the vault runs as nor root, or \
+everybody may write to it. So is the [policy](policy.md#whose-file-it-may-be). Its JSON Schema is `docs/reference/vault.schema.json`.
 
 Clients read `socket` from it too, and `vault exec` reads `agent_socket`.
 ";

@@ -15,6 +15,7 @@ use fnox_vault::{Engine, VaultError};
 use super::error::{StartProblem, VaultFailure};
 use super::keychain::KeychainKey;
 use super::place::StorePlace;
+use super::policy_file::PolicyFile;
 use super::settings::Settings;
 use crate::app::App;
 use crate::error::CliError;
@@ -111,7 +112,7 @@ pub(crate) async fn key_source(
     })
 }
 
-/// Everything that an engine is made of.
+/// Everything that an engine is made of. Its policy is read again only if it is given a source.
 pub(crate) fn parts(
     settings: &Settings,
     stores: Stores,
@@ -129,13 +130,12 @@ pub(crate) fn parts(
             max_leases_per_agent: settings.max_leases_per_agent,
             algorithm: settings.algorithm,
             keep_versions: settings.keep_versions,
-            policy_file: Some(settings.policy.clone()),
             ..EngineOptions::default()
         },
     }
 }
 
-/// Reads the policy, and tells what is odd about it.
+/// Reads the policy, which nobody else may have written, and tells what is odd about it.
 pub(crate) fn policy(app: &App, settings: &Settings) -> Result<Policy, CliError> {
     let origin = settings.policy.display().to_string();
     if is_missing(&settings.policy) {
@@ -148,7 +148,7 @@ pub(crate) fn policy(app: &App, settings: &Settings) -> Result<Policy, CliError>
         }
         .into());
     }
-    let text = fnox_config::trust::read(&settings.policy)?;
+    let text = PolicyFile::new(app, &settings.policy).text()?;
     match Policy::load(&text, &origin) {
         Ok(loaded) => {
             for warning in &loaded.warnings {

@@ -11,6 +11,7 @@ mod keychain;
 pub(crate) mod loan;
 pub(crate) mod mints;
 pub(crate) mod place;
+pub(crate) mod policy_file;
 pub(crate) mod project;
 pub(crate) mod running;
 pub(crate) mod settings;

@@ -1,7 +1,7 @@
 //! What a vault does besides answering: it hears signals, reads a changed policy, signs checkpoints.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use fnox_vault::{Engine, Identity};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -76,7 +76,7 @@ impl Signals {
     }
 }
 
-/// Reads the policy again. A file that is wrong changes nothing, and the refusal is on record.
+/// Reads the policy again. A file that is wrong, or that others could have written, changes nothing, and the refusal is on record.
 async fn reload(engine: &Engine) {
     match engine.policy_reload(&Identity::local()).await {
         Ok(done) => {
@@ -94,15 +94,16 @@ async fn reload(engine: &Engine) {
     }
 }
 
-/// What a look at a file tells.
+/// What a look at a file tells. The time of its last change of any kind is that of its owner and mode too: a file that
+/// was refused because of them is read as soon as they are mended.
 #[derive(Debug, PartialEq, Eq)]
-struct Seen(Option<(u64, u64, Option<SystemTime>)>);
+struct Seen(Option<(u64, u64, i64, i64)>);
 
 impl Seen {
     fn look(path: &Path) -> Self {
         use std::os::unix::fs::MetadataExt as _;
         let metadata = path.metadata().ok();
-        Self(metadata.map(|metadata| (metadata.ino(), metadata.len(), metadata.modified().ok())))
+        Self(metadata.map(|file| (file.ino(), file.len(), file.ctime(), file.ctime_nsec())))
     }
 }
 

@@ -1,6 +1,9 @@
 //! Bad input to `fnox vault`: a clear error each, the documented exit code, nothing lost.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+use fnox_testkit::wait::until;
 
 use crate::support::{self, fails, sandbox};
 use crate::vault_support::{GITHUB, Vault};
@@ -59,6 +62,48 @@ fn settings_are_checked_with_the_line_underlined() {
     fails(&sandbox, 3, &["vault", "serve", "--config", "open.toml"]);
     fails(&sandbox, 2, &["vault", "serve", "--store", "vault.db"]);
     fails(&sandbox, 2, &["vault", "serve", "--key", "vault.key"]);
+}
+
+#[test]
+fn a_policy_that_others_could_have_written_is_not_taken() {
+    let mut vault = Vault::with_policy(GITHUB);
+    let file = vault.policy_file();
+    let give = |mode| {
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let ask = [
+        "policy",
+        "explain",
+        "--agent",
+        "coder-1",
+        "--secret",
+        "github-token",
+        "--host",
+        "github.com",
+    ];
+    give(0o666);
+    std::fs::write(&file, "").unwrap();
+    until("the warning", Duration::from_secs(30), || {
+        vault
+            .stderr_so_far()
+            .contains("the old policy stays in force")
+    });
+    let error = vault.fails(3, &["policy", "reload"]);
+    for part in ["vault::policy", "policy.toml", "0666", "chmod"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    assert_eq!(vault.json(&ask)["allowed"], true, "the old one is in force");
+    // Mended, it is read without being asked to.
+    give(0o600);
+    until("the new policy", Duration::from_secs(30), || {
+        vault.json(&ask)["allowed"] == false
+    });
+    vault.stop();
+    give(0o602);
+    let error = vault.fails(3, &["serve"]);
+    for part in ["config::untrusted", "policy.toml", "0602", "chmod"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
 }
 
 #[test]

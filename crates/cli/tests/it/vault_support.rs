@@ -98,6 +98,14 @@ impl Vault {
             .signal(signal);
     }
 
+    /// What it has said so far.
+    pub(crate) fn stderr_so_far(&self) -> String {
+        self.serving
+            .as_ref()
+            .map(Running::stderr_so_far)
+            .unwrap_or_default()
+    }
+
     pub(crate) fn socket(&self) -> PathBuf {
         self.sandbox.runtime_folder().join("fnox/vault.sock")
     }

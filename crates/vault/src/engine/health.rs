@@ -73,7 +73,7 @@ impl Engine {
                 .map(|head| head.map_or(0, |head| head.sequence)),
             None => None,
         };
-        let policy = &shared.options.policy_file;
+        let policy = &shared.options.policy_source;
         HealthDetails {
             vault_id: shared.ring.vault_id(),
             store: shared
@@ -83,7 +83,7 @@ impl Engine {
             key_source: shared.source.describe(),
             policy: policy
                 .as_ref()
-                .map_or_else(|| "-".to_owned(), |path| path.display().to_string()),
+                .map_or_else(|| "-".to_owned(), |source| source.origin()),
             rules: self.policy().rules().len() as u64,
             uptime_secs: shared
                 .clock

@@ -25,7 +25,6 @@ mod sweep;
 mod time;
 mod tokens;
 
-use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -44,7 +43,7 @@ use crate::identity::Identity;
 use crate::key_ring::KeyRing;
 use crate::key_source::KeySource;
 use crate::lease_table::LeaseTable;
-use crate::policy::{Policy, RateLimits};
+use crate::policy::{Policy, PolicySource, RateLimits};
 use crate::store::{LiveSecrets, Stores};
 
 /// A running vault. Clones are the same vault.
@@ -103,7 +102,7 @@ pub struct EngineOptions {
     /// How many versions of a secret are kept.
     pub keep_versions: u32,
     /// Where the policy came from; it is read again from there.
-    pub policy_file: Option<PathBuf>,
+    pub policy_source: Option<Arc<dyn PolicySource>>,
     /// How long ended leases, tokens and sessions are remembered in the store.
     pub remember: Duration,
 }
@@ -115,7 +114,7 @@ impl Default for EngineOptions {
             max_leases_per_agent: 100,
             algorithm: Algorithm::Aes256Gcm,
             keep_versions: 3,
-            policy_file: None,
+            policy_source: None,
             remember: Duration::from_hours(30 * 24),
         }
     }

@@ -13,7 +13,7 @@ use super::{Asked, Engine};
 use crate::error::VaultError;
 use crate::identity::Identity;
 use crate::lease::Lease;
-use crate::policy::{Decision, Policy};
+use crate::policy::{Decision, Loaded, Policy, PolicySource};
 use crate::store::Change;
 
 impl Engine {
@@ -40,21 +40,19 @@ impl Engine {
         })
     }
 
-    /// Reads the policy file again. If it is wrong, the old policy stays in force.
+    /// Reads the policy again. If it is wrong, or its source refuses it, the old policy stays in force.
     ///
     /// # Errors
-    /// `Policy`; `Unsupported` where the policy came from no file; `Store`, `Audit`.
+    /// `Policy`; `Unsupported` where the policy has no source; `Store`, `Audit`.
     pub async fn policy_reload(&self, identity: &Identity) -> Result<PolicyReloaded, VaultError> {
-        let Some(path) = &self.shared.options.policy_file else {
+        let Some(source) = self.shared.options.policy_source.clone() else {
             return Err(VaultError::Unsupported(
                 "this vault's policy did not come from a file".to_owned(),
             ));
         };
-        let origin = path.display().to_string();
-        let loaded = tokio::fs::read_to_string(path)
+        let loaded = tokio::task::spawn_blocking(move || load(source.as_ref()))
             .await
-            .map_err(|error| format!("{origin}: {error}"))
-            .and_then(|text| Policy::load(&text, &origin).map_err(|error| error.to_string()));
+            .unwrap_or_else(|error| Err(error.to_string()));
         match loaded {
             Ok(loaded) => {
                 let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
@@ -158,4 +156,9 @@ impl Engine {
         self.table().set_expiry(lease.id, expires_at, now, false);
         Ok(())
     }
+}
+
+fn load(source: &dyn PolicySource) -> Result<Loaded, String> {
+    let text = source.read()?;
+    Policy::load(&text, &source.origin()).map_err(|error| error.to_string())
 }

@@ -21,6 +21,7 @@ mod pattern;
 mod rate;
 mod read;
 mod rule;
+mod source;
 mod zerolease;
 
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use hours::Window;
 pub use pattern::NamePattern;
 pub use rate::{RateLimits, TooFast};
 pub use rule::{Effect, HostSet, Rule, Terms};
+pub use source::PolicySource;
 
 /// What `fnox vault init` writes: it denies everything, and shows how to allow something.
 pub const DEFAULT_POLICY: &str = include_str!("default.toml");

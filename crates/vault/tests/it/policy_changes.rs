@@ -1,6 +1,9 @@
 //! Another policy while leases live.
 
-use fnox_vault::policy::Policy;
+use std::sync::Arc;
+
+use fnox_vault::EngineOptions;
+use fnox_vault::policy::{Policy, PolicySource};
 use fnox_vault_wire::Code;
 use fnox_vault_wire::methods::PolicyExplain;
 use jiff::SignedDuration;
@@ -56,6 +59,48 @@ async fn live_leases_are_judged_by_the_new_policy() {
             .await
             .iter()
             .any(|record| record.entry.event == "policy_changed")
+    );
+}
+
+/// A place that says this.
+#[derive(Debug)]
+struct Says(Result<&'static str, &'static str>);
+
+impl PolicySource for Says {
+    fn origin(&self) -> String {
+        "policy.toml".to_owned()
+    }
+
+    fn read(&self) -> Result<String, String> {
+        self.0.map(str::to_owned).map_err(str::to_owned)
+    }
+}
+
+#[tokio::test]
+async fn what_the_source_of_the_policy_refuses_changes_nothing() {
+    let with = |source: Says| EngineOptions {
+        policy_source: Some(Arc::new(source)),
+        ..EngineOptions::default()
+    };
+    let refusing = Says(Err("refusing policy.toml: it belongs to another user"));
+    let world = World::with_options(POLICY, with(refusing)).await;
+    let coder = agent("coder", 1000);
+    let error = world.engine.policy_reload(&admin()).await.unwrap_err();
+    assert_eq!(error.code(), Code::InvalidPolicy);
+    assert!(error.to_string().contains("another user"), "{error}");
+    assert_eq!(world.last(1).await, ["policy_changed denied"]);
+    assert!(
+        world
+            .request(&coder, "token", "a.example.com")
+            .await
+            .is_ok()
+    );
+
+    let world = World::with_options(POLICY, with(Says(Ok("")))).await;
+    assert_eq!(world.engine.policy_reload(&admin()).await.unwrap().rules, 0);
+    assert_eq!(
+        code(world.request(&coder, "token", "a.example.com").await),
+        Code::AccessDenied
     );
 }
 

@@ -15,6 +15,7 @@ use crate::error::CliError;
 use crate::exec::hardening;
 use crate::vault::assemble::{self, store_failed};
 use crate::vault::mints::VaultMints;
+use crate::vault::policy_file::PolicyFile;
 use crate::vault::project::ProjectSecrets;
 use crate::vault::running::{Signals, sign_checkpoint, sign_checkpoints};
 use crate::vault::settings::{LimitSettings, Overrides, Settings};
@@ -75,7 +76,8 @@ async fn serve(
         None => None,
     };
     let source = assemble::key_source(app, settings).await?;
-    let parts = assemble::parts(settings, open.stores, source, policy, live);
+    let mut parts = assemble::parts(settings, open.stores, source, policy, live);
+    parts.options.policy_source = Some(Arc::new(PolicyFile::new(app, &settings.policy)));
     let engine = assemble::open(parts).await?;
     if let Some(when) = restored {
         app.printer.warn(&format!(
