@@ -9,6 +9,8 @@ use tokio_postgres::error::SqlState;
 pub(crate) enum Failure {
     /// The server did not answer or could not do it.
     Unavailable(String),
+    /// The server could not do it, and has changed nothing.
+    NotWritten(String),
     /// What is stored is not what this program writes.
     Corrupt(String),
     /// The server cannot hold what it was given.
@@ -21,6 +23,7 @@ impl Failure {
         let store = store.to_owned();
         match self {
             Self::Unavailable(problem) => StoreError::Unavailable { store, problem },
+            Self::NotWritten(problem) => StoreError::NotWritten { store, problem },
             Self::Corrupt(problem) => StoreError::Corrupt { store, problem },
             Self::Unfit(problem) => StoreError::Unsupported {
                 store,
@@ -42,6 +45,8 @@ impl From<tokio_postgres::Error> for Failure {
             Some(code) if code.starts_with("22") || code.starts_with("54") => {
                 Self::Unfit(format!("the server says SQLSTATE {code}"))
             }
+            // No room. The server says so before it commits: while it commits it would end instead.
+            Some("53100") => Self::NotWritten(problem(&error)),
             _ => Self::Unavailable(problem(&error)),
         }
     }

@@ -257,7 +257,7 @@ impl Writer {
                 Err(Trouble::Refused(_)) => {}
                 Err(Trouble::Failed(failure)) => {
                     let kind = match failure {
-                        Failure::Unavailable(_) => Kind::Whole,
+                        Failure::Unavailable(_) | Failure::NotWritten(_) => Kind::Whole,
                         Failure::Corrupt(_) | Failure::Unfit(_) => Kind::Partly,
                     };
                     let failure = failure.clone();

@@ -15,6 +15,9 @@ pub(crate) enum Failure {
     /// SQLite says so.
     #[error(transparent)]
     Sqlite(#[from] Error),
+    /// SQLite says so of the commit itself.
+    #[error(transparent)]
+    Commit(Error),
     /// A stored column is not what this program writes.
     #[error("the column `{column}` holds something else")]
     Unreadable { column: &'static str },
@@ -42,7 +45,17 @@ impl Failure {
     /// Whether whatever else waits for the same commit could succeed without this one.
     pub(crate) fn is_its_own(&self) -> bool {
         match self {
-            Self::Sqlite(error) => !is_of_the_disk(error),
+            Self::Sqlite(error) | Self::Commit(error) => !is_of_the_disk(error),
+            _ => true,
+        }
+    }
+
+    /// Whether a batch that failed so is certain not to be stored. Before its commit it is. A commit that fails for want
+    /// of room could not write the frame that makes it valid; one whose sync fails may be whole when the file is opened
+    /// again (sqlite.org/fileformat2.html, section 4).
+    pub(crate) fn has_stored_nothing(&self) -> bool {
+        match self {
+            Self::Commit(error) => error.sqlite_error_code() == Some(ErrorCode::DiskFull),
             _ => true,
         }
     }
@@ -62,7 +75,7 @@ impl Failure {
     /// The reason, in words without any stored data.
     pub(crate) fn reason(&self) -> String {
         match self {
-            Self::Sqlite(error) => error
+            Self::Sqlite(error) | Self::Commit(error) => error
                 .sqlite_error_code()
                 .map_or("SQLite refused", reason)
                 .to_owned(),
@@ -75,7 +88,7 @@ impl Failure {
         let store = store.to_owned();
         match self {
             Self::Refused(refusal) => StoreError::Refused(refusal),
-            Self::Sqlite(error) => of_sqlite(&error, store),
+            Self::Sqlite(error) | Self::Commit(error) => of_sqlite(&error, store),
             Self::Unreadable { .. } | Self::Forged(_) => StoreError::Corrupt {
                 problem: self.to_string(),
                 store,

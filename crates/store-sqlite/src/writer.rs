@@ -263,11 +263,13 @@ where
             (Some(Err(failure)), None) => Err(failure.at(store)),
             (Some(Ok(value)), None) => Ok(value),
             // A refusal may rest on what another request of the batch did, which is gone.
-            (Some(Err(failure)), Some(_)) if !failure.is_a_refusal() => Err(failure.at(store)),
-            (_, Some(gone)) => Err(StoreError::Unavailable {
+            (Some(Err(failure)), Some(gone)) if !failure.is_a_refusal() => {
+                Err(gone.told(failure.at(store)))
+            }
+            (_, Some(gone)) => Err(gone.told(StoreError::Unavailable {
                 store: store.to_owned(),
-                problem: gone.0.clone(),
-            }),
+                problem: gone.reason.clone(),
+            })),
             (None, None) => Err(Failure::Closed.at(store)),
         };
         // Whoever asked may have gone away; what was done is done.
@@ -276,7 +278,22 @@ where
 }
 
 /// Why a batch was given up.
-struct Gone(String);
+struct Gone {
+    reason: String,
+    /// Whether nothing of it can come back.
+    has_stored_nothing: bool,
+}
+
+impl Gone {
+    /// The error of a request that was in the batch.
+    fn told(&self, error: StoreError) -> StoreError {
+        if self.has_stored_nothing {
+            error.with_nothing_changed()
+        } else {
+            error
+        }
+    }
+}
 
 struct Thread {
     db: Connection,
@@ -358,7 +375,10 @@ impl Thread {
                 }
                 self.log.is_stale = true;
                 tracing::warn!(store = %self.store, problem = %failure, "a batch was not stored");
-                Some(Gone(failure.reason()))
+                Some(Gone {
+                    reason: failure.reason(),
+                    has_stored_nothing: failure.has_stored_nothing(),
+                })
             }
         };
         self.observer.batch_ended(&touched, was_stored);
@@ -403,7 +423,7 @@ impl Thread {
         self.db
             .prepare_cached("UPDATE history SET changes = ?")?
             .execute([self.mark.changes + 1])?;
-        self.db.execute_batch("COMMIT")?;
+        self.db.execute_batch("COMMIT").map_err(Failure::Commit)?;
         self.log.is_ahead = false;
         self.mark.changes += 1;
         Ok(true)

@@ -16,7 +16,9 @@ pub(super) fn of_statement(error: tokio_postgres::Error) -> SqlError {
         return SqlError::Corrupt(format!("the server says SQLSTATE {code}"));
     }
     match Failure::from(error) {
-        Failure::Unavailable(problem) => SqlError::Unavailable(problem),
+        Failure::Unavailable(problem) | Failure::NotWritten(problem) => {
+            SqlError::Unavailable(problem)
+        }
         Failure::Corrupt(problem) => SqlError::Corrupt(problem),
         Failure::Unfit(problem) => SqlError::Unfit(problem),
     }
@@ -35,7 +37,9 @@ pub(super) fn failure(error: SqlError) -> Failure {
 pub(super) fn of_failure(failure: Failure, store: &str) -> StoreError {
     let store = store.to_owned();
     match failure {
-        Failure::Unavailable(problem) => StoreError::Unavailable { store, problem },
+        Failure::Unavailable(problem) | Failure::NotWritten(problem) => {
+            StoreError::Unavailable { store, problem }
+        }
         Failure::Corrupt(problem) => StoreError::Corrupt { store, problem },
         Failure::Unfit(problem) => StoreError::Unfit { store, problem },
     }
@@ -56,7 +60,9 @@ pub(super) fn of_shared(error: VaultError) -> StoreError {
         },
         VaultError::Foreign { store, problem } => StoreError::Foreign { store, problem },
         VaultError::Locked { store, holder } => StoreError::Locked { store, holder },
-        VaultError::Unavailable { store, problem } => StoreError::Unavailable { store, problem },
+        VaultError::Unavailable { store, problem } | VaultError::NotWritten { store, problem } => {
+            StoreError::Unavailable { store, problem }
+        }
         VaultError::Unsupported { store, action } => StoreError::Unavailable {
             store,
             problem: format!("it cannot {action}"),

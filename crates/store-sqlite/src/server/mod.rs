@@ -32,7 +32,9 @@ pub(crate) fn end_rights(db: &Connection, now: i64) -> Result<(), Failure> {
 /// The server's word for what went wrong in the file.
 fn of_server(problem: Problem) -> StoreError {
     match problem {
-        Problem::Unavailable { store, problem } => StoreError::Unavailable { store, problem },
+        Problem::Unavailable { store, problem } | Problem::NotWritten { store, problem } => {
+            StoreError::Unavailable { store, problem }
+        }
         Problem::Corrupt { store, problem } => StoreError::Corrupt { store, problem },
         Problem::Unsupported { store, action } => StoreError::Unfit {
             store,

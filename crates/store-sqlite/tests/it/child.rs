@@ -6,10 +6,10 @@ use std::process::{Child, Command, Stdio};
 
 use fnox_core::Env;
 use fnox_store_sqlite::SqliteStore;
-use fnox_vault::store::{Change, LeaseStore as _, StoreError};
+use fnox_vault::store::{Change, LeaseStore as _};
 use fnox_vault_wire::methods::RevocationReason;
 
-use crate::support::{entry, grant, lease, open, spend};
+use crate::support::{entry, grant, is_unavailable, lease, open, spend};
 
 const TASK: &str = "FNOX_TEST_CHILD_TASK";
 const ROOT: &str = "FNOX_TEST_CHILD_ROOT";
@@ -95,7 +95,7 @@ async fn fill(path: &Path) {
         }
         assert!(granted < 200_000, "the limit was never reached");
     };
-    let is_clear = matches!(error, StoreError::Unavailable { .. });
+    let is_clear = is_unavailable(&error);
     say(&format!("full {granted} {is_clear} {error}"));
 }
 

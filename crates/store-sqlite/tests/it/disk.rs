@@ -8,7 +8,7 @@ use fnox_vault::store::{AuditLog as _, LeaseStore as _, StoreError};
 use fnox_vault_wire::LeaseId;
 
 use crate::child;
-use crate::support::{Place, grant, lease, open, spend, verify};
+use crate::support::{Place, grant, is_unavailable, lease, open, spend, verify};
 
 /// A file system in memory of its own, if this user may mount one.
 pub(crate) struct SmallDisk {
@@ -56,7 +56,7 @@ async fn a_full_disk_is_said_and_healed() {
         assert!(granted.len() < 100_000, "the disk never was full");
     };
     let is_clear =
-        matches!(&error, StoreError::Unavailable { problem, .. } if problem.contains("disk"));
+        matches!(&error, StoreError::NotWritten { problem, .. } if problem.contains("disk"));
     assert!(is_clear, "{error}");
     assert!(
         grant(&store, &lease("a")).await.is_err(),
@@ -131,13 +131,13 @@ async fn a_folder_that_cannot_be_written_is_said() {
             .unwrap();
         assert!(remounted.status.success());
         let error = open(&place.path()).await.unwrap_err();
-        assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
+        assert!(is_unavailable(&error), "{error}");
         return;
     }
     let set = |mode| fs::set_permissions(place.folder.path(), fs::Permissions::from_mode(mode));
     set(0o500).unwrap();
     let error = open(&place.path()).await.unwrap_err();
     set(0o700).unwrap();
-    assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
+    assert!(is_unavailable(&error), "{error}");
     open(&place.path()).await.unwrap();
 }

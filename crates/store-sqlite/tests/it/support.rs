@@ -48,6 +48,14 @@ pub(crate) async fn open(path: &Path) -> Result<SqliteStore, StoreError> {
     Ok(store)
 }
 
+/// Whether the store did not do it for a reason that may pass.
+pub(crate) fn is_unavailable(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Unavailable { .. } | StoreError::NotWritten { .. }
+    )
+}
+
 pub(crate) fn create() -> SqliteOptions {
     SqliteOptions {
         create: true,

@@ -157,6 +157,10 @@ impl Engine {
                 let error = self.learn_refusal(id, refusal);
                 self.deny(entry, error).await
             }
+            Err(error @ StoreError::NotWritten { .. }) => {
+                reserved.give_back();
+                Err(error.into())
+            }
             // It may be durable all the same: a right that may be used is used.
             Err(error) => {
                 reserved.confirm();

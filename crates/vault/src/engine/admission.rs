@@ -70,7 +70,7 @@ impl<'a> Use<'a> {
         self.engine.table().confirm_use(self.lease.id);
     }
 
-    /// It does not count, because the store says that the lease is over.
+    /// It does not count, because the store says that the lease is over, or that nothing was written.
     pub(super) fn give_back(mut self) {
         self.open = false;
         self.engine.table().release_use(self.lease.id);

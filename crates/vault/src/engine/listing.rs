@@ -46,9 +46,10 @@ impl Engine {
                 .leases
                 .leases(agent.as_ref(), secret.as_ref(), after, PAGE)
                 .await;
-            let page = page.map_err(|error| self.failed(error))?;
+            let mut page = page.map_err(|error| self.failed(error))?;
             let is_last = page.len() < PAGE;
             after = page.last().map(|lease| lease.id);
+            self.count_unsure_uses(&mut page);
             leases.extend(page.into_iter().filter(fits));
             if is_last || leases.len() > limit {
                 break;
@@ -61,6 +62,26 @@ impl Engine {
             leases: leases.iter().map(|lease| info(lease, now)).collect(),
             next,
         })
+    }
+
+    /// Counts the uses of which the store could not say whether they are durable: access counts them too. Where others
+    /// write here, the store's count is the true one.
+    fn count_unsure_uses(&self, leases: &mut [Lease]) {
+        if self.shared.stores.leases.is_shared() {
+            return;
+        }
+        let table = self.table();
+        for lease in leases {
+            if let Some(known) = table.lease(lease.id)
+                && known.uses > lease.uses
+            {
+                lease.uses = known.uses;
+                if lease.state == LeaseState::Active {
+                    lease.state = known.state;
+                    lease.reason = known.reason;
+                }
+            }
+        }
     }
 }
 

@@ -9,9 +9,18 @@ pub enum StoreError {
     /// Nothing was changed, because something is not as the change needs it.
     #[error("{0}")]
     Refused(#[from] Refusal),
-    /// It did not answer or could not be written; it may work later.
+    /// It did not answer or could not be written; it may work later. A change may have been made all the same.
     #[error("{store} is not available: {problem}")]
     Unavailable {
+        /// Which store, as it describes itself.
+        store: String,
+        /// What went wrong, without any stored data.
+        problem: String,
+    },
+    /// As [`Self::Unavailable`], and it is certain that nothing was changed: a disk that is full, for example. Whoever
+    /// reserved something for the change has it back.
+    #[error("{store} is not available, and nothing was changed: {problem}")]
+    NotWritten {
         /// Which store, as it describes itself.
         store: String,
         /// What went wrong, without any stored data.
@@ -62,6 +71,23 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The same, from a store that knows that nothing was changed.
+    #[must_use]
+    pub fn with_nothing_changed(self) -> Self {
+        match self {
+            Self::Unavailable { store, problem } => Self::NotWritten { store, problem },
+            other => other,
+        }
+    }
+
+    /// The same, where something was changed all the same or may have been.
+    pub(crate) fn with_doubt(self) -> Self {
+        match self {
+            Self::NotWritten { store, problem } => Self::Unavailable { store, problem },
+            other => other,
+        }
+    }
+
     /// The refusal, if it is one.
     #[must_use]
     pub fn refusal(&self) -> Option<&Refusal> {

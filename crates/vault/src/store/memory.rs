@@ -208,8 +208,10 @@ impl LeaseStore for MemoryStore {
         let undo = keep::Undo::of(&change);
         let moved = self.state().change(change)?;
         if let Err(error) = audit.append(entries).await {
+            let undo = undo.after(&error);
+            let is_whole = undo.is_whole();
             self.state().undo(undo, &moved);
-            return Err(error);
+            return Err(if is_whole { error } else { error.with_doubt() });
         }
         Ok(moved)
     }

@@ -40,3 +40,5 @@ mod sessions;
 mod support;
 #[cfg(test)]
 mod tokens;
+#[cfg(test)]
+mod unwritten;

@@ -388,6 +388,7 @@ fn fits(record: &Record, query: &AuditQuery) -> bool {
 pub(super) enum Undo {
     Nothing,
     Grant,
+    Spend,
     Renew,
     Refund,
     Token(TokenId),
@@ -398,12 +399,30 @@ impl Undo {
     pub(super) fn of(change: &Change) -> Self {
         match change {
             Change::Grant { .. } => Self::Grant,
+            Change::Spend { .. } => Self::Spend,
             Change::Renew { .. } => Self::Renew,
             Change::Refund { .. } => Self::Refund,
             Change::CreateToken(token) => Self::Token(token.id),
             Change::OpenSession(session) => Self::Session(session.id),
             _ => Self::Nothing,
         }
+    }
+
+    /// What is taken back once the record ended so. A use that may be on record is spent.
+    pub(super) fn after(self, error: &StoreError) -> Self {
+        match (self, error) {
+            (Self::Spend, StoreError::NotWritten { .. }) => Self::Spend,
+            (Self::Spend, _) => Self::Nothing,
+            (undo, _) => undo,
+        }
+    }
+
+    /// Whether everything is afterwards as it was.
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(
+            self,
+            Self::Grant | Self::Spend | Self::Token(_) | Self::Session(_)
+        )
     }
 }
 
@@ -421,6 +440,13 @@ impl State {
             Undo::Grant => {
                 for lease in moved {
                     self.leases.remove(&lease.id);
+                }
+            }
+            Undo::Spend => {
+                for lease in moved {
+                    if let Some(lease) = self.leases.get_mut(&lease.id) {
+                        moves::refund(lease);
+                    }
                 }
             }
             // The old expiry is not known any more and other changes may have followed: the worse for
