@@ -110,6 +110,10 @@ class EightMethods(VaultCase):
                 break
             after = {"after": page["next"]}
         self.assertEqual([name for name in found if name.startswith("page-")], names)
+        for method, largest in (("list_secrets", 500), ("list_leases", 1000), ("audit_query", 1000)):
+            for limit in (0, largest + 1):
+                self.refused("invalid_config", self.admin.call, method, limit=limit)
+        self.refused("invalid_config", self.admin.call, "prune_secrets", keep=0)
         self.assertEqual(found, sorted(set(found)))
 
     def test_values_of_any_size_up_to_the_limit_travel(self):

@@ -8,7 +8,7 @@ use fnox_core::audit::{
 };
 use fnox_vault_wire::methods::{AUDIT_EVENTS, AuditPage, AuditQuery, AuditVerified, Checkpointed};
 
-use super::Engine;
+use super::{Engine, page};
 use crate::error::VaultError;
 use crate::identity::Identity;
 use crate::lease::Lease;
@@ -171,16 +171,13 @@ impl Engine {
     /// Reads the log.
     ///
     /// # Errors
-    /// [`VaultError::Unsupported`] where there is none to read.
+    /// [`VaultError::OutOfRange`]; [`VaultError::Unsupported`] where there is none to read.
     pub async fn audit_query(
         &self,
         identity: &Identity,
         query: AuditQuery,
     ) -> Result<AuditPage, VaultError> {
-        let limit = query
-            .limit
-            .map_or(PAGE / 2, |limit| limit as usize)
-            .clamp(1, PAGE);
+        let limit = page::size(query.limit, PAGE / 2, PAGE)?;
         let mut records = self
             .log()?
             .query(&query, limit + 1)
@@ -191,7 +188,7 @@ impl Engine {
         entry.secret.clone_from(&query.secret);
         self.record(vec![entry]).await?;
         let count = records.len();
-        records.truncate(limit.min(super::secrets::fitting(&records)));
+        records.truncate(limit.min(page::fitting(&records)));
         let next = records
             .last()
             .filter(|_| count > records.len())

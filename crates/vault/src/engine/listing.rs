@@ -5,8 +5,8 @@ use fnox_core::{AgentId, VaultName};
 use fnox_vault_wire::methods::{LeaseInfo, LeaseList, LeaseStatus, ListLeases, Role};
 use jiff::Timestamp;
 
-use super::Engine;
 use super::access::is_own;
+use super::{Engine, page};
 use crate::error::VaultError;
 use crate::identity::Identity;
 use crate::lease::Lease;
@@ -18,7 +18,7 @@ impl Engine {
     /// Lists leases: an agent's own, or all.
     ///
     /// # Errors
-    /// `Invalid` for a name that is not one; `Store`.
+    /// `Invalid` for a name that is not one; `OutOfRange`; `Store`.
     pub async fn list_leases(
         &self,
         identity: &Identity,
@@ -29,10 +29,7 @@ impl Engine {
             _ => params.agent.as_deref().map(AgentId::parse).transpose()?,
         };
         let secret = params.secret.as_deref().map(VaultName::parse).transpose()?;
-        let limit = params
-            .limit
-            .map_or(PAGE / 2, |limit| limit as usize)
-            .clamp(1, PAGE);
+        let limit = page::size(params.limit, PAGE / 2, PAGE)?;
         let now = self.now().wall;
         let fits = |lease: &Lease| {
             (identity.role.is_trusted() || is_own(identity, lease))

@@ -13,6 +13,7 @@ mod health;
 mod keys;
 mod listing;
 mod minted;
+mod page;
 mod policy;
 mod renew;
 mod request;

@@ -13,7 +13,7 @@ use fnox_vault_wire::methods::{
 };
 
 use super::audit::entry;
-use super::{Engine, MAX_VALUE};
+use super::{Engine, MAX_VALUE, page};
 use crate::error::VaultError;
 use crate::identity::Identity;
 use crate::store::{Described, Refusal, SecretRecord, StoreError, StoredSecret};
@@ -265,14 +265,14 @@ impl Engine {
     /// Lists secrets by name.
     ///
     /// # Errors
-    /// `Store`, `Audit`.
+    /// `OutOfRange`; `Store`, `Audit`.
     pub async fn list_secrets(
         &self,
         identity: &Identity,
         after: Option<&str>,
         limit: Option<u32>,
     ) -> Result<SecretList, VaultError> {
-        let limit = limit.map_or(PAGE, |limit| limit as usize).clamp(1, PAGE);
+        let limit = page::size(limit, PAGE, PAGE)?;
         let mut secrets = if self.shared.live.is_some() {
             let mut secrets = self.live_secrets().await?;
             secrets.retain(|secret| after.is_none_or(|after| secret.name.as_str() > after));
@@ -290,7 +290,7 @@ impl Engine {
         secrets.sort_by(|one, other| one.name.cmp(&other.name));
         self.record(vec![entry("secrets_listed", identity)]).await?;
         let count = secrets.len();
-        secrets.truncate(limit.min(fitting(&secrets)));
+        secrets.truncate(limit.min(page::fitting(&secrets)));
         let next = secrets
             .last()
             .filter(|_| count > secrets.len())
@@ -301,13 +301,19 @@ impl Engine {
     /// Drops old versions, and tells how many.
     ///
     /// # Errors
-    /// `SecretNotFound`; `Store`, `Audit`.
+    /// `OutOfRange`; `SecretNotFound`; `Store`, `Audit`.
     pub async fn prune_secrets(
         &self,
         identity: &Identity,
         params: &PruneSecrets,
     ) -> Result<u64, VaultError> {
         let name = params.name.as_deref().map(VaultName::parse).transpose()?;
+        if params.keep == Some(0) {
+            return Err(VaultError::OutOfRange(
+                "keep must be at least 1: delete_secret deletes a secret with its last version"
+                    .to_owned(),
+            ));
+        }
         let keep = params
             .keep
             .unwrap_or(self.shared.options.keep_versions)
@@ -384,18 +390,6 @@ impl Engine {
             other => self.failed(other),
         }
     }
-}
-
-/// How many items fit a frame together: at least one.
-pub(super) fn fitting<T: serde::Serialize>(items: &[T]) -> usize {
-    /// What is left of a frame for items.
-    const ROOM: usize = 900 * 1024;
-    let mut size = 0;
-    let fits = items.iter().take_while(|item| {
-        size += serde_json::to_vec(item).map_or(0, |bytes| bytes.len() + 1);
-        size <= ROOM
-    });
-    fits.count().max(1)
 }
 
 fn about_secret(event: &str, identity: &Identity, name: &VaultName) -> Entry {

@@ -1,12 +1,13 @@
-//! How many leases there may be.
+//! How many leases there may be, and how much may be asked for at once.
 
 use std::sync::Arc;
 
 use fnox_vault::EngineOptions;
 use fnox_vault_wire::Code;
+use fnox_vault_wire::methods::{AuditQuery, ListLeases, PruneSecrets};
 use jiff::SignedDuration;
 
-use crate::support::{POLICY, World, agent, code};
+use crate::support::{POLICY, World, admin, agent, code};
 
 fn at_most(max_leases_per_agent: u32) -> EngineOptions {
     EngineOptions {
@@ -89,4 +90,35 @@ async fn a_rate_is_counted_for_each_agent_and_rule() {
     assert!(ask("coder2").await.is_ok(), "each agent has its own");
     world.clock.advance(SignedDuration::from_mins(1));
     assert!(world.request(&coder, "token", "a.com").await.is_ok());
+}
+
+#[tokio::test]
+async fn pages_and_versions_that_cannot_be_are_refused_and_not_rounded() {
+    let world = World::new(POLICY).await;
+    let engine = &world.engine;
+    for limit in [0, 501] {
+        let listed = engine.list_secrets(&admin(), None, Some(limit)).await;
+        assert_eq!(code(listed), Code::InvalidConfig, "{limit}");
+    }
+    for limit in [0, 1001, u32::MAX] {
+        let leases = ListLeases {
+            limit: Some(limit),
+            ..ListLeases::default()
+        };
+        let listed = engine.list_leases(&admin(), &leases).await;
+        assert_eq!(code(listed), Code::InvalidConfig, "{limit}");
+        let records = AuditQuery {
+            limit: Some(limit),
+            ..AuditQuery::default()
+        };
+        let listed = engine.audit_query(&admin(), records).await;
+        assert_eq!(code(listed), Code::InvalidConfig, "{limit}");
+    }
+    let none = PruneSecrets {
+        name: None,
+        keep: Some(0),
+    };
+    let pruned = engine.prune_secrets(&admin(), &none).await;
+    assert_eq!(code(pruned), Code::InvalidConfig);
+    assert!(engine.list_secrets(&admin(), None, Some(500)).await.is_ok());
 }
