@@ -321,7 +321,8 @@ pub(super) fn is_own(identity: &Identity, lease: &Lease) -> bool {
     is_agent && identity.peer == lease.peer
 }
 
-/// Whether the caller may use a lease: its own, or anybody's on their behalf.
+/// Whether the caller may use a lease: its own, or as a gateway anybody's on behalf of the agent in whose name it is, whether
+/// that agent asked for it or an orchestrator or administrator did.
 fn may_spend(identity: &Identity, lease: &Lease) -> bool {
     identity.role == Role::Gateway || is_own(identity, lease)
 }

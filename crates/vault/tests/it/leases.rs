@@ -413,6 +413,25 @@ async fn a_lease_that_only_a_gateway_may_use_gives_no_value() {
 }
 
 #[tokio::test]
+async fn a_gateway_spends_what_others_asked_for_in_the_name_of_an_agent() {
+    let world = World::new(POLICY).await;
+    let gateway = Identity {
+        role: Role::Gateway,
+        ..agent("gateway", 1001)
+    };
+    let host = "api.example.com";
+    for asker in [orchestrator(1002), admin()] {
+        let granted = world.request(&asker, "token", host).await.unwrap();
+        let used = world.access(&gateway, granted.lease_id, host).await;
+        assert_eq!(used.unwrap(), b"value of token");
+        let own = world
+            .access(&agent("coder", 1003), granted.lease_id, host)
+            .await;
+        assert_eq!(code(own), Code::LeaseNotFound, "another peer asked");
+    }
+}
+
+#[tokio::test]
 async fn a_gateway_asks_and_withdraws_in_its_own_name_alone() {
     let world = World::new(POLICY).await;
     let coder = agent("coder", 1000);
