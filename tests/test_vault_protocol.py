@@ -319,6 +319,7 @@ class MoreMethods(VaultCase):
         self.refused(
             "renewal_limit_reached", alice.call, "renew_lease", lease_id=first["lease_id"], extension_secs=1000)
         self.assertEqual(claw.call("close_session", session_id=session["session_id"])["revoked_count"], 2)
+        self.assertEqual(claw.call("close_session", session_id=session["session_id"])["revoked_count"], 0)
         self.refused("lease_revoked", alice.secret, first["lease_id"], HOST)
         self.refused("session_revoked", self.lease, alice, **within)
 

@@ -10,7 +10,7 @@ use fnox_vault::store::{
     Change, Foreign, LeaseStore, QuestionChange, QuestionRecord, SessionRecord, StoreError,
     TokenRecord,
 };
-use fnox_vault_wire::{ApprovalId, LeaseId};
+use fnox_vault_wire::{ApprovalId, LeaseId, SessionId};
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 use tokio_postgres::Row;
@@ -123,6 +123,11 @@ impl LeaseStore for PostgresStore {
     async fn session(&self, hash: &[u8; 32]) -> Result<Option<SessionRecord>, StoreError> {
         let sql = format!("SELECT {SESSION} FROM fnox_vault.session WHERE hash = $1");
         self.first(&sql, &[&hash.as_slice()], rows::session).await
+    }
+
+    async fn session_by_id(&self, id: SessionId) -> Result<Option<SessionRecord>, StoreError> {
+        let sql = format!("SELECT {SESSION} FROM fnox_vault.session WHERE id = $1");
+        self.first(&sql, &[&id.0], rows::session).await
     }
 
     async fn sessions(&self) -> Result<Vec<SessionRecord>, StoreError> {

@@ -137,6 +137,17 @@ pub(crate) fn session(db: &Connection, hash: &[u8; 32]) -> Result<Option<Session
         .transpose()
 }
 
+/// One session, open or not.
+pub(crate) fn session_by_id(
+    db: &Connection,
+    id: SessionId,
+) -> Result<Option<SessionRecord>, Failure> {
+    db.prepare_cached("SELECT * FROM sessions WHERE id = ?")?
+        .query_row([id.0.as_bytes().as_slice()], |row| Ok(read_session(row)))
+        .optional()?
+        .transpose()
+}
+
 /// All sessions that are open.
 pub(crate) fn sessions(db: &Connection) -> Result<Vec<SessionRecord>, Failure> {
     let mut statement = db.prepare_cached("SELECT * FROM sessions WHERE closed = 0 ORDER BY id")?;

@@ -11,8 +11,8 @@ use fnox_vault::store::{
     AuditLog, Change, Described, Foreign, KeyRingStore, LeaseStore, Resealed, RingRecord, Scanned,
     SecretRecord, SecretStore, SessionRecord, StoreError, StoredSecret, TokenRecord,
 };
-use fnox_vault_wire::LeaseId;
 use fnox_vault_wire::methods::AuditQuery;
+use fnox_vault_wire::{LeaseId, SessionId};
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 
@@ -180,6 +180,10 @@ impl LeaseStore for SqliteStore {
     async fn session(&self, hash: &[u8; 32]) -> Result<Option<SessionRecord>, StoreError> {
         let hash = *hash;
         self.read(move |db| access::session(db, &hash)).await
+    }
+
+    async fn session_by_id(&self, id: SessionId) -> Result<Option<SessionRecord>, StoreError> {
+        self.read(move |db| access::session_by_id(db, id)).await
     }
 
     async fn sessions(&self) -> Result<Vec<SessionRecord>, StoreError> {

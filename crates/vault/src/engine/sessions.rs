@@ -72,7 +72,8 @@ impl Engine {
         Ok(opened)
     }
 
-    /// Closes a session and withdraws its leases; tells how many were live.
+    /// Closes a session and withdraws its leases; tells how many were live. One that is closed or over already is closed
+    /// once more: whoever repeats it has what they want, and leases that an earlier try left are withdrawn.
     ///
     /// # Errors
     /// `SessionNotFound`, also for an orchestrator that asks for the session of another; `Store`, `Audit`.
@@ -84,16 +85,9 @@ impl Engine {
         let id = params.session_id;
         let mut entry = entry("session_closed", identity);
         entry.reason = Some(format!("session {id}"));
-        let sessions = self
-            .shared
-            .stores
-            .leases
-            .sessions()
-            .await
-            .map_err(|error| self.failed(error))?;
-        let may = sessions.iter().any(|session| {
-            session.id == id && (identity.role == Role::Admin || session.owner == identity.peer)
-        });
+        let session = self.session_of(id).await?;
+        let may = session
+            .is_some_and(|session| identity.role == Role::Admin || session.owner == identity.peer);
         if !may {
             return self.deny(entry, VaultError::SessionNotFound).await;
         }
@@ -155,14 +149,12 @@ impl Engine {
         id: SessionId,
         now: Moment,
     ) -> Result<SessionRecord, VaultError> {
-        let sessions = self
-            .shared
-            .stores
-            .leases
-            .sessions()
-            .await
-            .map_err(|error| self.failed(error))?;
-        live(sessions.into_iter().find(|session| session.id == id), now)
+        live(self.session_of(id).await?, now)
+    }
+
+    async fn session_of(&self, id: SessionId) -> Result<Option<SessionRecord>, VaultError> {
+        let found = self.shared.stores.leases.session_by_id(id).await;
+        found.map_err(|error| self.failed(error))
     }
 }
 

@@ -261,6 +261,10 @@ impl LeaseStore for MemoryStore {
         Ok(found.cloned())
     }
 
+    async fn session_by_id(&self, id: SessionId) -> Result<Option<SessionRecord>, StoreError> {
+        Ok(self.state().sessions.get(&id).cloned())
+    }
+
     async fn sessions(&self) -> Result<Vec<SessionRecord>, StoreError> {
         let state = self.state();
         Ok(state

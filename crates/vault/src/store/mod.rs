@@ -32,7 +32,7 @@ use fnox_core::audit::{ChainKeys, Entry, Head, Record};
 use fnox_core::seal::Algorithm;
 use fnox_core::{AgentId, VaultName};
 use fnox_vault_wire::methods::AuditQuery;
-use fnox_vault_wire::{ApprovalId, LeaseId};
+use fnox_vault_wire::{ApprovalId, LeaseId, SessionId};
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 
@@ -141,6 +141,9 @@ pub trait LeaseStore: Send + Sync + std::fmt::Debug {
 
     /// The session whose token has this SHA-256.
     async fn session(&self, hash: &[u8; 32]) -> Result<Option<SessionRecord>, StoreError>;
+
+    /// One session, also when it is over or closed, as long as it is remembered.
+    async fn session_by_id(&self, id: SessionId) -> Result<Option<SessionRecord>, StoreError>;
 
     /// All sessions that are not closed.
     async fn sessions(&self) -> Result<Vec<SessionRecord>, StoreError>;

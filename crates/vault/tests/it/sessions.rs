@@ -4,7 +4,7 @@ use fnox_vault_wire::Code;
 use fnox_vault_wire::methods::{CloseSession, OpenSession, RenewLease, RequestLease, ToolBinding};
 use jiff::SignedDuration;
 
-use crate::support::{POLICY, World, agent, code, orchestrator};
+use crate::support::{POLICY, World, admin, agent, code, orchestrator};
 
 fn session(max_concurrent_leases: u32, max_renewals_per_lease: u32) -> OpenSession {
     OpenSession {
@@ -127,6 +127,15 @@ async fn leases_die_with_their_session() {
             .unwrap(),
         1
     );
+    // Closing it once more is no error, for whoever may close it.
+    for (who, told) in [
+        (orchestrator(1), Some(0)),
+        (admin(), Some(0)),
+        (orchestrator(2), None),
+    ] {
+        let closed = world.engine.close_session(&who, &close).await;
+        assert_eq!(closed.ok(), told, "{who:?}");
+    }
     assert_eq!(
         code(world.access(&coder, id, "api.example.com").await),
         Code::LeaseRevoked

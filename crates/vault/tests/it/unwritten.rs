@@ -12,7 +12,7 @@ use fnox_vault::store::{
     TokenRecord,
 };
 use fnox_vault_wire::methods::{AuditQuery, LeaseStatus, ListLeases};
-use fnox_vault_wire::{Code, LeaseId};
+use fnox_vault_wire::{Code, LeaseId, SessionId};
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 
@@ -100,6 +100,10 @@ impl LeaseStore for Leases {
 
     async fn session(&self, hash: &[u8; 32]) -> Result<Option<SessionRecord>, StoreError> {
         self.store.session(hash).await
+    }
+
+    async fn session_by_id(&self, id: SessionId) -> Result<Option<SessionRecord>, StoreError> {
+        self.store.session_by_id(id).await
     }
 
     async fn sessions(&self) -> Result<Vec<SessionRecord>, StoreError> {

@@ -146,11 +146,20 @@ async fn sessions_come_back(subject: &dyn Subject) {
     let found = stores.leases.session(&[1; 32]).await.unwrap();
     assert_eq!(found, Some(one.clone()));
     assert_eq!(stores.leases.session(&[9; 32]).await.unwrap(), None);
+    let found = stores.leases.session_by_id(two.id).await.unwrap();
+    assert_eq!(found, Some(two.clone()));
+    let unknown = SessionId::generate();
+    assert_eq!(stores.leases.session_by_id(unknown).await.unwrap(), None);
     assert_eq!(stores.leases.sessions().await.unwrap().len(), 2);
-    commit(&stores, close).await.unwrap();
-    assert_eq!(stores.leases.sessions().await.unwrap(), [two]);
-    let found = stores.leases.session(&[1; 32]).await.unwrap();
-    assert!(found.is_none_or(|found| found.closed));
+    // Once more makes no difference.
+    for _ in 0..2 {
+        commit(&stores, close.clone()).await.unwrap();
+        assert_eq!(stores.leases.sessions().await.unwrap(), [two.clone()]);
+        let found = stores.leases.session(&[1; 32]).await.unwrap();
+        assert!(found.unwrap().closed);
+        let found = stores.leases.session_by_id(one.id).await.unwrap();
+        assert!(found.unwrap().closed);
+    }
 }
 
 async fn both_are_forgotten(subject: &dyn Subject) {
