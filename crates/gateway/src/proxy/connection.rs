@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use fnox_core::{Host, SecretString};
 use http::header::HOST;
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -234,8 +234,7 @@ async fn connect(
 ) -> Result<Response<Body>, Refusal> {
     let client = entrance.identify(password_of(request.headers())?).await?;
     *known = Some(Arc::clone(&client));
-    let authority = request.uri().authority().map(ToString::to_string);
-    let host = host(authority.as_deref().unwrap_or_default())?;
+    let host = authority_form(request.uri())?;
     if host.port().is_none() {
         let message = format!("CONNECT to `{host}` names no port");
         return Err(Refusal::new(Reason::Ambiguous, message));
@@ -251,6 +250,17 @@ async fn connect(
         }
     });
     Ok(Response::new(full("")))
+}
+
+/// The only form that a target of CONNECT has: a host and a port (RFC 9112, section 3.2.3). Of a whole URL others may heed
+/// the path or the scheme, for which there is no place in a tunnel.
+fn authority_form(target: &Uri) -> Result<Host, Refusal> {
+    let parts = (target.scheme(), target.authority(), target.path_and_query());
+    let (None, Some(authority), None) = parts else {
+        let message = "CONNECT names something else than a host and a port";
+        return Err(Refusal::new(Reason::Ambiguous, message));
+    };
+    host(authority.as_str())
 }
 
 /// `Host` beside CONNECT is the same destination (RFC 9112, section 3.2). Some programs leave it or its port out.

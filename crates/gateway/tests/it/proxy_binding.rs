@@ -245,6 +245,25 @@ async fn another_host_beside_connect_is_refused() {
 }
 
 #[tokio::test]
+async fn connect_names_a_host_and_a_port_and_nothing_else() {
+    let proxy = Setup::new().start().await;
+    for target in [
+        "http://api.example.com:443",
+        "http://api.example.com:443/",
+        "http://api.example.com:443/x?y=z",
+        "https://api.example.com:443/",
+        "/",
+        "*",
+    ] {
+        let head = format!("CONNECT {target} HTTP/1.1\r\nhost: {AUTHORITY}\r\n\r\n");
+        let answer = proxy.wire().await.ask(head).await;
+        assert_eq!(answer.status, 400, "{target}: {answer:?}");
+        assert_eq!(answer.refusal(), Some("gateway::ambiguous"), "{target}");
+    }
+    assert_eq!(proxy.upstream.connections(), 0);
+}
+
+#[tokio::test]
 async fn http_instead_of_tls_in_a_tunnel_is_refused() {
     let proxy = Setup::new().start().await;
     let mut wire = Wire::new(proxy.tunnel(AUTHORITY).await);
