@@ -239,6 +239,7 @@ async fn came_back(
     let (mut parts, body) = response.into_parts();
     let is_switched = parts.status == StatusCode::SWITCHING_PROTOCOLS;
     if !is_switched {
+        only_chunked(&parts.headers)?;
         strip(&mut parts.headers);
     }
     let body = match capturing {
@@ -296,6 +297,26 @@ fn outgoing(request: CanonicalRequest, body: Body) -> Result<Request<Body>, Refu
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     }
     Ok(Request::from_parts(parts, body))
+}
+
+/// Refuses an answer with a transfer coding besides `chunked`, which alone is undone here (RFC 9112, section 7). No request
+/// asks for another one (section 7.4), a client of HTTP/2 could not be told of it, and what is in it cannot be searched.
+fn only_chunked(headers: &HeaderMap) -> Result<(), Refusal> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let is_chunked = |value: &HeaderValue| {
+        let value = value.as_bytes().trim_ascii();
+        value.eq_ignore_ascii_case(b"chunked")
+    };
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(only), None) if is_chunked(only) => Ok(()),
+        _ => {
+            let message = "the answer has a transfer coding other than `chunked`, which nobody asked for, and cannot \
+                           be scanned for credentials";
+            let remedy = "Its destination must send it without one.";
+            Err(Refusal::new(Reason::Unscannable, message).with_remedy(remedy))
+        }
+    }
 }
 
 /// Takes out of an answer what was meant for this hop.

@@ -4,36 +4,46 @@ use std::io::Write as _;
 
 use fnox_testkit::stand_in::Prepared;
 
-use crate::proxy_support::{Proxy, Setup, VALUE, empty, read_to_end, within};
+use crate::proxy_support::{Content, Proxy, Setup, VALUE, empty, read_to_end, within};
 
 /// A text without a value.
 const FILLER: &str =
     "The quick brown fox jumps over 13 lazy dogs; g, gh, ghp and ghp_ are no values. ";
 
-/// What clients of both protocols get of an answer.
-async fn answers(proxy: &Proxy, target: &str) -> [String; 2] {
+/// What clients of both protocols get.
+async fn contents(proxy: &Proxy, target: &str) -> [Content; 2] {
     let request = proxy.request1("GET", target).body(empty()).unwrap();
     let one = within(proxy.http1().await.send_request(request)).await;
     let request = proxy.request2("GET", target).body(empty()).unwrap();
     let other = within(proxy.http2().await.send_request(request)).await;
-    let mut texts = Vec::new();
-    for answer in [one, other] {
-        let content = read_to_end(answer.unwrap()).await;
+    [
+        read_to_end(one.unwrap()).await,
+        read_to_end(other.unwrap()).await,
+    ]
+}
+
+/// What clients of both protocols get of an answer that was let in.
+async fn answers(proxy: &Proxy, target: &str) -> [String; 2] {
+    contents(proxy, target).await.map(|content| {
         assert_eq!(content.status, 200);
         assert_eq!(content.headers.get("content-encoding"), None);
-        texts.push(String::from_utf8(content.bytes.to_vec()).unwrap());
-    }
-    texts.try_into().unwrap()
+        String::from_utf8(content.bytes.to_vec()).unwrap()
+    })
+}
+
+fn compressed(text: &str) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(text.as_bytes()).unwrap();
+    gzip.finish().unwrap()
 }
 
 #[tokio::test]
 async fn a_value_in_a_compressed_answer_is_a_placeholder_again() {
     for protocol in ["http/1.1", "h2"] {
         let proxy = Setup::new().speaking(&[protocol]).start().await;
-        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         let text = format!("{FILLER}{VALUE}\n");
-        gzip.write_all(text.repeat(40).as_bytes()).unwrap();
-        let answer = Prepared::new(200, gzip.finish().unwrap()).with("content-encoding", "gzip");
+        let gzip = compressed(&text.repeat(40));
+        let answer = Prepared::new(200, gzip).with("content-encoding", "gzip");
         proxy.upstream.prepare("/gzip", answer);
         for body in answers(&proxy, "/gzip").await {
             let expected = text.replace(VALUE, &proxy.placeholder).repeat(40);
@@ -62,5 +72,33 @@ async fn a_value_anywhere_in_a_long_answer_is_a_placeholder_again() {
             // Not by `assert_eq`: a megabyte is nothing to read.
             assert!(body == expected, "{protocol}: it is not the same text");
         }
+    }
+}
+
+/// RFC 9112, section 7: what is under such a coding cannot be searched, and no client asked for it.
+#[tokio::test]
+async fn an_answer_with_another_transfer_coding_than_chunked_is_refused() {
+    let proxy = Setup::new().speaking(&["http/1.1"]).start().await;
+    let gzip = compressed(VALUE);
+    for (target, codings) in [
+        ("/gzip", &["gzip, chunked"][..]),
+        ("/two", &["gzip", "chunked"]),
+        ("/unknown", &["x-own, chunked"]),
+        ("/twice", &["chunked, chunked"]),
+    ] {
+        let answer = Prepared::new(200, gzip.clone());
+        let answer = codings
+            .iter()
+            .fold(answer, |it, coding| it.with("transfer-encoding", coding));
+        proxy.upstream.prepare(target, answer);
+        for content in contents(&proxy, target).await {
+            assert_eq!(content.status, 502, "{target}");
+            assert_eq!(content.refusal(), Some("gateway::unscannable"), "{target}");
+        }
+    }
+    let answer = Prepared::new(200, VALUE).with("transfer-encoding", "Chunked");
+    proxy.upstream.prepare("/chunked", answer);
+    for body in answers(&proxy, "/chunked").await {
+        assert_eq!(body, proxy.placeholder);
     }
 }

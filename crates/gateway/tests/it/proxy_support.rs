@@ -32,7 +32,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub(crate) use self::clients::{
-    Sent, body, channel, connector, empty, over_http2, read_to_end, within,
+    Content, Sent, body, channel, connector, empty, over_http2, read_to_end, within,
 };
 pub(crate) use self::wire::{Answer, Wire};
 
