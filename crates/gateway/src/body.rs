@@ -3,11 +3,12 @@
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use zeroize::Zeroizing;
 
 use crate::injection::check_trailers;
@@ -30,6 +31,79 @@ pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
 /// A body as it arrives.
 pub(crate) fn incoming(body: Incoming) -> Body {
     body.map_err(BodyError::from).boxed_unsync()
+}
+
+/// Waits for the first frame of a body, but no longer than `patience`, so that who hands the body on knows whether it breaks
+/// off at once.
+///
+/// # Errors
+/// Why it does.
+pub(crate) async fn begun(mut inner: Body, patience: Duration) -> Result<Body, BodyError> {
+    if inner.is_end_stream() {
+        return Ok(inner);
+    }
+    let first = tokio::time::timeout(patience, inner.frame()).await;
+    match first {
+        Ok(first) => with_first(first, inner),
+        Err(_) => Ok(inner),
+    }
+}
+
+fn with_first(
+    first: Option<Result<Frame<Bytes>, BodyError>>,
+    inner: Body,
+) -> Result<Body, BodyError> {
+    let first = first.transpose()?.map_or(First::End, First::Frame);
+    Ok(Begun { first, inner }.boxed_unsync())
+}
+
+/// A body whose first frame is here already.
+struct Begun {
+    first: First,
+    inner: Body,
+}
+
+enum First {
+    Frame(Frame<Bytes>),
+    /// There is none.
+    End,
+    /// It has left.
+    Taken,
+}
+
+impl hyper::body::Body for Begun {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match std::mem::replace(&mut self.first, First::Taken) {
+            First::Frame(frame) => Poll::Ready(Some(Ok(frame))),
+            First::End => Poll::Ready(None),
+            First::Taken => Pin::new(&mut self.inner).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.first, First::Taken) && self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let first = match &self.first {
+            First::Frame(frame) => frame.data_ref().map_or(0, Bytes::len),
+            First::End | First::Taken => 0,
+        };
+        let first = u64::try_from(first).unwrap_or(u64::MAX);
+        let rest = self.inner.size_hint();
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower().saturating_add(first));
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper.saturating_add(first));
+        }
+        hint
+    }
 }
 
 /// Reads a whole body of at most `limit` bytes.

@@ -20,9 +20,9 @@ use super::filling::Sent;
 use super::reflected::Scrubbed;
 use super::trace::{Trace, Used};
 use super::untold::Untold;
-use super::{Client, Shared, filling, refused};
+use super::{Client, Shared, filling, refused, upstream};
 use crate::approval::HeldRequest;
-use crate::body::{Body, incoming};
+use crate::body::{Body, begun, incoming};
 use crate::reflection::ResponseScrub;
 use crate::refusal::{Reason, Refusal};
 use crate::request::{Bound, CanonicalRequest};
@@ -45,6 +45,10 @@ const SWALLOWED: usize = 4 * 1024 * 1024;
 
 /// For how long they are waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// For how long the head of an encoded answer waits for the beginning of its body, which may be no such encoding. A stream
+/// that says nothing for longer begins with its head.
+const FIRST: Duration = Duration::from_millis(500);
 
 /// Where what a request is given is noted, and how long that takes.
 type Noting<'a> = (&'a mut Used, &'a Trace);
@@ -252,6 +256,7 @@ async fn came_back(
     let carried = &client.carried;
     let table = carried.table(&shared.carried, &client.agent, &shared.placeholders);
     let scrub = ResponseScrub::start(&table, method, &mut parts, shared.scan)?;
+    let is_decoded = scrub.decodes();
     // What ends with its head must go on doing so: the status of a remote call that failed counts there alone (gRPC over
     // HTTP/2, `Trailers-Only`).
     let body = if scrub.passes() || body.is_end_stream() {
@@ -263,6 +268,12 @@ async fn came_back(
         [] => body,
         ends => Ending::new(body, ends).boxed_unsync(),
     };
+    if !is_decoded {
+        return Ok(Response::from_parts(parts, body));
+    }
+    // Once the head has left, nothing can say why the body does not come.
+    let body = begun(body, FIRST).await;
+    let body = body.map_err(|error| upstream::refusal(&*error))?;
     Ok(Response::from_parts(parts, body))
 }
 

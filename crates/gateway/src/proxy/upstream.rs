@@ -182,7 +182,7 @@ fn client(dialer: &Dialer, config: ClientConfig) -> Client<Connector, Body> {
 }
 
 /// What of an error the client may know.
-fn refusal(error: &(dyn std::error::Error + 'static)) -> Refusal {
+pub(super) fn refusal(error: &(dyn std::error::Error + 'static)) -> Refusal {
     let mut cause = Some(error);
     let mut last = error.to_string();
     while let Some(inner) = cause {

@@ -23,8 +23,8 @@ const MOST_CODINGS: usize = 2;
 /// What happens to a body that cannot be scanned: one with an unknown content coding, or a part of an encoded one.
 ///
 /// It is about bodies of which that is known beforehand. One whose coding turns out to be broken, cut off or a bomb
-/// is broken off there whatever is chosen here: its header fields have left and say that it is not encoded, and
-/// its end must not look like the end of the whole.
+/// is refused or broken off there whatever is chosen here: its header fields say that it is not encoded, and its end
+/// must not look like the end of the whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unscannable {
@@ -162,6 +162,12 @@ impl ResponseScrub {
     #[must_use]
     pub fn passes(&self) -> bool {
         matches!(self.body, Body::Passes)
+    }
+
+    /// Whether a coding of the body is undone, which may turn out to be broken.
+    #[must_use]
+    pub fn decodes(&self) -> bool {
+        matches!(&self.body, Body::Scanned { decoders, .. } if !decoders.is_empty())
     }
 
     /// Takes the next piece of the body, and gives what may leave, which may be nothing. Of an encoded body that is at

@@ -32,7 +32,7 @@ pub enum Reason {
     Upstream,
     /// A body, header or number is larger than allowed.
     TooLarge,
-    /// The answer cannot be scanned for credentials and policy says to block it.
+    /// The answer cannot be scanned for credentials and policy says to block it; or its coding is broken, or is one of the transfer, which no policy lets in.
     Unscannable,
     /// The answer may hold a fresh credential that its rule keeps from the client (`capture`), and cannot be searched for it: it is no JSON, is encoded, is a part, has more than 1 MiB, or the member holds no text.
     NotCaptured,
@@ -163,7 +163,7 @@ impl Reason {
                 "Send less, or somebody must raise `body_limit`.",
             ),
             Self::Unscannable => (
-                "The answer cannot be scanned for credentials and policy says to block it.",
+                "The answer cannot be scanned for credentials and policy says to block it; or its coding is broken, or is one of the transfer, which no policy lets in.",
                 "Ask for it with `Accept-Encoding: identity` and without `Range`.",
             ),
             Self::NotCaptured => (

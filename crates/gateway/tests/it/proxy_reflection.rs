@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use fnox_gateway::Reason;
 use fnox_testkit::stand_in::Prepared;
 
 use crate::proxy_support::{Content, Proxy, Setup, VALUE, empty, read_to_end, within};
@@ -100,5 +101,39 @@ async fn an_answer_with_another_transfer_coding_than_chunked_is_refused() {
     proxy.upstream.prepare("/chunked", answer);
     for body in answers(&proxy, "/chunked").await {
         assert_eq!(body, proxy.placeholder);
+    }
+}
+
+/// The head of an answer would say that all is well, and nothing could be said afterwards.
+#[tokio::test]
+async fn an_answer_that_is_not_encoded_as_it_says_is_refused_before_its_head_leaves() {
+    for protocol in ["http/1.1", "h2"] {
+        let proxy = Setup::new().speaking(&[protocol]).start().await;
+        let gzip = compressed(FILLER);
+        let cut_off = gzip[..gzip.len() - 3].to_vec();
+        let followed = [&gzip[..], VALUE.as_bytes()].concat();
+        for (target, coding, body) in [
+            ("/plain", "gzip", VALUE.as_bytes().to_vec()),
+            ("/neither", "deflate", VALUE.as_bytes().to_vec()),
+            ("/cut-off", "gzip", cut_off),
+            ("/followed", "gzip", followed),
+            ("/twice", "gzip, gzip", gzip),
+        ] {
+            let answer = Prepared::new(200, body).with("content-encoding", coding);
+            proxy.upstream.prepare(target, answer);
+            for content in contents(&proxy, target).await {
+                assert_eq!(content.status, 502, "{protocol} {target}");
+                assert_eq!(content.refusal(), Some("gateway::unscannable"), "{target}");
+            }
+        }
+        for seen in proxy.seen() {
+            assert_eq!(seen.outcome, Err(Reason::Unscannable));
+        }
+        // There is nothing in it that could be broken.
+        let answer = Prepared::new(200, "").with("content-encoding", "gzip");
+        proxy.upstream.prepare("/empty", answer);
+        for body in answers(&proxy, "/empty").await {
+            assert_eq!(body, "");
+        }
     }
 }
