@@ -1,11 +1,13 @@
 //! Bodies on their way through.
 
+use std::error::Error as _;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
@@ -31,6 +33,50 @@ pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
 /// A body as it arrives.
 pub(crate) fn incoming(body: Incoming) -> Body {
     body.map_err(BodyError::from).boxed_unsync()
+}
+
+/// A client's body as it arrives. What is wrong with it is the request's fault and not the destination's: chunks that are none
+/// (RFC 9112, section 7.1), or an end that does not come.
+///
+/// Looks whether that is known already. It does not wait for it, since a client may send nothing before it has an answer; so
+/// one that is told to go on with its body (`is_held_back`) is not looked at.
+///
+/// # Errors
+/// [`Reason::Ambiguous`] if it is: then nothing need leave.
+pub(crate) fn of_client(
+    body: Incoming,
+    broken_off: &BrokenOff,
+    is_held_back: bool,
+) -> Result<Body, Refusal> {
+    let noted = broken_off.clone();
+    let told = move |error: hyper::Error| {
+        let refusal = broken_request(&error);
+        noted.note(&refusal);
+        BodyError::from(refusal)
+    };
+    let mut body = body.map_err(told).boxed_unsync();
+    if is_held_back || body.is_end_stream() {
+        return Ok(body);
+    }
+    let first = body.frame().now_or_never();
+    match first {
+        Some(first) => with_first(first, body).map_err(|error| {
+            let message = error.to_string();
+            let noted = broken_off.refusal();
+            noted.unwrap_or_else(|| Refusal::new(Reason::Ambiguous, message))
+        }),
+        None => Ok(body),
+    }
+}
+
+/// The texts of its causes are hyper's own and have nothing of the body.
+fn broken_request(error: &hyper::Error) -> Refusal {
+    let cause = match error.source() {
+        Some(cause) => cause.to_string(),
+        None => error.to_string(),
+    };
+    let message = format!("the request's body breaks off: {cause}");
+    Refusal::new(Reason::Ambiguous, message)
 }
 
 /// Waits for the first frame of a body, but no longer than `patience`, so that who hands the body on knows whether it breaks

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fnox_core::{Host, SecretString};
+use http::header::EXPECT;
 use hyper::body::Incoming;
 use memchr::memmem;
 use zeroize::Zeroizing;
@@ -13,7 +14,7 @@ use super::trace::Used;
 use super::upstreams::ClientIdentity;
 use super::uses::Taken;
 use super::{Client, Shared};
-use crate::body::{Body, BrokenOff, full, incoming, limited, read_whole, watched};
+use crate::body::{Body, BrokenOff, full, limited, of_client, read_whole, watched};
 use crate::injection::{self, Planned, aws, hmac, jwt};
 use crate::placeholder::Placeholders;
 use crate::policy::Permit;
@@ -147,7 +148,7 @@ pub(super) async fn fill(
     }
     injection::check_none_left(request, &placeholders)?;
     let broken_off = BrokenOff::default();
-    let body = whole_or_rest(content, body.stream.take());
+    let body = whole_or_rest(content, body, request, &broken_off)?;
     let body = match decoded_length {
         Some(length) => aws::chunks::decoded(body, length, broken_off.clone()),
         None => body,
@@ -175,11 +176,17 @@ fn without_chunks(
 }
 
 /// A body that was read, or one as it arrives.
-fn whole_or_rest(whole: Option<Zeroizing<Vec<u8>>>, rest: Option<Incoming>) -> Body {
-    match (whole, rest) {
-        (Some(whole), _) => full(Bytes::from_owner(whole)),
-        (None, Some(rest)) => incoming(rest),
-        (None, None) => full(""),
+fn whole_or_rest(
+    whole: Option<Zeroizing<Vec<u8>>>,
+    rest: &mut Sent,
+    request: &CanonicalRequest,
+    broken_off: &BrokenOff,
+) -> Result<Body, Refusal> {
+    let is_held_back = request.headers().contains_key(EXPECT);
+    match (whole, rest.stream.take()) {
+        (Some(whole), _) => Ok(full(Bytes::from_owner(whole))),
+        (None, Some(rest)) => of_client(rest, broken_off, is_held_back),
+        (None, None) => Ok(full("")),
     }
 }
 

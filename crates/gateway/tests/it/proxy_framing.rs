@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fnox_core::Env;
+use fnox_gateway::Reason;
 use fnox_gateway::rule::PathGlob;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Bytes, Frame};
@@ -145,6 +146,43 @@ async fn chunks_that_are_read_in_two_ways_split_nothing() {
             assert!(answer.matches("HTTP/1.1 ").count() <= 1, "{answer}");
         }
         assert!(!targets(&proxy).contains(&"/smuggled".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn a_body_in_broken_chunks_is_the_requests_fault() {
+    let chunked = ["transfer-encoding: chunked"];
+    for protocol in ["http/1.1", "h2"] {
+        let setup = Setup::with(|rule| rule.max_uses = Some(1));
+        let proxy = setup.speaking(&[protocol]).start().await;
+        for chunks in [
+            "2\nab\r\n0\r\n\r\n",
+            "0x2\r\nab\r\n0\r\n\r\n",
+            "-2\r\nab\r\n0\r\n\r\n",
+        ] {
+            let head = proxy.head("POST /first", &chunked);
+            let answer = proxy.inside().await.ask(head + chunks).await;
+            assert_eq!(answer.status, 400, "{chunks:?} {answer:?}");
+            assert_eq!(answer.refusal(), Some("gateway::ambiguous"));
+        }
+        assert_eq!(proxy.upstream.connections(), 0);
+        // They cost no use, since nothing of them left. What breaks off on its way does.
+        let mut inside = proxy.inside().await;
+        let head = proxy.head("POST /second", &chunked);
+        inside.write(head + "2\r\nab\r\n").await.unwrap();
+        within(async {
+            while proxy.upstream.connections() == 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        let answer = inside.ask("x\r\n").await;
+        assert_eq!(answer.refusal(), Some("gateway::ambiguous"), "{protocol}");
+        let answer = proxy.inside().await.ask(proxy.head("GET /", &[])).await;
+        assert_eq!(answer.status, 429, "{protocol}");
+        let seen = proxy.seen();
+        let mut broken = seen.iter().filter(|it| it.method == "POST");
+        assert!(broken.all(|it| it.outcome == Err(Reason::Ambiguous)));
     }
 }
 
