@@ -14,9 +14,11 @@ pub(super) fn page() -> String {
          statuses, the code in the header `X-Fnox-Refusal`, and a text that names the rule or lease and what to do. Whoever asks \
          for JSON (`Accept: application/json`) gets `error` (the code), `message`, and where they are known `rule`, `lease` and \
          `remedy`. The codes are stable.\n\n\
-         What cannot be read as HTTP at all (a control byte, two lengths, a transfer coding that is not `chunked`) gets a bare \
-         status and the end of its connection: 400, 414 for a request line that is too long, 431 for too many headers. The \
-         metrics count it as `gateway::ambiguous`.\n"
+         What cannot be read as HTTP at all (a control byte, two lengths that differ, a transfer coding that is not `chunked`) \
+         gets a bare status and the end of its connection: 400, 414 for a request line that is too long, 431 for too many \
+         headers. The metrics count it as `gateway::ambiguous`. Two ways to say how long a body is are read as RFC 9112 has it, \
+         and leave as one: equal `Content-Length` fields are one length; beside `Transfer-Encoding: chunked` a `Content-Length` \
+         is dropped, and the connection ends after that request.\n"
     );
     for reason in Reason::ALL {
         let (meaning, remedy) = reason.explained();

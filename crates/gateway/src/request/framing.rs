@@ -15,6 +15,10 @@ pub enum BodyLength {
 }
 
 /// Reads the length, and refuses whatever two servers could read as different lengths.
+///
+/// Equal lengths are one (RFC 9112, section 6.3). What comes over HTTP/1 was read by hyper before: it has made one field of
+/// them, and of a length beside `chunked` it has dropped the length and ends the connection after the request (section
+/// 6.1). Here both are refused, for there would be nobody to do the latter.
 pub(super) fn length(headers: &HeaderMap, version: Version) -> Result<BodyLength, Refusal> {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let coding = codings.next();

@@ -69,6 +69,26 @@ async fn two_lengths_are_refused() {
     assert!(proxy.received().is_empty());
 }
 
+/// RFC 9112, section 6.3, leaves it to the recipient.
+#[tokio::test]
+async fn equal_lengths_become_one() {
+    for protocol in ["http/1.1", "h2"] {
+        let proxy = Setup::new().speaking(&[protocol]).start().await;
+        let lengths = ["content-length: 5", "content-length: 5"];
+        let head = proxy.head("POST /first", &lengths);
+        let answer = proxy.inside().await.ask(head + "hello").await;
+        assert_eq!(answer.status, 200, "{protocol} {answer:?}");
+        let received = proxy.only();
+        assert_eq!(received.body, b"hello");
+        let headers = received.headers.iter();
+        let lengths: Vec<&str> = headers
+            .filter(|(name, _)| name == "content-length")
+            .map(|(_, length)| length.as_str())
+            .collect();
+        assert_eq!(lengths, ["5"], "{protocol}");
+    }
+}
+
 #[tokio::test]
 async fn other_transfer_codings_are_refused() {
     let proxy = Setup::new().start().await;
