@@ -15,6 +15,21 @@ refused if somebody else could have written it. Its JSON Schema is `docs/referen
 [a gateway for several agents](../guide/gateway.md).
 ";
 
+const SEARCHED: &str = "
+## What is searched
+
+Placeholders in bodies of requests that nothing is put into are found as they stand, in letters of any case. Percent-encoded, escaped as in JSON, in base64 or compressed they are \
+not found and leave; they are worth nothing outside.
+
+Values in answers are looked for in fields, bodies and trailers: as they are, with any of their bytes percent-encoded or escaped as in JSON, escaped as in JSON twice, \
+form-encoded, in hexadecimal, in base64 of both alphabets, and under the content codings gzip, deflate, br and zstd. They are not found percent-encoded twice, as HTML entities, \
+in quoted-printable, in UTF-16, in base64 that is wrapped into lines, in pieces, or within a compressed file that is sent without `Content-Encoding`. `unscannable` is about bodies \
+under other content codings and parts of encoded ones. Whatever it says, an answer under another transfer coding than `chunked` is refused, and so is one whose coding turns \
+out to be broken; if that turns out when a part of it has left, it breaks off there.
+
+Messages of a WebSocket, and whatever else follows an upgrade, are not searched, in neither direction.
+";
+
 /// The page.
 pub(super) fn page() -> String {
     let mut text = format!("{NOTICE}\n\n{INTRODUCTION}");
@@ -25,6 +40,7 @@ pub(super) fn page() -> String {
         }
     }
     section(&mut text, &PROXY_JWT);
+    text.push_str(SEARCHED);
     text
 }
 
