@@ -67,6 +67,12 @@ pub trait Observer: Send + Sync + fmt::Debug {
     /// A request was answered by its destination, or refused.
     fn exchanged(&self, exchange: &Exchange<'_>);
 
+    /// An answer of which [`Self::exchanged`] was told broke off, because its coding turned out to be broken when a part of it
+    /// had left. The outcome says why.
+    fn broken_off(&self, exchange: &Exchange<'_>) {
+        let _ = exchange;
+    }
+
     /// A connection ended before there was a request: a client that does not believe in the authority, or no TLS.
     fn broken(&self, host: &Host, problem: &str);
 
@@ -90,7 +96,7 @@ pub struct Exchange<'a> {
     pub path: &'a str,
     /// The rules whose credentials went into it.
     pub rules: &'a [String],
-    /// What the destination answered, or why it was not asked.
+    /// What the destination answered, or why it was not asked, or why its answer did not pass.
     pub outcome: Result<StatusCode, &'a Refusal>,
 }
 

@@ -47,6 +47,10 @@ impl Numbers {
             "fnox_gateway_broken_connections_total",
             "Connections that ended before a request"
         );
+        metrics::describe_counter!(
+            "fnox_gateway_broken_answers_total",
+            "Answers that broke off because their coding is broken"
+        );
         Ok(Self(numbers))
     }
 
@@ -129,6 +133,14 @@ impl Observer for Counting {
         )
         .increment(carried);
         self.0.exchanged(exchange);
+    }
+
+    fn broken_off(&self, exchange: &Exchange<'_>) {
+        metrics::counter!(
+            "fnox_gateway_broken_answers_total", "agent" => exchange.agent.to_string()
+        )
+        .increment(1);
+        self.0.broken_off(exchange);
     }
 
     fn broken(&self, host: &Host, problem: &str) {

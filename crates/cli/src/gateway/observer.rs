@@ -109,6 +109,17 @@ impl Observer for Teller {
         }
     }
 
+    fn broken_off(&self, exchange: &Exchange<'_>) {
+        let Exchange {
+            host, method, path, ..
+        } = exchange;
+        if self.is_on
+            && let Err(refusal) = exchange.outcome
+        {
+            self.warn(format!("broken off: {method} {host}{path}: {refusal}"));
+        }
+    }
+
     fn broken(&self, host: &Host, problem: &str) {
         if self.is_on {
             self.warn(format!("{host}: {problem}"));

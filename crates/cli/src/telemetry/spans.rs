@@ -77,8 +77,9 @@ fn allowed(mut span: SpanData) -> SpanData {
     span
 }
 
+/// What was said last: an outcome may change after it was recorded.
 fn field(fields: &[KeyValue], name: &str) -> Option<Value> {
-    let field = fields.iter().find(|field| field.key.as_str() == name)?;
+    let field = fields.iter().rfind(|field| field.key.as_str() == name)?;
     Some(field.value.clone())
 }
 
@@ -114,8 +115,8 @@ fn exchange(span: &mut SpanData, fields: &[KeyValue]) {
             span.attributes.push(KeyValue::new(attribute, value));
         }
     }
-    let is_refused = field(fields, "outcome").is_some_and(|outcome| outcome.as_str() == "refused");
-    if is_refused {
+    let is_answered = field(fields, "outcome").is_none_or(|outcome| outcome.as_str() == "answered");
+    if !is_answered {
         span.status = Status::error("");
     }
 }

@@ -67,7 +67,7 @@ pub(super) async fn answer(
     let outcome = pass(shared, client, request, bound, afterwards, noting).await;
     untold.tell(outcome.as_ref().map(Response::status));
     match outcome {
-        Ok(answer) => untold.counted(answer),
+        Ok(answer) => untold.followed(answer),
         Err(refusal) => refused::answer(&refusal, wants_json),
     }
 }

@@ -163,6 +163,14 @@ impl Trace {
         }
     }
 
+    /// Why its answer broke off after its head had left.
+    pub(super) fn broken_off(&self, refusal: &Refusal) {
+        if let Some(recorded) = &self.0 {
+            recorded.span.record("outcome", "broken_off");
+            recorded.span.record("code", refusal.reason.code());
+        }
+    }
+
     /// How long a part took.
     pub(super) fn took(&self, field: &'static str, time: Duration) {
         if let Some(recorded) = &self.0 {

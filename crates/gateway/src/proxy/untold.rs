@@ -1,10 +1,18 @@
-//! Requests of which the observer does not know yet.
+//! Requests of which the observer does not know yet, and answers that may break off when it does.
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use fnox_core::{AgentId, Host};
 use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Frame, SizeHint};
 
 use super::trace::{Trace, Used};
-use super::{Client, Exchange, Shared};
-use crate::body::Body;
+use super::{Client, Exchange, Observer, Shared};
+use crate::body::{Body, BodyError};
 use crate::refusal::{Reason, Refusal};
 use crate::request::Bound;
 
@@ -45,9 +53,25 @@ impl<'a> Untold<'a> {
         (&mut self.used, &self.trace)
     }
 
-    /// Its answer, whose bytes are counted.
-    pub(super) fn counted(&self, answer: Response<Body>) -> Response<Body> {
-        answer.map(|body| self.trace.incoming(body))
+    /// Its answer, of which was told: its bytes are counted, and it is told if it breaks off.
+    pub(super) fn followed(mut self, answer: Response<Body>) -> Response<Body> {
+        answer.map(|body| {
+            let inner = self.trace.incoming(body);
+            if inner.is_end_stream() {
+                return inner;
+            }
+            let told = Told {
+                observer: Arc::clone(&self.shared.observer),
+                agent: self.client.agent.clone(),
+                host: self.bound.host().clone(),
+                method: self.method.clone(),
+                path: std::mem::take(&mut self.path),
+                rules: std::mem::take(&mut self.used.rules),
+                trace: self.trace.clone(),
+            };
+            let told = Some(Box::new(told));
+            Followed { inner, told }.boxed_unsync()
+        })
     }
 
     pub(super) fn tell(&mut self, outcome: Result<StatusCode, &Refusal>) {
@@ -70,5 +94,69 @@ impl Drop for Untold<'_> {
             let message = "the client went away before there was an answer";
             self.tell(Err(&Refusal::new(Reason::Abandoned, message)));
         }
+    }
+}
+
+/// A request whose answer is on its way.
+struct Told {
+    observer: Arc<dyn Observer>,
+    agent: AgentId,
+    host: Host,
+    method: Method,
+    path: String,
+    rules: Vec<String>,
+    trace: Trace,
+}
+
+impl Told {
+    fn broke_off(&self, refusal: &Refusal) {
+        let mut refusal = refusal.clone();
+        if !self.rules.is_empty() {
+            refusal = refusal.by_rule(self.rules.join(", "));
+        }
+        self.trace.broken_off(&refusal);
+        self.observer.broken_off(&Exchange {
+            agent: &self.agent,
+            host: &self.host,
+            method: &self.method,
+            path: &self.path,
+            rules: &self.rules,
+            outcome: Err(&refusal),
+        });
+    }
+}
+
+/// An answer's body. If it cannot be scanned to its end that is told. Where a right ends, or a destination fails, others
+/// have told already, or nobody here has decided anything.
+struct Followed {
+    inner: Body,
+    told: Option<Box<Told>>,
+}
+
+impl hyper::body::Body for Followed {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(context);
+        if let Poll::Ready(Some(Err(error))) = &polled
+            && let Some(refusal) = error.downcast_ref::<Refusal>()
+            && refusal.reason == Reason::Unscannable
+            && let Some(told) = self.told.take()
+        {
+            told.broke_off(refusal);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
     }
 }

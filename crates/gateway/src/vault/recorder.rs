@@ -112,11 +112,8 @@ impl Recorder {
             sleep(PAUSE).await;
         }
     }
-}
 
-impl Observer for Recorder {
-    fn exchanged(&self, exchange: &Exchange<'_>) {
-        self.next.exchanged(exchange);
+    fn record(&self, exchange: &Exchange<'_>) {
         let (outcome, rule) = match &exchange.outcome {
             // The first question of every client that waits to be asked for its password.
             Err(refusal) if refusal.reason == Reason::Unauthenticated => return,
@@ -142,6 +139,19 @@ impl Observer for Recorder {
         if self.requests.try_send(request).is_err() {
             self.lost.fetch_add(1, Ordering::AcqRel);
         }
+    }
+}
+
+impl Observer for Recorder {
+    fn exchanged(&self, exchange: &Exchange<'_>) {
+        self.next.exchanged(exchange);
+        self.record(exchange);
+    }
+
+    /// A record of its own: that of the answer has left.
+    fn broken_off(&self, exchange: &Exchange<'_>) {
+        self.next.broken_off(exchange);
+        self.record(exchange);
     }
 
     fn broken(&self, host: &Host, problem: &str) {

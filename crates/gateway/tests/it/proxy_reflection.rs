@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use fnox_gateway::Reason;
 use fnox_testkit::stand_in::Prepared;
+use http_body_util::BodyExt as _;
 
 use crate::proxy_support::{Content, Proxy, Setup, VALUE, empty, read_to_end, within};
 
@@ -36,6 +37,19 @@ fn compressed(text: &str) -> Vec<u8> {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(text.as_bytes()).unwrap();
     gzip.finish().unwrap()
+}
+
+/// It is so long that its beginning has left when its end turns out to be no gzip.
+pub(crate) fn broken_at_its_end() -> Vec<u8> {
+    let mut state = 1_u32;
+    let letters = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b'a' + u8::try_from(state >> 28).unwrap())
+    });
+    let text: String = letters.take(1 << 20).collect();
+    let mut gzip = compressed(&text);
+    gzip.extend(VALUE.as_bytes());
+    gzip
 }
 
 #[tokio::test]
@@ -135,5 +149,24 @@ async fn an_answer_that_is_not_encoded_as_it_says_is_refused_before_its_head_lea
         for body in answers(&proxy, "/empty").await {
             assert_eq!(body, "");
         }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_on_its_way_is_told() {
+    for protocol in ["http/1.1", "h2"] {
+        let proxy = Setup::new().speaking(&[protocol]).start().await;
+        let answer = Prepared::new(200, broken_at_its_end()).with("content-encoding", "gzip");
+        proxy.upstream.prepare("/broken", answer);
+        let request = proxy.request1("GET", "/broken").body(empty()).unwrap();
+        let one = within(proxy.http1().await.send_request(request)).await;
+        let request = proxy.request2("GET", "/broken").body(empty()).unwrap();
+        let other = within(proxy.http2().await.send_request(request)).await;
+        for answer in [one.unwrap(), other.unwrap()] {
+            assert_eq!(answer.status(), 200);
+            assert!(within(answer.into_body().collect()).await.is_err());
+        }
+        let told = [Reason::Unscannable; 2];
+        assert_eq!(proxy.broken_off(), told, "{protocol}");
     }
 }

@@ -237,6 +237,11 @@ impl Proxy {
         seen.remove(0).outcome.unwrap_err()
     }
 
+    /// Why answers broke off, as the observer was told.
+    pub(crate) fn broken_off(&self) -> Vec<Reason> {
+        lock(&self.seen.broken_off).clone()
+    }
+
     /// What the observer was told about connections without requests: the host and the problem.
     pub(crate) fn broken(&self) -> Vec<(String, String)> {
         lock(&self.seen.broken).clone()
@@ -294,6 +299,7 @@ pub(crate) struct SeenExchange {
 #[derive(Debug, Default)]
 struct Seen {
     exchanges: Mutex<Vec<SeenExchange>>,
+    broken_off: Mutex<Vec<Reason>>,
     broken: Mutex<Vec<(String, String)>>,
 }
 
@@ -308,6 +314,11 @@ impl Observer for Seen {
                 Err(refusal) => Err(refusal.reason),
             },
         });
+    }
+
+    fn broken_off(&self, exchange: &Exchange<'_>) {
+        let refusal = exchange.outcome.unwrap_err();
+        lock(&self.broken_off).push(refusal.reason);
     }
 
     fn broken(&self, host: &Host, problem: &str) {

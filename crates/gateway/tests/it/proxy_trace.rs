@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fnox_gateway::proxy::ClientPassword;
 use fnox_testkit::Canary;
+use fnox_testkit::stand_in::Prepared;
 use rustls::pki_types::ServerName;
 use tokio::io::AsyncWriteExt as _;
 use tracing::field::{Field, Visit};
@@ -18,6 +19,7 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::proxy_reflection::broken_at_its_end;
 use crate::proxy_support::{
     AUTHORITY, HOST, LEASE, OTHER, Proxy, Setup, VALUE, Wire, connector, real_bearer, within,
 };
@@ -172,6 +174,34 @@ async fn a_span_of_a_refusal_has_its_code() {
         ("received", "0"),
     ]);
     assert_eq!(without_times(span), expected);
+}
+
+#[tokio::test]
+async fn a_span_of_an_answer_that_broke_off_says_so() {
+    let (spans, _guard) = Spans::watch();
+    let proxy = Setup::new().speaking(&["http/1.1"]).start().await;
+    let answer = Prepared::new(200, broken_at_its_end()).with("content-encoding", "gzip");
+    proxy.upstream.prepare("/broken", answer);
+    let mut inside = proxy.inside().await;
+    inside.write(proxy.head("GET /broken", &[])).await.unwrap();
+    let answer = inside.read_to_end().await;
+    assert!(answer.starts_with(b"HTTP/1.1 200 "));
+    let mut span = without_times(spans.only().await);
+    span.remove("received");
+    let expected = fields(&[
+        ("name", "exchange"),
+        ("agent", "agent"),
+        ("host", HOST),
+        ("port", "443"),
+        ("method", "GET"),
+        ("rule", "token"),
+        ("lease", LEASE),
+        ("outcome", "broken_off"),
+        ("code", "gateway::unscannable"),
+        ("status", "200"),
+        ("sent", "0"),
+    ]);
+    assert_eq!(span, expected);
 }
 
 /// The span of a request that nobody got to look at.
