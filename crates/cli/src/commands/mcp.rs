@@ -26,7 +26,7 @@ use crate::gateway::rules::{self, Proxy};
 use crate::gateway::sandbox::{self, Sandbox};
 use crate::mcp::server::{Parts, Server};
 use crate::mcp::settings::{Settings, ToolName};
-use crate::mcp::{Desk, Launcher, Listed, channel};
+use crate::mcp::{Desk, Launcher, Lines, Listed, channel};
 
 pub(crate) fn run(app: &App, args: &McpArgs) -> Result<ExitStatus, CliError> {
     // Whoever is at the terminal, if there is one, talks to the agent and not to fnox.
@@ -149,8 +149,9 @@ fn serve(server: Server) -> Result<ExitStatus, CliError> {
 async fn talk(server: Server) -> Result<ExitStatus, CliError> {
     let mut asked_to_end = pin!(asked_to_end().map_err(CliError::Output)?);
     let parts = Arc::clone(&server.0);
+    let (input, output) = channel::take().map_err(CliError::Output)?;
     let service = tokio::select! {
-        service = server.serve(channel::take().map_err(CliError::Output)?) => service,
+        service = server.serve(Lines::new(input, output)) => service,
         status = &mut asked_to_end => return Ok(status),
     };
     let service = match service {

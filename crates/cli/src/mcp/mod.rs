@@ -7,6 +7,7 @@ mod access;
 pub(crate) mod channel;
 mod credentials;
 mod decided;
+mod lines;
 mod program;
 pub(crate) mod server;
 pub(crate) mod settings;
@@ -14,4 +15,5 @@ mod tools;
 
 pub(crate) use self::access::Desk;
 pub(crate) use self::credentials::Listed;
+pub(crate) use self::lines::Lines;
 pub(crate) use self::program::Launcher;

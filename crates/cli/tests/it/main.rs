@@ -154,6 +154,8 @@ mod mcp_access;
 #[cfg(test)]
 mod mcp_clients;
 #[cfg(test)]
+mod mcp_lines;
+#[cfg(test)]
 mod mcp_support;
 #[cfg(test)]
 mod modernization;

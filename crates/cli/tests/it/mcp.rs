@@ -317,29 +317,6 @@ fn what_is_asked_before_the_client_leaves_is_answered() {
 }
 
 #[test]
-fn what_is_no_message_does_no_harm() {
-    let sandbox = plain("[secrets]\n");
-    let mut client = Client::connect(sandbox.run(["mcp"]));
-    for line in [
-        "{",
-        "",
-        "not json",
-        "\u{feff}\u{0}",
-        "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/of-somebody-else\"}",
-    ] {
-        client.send(line);
-    }
-    client.send("{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"method\":17}");
-    let answer = client.receive();
-    assert_eq!(answer["error"]["code"], -32600, "{answer}");
-    let answer = client.call("no/such/method", &json!({}));
-    assert_eq!(answer["error"]["code"], -32601, "{answer}");
-    assert_eq!(client.script("echo on"), "on\n[exit code: 0]");
-    let ended = client.close();
-    assert!(ended.stdout.is_empty(), "{ended:?}");
-}
-
-#[test]
 fn nothing_that_leads_to_credentials_is_inherited() {
     let text = "[secrets]\nA = { default = \"value-of-a\" }\n";
     let sandbox = plain(text);
