@@ -14,6 +14,10 @@ use zeroize::{Zeroize as _, Zeroizing};
 /// Shown instead of a secret, in `Debug` output and in tables.
 pub const REDACTED: &str = "[redacted]";
 
+/// How many bytes a value must have to be replaced by [`REDACTED`] in what programs and services say: a shorter one
+/// (`1`, `true`, a port) is part of ordinary words and numbers, and without them nobody knows what went wrong.
+pub const SHORTEST_HIDDEN: usize = 6;
+
 /// A secret text.
 #[derive(Clone)]
 pub struct SecretString(secrecy::SecretString);

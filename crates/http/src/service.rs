@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use fnox_core::SecretString;
+use fnox_core::secret::{REDACTED, SHORTEST_HIDDEN};
 use reqwest::{ClientBuilder, StatusCode};
 use tokio::time::Instant;
 
@@ -223,7 +224,8 @@ impl fmt::Debug for Service {
     }
 }
 
-/// Text from an service for people: one line, without control characters and these secrets, 300 characters at most.
+/// Text from a service for people: one line, without control characters and these secrets (but see
+/// [`SHORTEST_HIDDEN`]), 300 characters at most.
 #[must_use]
 pub fn cleaned(text: &str, hidden: &[SecretString]) -> String {
     let mut clean: String = text
@@ -238,9 +240,8 @@ pub fn cleaned(text: &str, hidden: &[SecretString]) -> String {
         .collect();
     for secret in hidden {
         let value = secret.expose_secret();
-        // Short values would blot out ordinary words.
-        if value.len() >= 6 && clean.contains(value) {
-            clean = clean.replace(value, "[redacted]");
+        if value.len() >= SHORTEST_HIDDEN && clean.contains(value) {
+            clean = clean.replace(value, REDACTED);
         }
     }
     clean.trim().chars().take(300).collect()

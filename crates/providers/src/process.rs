@@ -12,6 +12,7 @@ use std::ffi::OsString;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use fnox_core::secret::{REDACTED, SHORTEST_HIDDEN};
 use fnox_core::{Env, SecretBytes, SecretString};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
@@ -198,7 +199,7 @@ impl Program<'_> {
 }
 
 /// What a command line tool said, made fit for an error message: the first lines of it, without control
-/// characters and without the secrets that it was given.
+/// characters and without the secrets that it was given (but see [`SHORTEST_HIDDEN`]).
 #[must_use]
 pub fn complaint(stderr: &str, secrets: &[&SecretString]) -> String {
     let mut text = stderr
@@ -208,8 +209,10 @@ pub fn complaint(stderr: &str, secrets: &[&SecretString]) -> String {
         .take(4)
         .collect::<Vec<_>>()
         .join("; ");
-    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
-        text = text.replace(secret.expose_secret(), fnox_core::secret::REDACTED);
+    for secret in secrets {
+        if secret.len() >= SHORTEST_HIDDEN {
+            text = text.replace(secret.expose_secret(), REDACTED);
+        }
     }
     let mut text: String = text
         .chars()
@@ -223,4 +226,28 @@ pub fn complaint(stderr: &str, secrets: &[&SecretString]) -> String {
         text.push_str("it gave no reason");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_a_program_was_given_are_left_out_of_what_it_says() {
+        let secrets = ["hunter2", "123456"].map(SecretString::from);
+        let secrets: Vec<&SecretString> = secrets.iter().collect();
+        assert_eq!(
+            complaint("no user has hunter2\n\nor 123456\n", &secrets),
+            "no user has [redacted]; or [redacted]"
+        );
+    }
+
+    #[test]
+    fn short_values_do_not_blot_out_what_a_program_says() {
+        // DEBUG=1, PORT=40, and what is set to nothing.
+        let secrets = ["1", "40", "", "12345"].map(SecretString::from);
+        let secrets: Vec<&SecretString> = secrets.iter().collect();
+        let said = "error 401 at line 12345: no answer";
+        assert_eq!(complaint(said, &secrets), said);
+    }
 }
