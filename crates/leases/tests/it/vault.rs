@@ -180,7 +180,20 @@ async fn the_parameters_go_into_the_body_and_the_engines_own_end_counts() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_not_in_the_answer_lists_those_that_are_and_withdraws_the_lease() {
+async fn a_name_that_is_not_in_the_answer_takes_no_other_with_it() {
+    let vault = Issuer::start(Vault::new());
+    let more = "secret_path = 'database/creds/app'\nenv_map = { pass = 'P', username = 'U' }";
+    for project in [given(&vault, more), logging_in(&vault, more)] {
+        let held = minted(project.exec("x").await.unwrap());
+        assert!(!value(&held, "U").is_empty());
+        assert!(held.credential.variable("P").is_none());
+    }
+    assert_eq!(vault.change(|vault| vault.leases()).len(), 2);
+    no_complaints(&vault);
+}
+
+#[tokio::test]
+async fn where_no_name_is_in_the_answer_those_that_are_are_listed_and_the_lease_is_withdrawn() {
     let vault = Issuer::start(Vault::new());
     let more = "secret_path = 'database/creds/app'\nenv_map = { pass = 'P' }";
     for project in [given(&vault, more), logging_in(&vault, more)] {

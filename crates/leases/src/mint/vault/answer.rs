@@ -54,6 +54,14 @@ pub(super) fn wipe(value: &mut Value) {
     }
 }
 
+/// What was found of what the lease asks for.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) variables: Vec<(String, SecretString)>,
+    /// What was not, in words for a person, with the names that are there.
+    pub(super) missing: Option<String>,
+}
+
 impl Data {
     /// The fields. Version 2 of KV has them one floor lower, beside its `metadata`.
     fn fields(&self) -> &Map<String, Value> {
@@ -73,39 +81,47 @@ impl Data {
         self.0.get(name)?.as_str()
     }
 
-    /// The variables that a map of names to dotted paths asks for.
+    /// The variables that a map of names to dotted paths asks for, as far as they are there.
     ///
     /// # Errors
-    /// [`MintError`] that lists the names that are there, never a value.
+    /// [`MintError`] if none is there. It lists the names that are, never a value.
     pub(super) fn variables(
         &self,
         map: &IndexMap<String, String>,
         path: &str,
-    ) -> Result<Vec<(String, SecretString)>, MintError> {
+    ) -> Result<Found, MintError> {
         let fields = self.fields();
-        map.iter()
-            .map(|(variable, key)| {
-                if let Some(text) = text_at(fields, key) {
-                    return Ok((variable.clone(), text));
-                }
-                let mut there: Vec<&str> = fields.keys().map(String::as_str).collect();
-                there.sort_unstable();
-                let there: String = there
-                    .join(", ")
-                    .chars()
-                    .filter(|character| !character.is_control())
-                    .take(300)
-                    .collect();
-                Err(MintError::misconfigured(
-                    "env_map",
-                    format!(
-                        "`{path}` has no `{}` for {variable}; it has: {there}",
-                        key.escape_debug()
-                    ),
-                ))
-            })
-            .collect()
+        let mut variables = Vec::new();
+        let mut missing = Vec::new();
+        for (variable, key) in map {
+            match text_at(fields, key) {
+                Some(text) => variables.push((variable.clone(), text)),
+                None => missing.push(format!("no `{}` for {variable}", key.escape_debug())),
+            }
+        }
+        let missing = (!missing.is_empty()).then(|| {
+            let missing = missing.join(" and ");
+            format!("`{path}` has {missing}; it has: {}", names(fields))
+        });
+        match missing {
+            Some(missing) if variables.is_empty() => {
+                Err(MintError::misconfigured("env_map", missing))
+            }
+            missing => Ok(Found { variables, missing }),
+        }
     }
+}
+
+/// The names of fields, for people.
+fn names(fields: &Map<String, Value>) -> String {
+    let mut names: Vec<&str> = fields.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    names
+        .join(", ")
+        .chars()
+        .filter(|character| !character.is_control())
+        .take(300)
+        .collect()
 }
 
 /// The value of a key, or at a dotted path. What is no text becomes JSON.
@@ -129,7 +145,7 @@ mod tests {
         let data: Data = serde_json::from_str(data).unwrap();
         let map = IndexMap::from([("A".to_owned(), key.to_owned())]);
         let found = data.variables(&map, "kv/data/x")?;
-        Ok(found[0].1.expose_secret().to_owned())
+        Ok(found.variables[0].1.expose_secret().to_owned())
     }
 
     #[test]
@@ -156,5 +172,26 @@ mod tests {
             assert!(error.message.contains("it has: a, b, e, n"), "{error}");
             assert!(!error.message.contains("v1"), "{error}");
         }
+    }
+
+    #[test]
+    fn what_is_there_is_given_and_what_is_missing_is_told() {
+        let data: Data = serde_json::from_str(r#"{"b": "v2", "a": "v1"}"#).unwrap();
+        let map = [("A", "a"), ("C", "c"), ("B", "b"), ("D", "d.e")];
+        let map = map.map(|(variable, key)| (variable.to_owned(), key.to_owned()));
+        let found = data.variables(&IndexMap::from(map), "kv/data/x").unwrap();
+        let names: Vec<&str> = found
+            .variables
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        assert_eq!(names, ["A", "B"]);
+        assert_eq!(
+            found.missing.unwrap(),
+            "`kv/data/x` has no `c` for C and no `d.e` for D; it has: a, b"
+        );
+        let map = [("B".to_owned(), "b".to_owned())];
+        let found = data.variables(&IndexMap::from(map), "kv/data/x").unwrap();
+        assert!(found.missing.is_none());
     }
 }

@@ -110,7 +110,7 @@ async fn credential(
         );
         return Err(error.maybe_issued());
     };
-    let variables = data.variables(&settings.variables, &settings.path)?;
+    let found = data.variables(&settings.variables, &settings.path)?;
     let (kind, id, end) = if envelope.lease_id.is_empty() {
         let end = end_of_stored(data, envelope.lease_duration, request, asked_at);
         (Kind::Stored, request.provisional_id.clone(), Some(end))
@@ -132,8 +132,11 @@ async fn credential(
                 .with_remedy("is this machine's clock right, and the server's?"),
         );
     }
+    if let Some(missing) = found.missing {
+        tracing::warn!("{missing}");
+    }
     Ok(Credential {
-        variables,
+        variables: found.variables,
         expires_at: end,
         id,
         private: lease::kept(kind, token),
