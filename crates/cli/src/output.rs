@@ -71,6 +71,11 @@ impl Printer {
         self.colour
     }
 
+    /// Whether only data and errors are wanted.
+    pub(crate) fn is_quiet(self) -> bool {
+        self.quiet
+    }
+
     /// Prints data with a line end.
     pub(crate) fn line(self, text: &str) -> Result<(), CliError> {
         let mut stdout = std::io::stdout().lock();

@@ -192,7 +192,9 @@ pub(crate) struct ReencryptArgs {
     clippy::struct_excessive_bools,
     reason = "each is a flag of the command line"
 )]
-#[command(after_help = "No value is shown. A line that holds `fnox:allow` is left out.")]
+#[command(
+    after_help = "No value is shown, and with `--quiet` only the paths.\nA line that holds `fnox:allow` is left out."
+)]
 pub(crate) struct ScanArgs {
     /// Folder or file, by default the working folder
     #[arg(value_name = "FOLDER", conflicts_with = "staged", value_hint = clap::ValueHint::AnyPath)]
@@ -218,7 +220,7 @@ pub(crate) struct ScanArgs {
     /// Print a JSON document
     #[arg(long)]
     pub json: bool,
-    /// `json` is `--json`
+    /// `json` is `--json`, but with `--quiet` only a list of the paths
     #[arg(long, hide = true, value_parser = ["human", "json"], conflicts_with_all = ["json", "install_hook"])]
     pub format: Option<String>,
 }

@@ -54,13 +54,7 @@ pub(crate) fn run(app: &App, args: &ScanArgs) -> Result<(), CliError> {
 }
 
 fn tell(app: &App, args: &ScanArgs, report: &ScanReport) -> Result<(), CliError> {
-    if args.json || args.format.as_deref() == Some("json") {
-        app.printer.json(report)?;
-    } else {
-        for finding in &report.findings {
-            app.printer.line(&finding.to_line())?;
-        }
-    }
+    print(app, args, report)?;
     let ScanSummary {
         files_scanned,
         files_with_findings,
@@ -83,6 +77,28 @@ fn tell(app: &App, args: &ScanArgs, report: &ScanReport) -> Result<(), CliError>
     )))
 }
 
+/// `--format json -q` is the established way to ask for the paths alone; `--json` always prints its whole document.
+fn print(app: &App, args: &ScanArgs, report: &ScanReport) -> Result<(), CliError> {
+    let is_quiet = app.printer.is_quiet();
+    match args.format.as_deref() {
+        Some("json") if is_quiet => app.printer.json(&report.paths()),
+        format if args.json || format == Some("json") => app.printer.json(report),
+        _ if is_quiet => {
+            let mut paths = report.paths().into_iter();
+            paths.try_for_each(|path| app.printer.line(&shown(path)))
+        }
+        _ => {
+            let mut findings = report.findings.iter();
+            findings.try_for_each(|finding| app.printer.line(&finding.to_line()))
+        }
+    }
+}
+
+/// Whoever names a file may not write to the terminal, nor lines of his own.
+fn shown(path: &str) -> String {
+    harmless(path).replace('\n', "\u{fffd}")
+}
+
 /// The values of the project's secrets.
 struct Values {
     names: Vec<SecretName>,
@@ -97,7 +113,9 @@ impl Values {
             let secret = config.secrets.get(name)?;
             secret.value.as_ref()?;
             let mut providers = config.providers_of(secret);
-            let is_kept = providers.any(|provider| provider.spec.name != "plain");
+            // With `file` the reference stands there, and the value in that file.
+            let is_kept = providers
+                .any(|provider| provider.spec.name != "plain" || provider.fields.contains("file"));
             is_kept.then(|| name.clone())
         };
         let names: Vec<SecretName> = config.secrets.keys().filter_map(is_secret).collect();
@@ -150,11 +168,20 @@ impl ScanFinding {
     /// `path:line:column [detector severity] redacted`, and the secret's name where it is known.
     fn to_line(&self) -> String {
         let what = self.secret.as_deref().unwrap_or(&self.redacted);
-        // Whoever names a file may not write to the terminal, nor lines of his own.
-        let path = harmless(&self.path).replace('\n', "\u{fffd}");
+        let path = shown(&self.path);
         format!(
             "{path}:{}:{} [{} {}] {what}",
             self.line, self.column, self.detector, self.severity
         )
+    }
+}
+
+impl ScanReport {
+    /// The files with findings, each once.
+    fn paths(&self) -> indexmap::IndexSet<&str> {
+        self.findings
+            .iter()
+            .map(|finding| finding.path.as_str())
+            .collect()
     }
 }

@@ -153,6 +153,40 @@ fn the_established_flag_for_the_document_is_known() {
 }
 
 #[test]
+fn quiet_leaves_only_the_paths() {
+    let sandbox = sandbox();
+    let token = token();
+    sandbox.write("one.txt", format!("{token}\n{token}\n"));
+    sandbox.write("two.txt", &token);
+    let scan = |arguments: &[&str]| {
+        let mut all = vec!["scan"];
+        all.extend(arguments);
+        sandbox.run(all).finish().exits_with(1).stdout
+    };
+    assert_eq!(scan(&["-q"]), "one.txt\ntwo.txt\n");
+    let paths = json(&scan(&["--format", "json", "-q"]));
+    assert_eq!(paths, serde_json::json!(["one.txt", "two.txt"]));
+    // This one has a schema.
+    let document = json(&scan(&["--json", "-q"]));
+    assert_eq!(document["summary"]["findings"], 3);
+}
+
+#[test]
+fn a_value_that_a_plain_provider_reads_from_a_file_is_searched_for() {
+    let sandbox = sandbox();
+    let value = "quiet words only";
+    let text = "[providers]\nfile = { type = \"plain\", file = \"values.env\", format = \"env\" }\n\
+                plain = { type = \"plain\" }\n[secrets]\nPHRASE = { provider = \"file\", value = \"PHRASE\" }\n\
+                CLEAR = { provider = \"plain\", value = \"words in clear\" }\n";
+    sandbox.write("fnox.toml", text);
+    sandbox.write("values.env", format!("PHRASE=\"{value}\"\n"));
+    sandbox.write("notes.txt", format!("{value}\nwords in clear\n"));
+    let arguments = ["scan", "--values", "-i", "values.env"];
+    let run = sandbox.run(arguments).finish().exits_with(1);
+    assert_eq!(run.stdout, "notes.txt:1:1 [resolved-secret high] PHRASE\n");
+}
+
+#[test]
 fn what_is_staged_outside_a_repository_is_told_as_that() {
     let error = fails(&sandbox(), 1, &["scan", "--staged"]);
     assert!(error.contains("not a git repository"), "{error}");
