@@ -79,7 +79,7 @@ fn status(app: &App, place: &Place, args: &DaemonStatusArgs) -> Result<(), CliEr
 fn described(status: &Status) -> String {
     let word = |is: bool| if is { "yes" } else { "no" };
     format!(
-        "running\n  pid: {}\n  version: {}\n  values: {}\n  ends when unused for: {}\n  memory locked: {}\n  \
+        "running\n  pid: {}\n  version: {}\n  cached_entries: {}\n  ends when unused for: {}\n  memory locked: {}\n  \
          forgets on sleep and screen lock: {}",
         status.pid,
         status.fnox_version,

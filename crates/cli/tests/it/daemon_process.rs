@@ -31,6 +31,9 @@ fn it_is_started_once_and_stopped() {
     assert!(run.stderr.contains("already running (pid "), "{run}");
     let status = world.status();
     assert_eq!(status["idle_timeout_seconds"], 90);
+    // Scripts of the established program look for this word.
+    let said = world.ok(&["daemon", "status"]).stdout;
+    assert!(said.contains("\n  cached_entries: 0\n"), "{said}");
     assert_eq!(status["socket"], world.socket().to_str().unwrap());
     let mode = |path: &Path| path.metadata().unwrap().mode() & 0o777;
     assert_eq!(mode(&world.socket()), 0o600);
