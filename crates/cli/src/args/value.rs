@@ -82,19 +82,24 @@ pub(crate) struct SetArgs {
         value_enum,
         value_name = "TYPE",
         default_value = "password",
-        requires = "generate"
+        requires = "generate",
+        conflicts_with_all = NOT_GENERATED
     )]
     pub generate_type: GenerateType,
     /// Characters of a password; random bytes behind hex and base64
-    #[arg(long, value_name = "NUMBER", default_value_t = 32, requires = "generate", value_parser = clap::value_parser!(u16).range(8..=1024))]
+    #[arg(long, value_name = "NUMBER", default_value_t = 32, requires = "generate", conflicts_with_all = NOT_GENERATED, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub length: u16,
     /// Replace a value that is there by a generated one
-    #[arg(long, requires = "generate")]
+    #[arg(long, requires = "generate", conflicts_with_all = NOT_GENERATED)]
     pub force: bool,
     /// Print the generated value
-    #[arg(long, requires = "generate")]
+    #[arg(long, requires = "generate", conflicts_with_all = NOT_GENERATED)]
     pub show: bool,
 }
+
+/// Other places of a value. clap does not ask for `--generate`, which excludes them, where one of them is given: so what
+/// requires it has to exclude them itself.
+const NOT_GENERATED: [&str; 3] = ["value", "from_file", "file"];
 
 impl SetArgs {
     /// `fnox set KEY`, with nothing more.

@@ -132,5 +132,32 @@ fn a_generated_value_is_stored_and_shown_only_if_asked_for() {
     assert!(error.contains("only reads"), "{error}");
     assert_eq!(sandbox.read("fnox.toml"), text);
     fails(&sandbox, 2, &["set", "X", "value", "--generate"]);
-    fails(&sandbox, 2, &["set", "X", "--show"]);
+}
+
+#[test]
+fn what_is_said_about_a_generated_value_needs_one() {
+    let sandbox = project();
+    let text = sandbox.read("fnox.toml");
+    sandbox.write("value.txt", "from a file");
+    for more in ["--show", "--force", "--length=9", "--generate-type=hex"] {
+        fails(&sandbox, 2, &["set", "X", more]);
+        fails(&sandbox, 2, &["set", "X", "value", more]);
+        fails(&sandbox, 2, &["set", "X", "--from-file", "value.txt", more]);
+    }
+    assert_eq!(sandbox.read("fnox.toml"), text);
+}
+
+#[test]
+fn a_generated_value_may_be_as_short_as_a_pin() {
+    let sandbox = project();
+    let set = |length: &'static str| {
+        let mut arguments = vec!["set", "PIN", "-p", "age", "--generate", "--force", "--show"];
+        arguments.extend(["--length", length]);
+        sandbox.run(arguments).finish()
+    };
+    assert_eq!(set("6").succeeds().stdout.trim_end().len(), 6);
+    assert_eq!(set("1").succeeds().stdout.trim_end().len(), 1);
+    for length in ["0", "1025"] {
+        set(length).exits_with(2);
+    }
 }
