@@ -179,16 +179,32 @@ impl App {
     /// The configuration for a command that writes to a profile, which it may create. The profile is
     /// loaded even if `--write-profile` names one that is not among the active ones.
     pub(crate) fn load_for_writing(&self) -> Result<(Config, Option<ProfileName>), CliError> {
+        let (loader, target) = self.writing_loader()?;
+        Ok((loader.load()?, target))
+    }
+
+    /// The same for a command that makes the file of `--config` if it is not there. Until then the global file is all
+    /// there is.
+    pub(crate) fn load_for_adding(&self) -> Result<(Config, Option<ProfileName>), CliError> {
+        let (loader, target) = self.writing_loader()?;
+        let explicit = loader.explicit.as_deref();
+        let is_new = explicit.is_some_and(|path| matches!(path.try_exists(), Ok(false)));
+        let config = if is_new {
+            loader.load_global()?
+        } else {
+            loader.load()?
+        };
+        Ok((config, target))
+    }
+
+    fn writing_loader(&self) -> Result<(Loader<'_>, Option<ProfileName>), CliError> {
         let target = self.write_target()?;
         let mut loader = self.loader();
         loader.may_create.clone_from(&target);
         if self.write_profile.is_some() {
             loader.profiles = target.iter().cloned().collect();
         }
-        match loader.load() {
-            Ok(config) => Ok((config, target)),
-            Err(error) => Err(error.into()),
-        }
+        Ok((loader, target))
     }
 
     /// The configuration with one profile, which need not exist yet, or with none.

@@ -24,7 +24,7 @@ const CODES: &[Code] = &[
         "config::io",
         ExitStatus::Configuration,
         "A configuration file cannot be read or written.",
-        "Look at the file's and its folder's permissions and at the free space.",
+        "Look at the path, at the file's and its folder's permissions, and at the free space.",
     ),
     (
         "config::too_large",

@@ -210,6 +210,14 @@ impl ConfigError {
             Self::NotFound { .. } => {
                 Some("run `fnox init` to make one, or name one with `-c PATH`".to_owned())
             }
+            Self::Io {
+                action: "read",
+                path,
+                source,
+            } if source.kind() == std::io::ErrorKind::NotFound => Some(format!(
+                "see whether the path is right; `fnox init -c {}` makes the file",
+                path.display()
+            )),
             Self::Io { path, source, .. } => remedy_of(source, path),
             Self::Syntax { .. } | Self::InvalidValue { .. } => None,
             Self::NotUtf8 { .. } => Some("save the file as UTF-8".to_owned()),

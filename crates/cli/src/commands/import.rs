@@ -48,7 +48,7 @@ pub(crate) fn run(app: &App, args: &ImportArgs) -> Result<(), CliError> {
     let Some(provider) = &args.provider else {
         return Err(no_provider());
     };
-    let (config, profile) = app.load_for_writing()?;
+    let (config, profile) = app.load_for_adding()?;
     let provider = encrypting_provider(&config, provider)?;
     let file = args.input.as_ref().map(|path| app.cwd.join(path));
     let values = chosen(args, read_pairs(app, file.as_deref(), args.format)?)?;

@@ -94,6 +94,8 @@ fn write(path: &Path, kind: &FileKind, text: &str, app: &App) -> Result<(), CliE
     let make = || -> std::io::Result<()> {
         if *kind == FileKind::Global {
             trust::create_private_folder(&app.folders.config)?;
+        } else if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
         }
         edit::write_atomically(path, text.as_bytes(), Rights::Usual)
     };

@@ -57,7 +57,7 @@ fn set(
     // Without a file there is a name.
     let key = args.key.as_deref().unwrap_or_default();
     let name = SecretName::parse(key).map_err(|error| CliError::usage(error.to_string()))?;
-    let (config, profile) = match app.load_for_writing() {
+    let (config, profile) = match app.load_for_adding() {
         Ok((config, profile)) => (Some(config), profile),
         Err(CliError::Config(fnox_config::ConfigError::NotFound { .. })) => {
             (None, app.write_target()?)

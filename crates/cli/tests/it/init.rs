@@ -71,3 +71,10 @@ fn the_global_file_and_a_named_file_are_made_where_they_belong() {
     assert!(sandbox.project().join("other.toml").is_file());
     assert!(!sandbox.project().join("fnox.toml").exists());
 }
+
+#[test]
+fn the_folders_of_a_named_file_are_made() {
+    let sandbox = sandbox();
+    ok(&sandbox, &["init", "-c", "new/deep/other.toml"]);
+    assert!(sandbox.project().join("new/deep/other.toml").is_file());
+}

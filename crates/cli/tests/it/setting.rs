@@ -71,6 +71,41 @@ fn a_value_that_stood_in_clear_does_not_stay_as_its_own_default() {
     assert!(sandbox.read("fnox.toml").contains("fallback"));
 }
 
+#[test]
+fn a_file_that_is_named_and_not_there_is_made_with_its_folders() {
+    let sandbox = with_age();
+    let named = ["-c", "new/deep/x.toml"];
+    let run = |more: &[&str]| {
+        let all = [&named, more].concat();
+        sandbox.run(all).finish()
+    };
+    run(&["set", "-n", "A", "one"]).succeeds();
+    assert!(!sandbox.project().join("new").exists());
+    let set = run(&["set", "A", "one"]).succeeds();
+    assert!(set.stderr.contains("a new file"), "{set}");
+    assert_eq!(run(&["get", "A"]).succeeds().stdout, "one\n");
+    run(&["set", "B", "two", "-P", "prod"]).succeeds();
+    assert_eq!(run(&["get", "B", "-P", "prod"]).succeeds().stdout, "two\n");
+    // Only what writes makes it.
+    for read in [&["get", "A"][..], &["list"], &["remove", "A"]] {
+        let mut all = vec!["-c", "gone.toml"];
+        all.extend(read);
+        let error = fails(&sandbox, 3, &all);
+        assert!(error.contains("fnox init -c"), "{error}");
+        assert!(!sandbox.project().join("gone.toml").exists());
+    }
+}
+
+#[test]
+fn a_file_that_is_made_may_use_providers_of_the_global_file() {
+    let (sandbox, recipient) = crate::support::with_identity();
+    let text = format!("[providers]\nage = {{ type = \"age\", recipients = [\"{recipient}\"] }}\n");
+    sandbox.write(sandbox.config_folder().join("config.toml"), text);
+    ok(&sandbox, &["-c", "x.toml", "set", "A", "one", "-p", "age"]);
+    assert!(sandbox.read("x.toml").contains("provider = \"age\""));
+    assert_eq!(ok(&sandbox, &["-c", "x.toml", "get", "A"]), "one\n");
+}
+
 fn without_provider() -> Sandbox {
     let sandbox = crate::support::sandbox();
     sandbox.write("fnox.toml", "");
