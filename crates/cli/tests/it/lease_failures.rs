@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use fnox_testkit::stand_in::sts::{AccessKey, Behaviour};
 
 use crate::lease_support::{World, refused, variable};
-use crate::support::ok;
+use crate::support::{fails, ok};
 
 #[test]
 fn without_masters_the_program_runs_and_the_message_says_what_it_lacks() {
@@ -67,6 +67,16 @@ fn missing_masters_fail_where_the_lease_is_required() {
     world.configure(&world.lease("required = true"));
     let run = world.refused(4, &[]);
     assert!(run.stderr.contains("AWS credentials not found"), "{run}");
+}
+
+#[test]
+fn whoever_is_to_be_asked_needs_a_terminal() {
+    let world = World::bare();
+    let error = fails(&world.sandbox, 4, &["lease", "create", "aws", "-i"]);
+    assert!(error.contains("AWS credentials not found"), "{error}");
+    assert!(error.contains("`-i` needs a terminal"), "{error}");
+    // It was just given.
+    assert!(!error.contains("fnox lease create"), "{error}");
 }
 
 #[test]

@@ -303,7 +303,12 @@ impl Manager<'_> {
             Prerequisite::Missing { message, prompts } => (message, prompts),
         };
         let lease = &plan.lease.name;
-        let hint = self.hint(lease, !prompts.is_empty());
+        let cannot_ask = request.interactive && !self.options.prompt.is_interactive();
+        let hint = if cannot_ask && !prompts.is_empty() {
+            NOBODY_TO_ASK.to_owned()
+        } else {
+            self.hint(lease, !prompts.is_empty())
+        };
         let missing = |message: String| LeaseError::PrerequisitesMissing {
             lease: lease.clone(),
             message,
@@ -393,3 +398,6 @@ impl Manager<'_> {
         Some(answers)
     }
 }
+
+/// What a person does who wanted to be asked where that cannot be.
+const NOBODY_TO_ASK: &str = "`-i` needs a terminal to ask at: run it in one, without `--non-interactive`, or set what is missing beforehand.";
