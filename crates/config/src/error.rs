@@ -160,7 +160,7 @@ pub fn remedy_of(error: &std::io::Error, path: &Path) -> Option<String> {
         ErrorKind::PermissionDenied => Some(format!(
             "see who may do that, and give yourself the right: `ls -ld {path}`"
         )),
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
             Some("make room, and do it again".to_owned())
         }
         ErrorKind::ReadOnlyFilesystem => Some(

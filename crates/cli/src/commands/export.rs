@@ -5,7 +5,7 @@
 
 pub(super) mod format;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fnox_config::{Config, EnvMode, edit};
 use fnox_core::{Clock as _, SecretName, SecretString};
@@ -87,6 +87,7 @@ fn resolve(
     let mut resolution = block_on(resolver.resolve(wanted))??;
     app.tell(&resolution.notices);
     let mut values = Vec::with_capacity(wanted.len());
+    let mut written: Vec<PathBuf> = Vec::new();
     for name in wanted {
         let Some(value) = resolution.values.swap_remove(name) else {
             continue;
@@ -97,8 +98,11 @@ fn resolve(
             .is_some_and(|secret| secret.as_file);
         let value = if as_file {
             let path =
-                files::write_persistent(&app.folders, app.clock.now(), name.as_str(), &value)?;
-            SecretString::from(path.to_string_lossy().as_ref())
+                files::write_persistent(&app.folders, app.clock.now(), name.as_str(), &value)
+                    .inspect_err(|_| written.iter().for_each(|path| files::discard(path)))?;
+            let shown = SecretString::from(path.to_string_lossy().as_ref());
+            written.push(path);
+            shown
         } else {
             value
         };

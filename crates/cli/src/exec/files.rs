@@ -16,6 +16,7 @@ use fnox_system::{Protection, create_private_file};
 use jiff::{SignedDuration, Timestamp};
 
 use super::guard::Guard;
+use crate::error::CliError;
 
 /// Folder of the runs' folders.
 pub(super) const RUNS: &str = "exec";
@@ -100,16 +101,40 @@ pub(crate) fn write_persistent(
     now: Timestamp,
     name: &str,
     value: &SecretString,
-) -> io::Result<PathBuf> {
-    let base = private_base(folders, FILES)?;
+) -> Result<PathBuf, CliError> {
+    let below = |folder: &Path, source| CliError::File {
+        action: "write a private file below",
+        path: folder.to_owned(),
+        source,
+    };
+    let base = private_base(folders, FILES).map_err(|source| below(&folders.runtime, source))?;
     sweep_persistent(folders, now);
     let prefix = format!("{name}-");
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix).rand_bytes(16);
-    let folder = fnox_system::create_private_subfolder(&mut builder, &base)?;
+    let folder = fnox_system::create_private_subfolder(&mut builder, &base)
+        .map_err(|source| below(&base, source))?;
     let path = folder.join(name);
-    create_private_file(&path)?.write_all(value.expose_secret().as_bytes())?;
-    Ok(path)
+    let bytes = value.expose_secret().as_bytes();
+    match create_private_file(&path).and_then(|mut file| file.write_all(bytes)) {
+        Ok(()) => Ok(path),
+        Err(source) => {
+            discard(&path);
+            Err(CliError::File {
+                action: "write the private file",
+                path,
+                source,
+            })
+        }
+    }
+}
+
+/// Removes a file that [`write_persistent`] wrote and that nobody was told of.
+pub(crate) fn discard(path: &Path) {
+    if let Some(folder) = path.parent() {
+        // What is left goes when it is old.
+        let _ = fs::remove_dir_all(folder);
+    }
 }
 
 fn sweep_persistent(folders: &Folders, now: Timestamp) {

@@ -215,6 +215,30 @@ fn a_full_disk_leaves_the_configuration_as_it_was() {
 }
 
 #[test]
+fn a_full_disk_is_told_of_the_private_file_that_has_no_room() {
+    let sandbox = sandbox();
+    // The first one is written; it has nothing to write.
+    sandbox.write(
+        "fnox.toml",
+        "[secrets]\nEMPTY = { default = \"\", as_file = true }\nCERT = { default = \"pem\", as_file = true }\n",
+    );
+    let fnox = env!("CARGO_BIN_EXE_fnox");
+    for command in ["get CERT", "export"] {
+        // No file may grow: what a full disk looks like to a writer. Pipes are not concerned.
+        let script = format!("trap '' XFSZ; ulimit -f 0; {fnox} {command}");
+        let run = sandbox.run_program("sh", ["-c", &script]).finish();
+        let run = run.exits_with(1);
+        let said = &run.stderr;
+        assert!(said.contains("cannot write the private file"), "{run}");
+        assert!(said.contains("/files/CERT-"), "{run}");
+        assert!(said.contains("make room"), "{run}");
+        assert_eq!(run.stdout, "", "{run}");
+        let left = std::fs::read_dir(sandbox.runtime_folder().join("fnox/files"));
+        assert_eq!(left.unwrap().count(), 0, "{command}");
+    }
+}
+
+#[test]
 fn edits_at_the_same_time_lose_nothing() {
     let sandbox = sandbox();
     sandbox.write(
