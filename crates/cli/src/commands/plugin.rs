@@ -44,15 +44,15 @@ pub(crate) fn run(app: &App, args: &PluginArgs) -> Result<(), CliError> {
     }
 }
 
-/// `[plugins]`. Plugins can be installed where no configuration is.
+/// `[plugins]`, which no profile has a say in. Plugins can be installed where no configuration is.
 pub(super) fn declared(app: &App) -> Result<Declared, CliError> {
-    match app.load() {
+    match app.loader().load_known() {
         Ok(config) => {
             let plugins = config.settings.plugins.into_iter();
             Ok(plugins.map(|(name, (source, _))| (name, source)).collect())
         }
-        Err(CliError::Config(ConfigError::NotFound { .. })) => Ok(Declared::new()),
-        Err(error) => Err(error),
+        Err(ConfigError::NotFound { .. }) => Ok(Declared::new()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -91,8 +91,10 @@ fn require_free(lock: &Lock, name: &str, force: bool) -> Result<(), CliError> {
 
 fn install_declared(app: &App, declared: &Declared, force: bool) -> Result<(), CliError> {
     if declared.is_empty() {
-        app.printer
-            .note("`[plugins]` declares none: `fnox plugin install NAME SOURCE` fetches one.");
+        app.printer.note(
+            "Nothing to install: no plugin is named, and `[plugins]` declares none. \
+             `fnox plugin install NAME OWNER/REPO` fetches one; a git URL will do too.",
+        );
         return Ok(());
     }
     let store = Store::new(app);

@@ -76,6 +76,26 @@ fn configuration_files_are_listed_nearest_first() {
 }
 
 #[test]
+fn what_is_about_files_asks_for_no_profile() {
+    let sandbox = sandbox();
+    let text =
+        "[plugins]\nshelf = \"owner/shelf\"\n[profiles.dev.secrets]\nA = { default = \"1\" }\n";
+    sandbox.write("fnox.toml", text);
+    sandbox.write("fnox.dev.toml", "");
+    let run = |arguments: &[&str]| {
+        let run = sandbox.run(arguments).env("FNOX_PROFILE", "dev,nope");
+        run.finish().succeeds().stdout
+    };
+    let files = run(&["config-files"]);
+    assert!(files.contains("fnox.dev.toml"), "{files}");
+    assert!(run(&["plugin"]).contains("shelf"));
+    assert!(run(&["plugin", "ls"]).contains("shelf"));
+    // Whatever needs secrets does.
+    let error = fails(&sandbox, 3, &["list", "-P", "dev,nope"]);
+    assert!(error.contains("`nope`"), "{error}");
+}
+
+#[test]
 fn commands_that_only_read_the_configuration_run_nothing() {
     let sandbox = sandbox();
     let marker = sandbox.home().join("ran");

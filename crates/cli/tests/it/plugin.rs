@@ -306,6 +306,9 @@ fn plugins_are_linked_listed_and_removed() {
     sandbox.write("fnox.toml", config(""));
     let run = sandbox.run(["plugin"]).finish().succeeds();
     assert!(run.stderr.contains("No plugins are installed"), "{run}");
+    let run = sandbox.run(["plugin", "install"]).finish().succeeds();
+    assert!(run.stderr.contains("no plugin is named"), "{run}");
+    assert!(run.stderr.contains("install NAME OWNER/REPO"), "{run}");
     let told = fails(&sandbox, 2, &["plugin", "link", "shelf", "."]);
     assert!(told.contains("has no `provider.lua`"), "{told}");
     sandbox.write_private("own/provider.lua", plugin("own"));

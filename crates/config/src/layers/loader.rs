@@ -111,12 +111,43 @@ impl Loader<'_> {
         }
     }
 
-    /// The files that take part, lowest priority first, each below its imports' importer.
+    /// The same without the profiles that nothing defines, for what is about files and not about a profile's entries.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the first thing that is wrong.
+    pub fn load_known(&self) -> Result<Config, ConfigError> {
+        let mut loader = self.clone();
+        loop {
+            let error = match loader.load() {
+                Ok(config) => return Ok(config),
+                Err(error) => error,
+            };
+            let ConfigError::UnknownName {
+                kind: "profile",
+                name,
+                ..
+            } = &error
+            else {
+                return Err(error);
+            };
+            let before = loader.profiles.len();
+            loader
+                .profiles
+                .retain(|profile| profile.as_str().escape_debug().to_string() != *name);
+            // Then a file inherits from it.
+            if loader.profiles.len() == before {
+                return Err(error);
+            }
+        }
+    }
+
+    /// The files that take part, lowest priority first, each below its imports' importer. A profile that nothing defines
+    /// has none.
     ///
     /// # Errors
     /// [`ConfigError`] if one of them cannot be read.
     pub fn files(&self) -> Result<Vec<Arc<SourceFile>>, ConfigError> {
-        self.load().map(|config| config.files)
+        self.load_known().map(|config| config.files)
     }
 
     /// Every file that can take part, whichever profiles are active, lowest priority first.
