@@ -27,7 +27,13 @@ pub(crate) fn run(app: &App, args: &RemoveArgs) -> Result<(), CliError> {
     let table = editor.secrets_table(profile.as_ref(), key);
     let table: Vec<&str> = table.iter().map(String::as_str).collect();
     if !editor.remove(&table, key)? {
-        return Err(elsewhere(app, key, &path));
+        return Err(in_another_table(
+            app,
+            args,
+            &editor,
+            &path,
+            profile.as_ref(),
+        ));
     }
     let suffix = super::set::suffix(profile.as_ref(), args.global);
     if args.dry_run {
@@ -91,4 +97,60 @@ fn elsewhere(app: &App, key: &str, path: &Path) -> CliError {
             )),
         },
     }
+}
+
+/// It is not where the command line says; perhaps it stands in another table of the same file.
+fn in_another_table(
+    app: &App,
+    args: &RemoveArgs,
+    editor: &Editor,
+    path: &Path,
+    profile: Option<&ProfileName>,
+) -> CliError {
+    let key = args.key.as_deref().unwrap_or_default();
+    let config = match app.load() {
+        Ok(config) => config,
+        Err(error) => return error,
+    };
+    let is_here = match config.secrets.get(key) {
+        Some(secret) => secret.location.file.path == path,
+        None => true,
+    };
+    let profiles = config.known_profiles.iter().map(Some);
+    let found = std::iter::once(None)
+        .chain(profiles)
+        .filter(|_| is_here)
+        .find(|profile| {
+            let table = editor.secrets_table(*profile, key);
+            let table: Vec<&str> = table.iter().map(String::as_str).collect();
+            editor.has(&table, key)
+        });
+    let Some(found) = found else {
+        return elsewhere(app, key, path);
+    };
+    let global = if args.global { " -g" } else { "" };
+    let file = app.explicit_file().map(|path| path.display().to_string());
+    let file = file.map(|file| format!(" -c {file}")).unwrap_or_default();
+    let (name, whose) = match found {
+        Some(profile) => (profile.as_str(), ""),
+        None => ("default", ", for all profiles"),
+    };
+    CliError::Usage {
+        message: format!(
+            "the secret `{key}` is not {} of {}, but {}",
+            table_of(profile),
+            path.display(),
+            table_of(found)
+        ),
+        help: Some(format!(
+            "`fnox remove {key} -P {name}{global}{file}` removes it there{whose}"
+        )),
+    }
+}
+
+fn table_of(profile: Option<&ProfileName>) -> String {
+    profile.map_or_else(
+        || "at the top level".to_owned(),
+        |profile| format!("in the profile `{profile}`"),
+    )
 }

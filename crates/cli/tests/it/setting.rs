@@ -265,6 +265,29 @@ fn a_value_is_not_taken_for_the_place_of_one() {
 }
 
 #[test]
+fn remove_says_in_which_table_of_the_file_a_secret_stands() {
+    let sandbox = sandbox();
+    let text = "[secrets]\nBASE = { default = \"b\" }\n[profiles.prod.secrets]\nOURS = { default = \"p\" }\n";
+    sandbox.write("fnox.toml", text);
+    let error = fails(&sandbox, 2, &["rm", "BASE", "-P", "prod"]);
+    assert!(error.contains("not in the profile `prod` of"), "{error}");
+    assert!(error.contains("but at the top level"), "{error}");
+    assert!(
+        error.contains("`fnox remove BASE -P default` removes it there"),
+        "{error}"
+    );
+    let error = fails(&sandbox, 2, &["rm", "OURS", "-c", "./fnox.toml"]);
+    assert!(error.contains("but in the profile `prod`"), "{error}");
+    assert!(error.contains("`fnox remove OURS -P prod -c /"), "{error}");
+    fails(&sandbox, 3, &["rm", "NOWHERE", "-P", "prod"]);
+    assert_eq!(sandbox.read("fnox.toml"), text);
+    let advised = ["remove", "BASE", "-P", "default"];
+    let run = sandbox.run(advised).env("FNOX_PROFILE", "prod").finish();
+    run.succeeds();
+    ok(&sandbox, &["remove", "OURS", "-P", "prod"]);
+}
+
+#[test]
 fn what_another_file_defines_too_is_still_there_after_remove() {
     let sandbox = with_age();
     set(&sandbox, &["A", "-p", "age"], "1");
