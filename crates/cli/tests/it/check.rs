@@ -214,6 +214,36 @@ fn secrets_that_may_be_missing_are_resolved_only_with_all() {
 }
 
 #[test]
+fn settings_with_which_a_run_would_stop_are_told_though_nobody_is_asked() {
+    let sandbox = sandbox();
+    let text = |more: &str| {
+        format!(
+            "[providers.team]\ntype = \"infisical\"\n[secrets]\n\
+             A = {{ provider = \"team\", value = \"A\"{more} }}\nB = {{ provider = \"team\", value = \"B\" }}\n\
+             INFISICAL_TOKEN = {{ description = \"given by the shell\", if_missing = \"ignore\" }}\n"
+        )
+    };
+    sandbox.write("fnox.toml", text(""));
+    fails(&sandbox, 3, &["exec", "--", "true"]);
+    let error = fails(&sandbox, 1, &["check"]);
+    assert!(error.contains("1 error:"), "{error}");
+    assert!(
+        error.contains("the provider `team` cannot be used"),
+        "{error}"
+    );
+    assert!(error.contains("set `project_id`"), "{error}");
+    // Whoever says that it may be missing goes on without it.
+    ok(&sandbox, &["check", "--if-missing", "warn"]);
+    ok(&sandbox, &["exec", "--if-missing", "warn", "--", "true"]);
+    // A run that has something else to go on with does not stop.
+    let lone =
+        text(", default = \"x\"").replace("B = { provider", "B = { default = \"y\", provider");
+    sandbox.write("fnox.toml", lone);
+    ok(&sandbox, &["exec", "--", "true"]);
+    ok(&sandbox, &["check"]);
+}
+
+#[test]
 fn the_document_says_the_same() {
     let sandbox = sandbox();
     sandbox.write(

@@ -36,14 +36,7 @@ impl Resolver<'_> {
         if let Some(opened) = self.opened.lock().await.get(provider.name.as_str()) {
             return Ok(Arc::clone(opened));
         }
-        let unusable = |error: ProviderError| ResolveError::ProviderUnusable {
-            provider: provider.name.to_string(),
-            location: match error.key {
-                Some(key) => provider.fields.location_of(key).clone(),
-                None => provider.fields.location().clone(),
-            },
-            error,
-        };
+        let unusable = |error: ProviderError| unusable(provider, error);
         if self.options.offline && !provider.spec.is_local() {
             return Err(unusable(offline(provider)));
         }
@@ -66,6 +59,33 @@ impl Resolver<'_> {
             .await
             .insert(provider.name.to_string(), Arc::clone(&opened));
         Ok(opened)
+    }
+
+    /// Whether a provider's settings are right, as far as can be told without asking anybody: secrets that open it count as
+    /// there, and whatever depends on their values is not judged.
+    ///
+    /// # Errors
+    /// [`ResolveError::ProviderUnusable`] for the key that is wrong.
+    pub fn examine(&self, name: &str) -> Result<(), ResolveError> {
+        let provider = self.config.provider(name, None)?;
+        let values: IndexMap<SecretName, SecretString> = provider
+            .fields
+            .secrets()
+            .map(|(_, name)| (name.clone(), SecretString::from(STAND_IN)))
+            .collect();
+        let opened = self.settings(provider, &values).and_then(|settings| {
+            let context = self.context(provider, &values, None);
+            Registry.open(&settings, &context)
+        });
+        let Err(error) = opened else { return Ok(()) };
+        let mut filled_in = provider.fields.secrets().map(|(key, _)| key);
+        let is_written = error
+            .key
+            .is_some_and(|wrong| !filled_in.any(|key| key == wrong));
+        if error.kind == ErrorKind::Misconfigured && is_written {
+            return Err(unusable(provider, error));
+        }
+        Ok(())
     }
 
     /// Lets go of an opened provider: whoever asks it next opens it anew.
@@ -211,6 +231,20 @@ impl Resolver<'_> {
             names.extend(provider.spec.credentials().map(str::to_owned));
             names.extend(provider.fields.secrets().map(|(_, name)| name.to_string()));
         }
+    }
+}
+
+/// In the place of a value that nobody is asked for.
+const STAND_IN: &str = "stand-in";
+
+fn unusable(provider: &ProviderConfig, error: ProviderError) -> ResolveError {
+    ResolveError::ProviderUnusable {
+        provider: provider.name.to_string(),
+        location: match error.key {
+            Some(key) => provider.fields.location_of(key).clone(),
+            None => provider.fields.location().clone(),
+        },
+        error,
     }
 }
 

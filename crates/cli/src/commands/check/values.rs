@@ -1,7 +1,10 @@
 //! Whether secrets have values now.
 
+use std::collections::BTreeSet;
+
 use fnox_config::{Config, IfMissing, SecretConfig};
 use fnox_core::SecretName;
+use fnox_providers::ErrorKind;
 use fnox_providers::resolve::{Notice, Policy, Resolution, ResolveError, Resolver};
 
 use super::Findings;
@@ -11,7 +14,7 @@ use crate::error::CliError;
 /// The shortest value that a gateway looks for in answers.
 const SHORTEST_LOOKED_FOR: usize = 8;
 
-/// Resolves the secrets that must have a value, or all, and says which have none.
+/// Resolves the secrets that must have a value, or all, and says which have none. Of the others nobody is asked.
 pub(super) fn examine(
     app: &App,
     config: &Config,
@@ -23,17 +26,10 @@ pub(super) fn examine(
         .iter()
         .filter_map(|name| config.secrets.get(name))
         .collect();
-    let required = |secret: &SecretConfig| {
-        Policy::of(secret, config, app.if_missing, &app.env).action == IfMissing::Error
-    };
     let (wanted, others): (Vec<&SecretConfig>, Vec<&SecretConfig>) = secrets
         .into_iter()
-        .partition(|secret| all || required(secret));
-    for secret in others {
-        if let Some(message) = without_source(app, config, secret) {
-            findings.warn(message, None, Some(&secret.location));
-        }
-    }
+        .partition(|secret| all || stops_a_run(app, config, secret, ErrorKind::NotFound));
+    examine_sources(app, config, &others, findings);
     if wanted.is_empty() {
         return Ok(());
     }
@@ -56,10 +52,12 @@ pub(super) fn examine(
             },
         );
         let message = format!("the secret `{}` cannot be resolved: {why}", secret.name);
-        // An outage stops a run unless somebody said that it need not.
-        let stops =
-            !could_be_asked && !Policy::of(secret, config, app.if_missing, &app.env).explicit;
-        if required(secret) || stops {
+        let kind = if could_be_asked {
+            ErrorKind::NotFound
+        } else {
+            ErrorKind::Unavailable
+        };
+        if stops_a_run(app, config, secret, kind) {
             findings.error(message, help, Some(&secret.location));
         } else {
             findings.warn(message, help, Some(&secret.location));
@@ -77,6 +75,36 @@ pub(super) fn examine(
         findings.warn(notice.message.clone(), None, location);
     }
     Ok(())
+}
+
+/// Whether a run would stop if the secret cannot be had for this reason.
+fn stops_a_run(app: &App, config: &Config, secret: &SecretConfig, kind: ErrorKind) -> bool {
+    Policy::of(secret, config, app.if_missing, &app.env).stops(kind)
+}
+
+/// Of secrets that are not resolved: whether they have a source, and where a run would stop otherwise, whether its settings
+/// are right.
+fn examine_sources(app: &App, config: &Config, secrets: &[&SecretConfig], findings: &mut Findings) {
+    let resolver = app.resolver(config);
+    let mut examined = BTreeSet::new();
+    for secret in secrets {
+        if let Some(message) = without_source(app, config, secret) {
+            findings.warn(message, None, Some(&secret.location));
+            continue;
+        }
+        let has_default = secret.default.is_some();
+        if has_default || !stops_a_run(app, config, secret, ErrorKind::Misconfigured) {
+            continue;
+        }
+        let Ok(Some((provider, _))) = resolver.source(&secret.name) else {
+            continue;
+        };
+        if examined.insert(provider.clone())
+            && let Err(error) = resolver.examine(provider.as_str())
+        {
+            findings.fault(&error.into());
+        }
+    }
 }
 
 /// The secrets of `[[proxy.rules]]` whose values are too short to be looked for in answers.
