@@ -37,6 +37,7 @@ mod login;
 pub(crate) mod masters;
 #[cfg(unix)]
 mod mcp;
+mod partial;
 mod plugin;
 pub(crate) mod profiles;
 pub(crate) mod provider;

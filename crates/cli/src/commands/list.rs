@@ -1,8 +1,11 @@
 //! `fnox list`
 
-use fnox_config::{Config, SecretConfig};
-use fnox_core::SecretName;
+use fnox_config::{Config, IfMissing, SecretConfig};
+use fnox_core::{SecretName, SecretString};
+use fnox_providers::resolve::{Policy, ResolveError, Resolver};
+use indexmap::IndexMap;
 
+use super::partial;
 use crate::app::{App, block_on};
 use crate::args::ListArgs;
 use crate::error::CliError;
@@ -82,15 +85,50 @@ pub(crate) fn run(app: &App, args: &ListArgs) -> Result<(), CliError> {
     app.printer.line(&table.render())
 }
 
-fn resolve(
-    app: &App,
-    config: &Config,
-) -> Result<indexmap::IndexMap<SecretName, fnox_core::SecretString>, CliError> {
-    let wanted: Vec<SecretName> = config.secrets.keys().cloned().collect();
-    let resolver = app.reading_resolver(config)?;
-    let resolution = block_on(resolver.resolve(&wanted))??;
-    app.tell(&resolution.notices);
+/// The values that can be had. Why the others cannot is told as if all of them might be missing: a table with holes says more
+/// than none. Only `--if-missing error` asks for the opposite.
+fn resolve(app: &App, config: &Config) -> Result<IndexMap<SecretName, SecretString>, CliError> {
+    let is_strict = app.if_missing == Some(IfMissing::Error);
+    let mut options = app.reading_options(config, &[])?;
+    if !is_strict {
+        options.if_missing = Some(IfMissing::Warn);
+    }
+    let resolver = Resolver::new(config, options);
+    let tell = |error: ResolveError| {
+        if is_strict || ends_the_run(&error) {
+            return Err(CliError::from(error));
+        }
+        app.printer.warn(&error.to_string());
+        Ok(())
+    };
+    let mut names = Vec::new();
+    for name in config.secrets.keys() {
+        match resolver.closure(std::slice::from_ref(name)) {
+            Ok(_) => names.push(name.clone()),
+            Err(error) => tell(error)?,
+        }
+    }
+    let resolution = block_on(partial::resolve(&resolver, names, tell))??;
+    let is_ignored = |name: &SecretName| {
+        let secret = config.secrets.get(name);
+        let policy = secret.map(|secret| Policy::of(secret, config, app.if_missing, &app.env));
+        policy.is_some_and(|policy| policy.action == IfMissing::Ignore)
+    };
+    let mut notices = resolution.notices;
+    notices.retain(|notice| {
+        !resolution.missing.contains(&notice.secret) || !is_ignored(&notice.secret)
+    });
+    app.tell(&notices);
     Ok(resolution.values)
+}
+
+/// Whether it is no matter of one secret.
+fn ends_the_run(error: &ResolveError) -> bool {
+    match error {
+        ResolveError::NotRecorded { .. } => true,
+        ResolveError::Provider { error, .. } => error.kind.ends_the_run(),
+        _ => false,
+    }
 }
 
 /// Where the value comes from: a word for programs and one for people.

@@ -76,6 +76,32 @@ fn configuration_files_are_listed_nearest_first() {
 }
 
 #[test]
+fn a_value_that_cannot_be_had_leaves_a_hole_in_the_list() {
+    let sandbox = sandbox();
+    let text = "[providers]\nteam = { type = \"infisical\" }\nplain = { type = \"plain\" }\n[secrets]\n\
+                A = { provider = \"plain\", value = \"one\" }\nB = { provider = \"team\", value = \"B\" }\n\
+                C = { provider = \"team\", value = \"C\", if_missing = \"ignore\" }\n\
+                D = { provider = \"nowhere\", value = \"D\" }\n\
+                E = { provider = \"plain\", value = \"no document\", json_path = \"a\" }\n";
+    sandbox.write("fnox.toml", text);
+    let run = sandbox.run(["list", "--values"]).finish().succeeds();
+    let rows: Vec<&str> = run.stdout.lines().collect();
+    let row = |name: &str| rows.iter().find(|row| row.starts_with(name)).unwrap();
+    assert!(row("A ").contains("one"), "{run}");
+    for name in ["B ", "C ", "D ", "E "] {
+        assert!(row(name).contains("<not available>"), "{run}");
+    }
+    assert!(run.stderr.contains("`B` is left out: `team`"), "{run}");
+    assert!(run.stderr.contains("no provider `nowhere`"), "{run}");
+    assert!(run.stderr.contains("the secret `E` has a value"), "{run}");
+    assert!(!run.stderr.contains("`C`"), "{run}");
+    let document = json(&ok(&sandbox, &["list", "--values", "--json"]));
+    assert_eq!(document[0]["value"], "one");
+    assert!(document[1]["value"].is_null(), "{document}");
+    fails(&sandbox, 3, &["list", "--values", "--if-missing", "error"]);
+}
+
+#[test]
 fn what_is_about_files_asks_for_no_profile() {
     let sandbox = sandbox();
     let text =

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use fnox_config::{Config, IfMissing, SecretConfig};
 use fnox_core::SecretName;
 use fnox_providers::ErrorKind;
-use fnox_providers::resolve::{Notice, Policy, Resolution, ResolveError, Resolver};
+use fnox_providers::resolve::{Notice, Policy, Resolution, Resolver};
 
 use super::Findings;
 use crate::app::{App, block_on};
+use crate::commands::partial;
 use crate::error::CliError;
 
 /// The shortest value that a gateway looks for in answers.
@@ -34,7 +35,14 @@ pub(super) fn examine(
         return Ok(());
     }
     let names: Vec<SecretName> = wanted.iter().map(|secret| secret.name.clone()).collect();
-    let resolution = block_on(resolve(app, config, names, findings))?;
+    let mut options = app.resolver_options(config);
+    options.if_missing = Some(IfMissing::Warn);
+    let resolver = Resolver::new(config, options);
+    let work = partial::resolve(&resolver, names, |error| {
+        findings.fault(&error.into());
+        Ok(())
+    });
+    let resolution = block_on(work)??;
     too_short(config, &resolution, findings);
     for secret in wanted {
         if !resolution.missing.contains(&secret.name) {
@@ -127,42 +135,6 @@ fn too_short(config: &Config, resolution: &Resolution, findings: &mut Findings) 
             );
         }
     }
-}
-
-/// Resolves as if everything might be missing, so that one failure does not hide the others. What stops
-/// even that is put on record, and the rest is tried without it.
-async fn resolve(
-    app: &App,
-    config: &Config,
-    mut names: Vec<SecretName>,
-    findings: &mut Findings,
-) -> Resolution {
-    let mut options = app.resolver_options(config);
-    options.if_missing = Some(IfMissing::Warn);
-    let resolver = Resolver::new(config, options);
-    while !names.is_empty() {
-        let error = match resolver.resolve(&names).await {
-            Ok(resolution) => return resolution,
-            Err(error) => error,
-        };
-        let culprit = match &error {
-            ResolveError::Unfit { name, .. }
-            | ResolveError::Missing { name, .. }
-            | ResolveError::Provider { name, .. } => Some(name.clone()),
-            _ => None,
-        };
-        findings.fault(&error.into());
-        let Some(culprit) = culprit else { break };
-        let before = names.len();
-        names.retain(|name| {
-            let needs = resolver.closure(std::slice::from_ref(name));
-            !needs.is_ok_and(|needs| needs.contains(&culprit))
-        });
-        if names.len() == before {
-            break;
-        }
-    }
-    Resolution::default()
 }
 
 fn reason(notices: &[Notice], name: &SecretName) -> String {
