@@ -88,7 +88,7 @@ pub enum ConfigError {
         reason: String,
     },
     /// A name that nothing has.
-    #[error("there is no {kind} `{name}`")]
+    #[error("there is no {kind} `{name}`{place}")]
     UnknownName {
         /// Where it was written, if in a file.
         location: Option<Location>,
@@ -96,6 +96,8 @@ pub enum ConfigError {
         kind: &'static str,
         /// The name.
         name: String,
+        /// Where it was looked for, as the end of the sentence; empty if that goes without saying.
+        place: String,
         /// The name that was probably meant.
         suggestion: Option<String>,
         /// All names there are.

@@ -137,9 +137,29 @@ impl Config {
     /// # Errors
     /// [`ConfigError::UnknownName`] with the nearest name.
     pub fn secret(&self, name: &str) -> Result<&SecretConfig, ConfigError> {
-        self.secrets
-            .get(name)
-            .ok_or_else(|| unknown("secret", name, None, self.secrets.keys()))
+        self.secrets.get(name).ok_or_else(|| {
+            let mut error = unknown("secret", name, None, self.secrets.keys());
+            if let ConfigError::UnknownName { place, .. } = &mut error {
+                *place = self.where_entries_stand();
+            }
+            error
+        })
+    }
+
+    /// The end of a sentence: the profile if one is selected, and the files if they are few.
+    fn where_entries_stand(&self) -> String {
+        let mut place = String::new();
+        if !self.selected_profiles.is_empty() {
+            place = format!(" in the profile `{}`", self.profile_label());
+        }
+        if (1..=FEW_FILES).contains(&self.files.len()) {
+            let paths = self.files.iter().map(|file| file.path.display());
+            let paths: Vec<String> = paths.map(|path| path.to_string()).collect();
+            place.push_str(" (");
+            place.push_str(&paths.join(", "));
+            place.push(')');
+        }
+        place
     }
 
     /// The provider of this name. `location` is where the name is written.
@@ -180,6 +200,9 @@ impl Config {
     }
 }
 
+/// How many files a message names.
+const FEW_FILES: usize = 3;
+
 pub(crate) fn unknown<'a, N, I>(
     kind: &'static str,
     name: &str,
@@ -198,6 +221,7 @@ where
         location: location.cloned(),
         kind,
         name: name.escape_debug().to_string(),
+        place: String::new(),
         suggestion: nearest(name, known.iter().map(String::as_str)).map(str::to_owned),
         known,
     }

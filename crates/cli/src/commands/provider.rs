@@ -161,6 +161,7 @@ fn unknown_type(kind: &str) -> ConfigError {
         location: None,
         kind: "provider type",
         name: kind.escape_debug().to_string(),
+        place: String::new(),
         suggestion: suggest::nearest(kind, known.iter().map(String::as_str)).map(str::to_owned),
         known,
     }

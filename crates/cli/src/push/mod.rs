@@ -155,6 +155,7 @@ pub(crate) fn unknown(config: &Config, name: &str) -> ConfigError {
         location: None,
         kind: "target",
         name: name.escape_debug().to_string(),
+        place: String::new(),
         suggestion: near.map(str::to_owned),
         known,
     }

@@ -102,6 +102,18 @@ fn a_value_that_cannot_be_had_leaves_a_hole_in_the_list() {
 }
 
 #[test]
+fn an_unknown_secret_is_told_with_its_profile_and_the_files_that_lack_it() {
+    let sandbox = sandbox();
+    let text = "[secrets]\nA = { default = \"1\" }\n[profiles.prod]\n";
+    let path = sandbox.write("fnox.toml", text);
+    let error = fails(&sandbox, 3, &["get", "NOPE"]);
+    let told = format!("there is no secret `NOPE` ({})", path.display());
+    assert!(error.contains(&told), "{error}");
+    let error = fails(&sandbox, 3, &["get", "NOPE", "-P", "prod"]);
+    assert!(error.contains("`NOPE` in the profile `prod` ("), "{error}");
+}
+
+#[test]
 fn what_is_about_files_asks_for_no_profile() {
     let sandbox = sandbox();
     let text =

@@ -219,6 +219,7 @@ fn unknown(entries: &[Entry<'_>], path: &Path) -> CliError {
         location: None,
         kind: "file",
         name: name.escape_debug().to_string(),
+        place: String::new(),
         suggestion: near.map(str::to_owned),
         known,
     })
