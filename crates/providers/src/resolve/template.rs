@@ -4,6 +4,11 @@
 //! The engine is minijinja. It reads the same tags and expressions; its own filters take arguments by place, Tera's by
 //! name, and these are Tera's. Not there: filters of dates, numbers and HTML, `matching`, macros and other files.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "the engine hands arguments over, whatever a filter does with them"
+)]
+
 use std::sync::Arc;
 
 use fnox_core::Env;

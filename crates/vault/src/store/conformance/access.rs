@@ -154,7 +154,10 @@ async fn sessions_come_back(subject: &dyn Subject) {
     // Once more makes no difference.
     for _ in 0..2 {
         commit(&stores, close.clone()).await.unwrap();
-        assert_eq!(stores.leases.sessions().await.unwrap(), [two.clone()]);
+        assert_eq!(
+            stores.leases.sessions().await.unwrap(),
+            std::slice::from_ref(&two)
+        );
         let found = stores.leases.session(&[1; 32]).await.unwrap();
         assert!(found.unwrap().closed);
         let found = stores.leases.session_by_id(one.id).await.unwrap();
