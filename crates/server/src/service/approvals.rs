@@ -15,6 +15,7 @@ use super::{Caller, Service};
 use crate::link;
 use crate::notify::{Links, Notice};
 use crate::policy::Permit;
+use crate::settings::ApprovalSettings;
 use crate::store::{ApprovalRecord, NewApproval, SecretPlace};
 
 /// Who may look at approvals of others.
@@ -60,15 +61,54 @@ impl Ask {
 /// What the policy and the stored secrets say about a request.
 pub(super) struct Assessed {
     pub(super) items: Vec<ApprovalItem>,
-    approvers: Vec<String>,
-    approvals_needed: u32,
+    pub(super) approvers: Vec<String>,
+    pub(super) approvals_needed: u32,
     rules: Vec<String>,
     pub(super) grant_lifetime: Duration,
 }
 
 impl Assessed {
+    /// Without any key, and so with the terms of the settings.
+    pub(super) fn begin(settings: &ApprovalSettings) -> Self {
+        Self {
+            items: Vec::new(),
+            approvers: Vec::new(),
+            approvals_needed: settings.approvals_needed,
+            rules: Vec::new(),
+            grant_lifetime: settings.grant_lifetime,
+        }
+    }
+
     pub(super) fn needs_approval(&self) -> bool {
         self.items.iter().any(|item| item.needs_approval)
+    }
+
+    /// Several keys may be permitted by several rules: all of their conditions hold.
+    pub(super) fn narrow(&mut self, permit: &Permit) -> Result<(), Problem> {
+        if !self.rules.contains(&permit.rule) {
+            self.rules.push(permit.rule.clone());
+        }
+        if let Some(needed) = permit.approvals_needed {
+            self.approvals_needed = self.approvals_needed.max(needed);
+        }
+        if let Some(longest) = permit.max_ttl {
+            self.grant_lifetime = self.grant_lifetime.min(longest);
+        }
+        if permit.approvers.is_empty() {
+            return Ok(());
+        }
+        if self.approvers.is_empty() {
+            self.approvers.clone_from(&permit.approvers);
+            return Ok(());
+        }
+        self.approvers
+            .retain(|approver| permit.approvers.contains(approver));
+        if self.approvers.is_empty() {
+            return Err(Problem::new(ProblemCode::PolicyDenied).with_detail(
+                "nobody may decide about all of these keys at once; ask for them one by one",
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -120,14 +160,7 @@ impl Service {
     /// Holds a request against the policy and against what is stored.
     pub(super) async fn assess(&self, caller: &Caller, ask: &Ask) -> Result<Assessed, Problem> {
         let policy = self.policy().current();
-        let settings = &self.settings().approvals;
-        let mut assessed = Assessed {
-            items: Vec::with_capacity(ask.keys.len()),
-            approvers: Vec::new(),
-            approvals_needed: settings.approvals_needed,
-            rules: Vec::new(),
-            grant_lifetime: settings.grant_lifetime,
-        };
+        let mut assessed = Assessed::begin(&self.settings().approvals);
         for key in &ask.keys {
             let permit = policy.permit(&caller.session.subject, &ask.project, &ask.profile, key);
             let permit = match permit {
@@ -139,7 +172,9 @@ impl Service {
             };
             let item = self.item(caller, ask, key, &permit).await?;
             assessed.items.push(item);
-            narrow(&mut assessed, &permit).map_err(|problem| problem.at_key(key))?;
+            assessed
+                .narrow(&permit)
+                .map_err(|problem| problem.at_key(key))?;
         }
         Ok(assessed)
     }
@@ -362,35 +397,6 @@ impl Service {
                 .with_detail("the key that made the match code is gone; ask again")
         })
     }
-}
-
-/// Several keys may be permitted by several rules: all of their conditions hold.
-fn narrow(assessed: &mut Assessed, permit: &Permit) -> Result<(), Problem> {
-    if !assessed.rules.contains(&permit.rule) {
-        assessed.rules.push(permit.rule.clone());
-    }
-    if let Some(needed) = permit.approvals_needed {
-        assessed.approvals_needed = assessed.approvals_needed.max(needed);
-    }
-    if let Some(longest) = permit.max_ttl {
-        assessed.grant_lifetime = assessed.grant_lifetime.min(longest);
-    }
-    if permit.approvers.is_empty() {
-        return Ok(());
-    }
-    if assessed.approvers.is_empty() {
-        assessed.approvers.clone_from(&permit.approvers);
-        return Ok(());
-    }
-    assessed
-        .approvers
-        .retain(|approver| permit.approvers.contains(approver));
-    if assessed.approvers.is_empty() {
-        return Err(Problem::new(ProblemCode::PolicyDenied).with_detail(
-            "nobody may decide about all of these keys at once; ask for them one by one",
-        ));
-    }
-    Ok(())
 }
 
 fn by_policy(now: Timestamp) -> DecisionView {

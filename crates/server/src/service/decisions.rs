@@ -16,7 +16,7 @@ use crate::store::{ApprovalRecord, NewDecision};
 use crate::subject::Subject;
 
 /// How the audit log calls whoever has a link.
-const LINK_HOLDER: &str = "link holder";
+pub(super) const LINK_HOLDER: &str = "link holder";
 
 /// What a link leads to.
 #[derive(Debug, Clone)]
@@ -50,6 +50,7 @@ impl Service {
         let subject = &caller.session.subject;
         let found = self.stored(self.store().approval(id).await)?;
         let record = found.ok_or_else(|| Problem::new(ProblemCode::NotFound))?;
+        let record = self.at_present(record).await?;
         may_decide(caller, &record)?;
         let decider = Decider {
             by: subject.principal(),
@@ -64,7 +65,7 @@ impl Service {
         let gone = || Problem::new(ProblemCode::NotFound).with_detail("this link leads nowhere");
         let link = Link::verify(self.keys(), text, self.now()).ok_or_else(gone)?;
         let found = self.stored(self.store().approval(link.approval).await)?;
-        let record = found.ok_or_else(gone)?;
+        let record = self.at_present(found.ok_or_else(gone)?).await?;
         let needs_login = self.settings().approvals.approve_by == ApproveBy::Login
             || record.approvals_needed > 1
             || !record.approvers.is_empty();
@@ -166,6 +167,7 @@ impl Service {
             now,
             approved_until,
             lasting,
+            approvals_needed: Some(record.approvals_needed),
         };
         let outcome = self.stored(self.store().decide(new, entry(decider, event)).await)?;
         if outcome.changed {
@@ -237,7 +239,7 @@ fn entry(decider: &Decider<'_>, event: &str) -> Entry {
     entry
 }
 
-/// Whether somebody may decide about a request at all.
+/// Whether somebody may decide about a request at all. The request has the terms of the policy as it is now.
 pub(crate) fn may_decide(caller: &Caller, record: &ApprovalRecord) -> Result<(), Problem> {
     caller.must_be(&[Role::Approver])?;
     let subject = &caller.session.subject;

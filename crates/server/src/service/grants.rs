@@ -9,7 +9,7 @@ use fnox_core::audit::{Entry, Outcome};
 use fnox_core::{Token, TokenKind};
 use uuid::Uuid;
 
-use super::approvals::{Ask, later};
+use super::approvals::{Ask, Assessed, later};
 use super::names::invalid;
 use super::{Caller, Service};
 use crate::notify::Notice;
@@ -115,7 +115,7 @@ impl Service {
             .filter(|record| record.question.is_none() && record.binding == subject.binding())
             .ok_or_else(|| Problem::new(ProblemCode::NotFound))?;
         let policy = self.policy().current();
-        let mut lifetime = self.settings().approvals.grant_lifetime;
+        let mut terms = Assessed::begin(&self.settings().approvals);
         for item in &record.items {
             let permit = policy
                 .permit(subject, &record.project, &record.profile, &item.key)
@@ -128,11 +128,15 @@ impl Service {
                     ))
                     .at_key(&item.key));
             }
-            if let Some(longest) = permit.max_ttl {
-                lifetime = lifetime.min(longest);
-            }
+            terms
+                .narrow(&permit)
+                .map_err(|problem| problem.at_key(&item.key))?;
         }
-        Ok(lifetime)
+        if record.items.iter().any(|item| item.needs_approval) {
+            self.still_enough(&record, &terms.approvers, terms.approvals_needed)
+                .await?;
+        }
+        Ok(terms.grant_lifetime)
     }
 
     /// Uses a grant up.

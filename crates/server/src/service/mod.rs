@@ -14,6 +14,7 @@ mod problem;
 mod questions;
 mod secrets;
 mod tasks;
+mod terms;
 mod tokens;
 mod web_login;
 

@@ -19,6 +19,7 @@ use super::approvals::later;
 use super::{Caller, GATEWAY, Service};
 use crate::policy::{QuestionDenial, QuestionPermit};
 use crate::store::{ApprovalRecord, NewApproval, QuestionRecord, UsedYes};
+use crate::subject::Subject;
 
 impl Caller {
     /// Fails unless the caller is somebody whose agents people may be asked about: a gateway, or a person.
@@ -81,6 +82,33 @@ impl Service {
         Ok(permit)
     }
 
+    /// How many have to say yes.
+    fn needed(&self, permit: &QuestionPermit) -> u32 {
+        let least = self.settings().approvals.approvals_needed;
+        permit
+            .approvals_needed
+            .map_or(least, |needed| needed.max(least))
+    }
+
+    /// A question with the terms of the policy as it is now; as it was asked if that does not let it be asked any more.
+    pub(super) fn question_at_present(
+        &self,
+        subject: &Subject,
+        mut record: ApprovalRecord,
+    ) -> Result<ApprovalRecord, Problem> {
+        let Some(question) = &mut record.question else {
+            return Ok(record);
+        };
+        let said = Said::parse(question.request.clone())?;
+        let policy = self.policy().current();
+        if let Ok(permit) = policy.question(subject, &said.agent, &said.host) {
+            question.own = question.own && permit.own;
+            record.approvals_needed = self.needed(&permit);
+            record.approvers = permit.approvers;
+        }
+        Ok(record)
+    }
+
     /// Records that the policy said no, and says so.
     async fn deny_question(
         &self,
@@ -136,11 +164,7 @@ impl Service {
             address: Some(caller.address.to_string()),
             created_at: now,
             expires_at: later(now, settings.lifetime.min(LONGEST)),
-            approvals_needed: permit
-                .approvals_needed
-                .map_or(settings.approvals_needed, |needed| {
-                    needed.max(settings.approvals_needed)
-                }),
+            approvals_needed: self.needed(&permit),
             approvers: permit.approvers,
             code_key: self.keys().current(),
             wrong_codes: 0,
@@ -199,17 +223,24 @@ impl Service {
     /// for how long a yes may be now.
     async fn still_asked(&self, caller: &Caller, id: Uuid) -> Result<u32, Problem> {
         let found = self.stored(self.store().approval(id).await)?;
-        let record = found.filter(|record| is_own(caller, record));
-        let question = record
-            .and_then(|record| record.question)
-            .ok_or_else(|| Problem::new(ProblemCode::NotFound))?;
-        let said = Said::parse(question.request)?;
-        match self.permit(caller, &said) {
-            Ok(permit) => Ok(permit.longest),
-            Err(denial) => Err(self
-                .deny_question(caller, "question_used", &said.asked, denial)
-                .await?),
-        }
+        let missing = || Problem::new(ProblemCode::NotFound);
+        let record = found
+            .filter(|record| is_own(caller, record))
+            .ok_or_else(missing)?;
+        let question = record.question.as_ref().ok_or_else(missing)?;
+        let said = Said::parse(question.request.clone())?;
+        let permit = match self.permit(caller, &said) {
+            Ok(permit) => permit,
+            Err(denial) => {
+                return Err(self
+                    .deny_question(caller, "question_used", &said.asked, denial)
+                    .await?);
+            }
+        };
+        let needed = self.needed(&permit);
+        self.still_enough(&record, &permit.approvers, needed)
+            .await?;
+        Ok(permit.longest)
     }
 
     /// Takes the caller's own question back.

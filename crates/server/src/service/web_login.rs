@@ -116,7 +116,8 @@ impl Service {
     ) -> Result<ApprovalRecord, Problem> {
         caller.must_be(&[Role::Approver, Role::Admin])?;
         let found = self.stored(self.store().approval(id).await)?;
-        found.ok_or_else(|| Problem::new(ProblemCode::NotFound))
+        let record = found.ok_or_else(|| Problem::new(ProblemCode::NotFound))?;
+        self.at_present(record).await
     }
 
     /// A nonce for the form with which a session ends.

@@ -63,6 +63,8 @@ pub struct NewDecision {
     pub approved_until: Timestamp,
     /// Of a question: for how many seconds a yes covers the same request.
     pub lasting: u32,
+    /// How many have to say yes as the policy is now; `None`: as many as when it was asked.
+    pub approvals_needed: Option<u32>,
 }
 
 /// What a decision did.
@@ -332,13 +334,22 @@ async fn approve(
     if before.question.is_some() {
         questions::shorten(transaction, new.approval, new.lasting).await?;
     }
+    let needed = new.approvals_needed.unwrap_or(before.approvals_needed);
+    if needed != before.approvals_needed {
+        transaction
+            .execute(
+                "UPDATE approvals SET approvals_needed = $2 WHERE id = $1",
+                &[new.approval.into(), needed.into()],
+            )
+            .await?;
+    }
     let yes = before
         .decisions
         .iter()
         .filter(|said| said.decision == Decision::Approve && said.by != new.by)
         .count()
         + 1;
-    if yes < before.approvals_needed as usize {
+    if yes < needed as usize {
         return Ok(true);
     }
     let moved = transaction

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::names::{self, KnownName};
 use super::sql::{Row, SqlError, Value};
 use super::{Refusal, SessionRecord, Store, StoreError, Tx};
+use crate::subject::Subject;
 
 /// A session to open.
 #[derive(Debug, Clone)]
@@ -66,6 +67,45 @@ impl Store {
                     )
                     .await?;
                 row.as_ref().map(record).transpose()
+            })
+        })
+        .await
+    }
+
+    /// Whose session it is or was; `None` once it is forgotten.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn subject_of(&self, session: Uuid) -> Result<Option<Subject>, StoreError> {
+        self.find(session, |transaction, session| {
+            Box::pin(async move {
+                let row = transaction
+                    .first(
+                        "SELECT subject FROM sessions WHERE id = $1",
+                        &[(*session).into()],
+                    )
+                    .await?;
+                row.as_ref().map(|row| row.json::<Subject>(0)).transpose()
+            })
+        })
+        .await
+    }
+
+    /// What is known of a principal by its newest login; `None` once that is forgotten.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn newest_subject(&self, principal: &str) -> Result<Option<Subject>, StoreError> {
+        self.find(principal.to_owned(), |transaction, principal| {
+            Box::pin(async move {
+                let row = transaction
+                    .first(
+                        "SELECT subject FROM sessions WHERE principal = $1 \
+                         ORDER BY created_at DESC, id DESC LIMIT 1",
+                        &[principal.as_str().into()],
+                    )
+                    .await?;
+                row.as_ref().map(|row| row.json::<Subject>(0)).transpose()
             })
         })
         .await

@@ -29,6 +29,8 @@ mod release;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod terms;
+#[cfg(test)]
 mod tokens;
 #[cfg(test)]
 mod web_login;

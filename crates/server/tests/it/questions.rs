@@ -25,7 +25,7 @@ pub(crate) fn wanted(number: u8) -> Value {
     })
 }
 
-async fn gateway(world: &World, name: &str) -> String {
+pub(crate) async fn gateway(world: &World, name: &str) -> String {
     let now = world.clock.now();
     let hour = Duration::from_hours(1);
     let name = Some(name.to_owned());

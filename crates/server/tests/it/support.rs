@@ -13,6 +13,7 @@ use fnox_core::audit::{Entry, Outcome};
 use fnox_core::clock::Clock;
 use fnox_core::{Token, TokenKind};
 use fnox_server::routes::PeerAddress;
+use fnox_server::service::Service;
 use fnox_server::settings::{
     Algorithm, ApprovalSettings, IssuerSettings, LimitSettings, LoginSettings, Preset, Settings,
 };
@@ -71,7 +72,8 @@ pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) clock: Arc<FakeClock>,
     pub(crate) keys: ServerKeys,
-    _folder: tempfile::TempDir,
+    service: Service,
+    folder: tempfile::TempDir,
 }
 
 impl World {
@@ -122,8 +124,15 @@ impl World {
             store: server.service().store().clone(),
             clock,
             keys,
-            _folder: folder,
+            service: server.service().clone(),
+            folder,
         }
+    }
+
+    /// Replaces the policy's file, as somebody does while the server runs.
+    pub(crate) fn set_policy(&self, text: &str) {
+        std::fs::write(self.folder.path().join("policy.toml"), text).unwrap();
+        self.service.reload_policy();
     }
 
     /// A session of a subject, as a login would open it.

@@ -281,6 +281,7 @@ pub fn new_decision(approval: Uuid, by: &str, decision: Decision, now: Timestamp
         now,
         approved_until: now + SignedDuration::from_mins(10),
         lasting: 0,
+        approvals_needed: None,
     }
 }
 
