@@ -35,7 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("fnox-api", &["fnox-core"]),
-    ("fnox-server", &["fnox-core", "fnox-api"]),
+    ("fnox-server", &["fnox-core", "fnox-system", "fnox-api"]),
     ("fnox-vault-wire", &["fnox-core"]),
     ("fnox-vault", &["fnox-core", "fnox-vault-wire"]),
     (

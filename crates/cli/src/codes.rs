@@ -449,8 +449,8 @@ const CODES: &[Code] = &[
     (
         "server::policy",
         ExitStatus::Configuration,
-        "The team server's policy file is not one. A server that runs keeps the policy that it has.",
-        "Mend the lines that the message names.",
+        "The team server's policy file is not one, or everybody may write to it. A server that runs keeps the policy that it has.",
+        "Mend the lines that the message names, or take the rights away.",
     ),
     (
         "server::denied",

@@ -144,6 +144,26 @@ fn a_changed_policy_is_read_without_anybody_saying_so() {
     server.end();
 }
 
+#[test]
+fn a_policy_that_everybody_may_write_to_is_refused() {
+    let home = Home::new();
+    let policy = home.file("policy.toml");
+    home.sandbox.write_private(&policy, RULE);
+    let chmod = |mode| {
+        std::fs::set_permissions(&policy, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    chmod(0o666);
+    let error = home.fails(3, &[]);
+    for part in ["server::policy", "0666"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    chmod(0o600);
+    let server = home.serve(&[]);
+    chmod(0o666);
+    server.says("the policy before it stays in force");
+    server.end();
+}
+
 /// The records of what administrators did, each with where from.
 async fn peers(server: &Server, token: &str) -> Vec<String> {
     let page = server.client(token).audit(&AuditQuery::default()).await;

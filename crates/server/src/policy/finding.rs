@@ -48,6 +48,22 @@ impl PolicyError {
             }],
         }
     }
+
+    pub(super) fn untrusted(origin: &str, reason: &str) -> Self {
+        Self {
+            origin: origin.to_owned(),
+            findings: vec![Finding {
+                line: None,
+                rule: None,
+                message: format!("the policy is refused: {reason}"),
+                help: Some(
+                    "whoever can write it chooses who gets which secrets; give it to the server's user or to root, and \
+                     take the right away from others (chmod o-w)"
+                        .to_owned(),
+                ),
+            }],
+        }
+    }
 }
 
 impl fmt::Display for PolicyError {

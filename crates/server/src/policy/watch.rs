@@ -1,10 +1,13 @@
-//! The policy of a running server: read again when its file changes. A file that is broken changes nothing, and
-//! people are told once.
+//! The policy of a running server: read again when its file changes. A file that is broken, or that somebody else could
+//! have written, changes nothing, and people are told once.
 
+use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fnox_system::Protection;
 
 use super::decide::Policy;
 use super::finding::PolicyError;
@@ -41,7 +44,7 @@ impl WatchedPolicy {
     /// Reads the file for the first time.
     ///
     /// # Errors
-    /// [`PolicyError`]: a server does not start without a policy that it understands.
+    /// [`PolicyError`]: a server does not start without a policy that it understands, and that nobody else wrote.
     pub fn open(path: &Path, issuers: &[IssuerSettings]) -> Result<Self, PolicyError> {
         // The stamp is older than the text: what is written in between is read again, never missed.
         let stamp = Stamp::of(path);
@@ -66,7 +69,7 @@ impl WatchedPolicy {
     /// file's disk does.
     ///
     /// # Errors
-    /// [`PolicyError`] if the new file is broken or gone: the policy before it stays in force.
+    /// [`PolicyError`] if the new file is broken, gone or open to others: the policy before it stays in force.
     pub fn reload_if_changed(&self) -> Option<Result<(), PolicyError>> {
         let stamp = Stamp::of(&self.path);
         if stamp == self.state().stamp {
@@ -105,11 +108,32 @@ impl Stamp {
 
 fn read(path: &Path, issuers: &[IssuerSettings]) -> Result<Policy, PolicyError> {
     let origin = path.display().to_string();
-    let mut text = String::new();
-    let outcome = std::fs::File::open(path)
-        .and_then(|file| file.take(MOST_BYTES as u64 + 1).read_to_string(&mut text));
-    match outcome {
-        Ok(_) => Policy::parse(&text, issuers).map_err(|error| error.of(&origin)),
-        Err(error) => Err(PolicyError::unreadable(&origin, &error)),
+    let unreadable = |error: std::io::Error| PolicyError::unreadable(&origin, &error);
+    let file = File::open(path).map_err(unreadable)?;
+    if let Some(reason) = suspicion(&file).map_err(unreadable)? {
+        return Err(PolicyError::untrusted(&origin, &reason));
     }
+    let mut text = String::new();
+    file.take(MOST_BYTES as u64 + 1)
+        .read_to_string(&mut text)
+        .map_err(unreadable)?;
+    Policy::parse(&text, issuers).map_err(|error| error.of(&origin))
+}
+
+/// Why somebody else could have written the file, if so: the same as of `server.toml`. It is asked of the opened file,
+/// not of whatever has the name a moment later.
+fn suspicion(file: &File) -> std::io::Result<Option<String>> {
+    let protection = Protection::of(file)?;
+    let is_of_whom_root_serves = || {
+        File::open(".")
+            .and_then(|folder| Protection::of(&folder))
+            .is_ok_and(|folder| protection.is_of_whom_root_serves(&folder))
+    };
+    if !protection.is_own() && !protection.is_of_the_system() && !is_of_whom_root_serves() {
+        let owner = protection.owner();
+        return Ok(Some(format!("it belongs to another user (uid {owner})")));
+    }
+    Ok(protection
+        .who_else_changes()
+        .map(|what| format!("everybody may write to it ({what})")))
 }

@@ -62,13 +62,14 @@ impl Service {
         }
     }
 
-    /// Reads the policy again if its file changed. A broken one is told, and the old one stays.
+    /// Reads the policy again if its file changed. One that is broken, or that others may write to, is told, and the
+    /// old one stays.
     pub fn reload_policy(&self) {
         match self.policy().reload_if_changed() {
             None => {}
             Some(Ok(())) => tracing::info!("the policy was read again"),
             Some(Err(error)) => {
-                tracing::error!(%error, "the policy's file is broken; the policy before it stays in force");
+                tracing::error!(%error, "the policy's file cannot be used; the policy before it stays in force");
             }
         }
     }

@@ -1,5 +1,7 @@
 //! A policy file that changes under a running server.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use super::*;
 use crate::policy::WatchedPolicy;
 
@@ -76,4 +78,29 @@ fn a_server_does_not_start_without_a_policy() {
     let path = folder.path().join("policy.toml");
     std::fs::write(&path, [0xff, 0xfe]).unwrap();
     assert!(WatchedPolicy::open(&path, &issuers()).is_err());
+}
+
+#[test]
+fn a_file_that_everybody_may_write_to_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.toml");
+    let chmod = |mode| {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(&path, permissions).unwrap();
+    };
+    std::fs::write(&path, GITHUB_RULE).unwrap();
+    chmod(0o666);
+    let error = WatchedPolicy::open(&path, &issuers()).unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("everybody may write to it"), "{error}");
+    chmod(0o664);
+    let watched = WatchedPolicy::open(&path, &issuers()).unwrap();
+    std::fs::write(&path, "").unwrap();
+    chmod(0o646);
+    let error = watched.reload_if_changed().unwrap().unwrap_err();
+    assert!(error.to_string().contains("mode 0646"), "{error}");
+    assert!(ask(&watched.current(), &github()).is_ok());
+    chmod(0o644);
+    assert!(watched.reload_if_changed().unwrap().is_ok());
+    assert!(ask(&watched.current(), &github()).is_err());
 }
