@@ -194,3 +194,18 @@ async fn a_provisioning_token_does_nothing_else() {
         world.call(&scim, method, path, None).await.must_be(401);
     }
 }
+
+#[tokio::test]
+async fn administrators_may_do_what_an_identity_provider_does_and_others_may_not() {
+    let world = World::new().await;
+    let admin = world.person("ann", &[Role::Admin]).await;
+    let user = json!({"userName": "bob"});
+    let made = world.call(&admin, "POST", USERS, Some(user)).await;
+    let path = format!("{USERS}/{}", made.must_be(201).id());
+    let approver = world.person("eve", &[Role::Approver]).await;
+    for token in [approver, world.job().await] {
+        world.call(&token, "GET", USERS, None).await.must_be(403);
+        world.call(&token, "DELETE", &path, None).await.must_be(403);
+    }
+    world.call(&admin, "DELETE", &path, None).await.must_be(204);
+}
