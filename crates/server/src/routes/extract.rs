@@ -33,20 +33,45 @@ impl FromRequestParts<App> for Peer {
     }
 }
 
+/// Whether a request was made on this machine. One that a proxy made for somebody whom it does not name was not, wherever
+/// the proxy is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct IsLocal(pub(super) bool);
+
+impl FromRequestParts<App> for IsLocal {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refused> {
+        let socket = parts.extensions.get::<PeerAddress>().copied();
+        let client = client(app, address_of(socket), &parts.headers);
+        Ok(Self(client.is_some_and(|address| address.is_loopback())))
+    }
+}
+
 pub(super) fn peer(app: &App, request: &Request) -> IpAddr {
     let socket = request.extensions().get::<PeerAddress>().copied();
     believed(app, socket, request.headers())
 }
 
-/// The connection's address; behind a listed proxy the last address in `X-Forwarded-For` that no listed proxy has.
+/// What is known of where a request is from: the client, or the proxy that does not name it.
 fn believed(app: &App, socket: Option<PeerAddress>, headers: &HeaderMap) -> IpAddr {
-    let socket = socket.map_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), |peer| {
+    let socket = address_of(socket);
+    client(app, socket, headers).unwrap_or(socket)
+}
+
+fn address_of(socket: Option<PeerAddress>) -> IpAddr {
+    socket.map_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), |peer| {
         peer.0.ip().to_canonical()
-    });
+    })
+}
+
+/// The connection's address; behind a listed proxy the last address in `X-Forwarded-For` that no listed proxy has, and
+/// none if there is no such address.
+fn client(app: &App, socket: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
     let proxies = &app.service.settings().proxies;
     let is_proxy = |address: &IpAddr| proxies.iter().any(|network| network.contains(address));
     if !is_proxy(&socket) {
-        return socket;
+        return Some(socket);
     }
     let forwarded: Vec<&str> = headers
         .get_all("x-forwarded-for")
@@ -57,12 +82,12 @@ fn believed(app: &App, socket: Option<PeerAddress>, headers: &HeaderMap) -> IpAd
     for text in forwarded.iter().rev() {
         match text.trim().parse::<IpAddr>() {
             Ok(address) if is_proxy(&address.to_canonical()) => {}
-            Ok(address) => return address.to_canonical(),
+            Ok(address) => return Some(address.to_canonical()),
             // Whatever stands further left was written by somebody whom nobody vouches for.
             Err(_) => break,
         }
     }
-    socket
+    None
 }
 
 /// The bearer token of a request: exactly one.

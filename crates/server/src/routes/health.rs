@@ -8,7 +8,7 @@ use fnox_api::{Health, Problem, ProblemCode};
 use subtle::ConstantTimeEq as _;
 
 use super::answer::{Answer, Refused};
-use super::extract::{Peer, bearer};
+use super::extract::{IsLocal, bearer};
 use super::{Access, App, Route, openapi};
 
 pub(super) fn routes() -> Vec<Route> {
@@ -53,7 +53,7 @@ pub(super) async fn ready(State(app): State<App>) -> (StatusCode, axum::Json<Hea
 
 async fn metrics(
     State(app): State<App>,
-    Peer(address): Peer,
+    IsLocal(is_local): IsLocal,
     headers: HeaderMap,
 ) -> Answer<Response> {
     match &app.service.settings().metrics_token {
@@ -63,7 +63,7 @@ async fn metrics(
                 return Err(Refused::of(ProblemCode::TokenInvalid));
             }
         }
-        None if address.is_loopback() => {}
+        None if is_local => {}
         None => {
             return Err(Refused(
                 Problem::new(ProblemCode::Unauthenticated)

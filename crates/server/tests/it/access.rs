@@ -324,3 +324,31 @@ fn the_openapi_document_has_every_route_of_the_api_and_no_other() {
     served.sort();
     assert_eq!(described, served);
 }
+
+#[tokio::test]
+async fn who_comes_through_a_proxy_is_not_on_loopback_because_the_proxy_is() {
+    // Requests of these tests come from 127.0.0.1.
+    let direct = World::new().await;
+    let plain = || request(None, "GET", "/metrics", None);
+    direct.send(plain()).await.must_be(200);
+    let world = World::with(|settings| {
+        settings.proxies = vec!["127.0.0.1/32".parse().unwrap()];
+    })
+    .await;
+    world.send(plain()).await.must_be(401);
+    for (forwarded, expected) in [
+        ("", 401),
+        ("unknown", 401),
+        ("127.0.0.2, \"[::1]:4711\"", 401),
+        ("127.0.0.1", 401),
+        ("203.0.113.7", 401),
+        ("127.0.0.2, 203.0.113.7", 401),
+        ("203.0.113.7, ::1", 200),
+    ] {
+        let mut request = plain();
+        let value = forwarded.parse().unwrap();
+        request.headers_mut().insert("x-forwarded-for", value);
+        let answer = world.send(request).await;
+        assert_eq!(answer.status.as_u16(), expected, "{forwarded}");
+    }
+}
