@@ -240,6 +240,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     async fn from_request(request: Request, app: &App) -> Result<Self, Refused> {
         must_be(&request, &["application/json"])?;
         let bytes = body(request, app).await?;
+        must_be_no_list(&bytes)?;
         let mut reader = serde_json::Deserializer::from_slice(&bytes);
         let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
             let path = error.path().to_string();
@@ -248,6 +249,18 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
         reader.end().map_err(|error| wrong_json(".", &error))?;
         Ok(Self(value))
     }
+}
+
+/// Every body is an object. Serde would take a list of its values for one, in an order that no page tells and that changes
+/// with the program.
+pub(super) fn must_be_no_list(body: &[u8]) -> Result<(), Refused> {
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Refused(
+            Problem::new(ProblemCode::InvalidRequest)
+                .with_detail("the body is a list, and must be a JSON object"),
+        ));
+    }
+    Ok(())
 }
 
 fn wrong_json(path: &str, error: &serde_json::Error) -> Refused {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::answer::{Answer, Refused};
-use super::extract::{Path, Provisioner, Query, body, must_be};
+use super::extract::{Path, Provisioner, Query, body, must_be, must_be_no_list};
 use super::{Access, App, Route};
 use crate::service::NewUser;
 use crate::store::{UserChange, UserRecord};
@@ -45,6 +45,7 @@ impl<T: serde::de::DeserializeOwned> FromRequest<App> for Scim<T> {
     async fn from_request(request: Request, app: &App) -> Result<Self, Refused> {
         must_be(&request, &["application/scim+json", "application/json"])?;
         let bytes = body(request, app).await?;
+        must_be_no_list(&bytes)?;
         serde_json::from_slice(&bytes).map(Self).map_err(|error| {
             Refused(
                 Problem::new(ProblemCode::InvalidRequest).with_detail(format!("the body: {error}")),

@@ -166,6 +166,34 @@ async fn what_is_no_json_is_refused_before_it_is_read() {
 }
 
 #[tokio::test]
+async fn a_list_of_values_is_no_body() {
+    let (world, admin) = world().await;
+    world.put(&admin, "NPM_TOKEN", json!({})).await.must_be(201);
+    let job = world.job().await;
+    let hash = "ab".repeat(32);
+    let request = json!(["my-app", null, ["NPM_TOKEN"], hash, "npm publish", null]);
+    let asked = world.ask(&job, &["NPM_TOKEN"]).await.must_be(201);
+    let approver = world.person("bob", &[Role::Approver]).await;
+    let decision = format!("/v1/approvals/{}/decision", asked.id());
+    let yes = json!(["approve", asked.json()["code"]]);
+    for (token, method, path, body) in [
+        (&job, "POST", "/v1/approvals", request),
+        (&job, "POST", "/v1/grants", json!([asked.id()])),
+        (&approver, "POST", decision.as_str(), yes),
+        (&admin, "PUT", PATH, json!([ciphertext(1), [RECIPIENT]])),
+        (&admin, "POST", "/scim/v2/Users", json!(["bob"])),
+    ] {
+        let answer = world.call(token, method, path, Some(body)).await;
+        let answer = answer.must_be(400).must_fail("invalid_request");
+        assert!(answer.text.contains("must be a JSON object"), "{path}");
+    }
+    let seen = world
+        .call(&job, "GET", &format!("/v1/approvals/{}", asked.id()), None)
+        .await;
+    assert_eq!(seen.json()["status"], "pending");
+}
+
+#[tokio::test]
 async fn a_body_without_end_is_refused_after_its_limit() {
     let (world, admin) = world().await;
     // A gibibyte that nobody has to hold: whoever reads further than the limit would notice.
