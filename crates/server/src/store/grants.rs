@@ -132,7 +132,9 @@ fn redeem<'t>(
             .ok_or_else(|| SqlError::Corrupt("a grant has no approval".to_owned()))?;
         about(entry, &approval);
         entry.actor.clone_from(&approval.requester.principal);
-        if row.optional_integer(3)?.is_some() {
+        // Where a database was put back, grants that nobody used count as used too: their approvals have expired.
+        let is_spent = row.optional_integer(3)?.is_some();
+        if is_spent && approval.status != ApprovalStatus::Expired {
             return Ok(Err(Refusal::GrantUsed { approval: id }));
         }
         // A clock that was set back does not bring back what ended.
