@@ -28,7 +28,7 @@ use crate::policy::{PolicyError, WatchedPolicy};
 use crate::routes::{self, PeerAddress};
 use crate::service::{Parts, Service};
 use crate::settings::{ApproveBy, LimitSettings, Settings};
-use crate::store::{Database, Store, StoreError};
+use crate::store::{AuditFilter, Database, Store, StoreError};
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -107,12 +107,7 @@ impl Server {
         let store = Store::new(database);
         if let Some(moment) = restored_at {
             verifier.refuse_before(moment);
-            let mut entry = Entry::new("database_restored", "system", Outcome::Ok);
-            entry.reason = Some(
-                "all sessions, approvals and grants in it have ended; tokens from before are refused"
-                    .to_owned(),
-            );
-            store.record(vec![entry]).await?;
+            record_restoration(&store, moment).await?;
         }
         let service = Service::new(Parts {
             settings,
@@ -202,6 +197,28 @@ impl Server {
         house.abort();
         self.service.notifier().drain().await;
     }
+}
+
+/// Records that the database was put back at a moment, unless that is on record: every start is told of it as long as
+/// older tokens have to be refused.
+async fn record_restoration(store: &Store, moment: Timestamp) -> Result<(), StoreError> {
+    let event = "database_restored";
+    let filter = AuditFilter {
+        event: Some(event.to_owned()),
+        since: Some(moment),
+        ..AuditFilter::default()
+    };
+    let found = store.database().audit_query(&filter, 1).await;
+    // Of a log that cannot be read, verification tells.
+    if found.is_ok_and(|records| !records.is_empty()) {
+        return Ok(());
+    }
+    let mut entry = Entry::new(event, "system", Outcome::Ok);
+    entry.reason = Some(
+        "all sessions, approvals and grants in it have ended; tokens from before are refused"
+            .to_owned(),
+    );
+    store.record(vec![entry]).await
 }
 
 /// Turns measured times into quantiles now and then: nobody may ask for them for days, and they are kept until then.
