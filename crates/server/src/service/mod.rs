@@ -20,7 +20,7 @@ mod web_login;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use fnox_api::{Problem, ProblemCode, Role};
 use fnox_core::audit::{Entry, Outcome};
@@ -70,9 +70,7 @@ pub struct Parts {
 #[derive(Debug)]
 struct Inner {
     parts: Parts,
-    /// Whether the last attempt to write failed.
-    unwell: AtomicBool,
-    /// When a write was last known to work, in seconds of the monotonic clock.
+    /// When writing was last seen to work, in seconds of the monotonic clock; long ago once something failed since.
     proved_at: AtomicI64,
     /// Whether the server is about to end.
     closing: watch::Sender<bool>,
@@ -120,8 +118,7 @@ impl Service {
         Self {
             inner: Arc::new(Inner {
                 parts,
-                unwell: AtomicBool::new(false),
-                proved_at: AtomicI64::new(i64::MIN),
+                proved_at: AtomicI64::new(NEVER),
                 closing: watch::Sender::new(false),
             }),
         }
@@ -174,14 +171,13 @@ impl Service {
         self.inner.parts.clock.now()
     }
 
-    /// Takes the result of a call of the store: notes whether it works, and makes a problem of what did not.
+    /// Takes the result of a call of the store: notes if it failed, and makes a problem of what did not work.
     pub(crate) fn stored<T>(&self, result: Result<T, StoreError>) -> Result<T, Problem> {
         match &result {
-            Ok(_) | Err(StoreError::Refused(_) | StoreError::Unfit { .. }) => {
-                self.inner.unwell.store(false, Ordering::Relaxed);
-            }
+            // That something was read, or was small enough, does not show that the next change finds room.
+            Ok(_) | Err(StoreError::Refused(_) | StoreError::Unfit { .. }) => {}
             Err(error) => {
-                self.inner.unwell.store(true, Ordering::Relaxed);
+                self.inner.proved_at.store(NEVER, Ordering::Relaxed);
                 tracing::error!(%error, "the database failed");
             }
         }
@@ -193,8 +189,7 @@ impl Service {
     pub async fn is_well(&self) -> bool {
         let seconds = i64::try_from(self.inner.parts.clock.monotonic().as_secs()).unwrap_or(0);
         let proved = self.inner.proved_at.load(Ordering::Relaxed);
-        let is_fresh = seconds.saturating_sub(proved) < PROOF_LASTS;
-        if is_fresh && !self.inner.unwell.load(Ordering::Relaxed) {
+        if seconds.saturating_sub(proved) < PROOF_LASTS {
             return true;
         }
         let proof = self.store().probe().await;
@@ -208,3 +203,4 @@ impl Service {
 
 /// For how many seconds a write that worked shows that the next one will.
 const PROOF_LASTS: i64 = 5;
+const NEVER: i64 = i64::MIN;
