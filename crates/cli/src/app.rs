@@ -17,6 +17,7 @@ use crate::daemon;
 use crate::environment;
 use crate::error::CliError;
 use crate::output::Printer;
+use crate::team::run::Asking;
 use crate::terminal::TerminalPrompt;
 
 /// Everything that a command may use of the world around it.
@@ -287,13 +288,15 @@ impl App {
         Resolver::new(config, self.resolver_options(config))
     }
 
-    /// The same for commands that only read; see [`Self::reading_options`].
+    /// The same for commands that only read; see [`Self::reading_options`]. Whoever watches is told if a person is asked.
+    /// [`Reading`](crate::team::reading::Reading) also names the keys, and takes the request back.
     pub(crate) fn reading_resolver<'a>(
         &self,
         config: &'a Config,
     ) -> Result<Resolver<'a>, CliError> {
         let options = self.reading_options(config, &[])?;
-        Ok(Resolver::new(config, options))
+        let asking = Asking::to_read(self, []);
+        Ok(Resolver::new(config, options).for_run(asking.request()))
     }
 
     pub(crate) fn resolver_options(&self, config: &Config) -> Options {

@@ -2,9 +2,9 @@
 
 use fnox_core::SecretName;
 
-use crate::app::{App, block_on};
+use crate::app::App;
 use crate::error::CliError;
-use crate::team::mask;
+use crate::team::{mask, reading};
 
 /// Only GitHub Actions can be told while a job runs; others hide what their settings mark.
 pub(crate) fn run(app: &App) -> Result<(), CliError> {
@@ -23,7 +23,7 @@ pub(crate) fn run(app: &App) -> Result<(), CliError> {
     if wanted.is_empty() {
         return Ok(());
     }
-    let resolution = block_on(app.resolver(&config).resolve(&wanted))??;
+    let resolution = reading::resolve(app, &config, app.resolver_options(&config), &wanted)?;
     app.tell(&resolution.notices);
     app.printer.raw(&mask::commands(resolution.values.values()))
 }

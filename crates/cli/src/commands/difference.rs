@@ -2,12 +2,13 @@
 
 use fnox_config::{Config, IfMissing};
 use fnox_core::{SecretName, SecretString};
-use fnox_providers::resolve::{Options, Resolver};
+use fnox_providers::resolve::{Options, ResolveError};
 use indexmap::IndexMap;
 
 use crate::app::{App, block_on};
 use crate::error::CliError;
 use crate::output::documents::ChangedSecret;
+use crate::team::reading::Reading;
 
 /// What happens to one secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,23 +115,32 @@ pub(crate) fn readable(
     if names.is_empty() {
         return Ok(IndexMap::new());
     }
-    let resolver = Resolver::new(
-        config,
-        Options {
-            if_missing: Some(IfMissing::Ignore),
-            ..app.resolver_options(config)
-        },
-    );
-    block_on(async {
-        if let Ok(resolution) = resolver.resolve(names).await {
-            return resolution.values;
+    let options = Options {
+        if_missing: Some(IfMissing::Ignore),
+        ..app.resolver_options(config)
+    };
+    let reading = Reading::new(app, config, options, names);
+    let work = async {
+        match reading.resolver.resolve(names).await {
+            Ok(resolution) => return Ok::<_, CliError>(resolution.values),
+            Err(error) if ends_the_run(&error) => return Err(error.into()),
+            Err(_) => {}
         }
         let mut values = IndexMap::new();
         for name in names {
-            if let Ok(resolution) = resolver.resolve(std::slice::from_ref(name)).await {
-                values.extend(resolution.values);
+            let one = std::slice::from_ref(name);
+            match reading.resolver.resolve(one).await {
+                Ok(resolution) => values.extend(resolution.values),
+                // Nobody is to be asked about the next one either.
+                Err(error) if ends_the_run(&error) => return Err(error.into()),
+                Err(_) => {}
             }
         }
-        values
-    })
+        Ok(values)
+    };
+    block_on(reading.guard(work))?
+}
+
+fn ends_the_run(error: &ResolveError) -> bool {
+    matches!(error, ResolveError::Provider { error, .. } if error.kind.ends_the_run())
 }

@@ -7,8 +7,7 @@ pub(crate) mod documents;
 mod keys;
 
 use fnox_config::Config;
-use fnox_core::{ExitStatus, SecretString};
-use fnox_providers::resolve::Resolver;
+use fnox_core::{ExitStatus, SecretName, SecretString};
 use indexmap::IndexMap;
 
 use self::documents::{Document, Environment, Failure, Problem, SCHEMA};
@@ -22,6 +21,7 @@ use crate::args::{EnvArgs, EnvScope, RunArgs};
 use crate::error::CliError;
 use crate::exec::plan::EnvironmentPlan;
 use crate::output::report;
+use crate::team::reading::Reading;
 
 /// Why there is no environment: in which phase, and what.
 #[derive(Debug)]
@@ -117,21 +117,27 @@ fn resolve(
     });
     let mut options = app.reading_options(config, &[])?;
     options.required = gathering::required(config);
-    let resolver = Resolver::new(config, options);
+    let wanted = config
+        .secrets
+        .values()
+        .filter(|secret| scope.has(config, secret) && selection.selects(secret.name.as_str()));
+    let wanted: Vec<SecretName> = wanted.map(|secret| secret.name.clone()).collect();
+    let reading = Reading::new(app, config, options, &wanted);
+    let resolver = &reading.resolver;
     let gathering = Gathering {
         app,
         config,
         selection: &selection,
         leases: &leases,
-        resolver: &resolver,
+        resolver,
         scope,
         require_leases: false,
         keep: &[],
     };
     let mut gathered = Gathered::default();
     if gathering.has_work() {
-        let masters = Masters::new(app, config, &resolver);
-        gathered = block_on(gathering.gather(&masters.manager()))??;
+        let masters = Masters::new(app, config, resolver);
+        gathered = block_on(reading.guard(gathering.gather(&masters.manager())))??;
         leases::check_issued(&leases, &gathered.held)?;
         gathered.order_by_override(config);
     }

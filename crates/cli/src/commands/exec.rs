@@ -26,6 +26,7 @@ use crate::error::CliError;
 use crate::exec::orders::SharedOrders;
 use crate::exec::plan::EnvironmentPlan;
 use crate::exec::{self, Finished, Invocation};
+use crate::team::reading::uses_server;
 use crate::team::run::Asking;
 
 /// Variables with which fnox itself is opened. They never reach the program.
@@ -128,7 +129,7 @@ impl Run<'_> {
         let work = gathering.gather(&manager);
         let mut gathered = block_on(async {
             // Elsewhere a signal ends fnox at once, as it ends any program.
-            if self.is_another || gathering::uses_server(config) {
+            if self.is_another || uses_server(config) {
                 asking.guard(work).await
             } else {
                 work.await

@@ -13,12 +13,12 @@ use fnox_system::Rights;
 use zeroize::Zeroizing;
 
 use self::format::Export;
-use crate::app::{App, block_on};
+use crate::app::App;
 use crate::args::{ExportArgs, ExportFormat};
 use crate::commands::selection;
 use crate::error::CliError;
 use crate::exec::files;
-use crate::team::mask;
+use crate::team::{mask, reading};
 
 pub(crate) fn run(app: &App, args: &ExportArgs) -> Result<(), CliError> {
     let config = app.load()?;
@@ -83,8 +83,8 @@ fn resolve(
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let resolver = app.reading_resolver(config)?;
-    let mut resolution = block_on(resolver.resolve(wanted))??;
+    let options = app.reading_options(config, &[])?;
+    let mut resolution = reading::resolve(app, config, options, wanted)?;
     app.tell(&resolution.notices);
     let mut values = Vec::with_capacity(wanted.len());
     let mut written: Vec<PathBuf> = Vec::new();

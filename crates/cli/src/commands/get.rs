@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use fnox_config::Config;
 use fnox_core::{Clock as _, SecretBytes, SecretString};
-use fnox_providers::resolve::{Options, Resolver};
+use fnox_providers::resolve::Options;
 
 use crate::app::{App, block_on};
 use crate::args::GetArgs;
@@ -13,6 +13,7 @@ use crate::commands::masters::{lease_of_variable, mint_variable};
 use crate::error::CliError;
 use crate::exec;
 use crate::output::documents::SecretValue;
+use crate::team::reading::{self, Reading};
 
 pub(crate) fn run(app: &App, args: &GetArgs) -> Result<(), CliError> {
     if let Some(path) = &args.file {
@@ -21,7 +22,10 @@ pub(crate) fn run(app: &App, args: &GetArgs) -> Result<(), CliError> {
     // One of both is there.
     let key = args.key.as_deref().unwrap_or_default();
     let config = app.load()?;
-    let value = value(app, &config, key, args.refresh)?;
+    let value = match lease_of_variable(app, &config, key)? {
+        Some(lease) => Some(mint_variable(app, &config, &lease, key)?),
+        None => watched(app, &config, key, options(app, &config, key, args.refresh)?)?,
+    };
     let Some(value) = value else { return Ok(()) };
     let value = if args.base64_decode {
         decode(key, &value)?
@@ -53,9 +57,12 @@ pub(crate) fn value(
     if let Some(lease) = lease_of_variable(app, config, key)? {
         return mint_variable(app, config, &lease, key).map(Some);
     }
+    resolve_with(app, config, key, options(app, config, key, is_fresh)?)
+}
+
+fn options(app: &App, config: &Config, key: &str, is_fresh: bool) -> Result<Options, CliError> {
     let fresh = is_fresh.then(|| key.to_owned());
-    let options = app.reading_options(config, fresh.as_slice())?;
-    resolve_with(app, config, key, options)
+    app.reading_options(config, fresh.as_slice())
 }
 
 /// The value of a secret, which the daemon may have; `None` if it may be missing and is. A failing provider is always an error here: a value was
@@ -75,9 +82,26 @@ fn resolve_with(
     mut options: Options,
 ) -> Result<Option<SecretString>, CliError> {
     let secret = config.secret(key)?;
+    let wanted = std::slice::from_ref(&secret.name);
     options.failures_are_final = true;
-    let resolver = Resolver::new(config, options);
-    let mut resolution = block_on(resolver.resolve(std::slice::from_ref(&secret.name)))??;
+    // Whoever calls this goes on afterwards, and hears its signals itself.
+    let reading = Reading::new(app, config, options, wanted);
+    let mut resolution = block_on(reading.resolver.resolve(wanted))??;
+    app.tell(&resolution.notices);
+    Ok(resolution.values.swap_remove(&secret.name))
+}
+
+/// The same for the command itself: a signal takes back what a person was asked.
+fn watched(
+    app: &App,
+    config: &Config,
+    key: &str,
+    mut options: Options,
+) -> Result<Option<SecretString>, CliError> {
+    let secret = config.secret(key)?;
+    let wanted = std::slice::from_ref(&secret.name);
+    options.failures_are_final = true;
+    let mut resolution = reading::resolve(app, config, options, wanted)?;
     app.tell(&resolution.notices);
     Ok(resolution.values.swap_remove(&secret.name))
 }

@@ -2,7 +2,7 @@
 
 use fnox_config::{Config, IfMissing, SecretConfig};
 use fnox_core::{SecretName, SecretString};
-use fnox_providers::resolve::{Policy, ResolveError, Resolver};
+use fnox_providers::resolve::{Policy, ResolveError};
 use indexmap::IndexMap;
 
 use super::partial;
@@ -11,6 +11,7 @@ use crate::args::ListArgs;
 use crate::error::CliError;
 use crate::output::Table;
 use crate::output::documents::{ListedSecret, env_mode};
+use crate::team::reading::Reading;
 
 pub(crate) fn run(app: &App, args: &ListArgs) -> Result<(), CliError> {
     let config = app.load()?;
@@ -93,7 +94,9 @@ fn resolve(app: &App, config: &Config) -> Result<IndexMap<SecretName, SecretStri
     if !is_strict {
         options.if_missing = Some(IfMissing::Warn);
     }
-    let resolver = Resolver::new(config, options);
+    let wanted: Vec<SecretName> = config.secrets.keys().cloned().collect();
+    let reading = Reading::new(app, config, options, &wanted);
+    let resolver = &reading.resolver;
     let tell = |error: ResolveError| {
         if is_strict || ends_the_run(&error) {
             return Err(CliError::from(error));
@@ -108,7 +111,7 @@ fn resolve(app: &App, config: &Config) -> Result<IndexMap<SecretName, SecretStri
             Err(error) => tell(error)?,
         }
     }
-    let resolution = block_on(partial::resolve(&resolver, names, tell))??;
+    let resolution = block_on(reading.guard(partial::resolve(resolver, names, tell)))??;
     let is_ignored = |name: &SecretName| {
         let secret = config.secrets.get(name);
         let policy = secret.map(|secret| Policy::of(secret, config, app.if_missing, &app.env));

@@ -6,7 +6,7 @@ use fnox_config::{Config, IfMissing, SecretConfig};
 use fnox_core::SecretName;
 use fnox_http::CallError;
 use fnox_providers::ProviderError;
-use fnox_providers::resolve::{Options, Resolution, Resolver};
+use fnox_providers::resolve::Options;
 
 use crate::app::{App, block_on};
 use crate::args::PushArgs;
@@ -14,6 +14,7 @@ use crate::audit::{self, Changed};
 use crate::error::CliError;
 use crate::output::documents::{PushResult, PushedSecret};
 use crate::push::{self, NoTarget, Sent, Surroundings, Target};
+use crate::team::reading::Reading;
 use crate::terminal::harmless;
 
 /// One value to send.
@@ -50,7 +51,9 @@ pub(crate) fn run(app: &App, args: &PushArgs) -> Result<(), CliError> {
         app.printer.note("Push cancelled.");
         return Ok(());
     }
-    let Pushed { told, recorded } = block_on(send(app, &config, &errands))??;
+    let needed = needed(app, &config, &errands)?;
+    let sent = needed.reading.guard(send(app, &config, &errands, &needed));
+    let Pushed { told, recorded } = block_on(sent)??;
     let done = told.iter().filter(|one| one.error.is_none()).count();
     if args.json {
         app.printer.json(&told)?;
@@ -170,13 +173,17 @@ struct Pushed {
 }
 
 /// Sends all of them.
-async fn send(app: &App, config: &Config, errands: &[Errand]) -> Result<Pushed, CliError> {
+async fn send(
+    app: &App,
+    config: &Config,
+    errands: &[Errand],
+    needed: &Needed<'_>,
+) -> Result<Pushed, CliError> {
     let names: BTreeSet<&str> = errands
         .iter()
         .map(|errand| errand.target.as_str())
         .collect();
-    let wanted: BTreeSet<SecretName> = errands.iter().map(|errand| errand.secret.clone()).collect();
-    let values = resolve(app, config, &wanted, &names).await?;
+    let values = needed.reading.resolver.resolve(&needed.names).await?;
     let around = Surroundings {
         env: app.env.clone(),
         secrets: values
@@ -249,14 +256,21 @@ impl From<Sent> for PushResult {
     }
 }
 
+/// What is read for all errands.
+#[derive(Debug)]
+struct Needed<'a> {
+    reading: Reading<'a>,
+    names: Vec<SecretName>,
+}
+
 /// The values, and the tokens that are secrets. A value that is missing ends the command: half of what belongs together
 /// is worse than nothing.
-async fn resolve(
-    app: &App,
-    config: &Config,
-    wanted: &BTreeSet<SecretName>,
-    targets: &BTreeSet<&str>,
-) -> Result<Resolution, CliError> {
+fn needed<'a>(app: &App, config: &'a Config, errands: &[Errand]) -> Result<Needed<'a>, CliError> {
+    let wanted: BTreeSet<SecretName> = errands.iter().map(|errand| errand.secret.clone()).collect();
+    let targets: BTreeSet<&str> = errands
+        .iter()
+        .map(|errand| errand.target.as_str())
+        .collect();
     let fields = targets
         .iter()
         .filter_map(|name| config.settings.targets.get(*name));
@@ -264,14 +278,16 @@ async fn resolve(
         .flat_map(push::token_names)
         .filter_map(|name| Some(config.secrets.get(name.as_str())?.name.clone()))
         .collect();
+    let names: Vec<SecretName> = wanted.union(&tokens).cloned().collect();
     let options = Options {
-        required: wanted.clone(),
+        required: wanted,
         if_missing: Some(IfMissing::Error),
         ..app.reading_options(config, &[])?
     };
-    let resolver = Resolver::new(config, options);
-    let all: Vec<SecretName> = wanted.union(&tokens).cloned().collect();
-    Ok(resolver.resolve(&all).await?)
+    Ok(Needed {
+        reading: Reading::new(app, config, options, &names),
+        names,
+    })
 }
 
 fn tell_failure(app: &App, secret: &SecretName, target: &str, error: &CallError) {

@@ -26,6 +26,7 @@ use crate::args::SyncArgs;
 use crate::audit::{self, Changed};
 use crate::error::CliError;
 use crate::output::documents::{PlannedCopy, PlannedStep};
+use crate::team::reading::Reading;
 
 /// A secret of which a copy can be made.
 struct Candidate<'a> {
@@ -81,7 +82,9 @@ pub(crate) fn run(app: &App, args: &SyncArgs) -> Result<(), CliError> {
         app.printer.note("Cancelled.");
         return Ok(());
     }
-    let (fresh, failed) = block_on(copies(app, &config, candidates, &target))??;
+    let reading = reading(app, &config, &candidates);
+    let work = reading.guard(copies(app, &config, candidates, &target, &reading));
+    let (fresh, failed) = block_on(work)??;
     let now = app.clock.now();
     let gone = stale
         .iter()
@@ -313,15 +316,22 @@ fn confirmed(app: &App, what: &str, target: &ProviderName) -> Result<bool, CliEr
 /// A secret that could not be read, and why.
 type Failure<'a> = (&'a SecretName, ResolveError);
 
+fn reading<'c>(app: &App, config: &'c Config, candidates: &[Candidate<'_>]) -> Reading<'c> {
+    let names = candidates.iter().map(|it| it.secret.name.clone());
+    let names: Vec<SecretName> = names.collect();
+    Reading::new(app, config, app.resolver_options(config), &names)
+}
+
 /// Reads all values, through their chains, and encrypts those that came.
 async fn copies<'a>(
     app: &App,
     config: &Config,
     candidates: Vec<Candidate<'a>>,
     target: &ProviderName,
+    reading: &Reading<'_>,
 ) -> Result<(Vec<Fresh<'a>>, Vec<Failure<'a>>), CliError> {
     let wanted = candidates.iter().map(Candidate::original).collect();
-    let mut found = app.resolver(config).originals(wanted, Purpose::Use).await?;
+    let mut found = reading.resolver.originals(wanted, Purpose::Use).await?;
     app.tell(&found.notices);
     let (mut used, mut failed) = (Vec::new(), Vec::new());
     // A value is bound to the profile whose table it stands in.

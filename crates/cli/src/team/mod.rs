@@ -8,6 +8,7 @@ pub(crate) mod error;
 pub(crate) mod login;
 pub(crate) mod mask;
 pub(crate) mod place;
+pub(crate) mod reading;
 pub(crate) mod run;
 pub(crate) mod server;
 pub(crate) mod session;

@@ -1,4 +1,5 @@
-//! What `exec` and `run` tell the team server, and what they do while a person is waited for.
+//! What commands tell the team server, and what they do while a person is waited for: `exec` and `run` for a program,
+//! others for [values](super::reading) of their own.
 //!
 //! Ctrl-C takes the request back, so that nobody approves a run that no longer exists. A second one, or a server that
 //! does not answer, ends fnox without that; the request then expires by itself.
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use fnox_core::{ExitStatus, Lifetime};
+use fnox_core::{ExitStatus, Lifetime, SecretName};
 use fnox_providers::run::{ApprovalProgress, Asked, RunRequest, Wait};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -30,12 +31,22 @@ use crate::terminal::harmless;
 /// How long taking a request back may take.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// A run that may have to wait for a person.
+/// A command that may have to wait for a person.
 #[derive(Debug)]
 pub(crate) struct Asking {
     request: RunRequest,
+    goal: Goal,
     cancel: watch::Sender<bool>,
     limit: Option<Duration>,
+}
+
+/// What a yes is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Goal {
+    /// A program.
+    Program,
+    /// Values that fnox itself gives out.
+    Values,
 }
 
 /// Why a run does not go on.
@@ -65,12 +76,34 @@ impl Asking {
                     Wait::UntilDecided
                 },
                 resume,
-                progress: Arc::new(Progress::new(app.printer)),
+                progress: Arc::new(Progress::new(app.printer, Goal::Program)),
                 cancelled: Some(cancelled),
             },
+            goal: Goal::Program,
             cancel,
             limit,
         })
+    }
+
+    /// A command that reads these secrets itself. Of its command line no more is told: it may hold what nobody else is
+    /// to see.
+    pub(crate) fn to_read<'n>(app: &App, names: impl IntoIterator<Item = &'n SecretName>) -> Self {
+        let names = names.into_iter().map(SecretName::as_str);
+        let words = ["fnox", app.command].into_iter().chain(names);
+        let (cancel, cancelled) = watch::channel(false);
+        Self {
+            request: RunRequest {
+                argv: words.map(OsString::from).collect(),
+                reason: None,
+                wait: Wait::UntilDecided,
+                resume: None,
+                progress: Arc::new(Progress::new(app.printer, Goal::Values)),
+                cancelled: Some(cancelled),
+            },
+            goal: Goal::Values,
+            cancel,
+            limit: None,
+        }
     }
 
     /// What providers are told.
@@ -98,7 +131,7 @@ impl Asking {
         match (outcome, stop) {
             // Somebody said yes in the last moment.
             (Some(Ok(done)), Stop::TimedOut) => Ok(done),
-            (_, stop) => Err(stop.into_error(self.limit)),
+            (_, stop) => Err(stop.into_error(self.limit, self.goal)),
         }
     }
 
@@ -117,11 +150,18 @@ impl Asking {
 }
 
 impl Stop {
-    fn into_error(self, limit: Option<Duration>) -> CliError {
+    fn into_error(self, limit: Option<Duration>, goal: Goal) -> CliError {
         match self {
             Self::Signal(number) => CliError::NotStarted {
-                message: "interrupted before the program was started; the request was taken back"
-                    .to_owned(),
+                message: match goal {
+                    Goal::Program => {
+                        "interrupted before the program was started; the request was taken back"
+                    }
+                    Goal::Values => {
+                        "interrupted; a request that nobody had decided about was taken back"
+                    }
+                }
+                .to_owned(),
                 // As shells have it.
                 status: ExitStatus::Child(128 + number),
                 help: None,
@@ -160,14 +200,16 @@ fn time_limit(text: &str) -> Result<Duration, CliError> {
 #[derive(Debug)]
 struct Progress {
     printer: Printer,
+    goal: Goal,
     /// Whether it was told that the server is away, which it is once until it answers.
     is_away: AtomicBool,
 }
 
 impl Progress {
-    fn new(printer: Printer) -> Self {
+    fn new(printer: Printer, goal: Goal) -> Self {
         Self {
             printer,
+            goal,
             is_away: AtomicBool::new(false),
         }
     }
@@ -175,7 +217,7 @@ impl Progress {
 
 impl ApprovalProgress for Progress {
     fn asked(&self, asked: &Asked) {
-        self.printer.say(&described(asked));
+        self.printer.say(&described(asked, self.goal));
     }
 
     fn waiting(&self, asked: &Asked, elapsed: Duration) {
@@ -207,7 +249,7 @@ impl ApprovalProgress for Progress {
     }
 }
 
-fn described(asked: &Asked) -> String {
+fn described(asked: &Asked, goal: Goal) -> String {
     let who = if asked.asked.is_empty() {
         "whoever may decide: `fnox approve`".to_owned()
     } else {
@@ -224,7 +266,11 @@ fn described(asked: &Asked) -> String {
             asked.expires_at.strftime("%H:%M:%S UTC").to_string(),
         ),
     ];
-    let mut text = "A person has to say yes before the program starts.".to_owned();
+    let mut text = match goal {
+        Goal::Program => "A person has to say yes before the program starts.",
+        Goal::Values => "A person has to say yes before a value is given out.",
+    }
+    .to_owned();
     for (name, value) in lines {
         let _ = write!(text, "\n  {name:11} {}", one_line(&value));
     }
@@ -251,14 +297,15 @@ mod tests {
 
     #[test]
     fn the_log_shows_the_code_and_nothing_that_a_server_made_up() {
-        let text = described(&Asked {
+        let asked = Asked {
             id: Uuid::nil(),
             code: "ABC123".to_owned(),
             asked: vec!["ntfy\n  match code  EVIL00".to_owned()],
             expires_at: Timestamp::UNIX_EPOCH,
             server: "https://fnox.example.com\u{1b}[2J".to_owned(),
             keys: vec!["NPM_TOKEN".to_owned()],
-        });
+        };
+        let text = described(&asked, Goal::Program);
         let codes: Vec<&str> = text
             .lines()
             .filter(|line| line.trim_start().starts_with("match code"))

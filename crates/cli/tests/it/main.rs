@@ -231,6 +231,8 @@ mod team_questions;
 #[cfg(test)]
 mod team_races;
 #[cfg(test)]
+mod team_reading;
+#[cfg(test)]
 mod team_restore;
 #[cfg(test)]
 mod team_secret;

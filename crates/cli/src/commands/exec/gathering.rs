@@ -16,6 +16,7 @@ use crate::daemon;
 use crate::error::CliError;
 use crate::exec::plan::EnvironmentPlan;
 use crate::shell::load;
+use crate::team::reading::asks_server;
 use crate::team::{mask, withheld};
 
 /// Whose environment it is.
@@ -290,17 +291,4 @@ fn worth_masking<'a>(
             || secret.default.as_deref() == Some(value.expose_secret());
         (!is_clear).then_some(value)
     })
-}
-
-/// Whether a person may have to be waited for.
-pub(super) fn uses_server(config: &Config) -> bool {
-    config
-        .secrets
-        .values()
-        .any(|secret| asks_server(config, secret))
-}
-
-fn asks_server(config: &Config, secret: &SecretConfig) -> bool {
-    let mut providers = config.providers_of(secret);
-    providers.any(|provider| provider.spec.name == "fnox-server")
 }
