@@ -154,6 +154,25 @@ async fn a_changed_audit_log_is_noticed_and_the_record_named() {
 }
 
 #[tokio::test]
+async fn a_log_without_any_record_is_not_taken_for_a_new_one() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    server.says("the audit log's head");
+    server.end();
+    home.ok(&["audit", "verify"]);
+    let db = rusqlite::Connection::open(home.file("server.db")).unwrap();
+    db.execute_batch("DELETE FROM audit; DELETE FROM audit_head")
+        .unwrap();
+    drop(db);
+    let run = home.run(&["audit", "verify"]).finish().exits_with(1);
+    assert!(run.stderr.contains("server::audit_tampered"), "{run}");
+    assert!(run.stdout.contains("the log is empty"), "{run}");
+    let server = home.serve(&[]);
+    server.says("the audit log is empty");
+    server.end();
+}
+
+#[tokio::test]
 async fn an_identity_providers_token_is_good_for_people_only() {
     let home = Home::new();
     let token = home.json(&["token", "--role", "scim"]);

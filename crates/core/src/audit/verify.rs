@@ -11,6 +11,8 @@ pub struct Verifier<'a> {
     checkpoints: Vec<Checkpoint>,
     /// What came before the first record: its number and its MAC.
     begin: (u64, [u8; 32]),
+    /// Whether there was a first record from the beginning.
+    is_never_empty: bool,
     previous: Option<Record>,
     verified: u64,
     flaws: Vec<Flaw>,
@@ -26,6 +28,7 @@ impl<'a> Verifier<'a> {
             keys,
             checkpoints,
             begin: (0, [0; 32]),
+            is_never_empty: false,
             previous: None,
             verified: 0,
             flaws: Vec::new(),
@@ -38,6 +41,16 @@ impl<'a> Verifier<'a> {
     pub fn after(self, sequence: u64, mac: [u8; 32]) -> Self {
         Self {
             begin: (sequence, mac),
+            ..self
+        }
+    }
+
+    /// The same for a log whose maker writes the first record at once: one without any was emptied. Of other logs nobody
+    /// can tell that from one that is new.
+    #[must_use]
+    pub fn never_empty(self) -> Self {
+        Self {
+            is_never_empty: true,
             ..self
         }
     }
@@ -102,6 +115,7 @@ impl<'a> Verifier<'a> {
             .as_ref()
             .map_or(self.begin, |last| (last.sequence, last.mac));
         match head {
+            None if sequence == 0 && self.is_never_empty => self.flaws.push(Flaw::Emptied),
             None if sequence == 0 => {}
             None => self.flaws.push(Flaw::HeadMissing),
             Some(head) if !head_is_genuine(self.keys, head) => self.flaws.push(Flaw::HeadChanged),
@@ -194,6 +208,11 @@ pub enum Flaw {
         /// How many there are.
         found: u64,
     },
+    /// There is nothing, although there was a first record from the beginning.
+    #[error(
+        "the log is empty, but its first record was written when it was made: all records were removed"
+    )]
+    Emptied,
     /// There are records but no head.
     #[error("the log's head is missing")]
     HeadMissing,

@@ -21,7 +21,7 @@ use crate::app::App;
 use crate::args::serve::{ServeArgs, ServeCommand, SettingsArgs};
 use crate::error::CliError;
 use crate::exec::hardening;
-use crate::server::assemble::{self, OpenDatabase, open_failed};
+use crate::server::assemble::{self, OpenDatabase, open_failed, store_failed};
 use crate::server::error::{ServerFailure, StartProblem};
 use crate::server::file::ServerFile;
 use crate::server::running::until_the_end;
@@ -86,6 +86,7 @@ async fn run_server(
         .map(|certificate| certificate.acceptor().map_err(assemble::tls_failed))
         .transpose()?;
     let database = OpenDatabase::open(&places.database, false).await?;
+    look_at_the_log(&database).await?;
     let restored_at = restored_at(&database).await?;
     let server = Server::open(Opening {
         settings,
@@ -114,6 +115,27 @@ async fn run_server(
         telemetry.end().await;
     }
     tracing::info!("the server has ended");
+    Ok(())
+}
+
+/// Says in the log how far the audit log has come: who keeps that elsewhere sees it if the audit log is cut. One without
+/// any record was emptied: `serve init` has written the first one.
+async fn look_at_the_log(database: &OpenDatabase) -> Result<(), CliError> {
+    let database = database.shared();
+    if let Some(head) = database.audit_head().await.map_err(store_failed)? {
+        tracing::info!(
+            records = head.sequence, mac = %hex::encode(head.mac), "the audit log's head"
+        );
+    } else if database
+        .audit_scan(0, 1)
+        .await
+        .map_err(store_failed)?
+        .is_empty()
+    {
+        tracing::warn!(
+            "the audit log is empty, although the set-up of a server is its first record: all records were removed"
+        );
+    }
     Ok(())
 }
 
