@@ -93,6 +93,9 @@ pub(crate) enum SecretCommand {
         /// Only say what would be done
         #[arg(short = 'n', long)]
         dry_run: bool,
+        /// Go on although you could not open the new version yourself
+        #[arg(short, long)]
+        force: bool,
     },
 }
 

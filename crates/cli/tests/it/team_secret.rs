@@ -195,9 +195,20 @@ fn rekeying_changes_who_can_read_and_says_what_it_does_not_do() {
         serde_json::json!([world.recipient, ci])
     );
 
+    // Nobody locks themselves out by accident.
+    let to_ci = ["secret", "rekey", "NPM_TOKEN", "--recipients", &ci];
+    let error = world.fails(2, &to_ci);
+    assert!(error.contains("none of your identities"), "{error}");
+    assert!(error.contains("--force"), "{error}");
+    let versions = world.json(&["secret", "versions", "NPM_TOKEN", "--json"]);
+    assert_eq!(versions[0]["version"], 2, "nothing was stored");
+    let planned = world.fnox(&[&to_ci[..], &["-n"]].concat()).finish();
+    assert!(planned.stderr.contains("no longer to"), "{planned}");
+    assert!(planned.stderr.contains(&world.recipient), "{planned}");
+
     // Who is left out keeps what they had.
     let run = world
-        .fnox(&["secret", "rekey", "NPM_TOKEN", "--recipients", &ci])
+        .fnox(&[&to_ci[..], &["--force"]].concat())
         .finish()
         .succeeds();
     assert!(run.stderr.contains("make a new value"), "{}", run.stderr);

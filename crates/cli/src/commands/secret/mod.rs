@@ -35,7 +35,8 @@ pub(crate) fn run(app: &App, args: &SecretArgs) -> Result<(), CliError> {
             keys,
             recipients,
             dry_run,
-        } => command.rekey(keys, &recipients.recipients, *dry_run),
+            force,
+        } => command.rekey(keys, &recipients.recipients, *dry_run, *force),
     }
 }
 

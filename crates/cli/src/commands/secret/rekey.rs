@@ -1,7 +1,8 @@
 //! `fnox secret rekey`: the same values, for other recipients.
 //!
 //! A value is opened with an identity of this person and checked before it is signed anew: nobody's signature may come
-//! under a value that somebody else put there. Who loses access keeps what they had; only a new value changes that.
+//! under a value that somebody else put there. Who loses access keeps what they had; only a new value changes that. Whoever
+//! would lock themselves out is asked first: recipients replace those that there were.
 
 use std::collections::BTreeSet;
 
@@ -27,14 +28,15 @@ struct Rekeying<'a> {
     opener: Opener,
     recipients: Vec<Recipient>,
     dry_run: bool,
+    force: bool,
 }
 
 /// What became of one key.
 enum Outcome {
     /// Its recipients are the wanted ones.
     Current,
-    /// It was not asked to be done.
-    Would,
+    /// It was not asked to be done. These could not open it any more.
+    Would(BTreeSet<String>),
     /// It has a new version, which these cannot open any more.
     Done(Box<SecretView>, BTreeSet<String>),
 }
@@ -45,6 +47,7 @@ impl Run<'_> {
         keys: &[String],
         recipients: &[String],
         dry_run: bool,
+        force: bool,
     ) -> Result<(), CliError> {
         let keys: Vec<SecretName> = keys.iter().map(|key| name(key)).collect::<Result<_, _>>()?;
         let recipients =
@@ -58,6 +61,7 @@ impl Run<'_> {
             opener: value::opener(self.app, &self.place),
             recipients,
             dry_run,
+            force,
         };
         let mut documents = Vec::new();
         let mut failed: Option<(usize, ExitStatus)> = None;
@@ -103,10 +107,16 @@ impl Run<'_> {
     fn tell_rekeyed(&self, key: &str, outcome: &Outcome) {
         match outcome {
             Outcome::Done(stored, _) => self.tell_stored("Encrypted anew", stored, false),
-            Outcome::Would => self
-                .app
-                .printer
-                .note(&format!("[dry-run] would encrypt {key} anew")),
+            Outcome::Would(removed) => {
+                let removed: Vec<&str> = removed.iter().map(String::as_str).collect();
+                let without = match removed.as_slice() {
+                    [] => String::new(),
+                    removed => format!(", and no longer to {}", removed.join(", ")),
+                };
+                self.app
+                    .printer
+                    .note(&format!("[dry-run] would encrypt {key} anew{without}"));
+            }
             Outcome::Current => self
                 .app
                 .printer
@@ -152,10 +162,13 @@ impl Rekeying<'_> {
                 return Ok(Outcome::Current);
             }
             if self.dry_run {
-                return Ok(Outcome::Would);
+                return Ok(Outcome::Would(removed));
             }
             let version = present.version + 1;
             let secret = self.sealed(&present, version, writer.as_ref())?;
+            if !removed.is_empty() && !self.force && !self.opens(&secret) {
+                self.ask(key)?;
+            }
             let condition = Condition::Version(present.version);
             match server
                 .put_secret(&place.project, key, &secret, condition)
@@ -173,6 +186,32 @@ impl Rekeying<'_> {
             key: key.to_owned(),
         }
         .into())
+    }
+
+    /// Whether an identity of this person opens it.
+    fn opens(&self, secret: &PutSecret) -> bool {
+        let file = secret.ciphertext.as_bytes().to_vec();
+        let answer = self.opener.open(&[file]).pop();
+        answer.is_some_and(|answer| answer.is_ok())
+    }
+
+    /// Before anything is stored: whether this person is to lose the value.
+    fn ask(&self, key: &str) -> Result<(), CliError> {
+        let prompt = &self.run.app.prompt;
+        let question =
+            format!("None of your identities will open new versions of {key}. Encrypt it anew?");
+        if prompt.is_interactive() && prompt.confirm(&question, "yes", Some("no")) == Some(true) {
+            return Ok(());
+        }
+        Err(CliError::Usage {
+            message: format!(
+                "{key} was left as it is: none of your identities could open the new version"
+            ),
+            help: Some(
+                "name your own recipient too, since `--recipients` replaces those that there were, or add `--force`"
+                    .to_owned(),
+            ),
+        })
     }
 
     /// Whether there are new recipients, and which ones are left out.
