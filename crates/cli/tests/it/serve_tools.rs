@@ -76,7 +76,10 @@ async fn a_copy_is_made_while_the_server_runs_and_gives_no_right_back() {
     let error = home.fails(6, &["restore", "copy.db"]);
     assert!(error.contains("in use by another process"), "{error}");
     server.end();
-    home.ok(&["restore", "copy.db"]);
+    let restored = home.run(&["restore", "copy.db"]).finish().succeeds();
+    for word in ["every token", "before you start", "fnox serve token"] {
+        assert!(restored.stderr.contains(word), "{word}: {restored}");
+    }
     let server = home.serve(&[]);
     server.says("put back to an older state");
     server.client(&home.token).state().await.unwrap_err();

@@ -85,7 +85,15 @@ fn tell_restored(app: &App, places: &Places, json: bool) -> Result<(), CliError>
         return app.printer.json(&ServerRestored { database });
     }
     app.printer.done(&format!(
-        "Restored {database}. Its sessions, approvals and grants have ended."
+        "Restored {database}. Its sessions, approvals and grants have ended, and with them every token: administrators', identity providers' and gateways'."
+    ));
+    // A server that has the file open makes tokens only for an administrator, and none has a token any more.
+    let when = match &places.database {
+        DatabasePlace::Sqlite(_) => ", before you start the server",
+        DatabasePlace::Postgres(_) => "",
+    };
+    app.printer.note(&format!(
+        "Without a login by an OpenID provider, make a new administrator's token{when}: fnox serve token --role admin"
     ));
     Ok(())
 }
