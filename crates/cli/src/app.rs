@@ -283,13 +283,14 @@ impl App {
             .unwrap_or_else(|| (self.cwd.join("fnox.toml"), FileKind::Project))
     }
 
-    /// A resolver for a configuration, with this command line's settings.
+    /// A resolver for a configuration, with this command line's settings. Whoever watches is told if a person is asked;
+    /// [`Reading`](crate::team::reading::Reading) also names the keys, and takes the request back.
     pub(crate) fn resolver<'a>(&self, config: &'a Config) -> Resolver<'a> {
-        Resolver::new(config, self.resolver_options(config))
+        let asking = Asking::to_read(self, []);
+        Resolver::new(config, self.resolver_options(config)).for_run(asking.request())
     }
 
-    /// The same for commands that only read; see [`Self::reading_options`]. Whoever watches is told if a person is asked.
-    /// [`Reading`](crate::team::reading::Reading) also names the keys, and takes the request back.
+    /// The same for commands that only read; see [`Self::reading_options`].
     pub(crate) fn reading_resolver<'a>(
         &self,
         config: &'a Config,

@@ -71,7 +71,7 @@ pub struct Context {
     pub age_recipients: Vec<String>,
     /// The identity that another provider keeps for this one, fetched already.
     pub age_identity: Option<SecretString>,
-    /// What asks, for providers that tell somebody. `None`: `fnox get`, and other single values.
+    /// What asks, for providers that tell somebody. `None`: nobody is told anything.
     pub run: Option<RunRequest>,
     /// What `[project]` says, for providers whose values belong to one.
     pub project: Option<ProjectContext>,
