@@ -461,7 +461,8 @@ const CODES: &[Code] = &[
     (
         "server::audit_tampered",
         ExitStatus::Failure,
-        "The audit log is not as the team server wrote it: records were changed, removed or moved.",
+        "The audit log is not as the team server wrote it: records were changed, removed or moved. An empty one is not either: \
+         `fnox serve init` writes the first record.",
         "Keep the database as it is, and compare it with backups and with the heads in the server's own log.",
     ),
     (
