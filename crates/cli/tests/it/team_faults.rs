@@ -184,13 +184,14 @@ async fn a_full_disk_heals(home: &Home, server: Process, make_room: impl FnOnce(
 async fn a_full_disk_stops_decisions_and_fetches_until_there_is_room() {
     let sandbox = support::sandbox();
     let folder = sandbox.root().join("data");
-    let Some(_disk) = SmallDisk::mount(&folder, "2m") else {
+    let Some(_disk) = SmallDisk::mount(&folder, "4m") else {
         eprintln!("only root can mount a small disk; the limit on file sizes is tested instead");
         return;
     };
     let home = Home::with(sandbox, &Options::default());
     let ballast = folder.join("ballast");
-    std::fs::write(&ballast, vec![0; 600 * 1024]).unwrap();
+    // With it gone there is room for a copy too, which verification makes.
+    std::fs::write(&ballast, vec![0; 2648 * 1024]).unwrap();
     let server = home.serve();
     a_full_disk_heals(&home, server, |_| std::fs::remove_file(&ballast).unwrap()).await;
 }
