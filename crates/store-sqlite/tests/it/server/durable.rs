@@ -146,13 +146,15 @@ async fn a_full_disk_is_said_and_healed() {
     let secret = std::slice::from_ref(&secret);
     let unused = world.granted(&session, secret).await;
     let store = world.store(0);
-    world.put("LARGE", &"x".repeat(40_000)).await;
+    world.put("LARGE", &"x".repeat(100_000)).await;
     // All that is left but a few pages: too few for a decision.
     let rest = place.beside("rest");
     assert!(fs::write(&rest, vec![0; 2 * 1024 * 1024]).is_err());
     let taken = fs::metadata(&rest).unwrap().len();
     let file = fs::File::options().write(true).open(&rest).unwrap();
     file.set_len(taken - 20 * 1024).unwrap();
+    // An open file keeps its room after it was removed.
+    drop(file);
     let error = store.probe().await.unwrap_err();
     let is_clear =
         matches!(&error, StoreError::Unavailable { problem, .. } if problem.contains("disk"));
