@@ -92,9 +92,8 @@ struct Scan<'a> {
 }
 
 impl Scan<'_> {
-    /// How many there are in `text`; they are noted to be at `place`.
-    fn text(&mut self, text: &[u8], place: &Place) -> usize {
-        let before = self.found.len();
+    /// Notes those in `text` to be at `place`.
+    fn text(&mut self, text: &[u8], place: &Place) {
         for (range, entry) in self.index.find(text) {
             let placeholder = &self.entries[entry];
             self.found.push(Occurrence {
@@ -103,19 +102,18 @@ impl Scan<'_> {
                 is_exact: text[range] == *placeholder.text.as_bytes(),
             });
         }
-        self.found.len() - before
     }
 
     fn query(&mut self, request: &CanonicalRequest) {
-        let mut count = 0;
+        let parts = self.found.len();
         for (index, parameter) in request.query().parameters().enumerate() {
-            count += self.text(&decoded(parameter.name().as_bytes()), &Place::Elsewhere);
+            self.text(&decoded(parameter.name().as_bytes()), &Place::Elsewhere);
             let value = decoded(parameter.value().unwrap_or_default().as_bytes());
-            count += self.text(&value, &Place::Parameter(index));
+            self.text(&value, &Place::Parameter(index));
         }
         // One that has an equals sign can lie across the borders of parameters.
         let whole = request.query().to_string();
-        self.more_than(count, &decoded(whole.as_bytes()));
+        self.whole(&decoded(whole.as_bytes()), parts);
     }
 
     fn fields(&mut self, fields: &HeaderMap) {
@@ -128,9 +126,10 @@ impl Scan<'_> {
     }
 
     fn field(&mut self, name: &HeaderName, value: &HeaderValue) {
-        let count = self.text(value.as_bytes(), &Place::Header(name.clone()));
+        let parts = self.found.len();
+        self.text(value.as_bytes(), &Place::Header(name.clone()));
         if let Cow::Owned(decoded) = decoded(value.as_bytes()) {
-            self.more_than(count, &decoded);
+            self.whole(&decoded, parts);
         }
         if let Some(credentials) = basic(value) {
             let is_read = *name == AUTHORIZATION;
@@ -143,11 +142,21 @@ impl Scan<'_> {
         }
     }
 
-    /// Notes those in `text` that were not seen in its parts.
-    fn more_than(&mut self, count: usize, text: &[u8]) {
+    /// Notes those in `text` that were not seen in its parts, which are what was found from `parts` on: as many of each as
+    /// there are more.
+    fn whole(&mut self, text: &[u8], parts: usize) {
         let before = self.found.len();
-        let all = self.text(text, &Place::Elsewhere);
-        self.found.truncate(before + all.saturating_sub(count));
+        self.text(text, &Place::Elsewhere);
+        let more = self.found.split_off(before);
+        let seen = self.found[parts..].iter();
+        let mut seen: Vec<_> = seen.map(|it| Arc::clone(&it.placeholder)).collect();
+        for occurrence in more {
+            let is_it = |it: &Arc<Placeholder>| Arc::ptr_eq(it, &occurrence.placeholder);
+            match seen.iter().position(is_it) {
+                Some(at) => drop(seen.swap_remove(at)),
+                None => self.found.push(occurrence),
+            }
+        }
     }
 }
 

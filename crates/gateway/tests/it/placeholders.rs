@@ -358,6 +358,30 @@ fn a_placeholder_with_equals_signs_is_found_across_parameters() {
 }
 
 #[test]
+fn an_encoded_one_is_found_beside_others_as_they_are() {
+    let mut placeholders = Placeholders::default();
+    let texts = ["aaaa-first-one", "the-second-one"];
+    for text in texts {
+        placeholders
+            .issue_fixed(&agent("a"), &secret(text), text, None)
+            .unwrap();
+    }
+    let [first, second] = texts;
+    let encoded = encode(second, "%");
+    // In the second one, decoding takes the letter with which the first placeholder begins.
+    for field in [
+        format!("{first} {first} {encoded}"),
+        format!("%4{first} {encoded}"),
+    ] {
+        let found = placeholders.find(&http1("GET", "/", &[("x", &field)]).unwrap());
+        let seconds = found.iter().filter(|it| it.placeholder.text() == second);
+        assert_eq!(seconds.count(), 1, "{field}");
+        let firsts = found.iter().filter(|it| it.placeholder.text() == first);
+        assert_eq!(firsts.count(), field.matches(first).count(), "{field}");
+    }
+}
+
+#[test]
 fn a_thousand_placeholders_are_told_apart() {
     let mut placeholders = Placeholders::default();
     let mut rng = StdRng::seed_from_u64(3);
