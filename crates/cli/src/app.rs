@@ -286,8 +286,7 @@ impl App {
     /// A resolver for a configuration, with this command line's settings. Whoever watches is told if a person is asked;
     /// [`Reading`](crate::team::reading::Reading) also names the keys, and takes the request back.
     pub(crate) fn resolver<'a>(&self, config: &'a Config) -> Resolver<'a> {
-        let asking = Asking::to_read(self, []);
-        Resolver::new(config, self.resolver_options(config)).for_run(asking.request())
+        self.telling(Resolver::new(config, self.resolver_options(config)))
     }
 
     /// The same for commands that only read; see [`Self::reading_options`].
@@ -296,8 +295,11 @@ impl App {
         config: &'a Config,
     ) -> Result<Resolver<'a>, CliError> {
         let options = self.reading_options(config, &[])?;
-        let asking = Asking::to_read(self, []);
-        Ok(Resolver::new(config, options).for_run(asking.request()))
+        Ok(self.telling(Resolver::new(config, options)))
+    }
+
+    fn telling<'a>(&self, resolver: Resolver<'a>) -> Resolver<'a> {
+        resolver.for_run(Asking::to_read(self, []).request())
     }
 
     pub(crate) fn resolver_options(&self, config: &Config) -> Options {

@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use fnox_config::Config;
-use fnox_core::{Clock as _, SecretBytes, SecretString};
-use fnox_providers::resolve::Options;
+use fnox_core::{Clock as _, SecretBytes, SecretName, SecretString};
+use fnox_providers::resolve::{Options, Resolution};
 
 use crate::app::{App, block_on};
 use crate::args::GetArgs;
@@ -13,7 +13,7 @@ use crate::commands::masters::{lease_of_variable, mint_variable};
 use crate::error::CliError;
 use crate::exec;
 use crate::output::documents::SecretValue;
-use crate::team::reading::{self, Reading};
+use crate::team::reading::Reading;
 
 pub(crate) fn run(app: &App, args: &GetArgs) -> Result<(), CliError> {
     if let Some(path) = &args.file {
@@ -75,20 +75,16 @@ pub(crate) fn resolve(
     resolve_with(app, config, key, app.reading_options(config, &[])?)
 }
 
+/// Whoever calls this goes on afterwards, and hears its signals itself.
 fn resolve_with(
     app: &App,
     config: &Config,
     key: &str,
-    mut options: Options,
+    options: Options,
 ) -> Result<Option<SecretString>, CliError> {
-    let secret = config.secret(key)?;
-    let wanted = std::slice::from_ref(&secret.name);
-    options.failures_are_final = true;
-    // Whoever calls this goes on afterwards, and hears its signals itself.
-    let reading = Reading::new(app, config, options, wanted);
-    let mut resolution = block_on(reading.resolver.resolve(wanted))??;
-    app.tell(&resolution.notices);
-    Ok(resolution.values.swap_remove(&secret.name))
+    resolve_by(app, config, key, options, |reading, wanted| {
+        Ok(block_on(reading.resolver.resolve(wanted))??)
+    })
 }
 
 /// The same for the command itself: a signal takes back what a person was asked.
@@ -96,12 +92,25 @@ fn watched(
     app: &App,
     config: &Config,
     key: &str,
+    options: Options,
+) -> Result<Option<SecretString>, CliError> {
+    resolve_by(app, config, key, options, |reading, wanted| {
+        reading.resolve(wanted)
+    })
+}
+
+fn resolve_by(
+    app: &App,
+    config: &Config,
+    key: &str,
     mut options: Options,
+    resolve: impl FnOnce(&Reading<'_>, &[SecretName]) -> Result<Resolution, CliError>,
 ) -> Result<Option<SecretString>, CliError> {
     let secret = config.secret(key)?;
     let wanted = std::slice::from_ref(&secret.name);
     options.failures_are_final = true;
-    let mut resolution = reading::resolve(app, config, options, wanted)?;
+    let reading = Reading::new(app, config, options, wanted);
+    let mut resolution = resolve(&reading, wanted)?;
     app.tell(&resolution.notices);
     Ok(resolution.values.swap_remove(&secret.name))
 }

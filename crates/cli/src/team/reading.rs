@@ -44,6 +44,12 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// Resolves what the command reads.
+    pub(crate) fn resolve(&self, wanted: &[SecretName]) -> Result<Resolution, CliError> {
+        let work = async { Ok::<_, CliError>(self.resolver.resolve(wanted).await?) };
+        block_on(self.guard(work))?
+    }
+
     /// Does work that resolves. Where no person is asked a signal ends fnox at once, as it ends any program.
     pub(crate) async fn guard<T>(
         &self,
@@ -64,9 +70,7 @@ pub(crate) fn resolve(
     options: Options,
     wanted: &[SecretName],
 ) -> Result<Resolution, CliError> {
-    let reading = Reading::new(app, config, options, wanted);
-    let work = async { Ok::<_, CliError>(reading.resolver.resolve(wanted).await?) };
-    block_on(reading.guard(work))?
+    Reading::new(app, config, options, wanted).resolve(wanted)
 }
 
 /// Whether a person may have to be waited for.
